@@ -1,0 +1,80 @@
+"""The exception tree: whose fault it is decides what happens next.
+
+`ConfigError` and `SnapshotError` are the operator's: every problem is listed, with its place.
+`ApiError` is the API server's, by meaning. `WireError` is the caller's: it is answered with its
+status. `SelectorError` belongs to one CEL expression. Anything else is a bug of ours: it raises in
+tests; in production the request fails open and is counted.
+"""
+
+
+class RailyardError(Exception):
+    """The root: whatever we raise on purpose."""
+
+
+class ProblemsError(RailyardError):
+    """Several problems found in one reading, each as (place, what is wrong)."""
+
+    def __init__(self, what: str, problems: list[tuple[str, str]]) -> None:
+        self.what = what
+        self.problems = problems
+        lines = [f"{place}: {text}" if place else text for place, text in problems]
+        super().__init__("\n  ".join([what, *lines]))
+
+
+class ConfigError(ProblemsError):
+    """A policy, catalogue or setting that cannot be used."""
+
+
+class SnapshotError(ProblemsError):
+    """A snapshot that cannot be read."""
+
+
+class WireError(RailyardError):
+    """A request that cannot be answered; `status` is the HTTP status it gets."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class SelectorError(RailyardError):
+    """A CEL expression that does not compile, or fails on a device, as it would upstream."""
+
+
+class UnknownSelectorError(RailyardError):
+    """A CEL expression that we refuse to judge (limits, or a function the engine lacks)."""
+
+
+class ApiError(RailyardError):
+    """The API server answered with an error; `status` is the HTTP status, `reason` the API's."""
+
+    def __init__(self, status: int, reason: str, message: str = "") -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(f"{status} {reason}: {message}" if message else f"{status} {reason}")
+
+
+class ExpiredError(ApiError):
+    """410: the resource version is too old; list again."""
+
+
+class TooManyRequestsError(ApiError):
+    """429: back off; `retry_after` is in seconds where the server named it."""
+
+    def __init__(
+        self, status: int, reason: str, message: str = "", *, retry_after: float | None = None
+    ) -> None:
+        super().__init__(status, reason, message)
+        self.retry_after = retry_after
+
+
+class UnauthorizedError(ApiError):
+    """401: the credentials are not accepted."""
+
+
+class ForbiddenError(ApiError):
+    """403: RBAC does not allow this."""
+
+
+class NotFoundError(ApiError):
+    """404: not served, or not there."""

@@ -1,0 +1,504 @@
+"""API objects, as far as we read them: typed, frozen, and out of the garbage collector's sight.
+
+Field names are the API's, in Python's spelling (`nodeName` → `node_name`). Unknown fields are
+skipped by the decoder, so that newer API servers do no harm. Every list or map may also arrive as
+null (Go prints nil so); `decode` in this module and the snapshot reader accept both.
+
+Sources: k8s.io/api core/v1, resource/v1 (and v1beta1, v1alpha3 for older slices and claims).
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+Quantity: TypeAlias = str | int | float
+Quantities: TypeAlias = dict[str, Quantity]  # resource name → quantity
+
+
+class Struct(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """A piece of an API object."""
+
+
+class OwnerReference(Struct):
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
+
+
+class ObjectMeta(Struct):
+    name: str = ""
+    namespace: str = ""
+    generate_name: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: tuple[OwnerReference, ...] | None = None
+
+
+# ---------------------------------------------------------------- nodes
+
+
+class NodeTaint(Struct):
+    key: str = ""
+    value: str = ""
+    effect: str = ""
+
+
+class NodeCondition(Struct):
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+
+
+class NodeSpec(Struct):
+    unschedulable: bool = False
+    provider_id: str = msgspec.field(name="providerID", default="")
+    taints: tuple[NodeTaint, ...] | None = None
+
+
+class NodeStatus(Struct):
+    allocatable: Quantities | None = None
+    capacity: Quantities | None = None
+    conditions: tuple[NodeCondition, ...] | None = None
+
+
+class Node(Struct):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+# ---------------------------------------------------------------- pods
+
+
+class ResourceRequirements(Struct):
+    limits: Quantities | None = None
+    requests: Quantities | None = None
+
+
+class Container(Struct):
+    name: str = ""
+    resources: ResourceRequirements = ResourceRequirements()
+    restart_policy: str | None = None
+
+
+class PodResourceClaim(Struct):
+    name: str = ""
+    resource_claim_name: str | None = None
+    resource_claim_template_name: str | None = None
+
+
+class SchedulingGroup(Struct):
+    pod_group_name: str = ""
+
+
+class WorkloadReference(Struct):
+    name: str = ""
+    pod_group: str = ""
+
+
+class PodToleration(Struct):
+    key: str = ""
+    operator: str = ""
+    value: str = ""
+    effect: str = ""
+
+
+class PodSpec(Struct):
+    node_name: str = ""
+    scheduler_name: str = ""
+    priority: int | None = None
+    priority_class_name: str = ""
+    preemption_policy: str | None = None
+    runtime_class_name: str | None = None
+    node_selector: dict[str, str] | None = None
+    containers: tuple[Container, ...] | None = None
+    init_containers: tuple[Container, ...] | None = None
+    resources: ResourceRequirements | None = None
+    overhead: Quantities | None = None
+    resource_claims: tuple[PodResourceClaim, ...] | None = None
+    tolerations: tuple[PodToleration, ...] | None = None
+    scheduling_group: SchedulingGroup | None = None
+    workload_ref: WorkloadReference | None = None
+
+
+class PodResourceClaimStatus(Struct):
+    name: str = ""
+    resource_claim_name: str | None = None
+
+
+class ExtendedResourceClaimStatus(Struct):
+    resource_claim_name: str = ""
+
+
+class PodStatus(Struct):
+    phase: str = ""
+    nominated_node_name: str = ""
+    resource_claim_statuses: tuple[PodResourceClaimStatus, ...] | None = None
+    extended_resource_claim_status: ExtendedResourceClaimStatus | None = None
+
+
+class Pod(Struct):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+
+# ---------------------------------------------------------------- node selectors
+
+
+class NodeSelectorRequirement(Struct):
+    key: str = ""
+    operator: str = ""
+    values: tuple[str, ...] | None = None
+
+
+class NodeSelectorTerm(Struct):
+    match_expressions: tuple[NodeSelectorRequirement, ...] | None = None
+    match_fields: tuple[NodeSelectorRequirement, ...] | None = None
+
+
+class NodeSelector(Struct):
+    node_selector_terms: tuple[NodeSelectorTerm, ...] | None = None
+
+
+# ---------------------------------------------------------------- ResourceSlice
+
+
+class DeviceAttribute(Struct):
+    int_: int | None = msgspec.field(name="int", default=None)
+    bool_: bool | None = msgspec.field(name="bool", default=None)
+    string: str | None = None
+    version: str | None = None
+    ints: tuple[int, ...] | None = None
+    bools: tuple[bool, ...] | None = None
+    strings: tuple[str, ...] | None = None
+    versions: tuple[str, ...] | None = None
+
+
+class CapacityRequestPolicyRange(Struct):
+    min: Quantity | None = None
+    max: Quantity | None = None
+    step: Quantity | None = None
+
+
+class CapacityRequestPolicy(Struct):
+    default: Quantity | None = None
+    valid_values: tuple[Quantity, ...] | None = None
+    valid_range: CapacityRequestPolicyRange | None = None
+
+
+class DeviceCapacity(Struct):
+    value: Quantity = 0
+    request_policy: CapacityRequestPolicy | None = None
+
+
+class Counter(Struct):
+    value: Quantity = 0
+
+
+class DeviceCounterConsumption(Struct):
+    counter_set: str = ""
+    counters: dict[str, Counter] | None = None
+
+
+class DeviceTaint(Struct):
+    key: str = ""
+    value: str = ""
+    effect: str = ""
+    time_added: str | None = None
+
+
+class BasicDevice(Struct):
+    """The fields of a device; v1alpha3 and v1beta1 put them one level lower, under `basic`."""
+
+    attributes: dict[str, DeviceAttribute] | None = None
+    # A bare quantity is v1alpha3's form.
+    capacity: dict[str, DeviceCapacity | Quantity] | None = None
+    consumes_counters: tuple[DeviceCounterConsumption, ...] | None = None
+    node_name: str | None = None
+    node_selector: NodeSelector | None = None
+    all_nodes: bool | None = None
+    taints: tuple[DeviceTaint, ...] | None = None
+    binds_to_node: bool | None = None
+    binding_conditions: tuple[str, ...] | None = None
+    binding_failure_conditions: tuple[str, ...] | None = None
+    allow_multiple_allocations: bool | None = None
+
+
+class Device(BasicDevice):
+    name: str = ""
+    basic: BasicDevice | None = None
+
+
+class CounterSet(Struct):
+    name: str = ""
+    counters: dict[str, Counter] | None = None
+
+
+class ResourcePool(Struct):
+    name: str = ""
+    generation: int = 0
+    resource_slice_count: int = 0
+
+
+class ResourceSliceSpec(Struct):
+    driver: str = ""
+    pool: ResourcePool = ResourcePool()
+    node_name: str | None = None
+    node_selector: NodeSelector | None = None
+    all_nodes: bool | None = None
+    per_device_node_selection: bool | None = None
+    devices: tuple[Device, ...] | None = None
+    shared_counters: tuple[CounterSet, ...] | None = None
+
+
+class ResourceSlice(Struct):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: ResourceSliceSpec = ResourceSliceSpec()
+
+
+# ---------------------------------------------------------------- ResourceClaim
+
+
+class CELDeviceSelector(Struct):
+    expression: str = ""
+
+
+class DeviceSelector(Struct):
+    cel: CELDeviceSelector | None = None
+
+
+class DeviceToleration(Struct):
+    key: str = ""
+    operator: str = ""
+    value: str = ""
+    effect: str = ""
+
+
+class CapacityRequirements(Struct):
+    requests: Quantities | None = None
+
+
+class DeviceSubRequest(Struct):
+    name: str = ""
+    device_class_name: str = ""
+    selectors: tuple[DeviceSelector, ...] | None = None
+    allocation_mode: str = ""
+    count: int = 0
+    tolerations: tuple[DeviceToleration, ...] | None = None
+    capacity: CapacityRequirements | None = None
+
+
+class ExactDeviceRequest(Struct):
+    device_class_name: str = ""
+    selectors: tuple[DeviceSelector, ...] | None = None
+    allocation_mode: str = ""
+    count: int = 0
+    admin_access: bool | None = None
+    tolerations: tuple[DeviceToleration, ...] | None = None
+    capacity: CapacityRequirements | None = None
+
+
+class DeviceRequest(ExactDeviceRequest):
+    """One request; v1alpha3 and v1beta1 have the fields of `exactly` on the request itself."""
+
+    name: str = ""
+    exactly: ExactDeviceRequest | None = None
+    first_available: tuple[DeviceSubRequest, ...] | None = None
+
+
+class DeviceConstraint(Struct):
+    requests: tuple[str, ...] | None = None
+    match_attribute: str | None = None
+    distinct_attribute: str | None = None
+
+
+class DeviceClaim(Struct):
+    requests: tuple[DeviceRequest, ...] | None = None
+    constraints: tuple[DeviceConstraint, ...] | None = None
+
+
+class ResourceClaimSpec(Struct):
+    devices: DeviceClaim = DeviceClaim()
+
+
+class DeviceRequestAllocationResult(Struct):
+    request: str = ""
+    driver: str = ""
+    pool: str = ""
+    device: str = ""
+    admin_access: bool | None = None
+    share_id: str | None = msgspec.field(name="shareID", default=None)
+    consumed_capacity: Quantities | None = None
+
+
+class DeviceAllocationResult(Struct):
+    results: tuple[DeviceRequestAllocationResult, ...] | None = None
+
+
+class AllocationResult(Struct):
+    devices: DeviceAllocationResult = DeviceAllocationResult()
+    node_selector: NodeSelector | None = None
+
+
+class ResourceClaimConsumerReference(Struct):
+    api_group: str = ""
+    resource: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+class ResourceClaimStatus(Struct):
+    allocation: AllocationResult | None = None
+    reserved_for: tuple[ResourceClaimConsumerReference, ...] | None = None
+
+
+class ResourceClaim(Struct):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: ResourceClaimSpec = ResourceClaimSpec()
+    status: ResourceClaimStatus = ResourceClaimStatus()
+
+
+class ResourceClaimTemplateSpec(Struct):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: ResourceClaimSpec = ResourceClaimSpec()
+
+
+class ResourceClaimTemplate(Struct):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: ResourceClaimTemplateSpec = ResourceClaimTemplateSpec()
+
+
+# ---------------------------------------------------------------- DeviceClass, DeviceTaintRule
+
+
+class DeviceClassSpec(Struct):
+    selectors: tuple[DeviceSelector, ...] | None = None
+    extended_resource_name: str | None = None
+
+
+class DeviceClass(Struct):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: DeviceClassSpec = DeviceClassSpec()
+
+
+class DeviceTaintSelector(Struct):
+    driver: str | None = None
+    pool: str | None = None
+    device: str | None = None
+
+
+class DeviceTaintRuleSpec(Struct):
+    device_selector: DeviceTaintSelector | None = None
+    taint: DeviceTaint = DeviceTaint()
+
+
+class DeviceTaintRule(Struct):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: DeviceTaintRuleSpec = DeviceTaintRuleSpec()
+
+
+# ---------------------------------------------------------------- NodeResourceTopology, ConfigMap
+
+
+class ZoneResource(Struct):
+    name: str = ""
+    capacity: Quantity = 0
+    allocatable: Quantity = 0
+    available: Quantity = 0
+
+
+class Zone(Struct):
+    name: str = ""
+    type: str = ""
+    resources: tuple[ZoneResource, ...] | None = None
+
+
+class NodeResourceTopology(Struct):
+    """topology.node.k8s.io/v1alpha2; the object's name is the node's."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    zones: tuple[Zone, ...] | None = None
+
+
+class ConfigMap(Struct):
+    metadata: ObjectMeta = ObjectMeta()
+    data: dict[str, str] | None = None
+
+
+Object: TypeAlias = (
+    Node
+    | Pod
+    | ResourceSlice
+    | ResourceClaim
+    | ResourceClaimTemplate
+    | DeviceClass
+    | DeviceTaintRule
+    | NodeResourceTopology
+    | ConfigMap
+)
+
+# kind → type, for what the store keeps
+KINDS: dict[str, type[Object]] = {
+    "Node": Node,
+    "Pod": Pod,
+    "ResourceSlice": ResourceSlice,
+    "ResourceClaim": ResourceClaim,
+    "ResourceClaimTemplate": ResourceClaimTemplate,
+    "DeviceClass": DeviceClass,
+    "DeviceTaintRule": DeviceTaintRule,
+    "NodeResourceTopology": NodeResourceTopology,
+    "ConfigMap": ConfigMap,
+}
+
+
+def upgraded(value: Object) -> Object:
+    """The object in the shape of resource.k8s.io/v1: `basic` and inline requests are lifted."""
+    if isinstance(value, ResourceSlice):
+        return _upgraded_slice(value)
+    if isinstance(value, ResourceClaim):
+        spec = _upgraded_claim(value.spec)
+        return value if spec is value.spec else msgspec.structs.replace(value, spec=spec)
+    if isinstance(value, ResourceClaimTemplate):
+        spec = _upgraded_claim(value.spec.spec)
+        if spec is value.spec.spec:
+            return value
+        return msgspec.structs.replace(value, spec=msgspec.structs.replace(value.spec, spec=spec))
+    return value
+
+
+def _upgraded_slice(value: ResourceSlice) -> ResourceSlice:
+    devices = value.spec.devices or ()
+    if not any(device.basic is not None for device in devices):
+        return value
+    lifted = tuple(
+        device
+        if device.basic is None
+        else Device(name=device.name, **msgspec.structs.asdict(device.basic))
+        for device in devices
+    )
+    return msgspec.structs.replace(value, spec=msgspec.structs.replace(value.spec, devices=lifted))
+
+
+def _upgraded_claim(spec: ResourceClaimSpec) -> ResourceClaimSpec:
+    requests = spec.devices.requests or ()
+    if not any(request.device_class_name and request.exactly is None for request in requests):
+        return spec
+    lifted = tuple(_upgraded_request(request) for request in requests)
+    devices = msgspec.structs.replace(spec.devices, requests=lifted)
+    return msgspec.structs.replace(spec, devices=devices)
+
+
+def _upgraded_request(request: DeviceRequest) -> DeviceRequest:
+    if request.exactly is not None or not request.device_class_name:
+        return request
+    fields = {name: getattr(request, name) for name in ExactDeviceRequest.__struct_fields__}
+    return DeviceRequest(name=request.name, exactly=ExactDeviceRequest(**fields))
