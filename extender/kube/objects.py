@@ -21,14 +21,14 @@ class Struct(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_default
     """A piece of an API object."""
 
 
-class OwnerReference(Struct):
+class OwnerReference(Struct, frozen=True):
     kind: str = ""
     name: str = ""
     uid: str = ""
     controller: bool | None = None
 
 
-class ObjectMeta(Struct):
+class ObjectMeta(Struct, frozen=True):
     name: str = ""
     namespace: str = ""
     generate_name: str = ""
@@ -45,31 +45,31 @@ class ObjectMeta(Struct):
 # ---------------------------------------------------------------- nodes
 
 
-class NodeTaint(Struct):
+class NodeTaint(Struct, frozen=True):
     key: str = ""
     value: str = ""
     effect: str = ""
 
 
-class NodeCondition(Struct):
+class NodeCondition(Struct, frozen=True):
     type: str = ""
     status: str = ""
     reason: str = ""
 
 
-class NodeSpec(Struct):
+class NodeSpec(Struct, frozen=True):
     unschedulable: bool = False
     provider_id: str = msgspec.field(name="providerID", default="")
     taints: tuple[NodeTaint, ...] | None = None
 
 
-class NodeStatus(Struct):
+class NodeStatus(Struct, frozen=True):
     allocatable: Quantities | None = None
     capacity: Quantities | None = None
     conditions: tuple[NodeCondition, ...] | None = None
 
 
-class Node(Struct):
+class Node(Struct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()
@@ -78,40 +78,40 @@ class Node(Struct):
 # ---------------------------------------------------------------- pods
 
 
-class ResourceRequirements(Struct):
+class ResourceRequirements(Struct, frozen=True):
     limits: Quantities | None = None
     requests: Quantities | None = None
 
 
-class Container(Struct):
+class Container(Struct, frozen=True):
     name: str = ""
     resources: ResourceRequirements = ResourceRequirements()
     restart_policy: str | None = None
 
 
-class PodResourceClaim(Struct):
+class PodResourceClaim(Struct, frozen=True):
     name: str = ""
     resource_claim_name: str | None = None
     resource_claim_template_name: str | None = None
 
 
-class SchedulingGroup(Struct):
+class SchedulingGroup(Struct, frozen=True):
     pod_group_name: str = ""
 
 
-class WorkloadReference(Struct):
+class WorkloadReference(Struct, frozen=True):
     name: str = ""
     pod_group: str = ""
 
 
-class PodToleration(Struct):
+class PodToleration(Struct, frozen=True):
     key: str = ""
     operator: str = ""
     value: str = ""
     effect: str = ""
 
 
-class PodSpec(Struct):
+class PodSpec(Struct, frozen=True):
     node_name: str = ""
     scheduler_name: str = ""
     priority: int | None = None
@@ -129,23 +129,23 @@ class PodSpec(Struct):
     workload_ref: WorkloadReference | None = None
 
 
-class PodResourceClaimStatus(Struct):
+class PodResourceClaimStatus(Struct, frozen=True):
     name: str = ""
     resource_claim_name: str | None = None
 
 
-class ExtendedResourceClaimStatus(Struct):
+class ExtendedResourceClaimStatus(Struct, frozen=True):
     resource_claim_name: str = ""
 
 
-class PodStatus(Struct):
+class PodStatus(Struct, frozen=True):
     phase: str = ""
     nominated_node_name: str = ""
     resource_claim_statuses: tuple[PodResourceClaimStatus, ...] | None = None
     extended_resource_claim_status: ExtendedResourceClaimStatus | None = None
 
 
-class Pod(Struct):
+class Pod(Struct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
@@ -154,25 +154,25 @@ class Pod(Struct):
 # ---------------------------------------------------------------- node selectors
 
 
-class NodeSelectorRequirement(Struct):
+class NodeSelectorRequirement(Struct, frozen=True):
     key: str = ""
     operator: str = ""
     values: tuple[str, ...] | None = None
 
 
-class NodeSelectorTerm(Struct):
+class NodeSelectorTerm(Struct, frozen=True):
     match_expressions: tuple[NodeSelectorRequirement, ...] | None = None
     match_fields: tuple[NodeSelectorRequirement, ...] | None = None
 
 
-class NodeSelector(Struct):
+class NodeSelector(Struct, frozen=True):
     node_selector_terms: tuple[NodeSelectorTerm, ...] | None = None
 
 
 # ---------------------------------------------------------------- ResourceSlice
 
 
-class DeviceAttribute(Struct):
+class DeviceAttribute(Struct, frozen=True):
     int_: int | None = msgspec.field(name="int", default=None)
     bool_: bool | None = msgspec.field(name="bool", default=None)
     string: str | None = None
@@ -183,40 +183,40 @@ class DeviceAttribute(Struct):
     versions: tuple[str, ...] | None = None
 
 
-class CapacityRequestPolicyRange(Struct):
+class CapacityRequestPolicyRange(Struct, frozen=True):
     min: Quantity | None = None
     max: Quantity | None = None
     step: Quantity | None = None
 
 
-class CapacityRequestPolicy(Struct):
+class CapacityRequestPolicy(Struct, frozen=True):
     default: Quantity | None = None
     valid_values: tuple[Quantity, ...] | None = None
     valid_range: CapacityRequestPolicyRange | None = None
 
 
-class DeviceCapacity(Struct):
+class DeviceCapacity(Struct, frozen=True):
     value: Quantity = 0
     request_policy: CapacityRequestPolicy | None = None
 
 
-class Counter(Struct):
+class Counter(Struct, frozen=True):
     value: Quantity = 0
 
 
-class DeviceCounterConsumption(Struct):
+class DeviceCounterConsumption(Struct, frozen=True):
     counter_set: str = ""
     counters: dict[str, Counter] | None = None
 
 
-class DeviceTaint(Struct):
+class DeviceTaint(Struct, frozen=True):
     key: str = ""
     value: str = ""
     effect: str = ""
     time_added: str | None = None
 
 
-class BasicDevice(Struct):
+class BasicDevice(Struct, frozen=True):
     """The fields of a device; v1alpha3 and v1beta1 put them one level lower, under `basic`."""
 
     attributes: dict[str, DeviceAttribute] | None = None
@@ -233,23 +233,23 @@ class BasicDevice(Struct):
     allow_multiple_allocations: bool | None = None
 
 
-class Device(BasicDevice):
+class Device(BasicDevice, frozen=True):
     name: str = ""
     basic: BasicDevice | None = None
 
 
-class CounterSet(Struct):
+class CounterSet(Struct, frozen=True):
     name: str = ""
     counters: dict[str, Counter] | None = None
 
 
-class ResourcePool(Struct):
+class ResourcePool(Struct, frozen=True):
     name: str = ""
     generation: int = 0
     resource_slice_count: int = 0
 
 
-class ResourceSliceSpec(Struct):
+class ResourceSliceSpec(Struct, frozen=True):
     driver: str = ""
     pool: ResourcePool = ResourcePool()
     node_name: str | None = None
@@ -260,7 +260,7 @@ class ResourceSliceSpec(Struct):
     shared_counters: tuple[CounterSet, ...] | None = None
 
 
-class ResourceSlice(Struct):
+class ResourceSlice(Struct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: ResourceSliceSpec = ResourceSliceSpec()
 
@@ -268,26 +268,26 @@ class ResourceSlice(Struct):
 # ---------------------------------------------------------------- ResourceClaim
 
 
-class CELDeviceSelector(Struct):
+class CELDeviceSelector(Struct, frozen=True):
     expression: str = ""
 
 
-class DeviceSelector(Struct):
+class DeviceSelector(Struct, frozen=True):
     cel: CELDeviceSelector | None = None
 
 
-class DeviceToleration(Struct):
+class DeviceToleration(Struct, frozen=True):
     key: str = ""
     operator: str = ""
     value: str = ""
     effect: str = ""
 
 
-class CapacityRequirements(Struct):
+class CapacityRequirements(Struct, frozen=True):
     requests: Quantities | None = None
 
 
-class DeviceSubRequest(Struct):
+class DeviceSubRequest(Struct, frozen=True):
     name: str = ""
     device_class_name: str = ""
     selectors: tuple[DeviceSelector, ...] | None = None
@@ -297,7 +297,7 @@ class DeviceSubRequest(Struct):
     capacity: CapacityRequirements | None = None
 
 
-class ExactDeviceRequest(Struct):
+class ExactDeviceRequest(Struct, frozen=True):
     device_class_name: str = ""
     selectors: tuple[DeviceSelector, ...] | None = None
     allocation_mode: str = ""
@@ -307,7 +307,7 @@ class ExactDeviceRequest(Struct):
     capacity: CapacityRequirements | None = None
 
 
-class DeviceRequest(ExactDeviceRequest):
+class DeviceRequest(ExactDeviceRequest, frozen=True):
     """One request; v1alpha3 and v1beta1 have the fields of `exactly` on the request itself."""
 
     name: str = ""
@@ -315,22 +315,22 @@ class DeviceRequest(ExactDeviceRequest):
     first_available: tuple[DeviceSubRequest, ...] | None = None
 
 
-class DeviceConstraint(Struct):
+class DeviceConstraint(Struct, frozen=True):
     requests: tuple[str, ...] | None = None
     match_attribute: str | None = None
     distinct_attribute: str | None = None
 
 
-class DeviceClaim(Struct):
+class DeviceClaim(Struct, frozen=True):
     requests: tuple[DeviceRequest, ...] | None = None
     constraints: tuple[DeviceConstraint, ...] | None = None
 
 
-class ResourceClaimSpec(Struct):
+class ResourceClaimSpec(Struct, frozen=True):
     devices: DeviceClaim = DeviceClaim()
 
 
-class DeviceRequestAllocationResult(Struct):
+class DeviceRequestAllocationResult(Struct, frozen=True):
     request: str = ""
     driver: str = ""
     pool: str = ""
@@ -340,39 +340,39 @@ class DeviceRequestAllocationResult(Struct):
     consumed_capacity: Quantities | None = None
 
 
-class DeviceAllocationResult(Struct):
+class DeviceAllocationResult(Struct, frozen=True):
     results: tuple[DeviceRequestAllocationResult, ...] | None = None
 
 
-class AllocationResult(Struct):
+class AllocationResult(Struct, frozen=True):
     devices: DeviceAllocationResult = DeviceAllocationResult()
     node_selector: NodeSelector | None = None
 
 
-class ResourceClaimConsumerReference(Struct):
+class ResourceClaimConsumerReference(Struct, frozen=True):
     api_group: str = ""
     resource: str = ""
     name: str = ""
     uid: str = ""
 
 
-class ResourceClaimStatus(Struct):
+class ResourceClaimStatus(Struct, frozen=True):
     allocation: AllocationResult | None = None
     reserved_for: tuple[ResourceClaimConsumerReference, ...] | None = None
 
 
-class ResourceClaim(Struct):
+class ResourceClaim(Struct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: ResourceClaimSpec = ResourceClaimSpec()
     status: ResourceClaimStatus = ResourceClaimStatus()
 
 
-class ResourceClaimTemplateSpec(Struct):
+class ResourceClaimTemplateSpec(Struct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: ResourceClaimSpec = ResourceClaimSpec()
 
 
-class ResourceClaimTemplate(Struct):
+class ResourceClaimTemplate(Struct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: ResourceClaimTemplateSpec = ResourceClaimTemplateSpec()
 
@@ -380,28 +380,28 @@ class ResourceClaimTemplate(Struct):
 # ---------------------------------------------------------------- DeviceClass, DeviceTaintRule
 
 
-class DeviceClassSpec(Struct):
+class DeviceClassSpec(Struct, frozen=True):
     selectors: tuple[DeviceSelector, ...] | None = None
     extended_resource_name: str | None = None
 
 
-class DeviceClass(Struct):
+class DeviceClass(Struct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: DeviceClassSpec = DeviceClassSpec()
 
 
-class DeviceTaintSelector(Struct):
+class DeviceTaintSelector(Struct, frozen=True):
     driver: str | None = None
     pool: str | None = None
     device: str | None = None
 
 
-class DeviceTaintRuleSpec(Struct):
+class DeviceTaintRuleSpec(Struct, frozen=True):
     device_selector: DeviceTaintSelector | None = None
     taint: DeviceTaint = DeviceTaint()
 
 
-class DeviceTaintRule(Struct):
+class DeviceTaintRule(Struct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: DeviceTaintRuleSpec = DeviceTaintRuleSpec()
 
@@ -409,27 +409,27 @@ class DeviceTaintRule(Struct):
 # ---------------------------------------------------------------- NodeResourceTopology, ConfigMap
 
 
-class ZoneResource(Struct):
+class ZoneResource(Struct, frozen=True):
     name: str = ""
     capacity: Quantity = 0
     allocatable: Quantity = 0
     available: Quantity = 0
 
 
-class Zone(Struct):
+class Zone(Struct, frozen=True):
     name: str = ""
     type: str = ""
     resources: tuple[ZoneResource, ...] | None = None
 
 
-class NodeResourceTopology(Struct):
+class NodeResourceTopology(Struct, frozen=True):
     """topology.node.k8s.io/v1alpha2; the object's name is the node's."""
 
     metadata: ObjectMeta = ObjectMeta()
     zones: tuple[Zone, ...] | None = None
 
 
-class ConfigMap(Struct):
+class ConfigMap(Struct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     data: dict[str, str] | None = None
 
