@@ -1,0 +1,41 @@
+# Targets do their own set-up on a machine that has only Python 3.11 or newer.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+KUBERNETES ?= 1.36.3
+N ?= 10000
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
+
+# The virtual environment is remade when a lock file changes.
+$(VENV)/.ready: requirements-dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Railyard needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.ready ## serve the embedded snapshot and rank its nodes for a GPU+NIC pod
+	$(BIN)/railyard demo $(DEMO)
+
+test: $(VENV)/.ready ## run the tests
+	$(BIN)/pytest -q -n auto -m "not controlplane"
+
+lint: $(VENV)/.ready ## check format, lint, types and room contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: $(VENV)/.ready ## resolve the dependencies again, with hashes
+	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.txt
+	$(BIN)/uv pip compile -q pyproject.toml --group test --group lint --universal --python-version 3.11 -c requirements.txt --generate-hashes --no-header --no-annotate -o requirements-dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml --group test --group load --universal --python-version 3.11 -c requirements.txt --generate-hashes --no-header --no-annotate -o requirements-load.txt
+
+load: $(VENV)/.ready requirements-load.txt ## install what the load tests need
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-load.txt
+
+.PHONY: help demo test lint lock load
