@@ -1,0 +1,257 @@
+"""The objects last seen, by kind, and which nodes a change touches.
+
+The store is a sink of the reflectors (`replace`, `apply`) and of the snapshot reader. It keeps what
+the index needs to look up quickly, and marks nodes dirty; it derives nothing. A heartbeat (a Node
+that differs in nothing that scheduling reads) stops here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+from extender.kube import objects
+
+PoolId: TypeAlias = tuple[str, str]  # (driver, pool name)
+Key: TypeAlias = tuple[str, str]  # (namespace, name)
+
+# What is told of a change: (kind, the object before, the object after).
+Listener: TypeAlias = Callable[[str, objects.Object | None, objects.Object | None], None]
+
+# Annotations under this prefix are read; all others may change without touching anything.
+ANNOTATION_PREFIX = "railyard.dev/"
+
+# A pod in one of these phases holds nothing on its node any more.
+_FINISHED = frozenset({"Succeeded", "Failed"})
+
+
+class ClusterStore:
+    """What the API server last said. All methods are synchronous; see the room's docstring."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, objects.Node] = {}  # name → node
+        self.pods: dict[Key, objects.Pod] = {}
+        self.pods_on: dict[str, dict[Key, objects.Pod]] = {}  # node name → its pods
+        self._bound: dict[Key, str] = {}  # pod → node name under which `pods_on` has it
+        self.slices: dict[str, objects.ResourceSlice] = {}  # name → slice
+        self.slices_on: dict[str, dict[str, objects.ResourceSlice]] = {}  # node name → name → slice
+        self.slices_beyond: dict[str, objects.ResourceSlice] = {}  # name → slice without nodeName
+        self.claims: dict[Key, objects.ResourceClaim] = {}
+        # pool → claim → what the claim holds there
+        self.allocated: dict[PoolId, dict[Key, tuple[objects.DeviceRequestAllocationResult, ...]]]
+        self.allocated = {}
+        self.templates: dict[Key, objects.ResourceClaimTemplate] = {}
+        self.classes: dict[str, objects.DeviceClass] = {}
+        self.rules: dict[str, objects.DeviceTaintRule] = {}
+        self.topologies: dict[str, objects.NodeResourceTopology] = {}  # node name → topology
+        self.ignored: Counter[str] = Counter()  # kind → objects that nobody here keeps
+        self._tables: dict[str, dict[Any, Any]] = {
+            "Node": self.nodes,
+            "Pod": self.pods,
+            "ResourceSlice": self.slices,
+            "ResourceClaim": self.claims,
+            "ResourceClaimTemplate": self.templates,
+            "DeviceClass": self.classes,
+            "DeviceTaintRule": self.rules,
+            "NodeResourceTopology": self.topologies,
+        }
+        self._changed: dict[str, Callable[[Any, Any, Any], None]] = {
+            "Node": self._node_changed,
+            "Pod": self._pod_changed,
+            "ResourceSlice": self._slice_changed,
+            "ResourceClaim": self._claim_changed,
+            "ResourceClaimTemplate": self._template_changed,
+            "DeviceClass": self._class_changed,
+            "DeviceTaintRule": self._rule_changed,
+            "NodeResourceTopology": self._topology_changed,
+        }
+        # What changed since the index last settled.
+        self.dirty: set[str] = set()  # node names
+        self.dirty_pools: set[PoolId] = set()
+        self.everything_dirty = False
+        self.classes_version = 0  # moves when a class, and so perhaps a demand, changes
+        self.version = 0  # moves with every change that matters
+        self.listeners: list[Listener] = []
+
+    def __repr__(self) -> str:
+        return (
+            f"<ClusterStore {len(self.nodes)} nodes, {len(self.pods)} pods, "
+            f"{len(self.slices)} slices, {len(self.claims)} claims, {len(self.dirty)} dirty>"
+        )
+
+    # ------------------------------------------------------------ the sink
+
+    def replace(self, kind: str, items: Sequence[objects.Object], resource_version: str) -> None:
+        """Make `items` all there is of the kind; what is missing from them is deleted."""
+        del resource_version  # the reflector keeps it
+        table = self._tables.get(kind)
+        if table is None:
+            self.ignored[kind] += len(items)
+            return
+        seen = {_key(kind, item) for item in items}
+        for key in [key for key in table if key not in seen]:
+            self.apply(kind, "DELETED", table[key])
+        for item in items:
+            self.apply(kind, "ADDED", item)
+
+    def apply(self, kind: str, event: str, item: objects.Object) -> None:
+        """Take in one event: ADDED and MODIFIED are the same here, DELETED removes."""
+        table = self._tables.get(kind)
+        if table is None:
+            self.ignored[kind] += 1
+            return
+        key = _key(kind, item)
+        old = table.get(key)
+        new = None if event == "DELETED" else item
+        if old is None and new is None:
+            return
+        if new is None:
+            del table[key]
+        else:
+            table[key] = new
+        self._changed[kind](key, old, new)
+        for listener in self.listeners:
+            listener(kind, old, new)
+
+    def bookmark(self, kind: str, resource_version: str) -> None:
+        """Nothing to keep: a bookmark changes no object."""
+
+    def lost(self, kind: str, reason: str) -> None:
+        """Nothing to forget: the last known objects stay until a new list replaces them."""
+
+    # ------------------------------------------------------------ lookups
+
+    def claim(self, namespace: str, name: str) -> objects.ResourceClaim | None:
+        return self.claims.get((namespace, name))
+
+    def template(self, namespace: str, name: str) -> objects.ResourceClaimTemplate | None:
+        return self.templates.get((namespace, name))
+
+    def slices_of(self, node_name: str) -> Iterator[objects.ResourceSlice]:
+        """Yield the slices that may concern the node: its own, then those that name no node."""
+        yield from self.slices_on.get(node_name, {}).values()
+        yield from self.slices_beyond.values()
+
+    # ------------------------------------------------------------ what a change touches
+
+    def _node_changed(self, key: str, old: objects.Node | None, new: objects.Node | None) -> None:
+        if old is None or new is None or not scheduling_equal(old, new):
+            self.dirty.add(key)
+            self.version += 1
+
+    def _pod_changed(self, key: Key, old: objects.Pod | None, new: objects.Pod | None) -> None:
+        self._move_pod(key, new)
+        for pod in (old, new):
+            if pod is not None and pod.spec.node_name:
+                self.dirty.add(pod.spec.node_name)
+                self.version += 1
+
+    def _slice_changed(
+        self, _key: str, old: objects.ResourceSlice | None, new: objects.ResourceSlice | None
+    ) -> None:
+        self._place_slice(old, remove=True)
+        self._place_slice(new, remove=False)
+        self.version += 1
+
+    def _claim_changed(
+        self, key: Key, old: objects.ResourceClaim | None, new: objects.ResourceClaim | None
+    ) -> None:
+        self._hold(key, old, remove=True)
+        self._hold(key, new, remove=False)
+        self.version += 1
+
+    def _class_changed(self, _key: str, _old: object, _new: object) -> None:
+        self.classes_version += 1
+        self.version += 1
+
+    def _rule_changed(self, _key: str, _old: object, _new: object) -> None:
+        self.everything_dirty = True
+        self.version += 1
+
+    def _topology_changed(self, key: str, _old: object, _new: object) -> None:
+        self.dirty.add(key)
+        self.version += 1
+
+    def _template_changed(self, _key: Key, _old: object, _new: object) -> None:
+        self.version += 1
+
+    def _move_pod(self, key: Key, new: objects.Pod | None) -> None:
+        for name in {self._bound.pop(key, ""), bound_to(new)} - {""}:
+            pods = self.pods_on.setdefault(name, {})
+            pods.pop(key, None)
+            if new is not None and bound_to(new) == name:
+                pods[key] = new
+                self._bound[key] = name
+            if not pods:
+                del self.pods_on[name]
+
+    def _place_slice(self, item: objects.ResourceSlice | None, *, remove: bool) -> None:
+        if item is None:
+            return
+        name, node_name = item.metadata.name, item.spec.node_name
+        if node_name:
+            mine = self.slices_on.setdefault(node_name, {})
+            mine.pop(name, None)
+            if not remove:
+                mine[name] = item
+            if not mine:
+                del self.slices_on[node_name]
+            self.dirty.add(node_name)
+            return
+        self.slices_beyond.pop(name, None)
+        if not remove:
+            self.slices_beyond[name] = item
+        self.everything_dirty = True
+
+    def _hold(self, key: Key, claim: objects.ResourceClaim | None, *, remove: bool) -> None:
+        for pool, results in results_by_pool(claim).items():
+            held = self.allocated.setdefault(pool, {})
+            held.pop(key, None)
+            if not remove:
+                held[key] = results
+            if not held:
+                del self.allocated[pool]
+            self.dirty_pools.add(pool)
+
+
+def bound_to(pod: objects.Pod | None) -> str:
+    """The node whose devices the pod holds, empty where it holds none."""
+    if pod is None or pod.status.phase in _FINISHED:
+        return ""
+    return pod.spec.node_name
+
+
+def results_by_pool(
+    claim: objects.ResourceClaim | None,
+) -> dict[PoolId, tuple[objects.DeviceRequestAllocationResult, ...]]:
+    """What the claim holds, by pool; a claim holds its devices even when nobody reserves it."""
+    allocation = claim.status.allocation if claim is not None else None
+    found: dict[PoolId, tuple[objects.DeviceRequestAllocationResult, ...]] = {}
+    for result in (allocation.devices.results or ()) if allocation is not None else ():
+        pool = (result.driver, result.pool)
+        found[pool] = (*found.get(pool, ()), result)
+    return found
+
+
+def scheduling_equal(old: objects.Node, new: objects.Node) -> bool:
+    """Whether two versions of a Node differ in nothing that a decision reads."""
+    return (
+        old.status == new.status
+        and old.spec == new.spec
+        and old.metadata.uid == new.metadata.uid
+        and old.metadata.labels == new.metadata.labels
+        and _ours(old.metadata.annotations) == _ours(new.metadata.annotations)
+    )
+
+
+def _ours(annotations: dict[str, str] | None) -> dict[str, str]:
+    found = (annotations or {}).items()
+    return {name: value for name, value in found if name.startswith(ANNOTATION_PREFIX)}
+
+
+def _key(kind: str, item: objects.Object) -> Key | str:
+    name = item.metadata.name
+    if kind in {"Pod", "ResourceClaim", "ResourceClaimTemplate"}:
+        return (item.metadata.namespace or "default", name)
+    return name
