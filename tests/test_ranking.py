@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extender.policy import ranking
+
+
+def scores(costs, ties=None, maximum=10):
+    second = np.zeros(len(costs)) if ties is None else np.array(ties, dtype=float)
+    return ranking.ranked(np.array(costs, dtype=float), second, maximum=maximum).tolist()
+
+
+@pytest.mark.parametrize(
+    ("costs", "ties", "expected"),
+    [
+        pytest.param([], [], [], id="no nodes"),
+        pytest.param([0.5], [0], [10], id="one node"),
+        pytest.param([0.2, 0.1, 0.3], [0, 0, 0], [9, 10, 8], id="smaller cost wins"),
+        pytest.param([0.1, 0.1], [2, 1], [9, 10], id="the second key tells equal costs apart"),
+        pytest.param([0.1, 0.1], [1, 1], [10, 10], id="equal nodes share a score"),
+        pytest.param([0.1, 0.1 + 1e-9], [2, 1], [9, 10], id="float dust does not decide"),
+        pytest.param([float("nan"), 5.0], [0, 0], [9, 10], id="not a number ranks last"),
+    ],
+)
+def test_ranks(costs, ties, expected):
+    assert scores(costs, ties) == expected
+
+
+def test_the_floor_is_zero_and_only_the_best_get_the_maximum():
+    assert scores(range(20)) == [10, 9, 8, 7, 6, 5, 4, 3, 2, 1] + [0] * 10
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=40), st.randoms())
+def test_the_order_of_nodes_changes_no_score(costs, random):
+    shuffled = list(range(len(costs)))
+    random.shuffle(shuffled)
+
+    moved = scores([costs[i] for i in shuffled])
+
+    assert [moved[shuffled.index(i)] for i in range(len(costs))] == scores(costs)
