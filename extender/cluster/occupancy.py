@@ -1,0 +1,111 @@
+"""Which units and devices behind a device plug-in are in use on a node.
+
+The API says how many units a pod holds, never which. In order of trust: the pod's own annotation
+(`railyard.dev/devices: nvidia.com/gpu=0,1`, written by whatever knows), then inference: pods are
+taken in the order they were created, and each is given the nearest free devices, which is what a
+kubelet with the plug-in's preferred allocation does. An inferred usage is marked so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from extender.cluster import store
+from extender.demand import pod as pods
+from extender.hardware.shape import PluginResource, Shape
+from extender.kube import objects
+
+DEVICES_ANNOTATION = store.ANNOTATION_PREFIX + "devices"
+
+
+def held_by(present: Iterable[objects.Pod], shape: Shape) -> tuple[tuple[int, ...], int, bool]:
+    """What the pods hold: units per `shape.resources`, a mask of devices, whether it is inferred.
+
+    A pod with a malformed quantity cannot have been admitted; it counts as asking nothing.
+    """
+    held = [0] * len(shape.resources)
+    taken, inferred = 0, False
+    if not shape.resources:
+        return (), 0, False
+    places = {resource.name: place for place, resource in enumerate(shape.resources)}
+    for pod in sorted(present, key=_age):
+        told = _told(pod)
+        for name, count in _extended(pod):
+            place = places.get(name)
+            if place is None:
+                continue
+            held[place] += count
+            mask, guessed = _devices_of(shape, shape.resources[place], count, taken, told.get(name))
+            taken |= mask
+            inferred = inferred or guessed
+    return tuple(held), taken, inferred
+
+
+def nearest(shape: Shape, free: Sequence[int], count: int) -> tuple[int, ...]:
+    """Pick `count` of the free devices that lie nearest to each other, lowest numbers first.
+
+    Greedy growth from each start: exact on the island-shaped machines there are, and never more
+    than devices² steps.
+    """
+    if count >= len(free):
+        return tuple(free)
+    best: tuple[int, tuple[int, ...]] | None = None
+    for start in free:
+        chosen, distance = [start], 0
+        rest = [device for device in free if device != start]
+        while len(chosen) < count:
+            added = min(rest, key=lambda d: (sum(shape.levels[d][c] for c in chosen), d))
+            distance += sum(shape.levels[added][c] for c in chosen)
+            chosen.append(added)
+            rest.remove(added)
+        candidate = (distance, tuple(sorted(chosen)))
+        if best is None or candidate < best:
+            best = candidate
+    return best[1] if best is not None else ()
+
+
+def free_devices(resource: PluginResource, taken: int) -> list[int]:
+    """The resource's devices that nobody holds; none where devices are shared or not known."""
+    if resource.replicas > 1:
+        return []
+    return [device for device in resource.devices if not taken >> device & 1]
+
+
+def _devices_of(
+    shape: Shape, resource: PluginResource, count: int, taken: int, told: tuple[int, ...] | None
+) -> tuple[int, bool]:
+    """The mask of devices, and whether it was guessed."""
+    if resource.replicas > 1 or not resource.devices:
+        return 0, False
+    if told is not None:
+        known = [resource.devices[n] for n in told if 0 <= n < len(resource.devices)]
+        return _mask(known), False
+    return _mask(nearest(shape, free_devices(resource, taken), count)), True
+
+
+def _mask(devices: Iterable[int]) -> int:
+    return sum(1 << device for device in set(devices))
+
+
+def _extended(pod: objects.Pod) -> tuple[tuple[str, int], ...]:
+    try:
+        return pods.requests_of(pod).extended
+    except ValueError:
+        return ()
+
+
+def _told(pod: objects.Pod) -> dict[str, tuple[int, ...]]:
+    """The annotation's devices: `name=0,1;other=3`; what cannot be read is as good as absent."""
+    text = (pod.metadata.annotations or {}).get(DEVICES_ANNOTATION, "")
+    found: dict[str, tuple[int, ...]] = {}
+    for entry in text.split(";"):
+        name, equals, numbers = entry.strip().partition("=")
+        parts = [part.strip() for part in numbers.split(",")]
+        if equals and all(part.isdecimal() for part in parts):
+            found[name] = tuple(int(part) for part in parts)
+    return found
+
+
+def _age(pod: objects.Pod) -> tuple[str, str, str]:
+    meta = pod.metadata
+    return (meta.creation_timestamp or "", meta.namespace, meta.name)
