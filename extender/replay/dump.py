@@ -138,7 +138,7 @@ def _typed(
     wanted = objects.KINDS[document.kind]
     try:
         value = objects.upgraded(_decoded(document.body, wanted))
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         problems.append((document.place, f"{_named(document)}: {error}"))
         return None
     metadata = value.metadata
