@@ -159,7 +159,10 @@ func inspect(allocator structured.Allocator) (channel string, steps int64) {
 		channel = method.Call(nil)[0].String()
 	}
 	if method := value.MethodByName("GetStats"); method.IsValid() {
-		steps = method.Call(nil)[0].FieldByName("NumAllocateOneInvocations").Int()
+		// A pointer, and nil in the variants of 1.34 that do not count.
+		if stats := reflect.Indirect(method.Call(nil)[0]); stats.IsValid() {
+			steps = stats.FieldByName("NumAllocateOneInvocations").Int()
+		}
 	}
 	return channel, steps
 }
