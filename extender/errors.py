@@ -45,6 +45,10 @@ class UnknownSelectorError(RailyardError):
     """A CEL expression that we refuse to judge (limits, or a function the engine lacks)."""
 
 
+class ClaimError(RailyardError):
+    """A claim for which kube-scheduler fails the whole pod: an unknown class, mode, constraint."""
+
+
 class ApiError(RailyardError):
     """The API server answered with an error; `status` is the HTTP status, `reason` the API's."""
 
@@ -55,7 +59,7 @@ class ApiError(RailyardError):
 
 
 class ExpiredError(ApiError):
-    """410: the resource version is too old; list again."""
+    """410, or 504 for a version of the future: it cannot be served; list again without it."""
 
 
 class TooManyRequestsError(ApiError):
@@ -66,6 +70,20 @@ class TooManyRequestsError(ApiError):
     ) -> None:
         super().__init__(status, reason, message)
         self.retry_after = retry_after
+
+
+class UnreachableError(ApiError):
+    """No answer: the connection was refused, cut, or fell silent."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(0, "Unreachable", message)
+
+
+class CredentialsError(ApiError):
+    """No credentials to send: a token file or an exec plugin failed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(0, "NoCredentials", message)
 
 
 class UnauthorizedError(ApiError):
