@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
+import urllib.parse
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Self
 
@@ -107,8 +109,8 @@ class Api:
         self, kind: str, namespace: str | None = "default", **query: str
     ) -> list[Object]:
         """List a kind; `namespace=None` is all namespaces. The query has the API's own names."""
-        separator = "&".join(f"{key}={value}" for key, value in query.items())
-        answer = await self.request("GET", f"{path_of(kind, namespace)}?{separator}")
+        terms = urllib.parse.urlencode(query)
+        answer = await self.request("GET", f"{path_of(kind, namespace)}?{terms}")
         return answer["items"] or []
 
     async def patch(
@@ -144,19 +146,39 @@ class Api:
     async def watch(
         self, kind: str, namespace: str | None = "default", *, seconds: float = 600
     ) -> AsyncIterator[tuple[str, Object]]:
-        """Yield (event type, object) for what there is now and what changes, for some seconds."""
-        query = f"?watch=1&timeoutSeconds={max(1, int(seconds))}"
+        """Yield (event type, object) for what there is now and what changes, for some seconds.
+
+        A stream that ends is resumed where it ended: kube-apiserver cuts off a watcher that reads
+        slowly, which in a burst is any watcher that shares its processor.
+        """
+        deadline = time.monotonic() + seconds
+        version = ""  # empty: begin with all there is
+        while (left := deadline - time.monotonic()) > 0:
+            query = {"watch": "1", "timeoutSeconds": str(int(left) + 1)}
+            if version:
+                query["resourceVersion"] = version
+            try:
+                async for event in self._stream(path_of(kind, namespace), query, left):
+                    if event["type"] == "ERROR":
+                        version = ""  # usually 410: too old to resume
+                        break
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    yield event["type"], event["object"]
+            except (aiohttp.ClientError, TimeoutError):
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _stream(
+        self, path: str, query: dict[str, str], seconds: float
+    ) -> AsyncIterator[Object]:
         timeout = aiohttp.ClientTimeout(total=seconds)
-        path = path_of(kind, namespace) + query
-        async with self._session.get(path, timeout=timeout) as response:
+        async with self._session.get(path, params=query, timeout=timeout) as response:
             if response.status >= 400:
                 raise ApiError(response.status, await response.text())
             rest = b""
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
-                    event = orjson.loads(line)
-                    yield event["type"], event["object"]
+                    yield orjson.loads(line)
 
     async def wait(
         self,

@@ -1,15 +1,23 @@
-"""An extender that only echoes: the least that one costs, and a record of what is asked."""
+"""An extender that only echoes: the least that one costs, and a record of what is asked.
+
+python -m tests.controlplane.echo --port 8443 [--authority F --certificate F --key F]
+"""
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import contextlib
 import dataclasses
+import pathlib
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp.web
 import orjson
+
+from tests.controlplane import certificates
 
 # kube-scheduler keeps an idle connection for 90 s; closing earlier loses the call that crosses it.
 KEEP_ALIVE_SECONDS = 120
@@ -25,6 +33,7 @@ class Echo:
 
     def application(self) -> aiohttp.web.Application:
         application = aiohttp.web.Application(client_max_size=64 * 1024 * 1024)
+        application.router.add_get("/readyz", _ready)
         application.router.add_post("/filter", self._filter)
         application.router.add_post("/prioritize", self._prioritize)
         return application
@@ -52,6 +61,10 @@ class Echo:
         return arguments
 
 
+async def _ready(_request: aiohttp.web.Request) -> aiohttp.web.Response:
+    return aiohttp.web.Response(text="ok")
+
+
 def _json(answer: Any) -> aiohttp.web.Response:
     return aiohttp.web.Response(body=orjson.dumps(answer), content_type="application/json")
 
@@ -70,3 +83,25 @@ async def serving(
         yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     finally:
         await runner.cleanup()
+
+
+async def _serve_for_ever(port: int, tls: ssl.SSLContext | None) -> None:
+    async with serving(Echo(recording=False), port=port, tls=tls):
+        await asyncio.Event().wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Serve an extender that only echoes.")
+    parser.add_argument("--port", type=int, required=True)
+    for name in ("--authority", "--certificate", "--key"):
+        parser.add_argument(name, type=pathlib.Path)
+    options = parser.parse_args()
+    tls = None
+    if options.certificate:
+        pair = certificates.KeyPair(options.authority, options.certificate, options.key)
+        tls = pair.server_context(verify_clients=True)
+    asyncio.run(_serve_for_ever(options.port, tls))
+
+
+if __name__ == "__main__":
+    main()

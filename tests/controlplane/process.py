@@ -43,6 +43,15 @@ class Process:
     def alive(self) -> bool:
         return self._child is not None and self._child.poll() is None
 
+    def cpu_seconds(self) -> float:
+        """Return the processor time used so far, user and system; 0 when it does not run."""
+        if not self.alive:
+            return 0.0
+        stat = pathlib.Path(f"/proc/{self._child.pid}/stat").read_text()
+        # Fields 14 and 15 of proc(5); the name in field 2 may hold blanks, so count from its end.
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def start(self) -> None:
         if self.alive:
             raise ProcessError(f"{self.name} runs already")
