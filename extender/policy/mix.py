@@ -1,0 +1,194 @@
+"""What pods ask for here, learnt online: demand classes with decaying weights.
+
+Source: scarcity prices (docs: packing benchmark, "demand mix learnt online"): on each new pod
+every weight decays by 1 - 1/H and the pod's class gains 1/H. Pods without devices decay the mix
+too, so a weight is a share of all pods. The mix is a function of the sequence of pods alone: no
+clock, no randomness, so replicas that have seen the same pods agree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Hashable
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+_Key = tuple[Hashable, int, int]  # device ask, devices, CPU bucket
+
+HORIZON = 2000  # pods; from 1000 up the measured allocation does not depend on it
+MOST_CLASSES = 128  # 32 are needed on openb's mixes; model sets multiply them
+MOST_UIDS = 20_000  # ten horizons: a pod forgotten later than that weighs nothing
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Classes:
+    """The mix as columns, one entry a class, in order of first appearance.
+
+    `asks` are the distinct demands for *one device* and `ask` says which one a class has: classes
+    that differ in CPU or in the number of devices share the costly device part. `count` devices a
+    pod, `share` GPUs a device (1.0 is a whole GPU), `cpu` and `memory` a pod in the caller's
+    units, `weight` the share of recent pods.
+    """
+
+    asks: tuple[Hashable, ...]
+    ask: Ints
+    count: Floats
+    share: Floats
+    cpu: Floats
+    memory: Floats
+    weight: Floats
+
+    @property
+    def size(self) -> Floats:
+        """GPUs a pod of the class asks in all."""
+        return self.count * self.share
+
+
+@dataclasses.dataclass(slots=True)
+class _Tally:
+    """Decayed sums of one class, valid after `at` pods."""
+
+    count: int
+    share: float
+    at: int = 0
+    weight: float = 0.0
+    cpu: float = 0.0
+    memory: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Reserved:
+    """A declared size: what its class weighs at least, and what such a pod asks."""
+
+    weight: float = 0.0
+    cpu: float = 0.0
+    memory: float = 0.0
+
+
+_NOTHING = _Reserved()
+
+
+class Mix:
+    """Demand classes seen so far, at most `most_classes`; the lightest one makes room.
+
+    A declared (reserved) size is a class whose weight never falls below the given one.
+    """
+
+    def __init__(
+        self,
+        *,
+        horizon: float = HORIZON,
+        most_classes: int = MOST_CLASSES,
+        most_uids: int = MOST_UIDS,
+    ) -> None:
+        self.seen = 0
+        self._keep = 1.0 - 1.0 / horizon
+        self._gain = 1.0 / horizon
+        self._most_classes = most_classes
+        self._most_uids = most_uids
+        self._tallies: dict[_Key, _Tally] = {}  # (device ask, devices, CPU bucket) → tally
+        self._reserved: dict[_Key, _Reserved] = {}  # (device ask, devices, CPU bucket) → size
+        self._uids: dict[str, None] = {}  # remembered pods, oldest first
+
+    def learn(
+        self,
+        uid: str,
+        ask: Hashable | None,
+        *,
+        count: int = 0,
+        share: float = 1.0,
+        cpu: float = 0.0,
+        memory: float = 0.0,
+    ) -> bool:
+        """Count one pod; false where it was counted before.
+
+        `ask` is the identity of the demand for one device (equal asks take equal devices), None
+        for a pod without devices. `count` and `share` size it in devices and GPUs a device; `cpu`
+        is in thousandths, `memory` in any one unit.
+        """
+        if uid in self._uids:
+            return False
+        self._uids[uid] = None
+        if len(self._uids) > self._most_uids:
+            del self._uids[next(iter(self._uids))]
+        self.seen += 1
+        if ask is None or count <= 0:
+            return True
+        tally = self._tally((ask, count, _bucket(cpu, count * share)), count, share)
+        fade = self._fade(tally)
+        tally.at = self.seen
+        tally.weight = fade * tally.weight + self._gain
+        tally.cpu = fade * tally.cpu + self._gain * cpu
+        tally.memory = fade * tally.memory + self._gain * memory
+        return True
+
+    def reserve(
+        self,
+        ask: Hashable,
+        *,
+        count: int,
+        share: float,
+        cpu: float,
+        memory: float,
+        weight: float,
+    ) -> None:
+        """Keep a size that may never have been seen: its class weighs at least `weight`."""
+        key = (ask, count, _bucket(cpu, count * share))
+        self._reserved[key] = _Reserved(weight=weight, cpu=cpu, memory=memory)
+        self._tally(key, count, share)
+
+    def classes(self) -> Classes:
+        """The mix now, as columns."""
+        asks: dict[Hashable, int] = {}  # device ask → its number
+        columns: list[tuple[int, int, float, float, float, float]] = []
+        for key, tally in self._tallies.items():
+            fade = self._fade(tally)
+            held = self._reserved.get(key, _NOTHING)
+            missing = max(held.weight - fade * tally.weight, 0.0)
+            weight = fade * tally.weight + missing
+            if weight <= 0.0:
+                continue
+            ask = asks.setdefault(key[0], len(asks))
+            cpu = (fade * tally.cpu + missing * held.cpu) / weight
+            memory = (fade * tally.memory + missing * held.memory) / weight
+            columns.append((ask, tally.count, tally.share, cpu, memory, weight))
+        table = np.array(columns, dtype=np.float64).reshape(-1, 6)
+        return Classes(
+            asks=tuple(asks),
+            ask=table[:, 0].astype(np.int64),
+            count=table[:, 1],
+            share=table[:, 2],
+            cpu=table[:, 3],
+            memory=table[:, 4],
+            weight=table[:, 5],
+        )
+
+    def _tally(self, key: _Key, count: int, share: float) -> _Tally:
+        tally = self._tallies.get(key)
+        if tally is None:
+            if len(self._tallies) >= self._most_classes:
+                self._drop_lightest()
+            tally = self._tallies[key] = _Tally(count=count, share=share, at=self.seen)
+        return tally
+
+    def _drop_lightest(self) -> None:
+        tallies = self._tallies
+        droppable = [key for key in tallies if key not in self._reserved]
+        if droppable:
+            lightest = min(
+                droppable, key=lambda key: self._fade(tallies[key]) * tallies[key].weight
+            )
+            del tallies[lightest]
+
+    def _fade(self, tally: _Tally) -> float:
+        """What is left of a tally's sums now. Reading changes nothing, so it cannot matter when."""
+        return float(self._keep ** (self.seen - tally.at))
+
+
+def _bucket(cpu: float, gpus: float) -> int:
+    """CPU per GPU asked, in powers of two: what decides whether idle GPUs can still be fed."""
+    return round(math.log2(max(cpu / gpus, 1.0)))

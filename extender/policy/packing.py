@@ -1,0 +1,95 @@
+"""What a node can still give to each demand class, and what a placement takes away.
+
+Source: scarcity prices, first and second form (FGD's cliff, USENIX ATC 2023, blended with a count
+that CPU and memory limit). For class m on a node with free CPU c and memory q:
+
+    A_m = the free GPU parts large enough for m, in GPUs; 0 where not one pod of m fits (the cliff)
+    k_m = how many devices of m's kind the node can still give, one after the other
+    B_m = g_m * min(k_m / count_m, c / cpu_m, q / memory_m)
+    u_m = a * A_m + (1 - a) * B_m
+
+k_m / count_m counts whole pods, plus ((k mod count) / count)^beta for classes of several devices:
+it says which broken node is closest to being whole again.
+
+The device part (A, k) belongs to a node *state* and a device ask; CPU and memory are columns
+beside it. All arrays are float64; rows are nodes, columns classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from extender.policy.mix import Classes, Floats, Ints
+
+_TINY = 1e-9  # a class that asks no CPU or memory is not limited by it
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Form:
+    """The constants of the score; the defaults are the measured plateau's middle.
+
+    `blend` is a: 1 counts only what fits now, 0 only what CPU and memory could feed. Leave 0.5
+    where CPU-only pods are scored here too, 0.35 where kube-scheduler spreads them. `steepness`
+    is alpha of the prices, `part` is beta of the part credit, `slack` is eps in pods.
+    """
+
+    blend: float = 0.5
+    steepness: float = 3.0
+    part: float = 5.0
+    slack: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parts:
+    """The device part per state (row) and class (column), already blended, in GPUs."""
+
+    cliff: Floats
+    count: Floats
+
+    def take(self, states: Ints) -> Parts:
+        """The parts of these states, one row each."""
+        return Parts(cliff=self.cliff[states], count=self.count[states])
+
+
+def parts(free: Floats, chain: Floats, classes: Classes, form: Form) -> Parts:
+    """Blend the device part of states, from `free` (A) and `chain` (k) per state and *ask*.
+
+    `free[s, i]`: GPUs of state s in parts large enough for ask i. `chain[s, i]`: how many single
+    devices of ask i can be taken there one after the other.
+    """
+    free, chain = free[:, classes.ask], chain[:, classes.ask]
+    pods = chain / classes.count
+    whole = np.floor(pods)
+    credit = np.where(classes.count >= 2.0, (pods - whole) ** form.part, 0.0)
+    return Parts(
+        cliff=np.where(whole >= 1.0, form.blend * free, 0.0),
+        count=(1.0 - form.blend) * classes.size * (whole + credit),
+    )
+
+
+def usable(device: Parts, cpu: Floats, memory: Floats, classes: Classes, form: Form) -> Floats:
+    """What each row can still give to each class (u), in GPUs.
+
+    `device` has one row per row of `cpu` and `memory`; their units are those of the classes.
+    """
+    cpu, memory = np.maximum(cpu, 0.0)[:, None], np.maximum(memory, 0.0)[:, None]
+    feeds = (cpu >= classes.cpu) & (memory >= classes.memory)
+    worth = (1.0 - form.blend) * classes.size
+    fed = np.minimum(
+        cpu * (worth / np.maximum(classes.cpu, _TINY)),
+        memory * (worth / np.maximum(classes.memory, _TINY)),
+    )
+    return np.where(feeds, device.cliff, 0.0) + np.minimum(device.count, fed)
+
+
+def cost(before: Floats, after: Floats, prices: Floats) -> Floats:
+    """The priced loss of a placement per row, in GPUs: smallest wins."""
+    loss: Floats = (before - after) @ prices
+    return loss
+
+
+def tightness(cpu_left: Floats, gpus_left: Floats, *, most_cpu: float, most_gpus: float) -> Floats:
+    """BestFit (USENIX ATC 2023): CPU and GPUs left after the placement; the least is tightest."""
+    return 0.5 * cpu_left / max(most_cpu, _TINY) + 0.5 * gpus_left / max(most_gpus, _TINY)

@@ -1,0 +1,60 @@
+"""What a GPU's worth of room costs, per demand class: dear where it is scarce.
+
+Source: scarcity prices: lambda_m = w_m / (U_m + eps * g_m)^alpha with U_m = sum over nodes of u_m.
+Charging these prices for the loss of room is steepest descent of sum_m w_m / U_m: it keeps the
+expected reciprocal of "room left for the next pod" small. Prices are divided by their sum, so a
+cost is in GPUs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from extender.policy.mix import Classes, Floats
+from extender.policy.packing import Form
+
+REFRESH_SHARE = 0.003  # of the cluster's GPUs: prices that old cost nothing, measured
+_LEAST_REFRESH = 1
+_LOW, _HIGH = 0.3, 0.6  # the adaptive blend's ends
+_SPAN = 0.3  # surplus of CPU per GPU at which the blend reaches its high end
+_SPARE = 0.02  # of the total, added to what is idle: a full cluster divides by nothing
+
+
+def prices(classes: Classes, room: Floats, form: Form) -> Floats:
+    """Prices per class from `room` (U, GPUs over the whole cluster); they add up to 1."""
+    size = classes.size
+    slack = np.maximum(room, 0.0) + form.slack * size
+    # The largest room divides all: the powers stay in range and cancel in the sum.
+    scale = slack.max(initial=0.0)
+    if scale <= 0.0:
+        return np.zeros_like(slack)
+    raw = classes.weight / (slack / scale) ** form.steepness
+    total = float(raw.sum())
+    return raw / total if total > 0.0 else np.zeros_like(raw)
+
+
+def adaptive_blend(
+    classes: Classes,
+    *,
+    idle_cpu: float,
+    total_cpu: float,
+    idle_gpus: float,
+    total_gpus: float,
+) -> float:
+    """The blend a from how much CPU idle GPUs still have, against what the mix asks.
+
+    0.3 + 0.3 * clip((rho - 1) / 0.3, 0, 1), rho = idle CPU per idle GPU / CPU per GPU asked, each
+    idle sum plus 2 % of its total. 0.6 where nothing is known.
+    """
+    asked_cpu = float((classes.weight * classes.cpu).sum())
+    asked_gpus = float((classes.weight * classes.size).sum())
+    if asked_cpu <= 0.0 or asked_gpus <= 0.0 or total_gpus <= 0.0:
+        return _HIGH
+    per_gpu = (idle_cpu + _SPARE * total_cpu) / (idle_gpus + _SPARE * total_gpus)
+    surplus = per_gpu / (asked_cpu / asked_gpus) - 1.0
+    return _LOW + (_HIGH - _LOW) * min(max(surplus / _SPAN, 0.0), 1.0)
+
+
+def refresh_every(total_gpus: float) -> int:
+    """After how many placements the prices of a cluster of that size are worth renewing."""
+    return max(_LEAST_REFRESH, round(REFRESH_SHARE * total_gpus))

@@ -1,0 +1,195 @@
+"""GPU allocation at saturation on the openb traces: `python -m loadtests.packing --help`.
+
+Pods arrive in the order of a published run until they ask for 1.3 times the cluster; a pod that
+fits nowhere is dropped; nothing leaves. What kube-scheduler would see is modelled: its filters,
+its in-tree resource scores where asked, and a random pick among equal totals.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+
+import numpy as np
+
+from extender.policy import packing as policy_packing
+from extender.policy import ranking
+from loadtests import baselines, cluster_sim, openb, priced
+
+LEVELS = (50, 80, 95, 100, 110, 120, 130)  # % of capacity asked, where allocation is reported
+TOP = 10  # the extender API's documented maximum
+IN_TREE_TOP = 100
+
+
+@dataclasses.dataclass(slots=True)
+class Wire:
+    """How the policy's scores reach the pick: `top` 0 means undivided (the best wins)."""
+
+    ties: str = "random"
+    intree: str = "none"
+    cpu_pods: str = "ours"
+    top: int = 0
+    weight: int = 1
+
+
+@dataclasses.dataclass(slots=True)
+class Tally:
+    """Counts along a run; `levels[x]` are the allocations seen while x % had arrived."""
+
+    capacity: int
+    arrived: int = 0
+    allocated: int = 0
+    rejected: int = 0
+    pods: int = 0
+    large: int = 0  # pods of eight GPUs
+    large_placed: int = 0
+    levels: dict = dataclasses.field(default_factory=dict)
+
+    def count(self, kind, placed):
+        self.pods += 1
+        self.arrived += kind.gpu
+        self.allocated += kind.gpu * placed
+        self.rejected += not placed
+        self.large += kind.num == openb.SLOTS
+        self.large_placed += placed and kind.num == openb.SLOTS
+        level = round(self.arrived / self.capacity * 100)
+        if level in LEVELS:
+            self.levels.setdefault(level, []).append(self.allocated / self.capacity * 100)
+
+    def report(self):
+        return {
+            "allocation": {
+                str(level): round(sum(seen) / len(seen), 2) for level, seen in self.levels.items()
+            },
+            "pods": self.pods,
+            "rejected": self.rejected,
+            "large_accepted": round(100 * self.large_placed / self.large, 1)
+            if self.large
+            else None,
+        }
+
+
+def pick(cluster, kind, rows, policy, wire, order):
+    """The node kube-scheduler takes; `order` breaks ties (the smallest wins)."""
+    if wire.cpu_pods == "intree" and kind.num == 0:
+        total = baselines.in_tree(cluster, kind, rows).astype(float)
+    else:
+        total = policy.scores(cluster, kind, rows)
+        if wire.top:
+            total = ranking.ranked(-total, np.zeros(len(rows)), maximum=wire.top)
+            total = total * (wire.weight * IN_TREE_TOP / TOP)
+        if wire.intree == "default":
+            total = total + baselines.in_tree(cluster, kind, rows)
+    best = rows[total == total.max()]
+    return int(best[order[best].argmin()])
+
+
+def run(trace, nodes, order, ranks, policy, *, wire, rng, progress=None):
+    """Place the pods one after the other; returns the tally."""
+    cluster = cluster_sim.empty(nodes)
+    tally = Tally(capacity=nodes.capacity)
+    arrived = getattr(policy, "arrived", None)
+    placed = getattr(policy, "placed", None)
+    changed = getattr(policy, "changed", None)
+    for number, pod in enumerate(order):
+        kind = trace.kinds[trace.pods[pod]]
+        if arrived:
+            arrived(str(number), kind)
+        rows = np.flatnonzero(cluster.feasible(kind))
+        if len(rows):
+            keys = ranks if wire.ties == "rank" else rng.random(len(nodes.names))
+            node = pick(cluster, kind, rows, policy, wire, keys)
+            cluster.place(node, kind, policy.slots(cluster, node, kind))
+            if placed:
+                placed(node, kind)
+            if changed:
+                changed(cluster, node)
+        tally.count(kind, len(rows) > 0)
+        if progress and number % 2000 == 0:
+            progress(f"{number}/{len(order)} pods, {tally.allocated / nodes.capacity:.1%}")
+    return tally
+
+
+def make_policy(name, trace, nodes, options):
+    """A policy by name: a baseline, or `prices` (static), `prices-first`, `prices-adaptive`."""
+    if not name.startswith("prices"):
+        return baselines.named(name, trace, nodes)
+    blend = options.blend
+    if name == "prices-first":
+        form = policy_packing.Form(blend=blend or 0.6, steepness=2.0, part=1e9, slack=0.5)
+    elif name == "prices-adaptive":
+        form = policy_packing.Form(part=4.0)
+    else:
+        form = policy_packing.Form(blend=blend or policy_packing.Form().blend)
+    return priced.Prices(
+        nodes,
+        form=form,
+        every=options.refresh,
+        devices=options.devices,
+        adaptive=name == "prices-adaptive",
+    )
+
+
+def parser():
+    parse = argparse.ArgumentParser(description=__doc__)
+    parse.add_argument("--nodes", default=str(openb.NODES))
+    parse.add_argument("--pods", default="default", help="a pod list, or its short name")
+    parse.add_argument("--order", help="an arrival order; by default the published one of --seed")
+    parse.add_argument("--ties", choices=("random", "rank"), default="random")
+    parse.add_argument("--seed", type=int, default=42)
+    parse.add_argument("--policy", default="prices", help="prices[-first|-adaptive], FGD, …")
+    parse.add_argument("--intree", choices=("none", "default"), default="none")
+    parse.add_argument("--cpu-pods", choices=("ours", "intree"), default="ours")
+    parse.add_argument("--wire", type=int, default=0, help="largest score; 0: undivided")
+    parse.add_argument("--weight", type=int, default=1, help="of the extender, with --wire")
+    parse.add_argument("--refresh", type=int, default=20, help="placements between prices")
+    parse.add_argument("--devices", choices=("tightest", "first"), default="tightest")
+    parse.add_argument("--blend", type=float, help="a of the prices")
+    parse.add_argument("--json", action="store_true")
+    return parse
+
+
+def main(arguments=None):
+    options = parser().parse_args(arguments)
+    nodes = openb.read_nodes(options.nodes)
+    trace = openb.read_trace(options.pods)
+    rng = np.random.default_rng(options.seed)
+    path = options.order or openb.order_path(trace.name, options.seed)
+    if options.order or path.exists():
+        order, ranks = openb.read_order(path)
+    else:
+        order, ranks = openb.shuffled_order(trace, nodes, rng)
+    wire = Wire(options.ties, options.intree, options.cpu_pods, options.wire, options.weight)
+    policy = make_policy(options.policy, trace, nodes, options)
+    began = time.monotonic()
+    tally = run(
+        trace,
+        nodes,
+        order,
+        ranks,
+        policy,
+        wire=wire,
+        rng=rng,
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    report = {
+        "benchmark": "packing",
+        "trace": trace.name,
+        "seed": options.seed,
+        "policy": options.policy,
+        **{key: getattr(options, key) for key in ("refresh", "devices", "blend")},
+        **dataclasses.asdict(wire),
+        **tally.report(),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    if options.json:
+        print(json.dumps(report))
+    else:
+        levels = "  ".join(f"{level} %: {value}" for level, value in report["allocation"].items())
+        print(f"{trace.name} seed {options.seed} {options.policy}: {levels}")
+        print(f"rejected {tally.rejected} of {tally.pods}, 8-GPU {report['large_accepted']} %")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The scarcity prices on the simulator's arrays: the fast model of the product's policy.
+
+The formulas are extender.policy's own; only the device part of a state, which the product gets
+from its allocator, is computed here from free thousandths.
+"""
+
+import numpy as np
+
+from extender.policy import mix, packing, prices, ranking
+from loadtests import cluster_sim, openb
+
+MOST_CPU = 128000
+MOST_GPU = 8.0
+
+
+class States:
+    """Interned device states of nodes, and what each gives to each ask."""
+
+    def __init__(self, models, *, ordered):
+        self.models = models
+        self.ordered = ordered  # the order of a node's GPUs matters (first-fit devices)
+        self.numbers = {}  # (model, free thousandths) → state
+        self.contents = []
+        self.asks = {}  # ask → column
+        self.free = np.zeros((0, 0))
+        self.chain = np.zeros((0, 0))
+        self.after = {}  # (GPUs, thousandths) → state → state after such a pod
+
+    def number(self, model, gpu):
+        key = (model, tuple(gpu) if self.ordered else tuple(sorted(gpu)))
+        state = self.numbers.get(key)
+        if state is None:
+            state = self.numbers[key] = len(self.contents)
+            self.contents.append(key)
+        return state
+
+    def parts(self, classes, form):
+        """The blended device part of every state known, for the classes of the moment."""
+        for ask in classes.asks:
+            self.asks.setdefault(ask, len(self.asks))
+        self.grow()
+        columns = [self.asks[ask] for ask in classes.asks]
+        return packing.parts(self.free[:, columns], self.chain[:, columns], classes, form)
+
+    def grow(self):
+        known_states, known_asks = self.free.shape
+        if known_asks < len(self.asks):
+            known_states = 0
+        if known_states < len(self.contents):
+            free, chain = self.measured(self.contents[known_states:])
+            if known_states:
+                free = np.vstack([self.free, free])
+                chain = np.vstack([self.chain, chain])
+            self.free, self.chain = free, chain
+
+    def measured(self, contents):
+        gpu = np.array([slots for _, slots in contents])
+        free, chain = [], []
+        for milli, models in self.asks:
+            accepted = [not models or self.models[model] in models for model, _ in contents]
+            room = np.where(np.array(accepted)[:, None] & (gpu >= milli), gpu, 0)
+            free.append(room.sum(axis=1) / openb.GPU)
+            chain.append((room // milli).sum(axis=1))
+        shape = (len(self.asks), len(contents))
+        return np.reshape(free, shape).T.astype(float), np.reshape(chain, shape).T.astype(float)
+
+    def afters(self, kind, states):
+        """The states after a pod of this kind, for the states given."""
+        if kind.num == 0:
+            return states
+        table = self.after.setdefault((kind.num, kind.milli), {})
+        return np.array([self.step(table, kind, state) for state in states.tolist()])
+
+    def step(self, table, kind, state):
+        if state not in table:
+            model, slots = self.contents[state]
+            gpu = np.array(slots)
+            taken = self.taken(gpu, kind)
+            table[state] = self.number(model, tuple((gpu - taken * kind.milli).tolist()))
+        return table[state]
+
+    def taken(self, gpu, kind):
+        if self.ordered:
+            fits = gpu >= kind.milli
+            return fits & (fits.cumsum() <= kind.num)
+        return cluster_sim.tightest(gpu[None, :], kind)[0]
+
+
+class Prices:
+    """Scores by scarcity prices; larger wins. `form` as in extender.policy.packing.
+
+    `every` is how many placements share one set of prices; `devices` the node's own rule:
+    "tightest" or "first" fit.
+    """
+
+    def __init__(self, nodes, *, form=None, every=20, devices="tightest", adaptive=False, **mixing):
+        self.form = form or packing.Form()
+        self.adaptive = adaptive
+        self.every = every
+        self.devices = devices
+        self.mix = mix.Mix(**mixing)
+        self.states = States(nodes.models, ordered=devices == "first")
+        self.nodes = nodes
+        self.state = None
+        self.changes = every
+        self.epoch = 0
+        self.tables = {}  # kind → (cost, tie-break, epoch, stamp) per node
+
+    def arrived(self, uid, kind):
+        ask = (kind.milli, kind.models) if kind.num else None
+        self.mix.learn(
+            uid,
+            ask,
+            count=kind.num,
+            share=kind.milli / openb.GPU,
+            cpu=kind.cpu,
+            memory=kind.memory,
+        )
+
+    def changed(self, cluster, node):
+        self.state[node] = self.states.number(self.nodes.model[node], cluster.gpu[node].tolist())
+        self.changes += 1
+
+    def scores(self, cluster, kind, rows):
+        cost, tie = self.judged(cluster, kind, rows)
+        return ranking.ranked(cost, tie, maximum=len(rows)).astype(float)
+
+    def judged(self, cluster, kind, rows):
+        """Cost and second key of the rows, recomputed where a node or the prices changed."""
+        if self.state is None:
+            gpus = cluster.gpu.tolist()
+            numbers = [
+                self.states.number(m, g) for m, g in zip(self.nodes.model, gpus, strict=True)
+            ]
+            self.state = np.array(numbers)
+        if self.changes >= self.every:
+            self.refresh(cluster)
+        size = len(cluster.cpu)
+        if kind not in self.tables:
+            empty = np.full(size, -1)
+            self.tables[kind] = (np.zeros(size), np.zeros(size), empty, empty.copy())
+        cost, tie, epoch, stamp = self.tables[kind]
+        stale = rows[(epoch[rows] != self.epoch) | (stamp[rows] != cluster.stamp[rows])]
+        if len(stale):
+            cost[stale], tie[stale] = self.evaluated(cluster, kind, stale)
+            epoch[stale], stamp[stale] = self.epoch, cluster.stamp[stale]
+        return cost[rows], tie[rows]
+
+    def evaluated(self, cluster, kind, rows):
+        now = self.state[rows]
+        then = self.states.afters(kind, now)
+        cpu, memory = cluster.cpu[rows], cluster.memory[rows]
+        parts = self.parts()
+        before = packing.usable(parts.take(now), cpu, memory, self.classes, self.form)
+        after = packing.usable(
+            parts.take(then), cpu - kind.cpu, memory - kind.memory, self.classes, self.form
+        )
+        gpus = np.maximum(cluster.gpu[rows], 0).sum(axis=1) - kind.gpu
+        tie = packing.tightness(
+            cpu - kind.cpu, gpus / openb.GPU, most_cpu=MOST_CPU, most_gpus=MOST_GPU
+        )
+        return packing.cost(before, after, self.prices), tie
+
+    def refresh(self, cluster):
+        self.changes = 0
+        self.epoch += 1
+        self.classes = self.mix.classes()
+        if self.adaptive:
+            self.form = self.adapted(cluster)
+        self.memo = None
+        parts = self.parts().take(self.state)
+        room = packing.usable(parts, cluster.cpu, cluster.memory, self.classes, self.form)
+        self.prices = prices.prices(self.classes, room.sum(axis=0), self.form)
+
+    def parts(self):
+        """The parts of all states; extended when a transition met a new state."""
+        if self.memo is None or len(self.memo.cliff) < len(self.states.contents):
+            self.memo = self.states.parts(self.classes, self.form)
+        return self.memo
+
+    def adapted(self, cluster):
+        blend = prices.adaptive_blend(
+            self.classes,
+            idle_cpu=float(cluster.cpu.sum()),
+            total_cpu=float(self.nodes.cpu.sum()),
+            idle_gpus=float(np.maximum(cluster.gpu, 0).sum()) / openb.GPU,
+            total_gpus=float(self.nodes.gpus.sum()),
+        )
+        return packing.Form(
+            blend=blend,
+            steepness=self.form.steepness,
+            part=self.form.part,
+            slack=self.form.slack,
+        )
+
+    def slots(self, cluster, node, kind):
+        if self.devices == "first" and kind.num:
+            fits = cluster.gpu[node] >= kind.milli
+            return np.flatnonzero(fits & (fits.cumsum() <= kind.num))
+        return cluster_sim.slots_of(cluster, node, kind)

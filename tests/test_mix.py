@@ -1,0 +1,98 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extender.policy import mix
+
+
+def learnt(pods, **options):
+    subject = mix.Mix(**options)
+    for number, (ask, count, cpu) in enumerate(pods):
+        subject.learn(str(number), ask, count=count, share=1.0, cpu=cpu, memory=1.0)
+    return subject
+
+
+def test_a_pod_counts_once_however_often_it_is_shown():
+    subject = mix.Mix(horizon=100)
+    assert subject.learn("a", "gpu", count=1, cpu=4000.0)
+    assert not subject.learn("a", "gpu", count=1, cpu=4000.0)
+    assert subject.seen == 1
+    assert subject.classes().weight == pytest.approx([0.01])
+
+
+def test_weights_decay_with_every_pod_also_with_those_without_devices():
+    subject = mix.Mix(horizon=100)
+    subject.learn("a", "gpu", count=1, cpu=4000.0)
+    for number in range(10):
+        subject.learn(f"plain-{number}", None, cpu=1000.0)
+    assert subject.classes().weight == pytest.approx([0.01 * 0.99**10])
+
+
+def test_a_steady_mix_is_learnt_with_its_shares_and_means():
+    pods = [("gpu", 1, 4000.0), ("gpu", 1, 4800.0), ("gpu", 8, 64000.0), (None, 0, 100.0)] * 3000
+    classes = learnt(pods).classes()
+    assert classes.asks == ("gpu",)
+    assert classes.count.tolist() == [1.0, 8.0]
+    assert classes.weight == pytest.approx([0.5, 0.25], rel=0.01)
+    assert classes.cpu == pytest.approx([4400.0, 64000.0], rel=0.001)
+    assert classes.size.tolist() == [1.0, 8.0]
+
+
+def test_pods_that_differ_in_cpu_only_share_their_device_ask():
+    classes = learnt([("gpu", 1, 1000.0), ("gpu", 1, 16000.0), ("half", 1, 1000.0)]).classes()
+    assert classes.asks == ("gpu", "half")
+    assert classes.ask.tolist() == [0, 0, 1]
+
+
+def test_the_lightest_class_makes_room_when_there_are_too_many():
+    pods = [("old", 1, 0.0)] + [("often", 1, 0.0)] * 5 + [("new", 1, 0.0)]
+    assert learnt(pods, most_classes=2).classes().asks == ("often", "new")
+
+
+def test_a_reserved_size_keeps_its_weight_although_it_was_never_seen():
+    subject = mix.Mix(horizon=10)
+    subject.reserve("gpu", count=8, share=1.0, cpu=64000.0, memory=2.0, weight=0.002)
+    for number in range(5000):
+        subject.learn(str(number), "other", count=1, cpu=1.0)
+    classes = subject.classes()
+    kept = classes.count == 8.0
+    assert classes.weight[kept] == pytest.approx([0.002])
+    assert classes.cpu[kept] == pytest.approx([64000.0])
+    assert classes.memory[kept] == pytest.approx([2.0])
+
+
+def test_a_reserved_size_that_is_seen_weighs_what_was_seen():
+    subject = mix.Mix(horizon=10)
+    subject.reserve("gpu", count=8, share=1.0, cpu=64000.0, memory=2.0, weight=0.002)
+    for number in range(100):
+        subject.learn(str(number), "gpu", count=8, cpu=70000.0, memory=2.0)
+    assert subject.classes().weight == pytest.approx([1.0], rel=0.001)
+    assert subject.classes().cpu == pytest.approx([70000.0])
+
+
+def test_remembered_pods_are_bounded_and_the_oldest_is_forgotten():
+    subject = mix.Mix(most_uids=3)
+    for uid in ("a", "b", "c", "d"):
+        subject.learn(uid, "gpu", count=1)
+    assert not subject.learn("b", "gpu", count=1)
+    assert subject.learn("a", "gpu", count=1)
+
+
+def test_an_unused_mix_has_no_classes():
+    classes = mix.Mix().classes()
+    assert classes.asks == ()
+    assert classes.size.shape == (0,)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.integers(1, 8), st.floats(0, 1e5))))
+def test_the_mix_depends_on_the_sequence_of_pods_and_not_on_when_it_is_read(pods):
+    quiet, curious = mix.Mix(horizon=50), mix.Mix(horizon=50)
+    for number, (ask, count, cpu) in enumerate(pods):
+        for subject in (quiet, curious):
+            subject.learn(str(number), ask, count=count, cpu=cpu)
+        curious.classes()
+    one, other = quiet.classes(), curious.classes()
+    assert one.asks == other.asks
+    assert one.weight.tolist() == other.weight.tolist()
+    assert one.cpu.tolist() == other.cpu.tolist()
+    assert one.weight.sum() <= 1.0 + 1e-9

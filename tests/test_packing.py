@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extender.policy import mix, packing
+
+
+def classes_of(*columns, asks=("gpu",)):
+    """Columns are (ask, count, share, cpu, memory)."""
+    table = np.array(columns, dtype=float).reshape(-1, 5)
+    return mix.Classes(
+        asks=asks,
+        ask=table[:, 0].astype(np.int64),
+        count=table[:, 1],
+        share=table[:, 2],
+        cpu=table[:, 3],
+        memory=table[:, 4],
+        weight=np.full(len(table), 1 / max(len(table), 1)),
+    )
+
+
+ONE = (0, 1, 1.0, 10.0, 1.0)
+EIGHT = (0, 8, 1.0, 80.0, 8.0)
+HALF = (0, 1, 0.5, 5.0, 1.0)
+
+
+def room(free, chain, cpu, memory, *columns, form=packing.Form()):  # noqa: B008 - frozen
+    classes = classes_of(*columns)
+    device = packing.parts(np.array([[free]], float), np.array([[chain]], float), classes, form)
+    return packing.usable(device, np.array([cpu]), np.array([memory]), classes, form)[0]
+
+
+@pytest.mark.parametrize(
+    ("free", "chain", "cpu", "memory", "column", "expected"),
+    [
+        pytest.param(4.0, 4, 1e6, 1e6, ONE, 4.0, id="nothing limits"),
+        pytest.param(4.0, 4, 20.0, 1e6, ONE, 0.5 * 4 + 0.5 * 2, id="CPU feeds two of four"),
+        pytest.param(4.0, 4, 1e6, 3.0, ONE, 0.5 * 4 + 0.5 * 3, id="memory feeds three of four"),
+        pytest.param(4.0, 4, 9.0, 1e6, ONE, 0.5 * 0.9, id="not one pod fits: the cliff"),
+        pytest.param(4.0, 4, -5.0, 1e6, ONE, 0.0, id="overcommitted CPU gives nothing"),
+        pytest.param(1.7, 2, 1e6, 1e6, HALF, 0.5 * 1.7 + 0.5 * 1.0, id="0.7 holds one half"),
+        pytest.param(8.0, 8, 1e6, 1e6, EIGHT, 8.0, id="a whole machine"),
+        pytest.param(4.0, 4, 1e6, 1e6, EIGHT, 0.5 * 8 * 0.5**5, id="part credit, no cliff part"),
+        pytest.param(0.0, 0, 1e6, 1e6, EIGHT, 0.0, id="a full machine"),
+    ],
+)
+def test_the_room_of_a_node_for_a_class(free, chain, cpu, memory, column, expected):
+    assert room(free, chain, cpu, memory, column) == pytest.approx([expected])
+
+
+def test_a_node_nearer_to_being_whole_again_has_more_room_for_large_pods():
+    rooms = [room(float(k), k, 1e6, 1e6, EIGHT)[0] for k in range(9)]
+    steps = np.diff(rooms)
+    assert (steps > 0).all()
+    assert (np.diff(steps) > 0).all()
+
+
+def test_a_class_that_asks_no_cpu_is_not_limited_by_it():
+    assert room(2.0, 2, 0.0, 0.0, (0, 1, 1.0, 0.0, 0.0)) == pytest.approx([1.0])
+
+
+def test_the_dearer_class_decides_which_node_loses_least():
+    before = np.array([[8.0, 2.0], [1.0, 2.0]])
+    after = np.array([[0.0, 1.0], [0.0, 1.0]])
+    assert packing.cost(before, after, np.array([0.9, 0.1])) == pytest.approx([7.3, 1.0])
+
+
+def test_the_tightest_node_has_least_left():
+    left = packing.tightness(
+        np.array([10.0, 0.0, 10.0]), np.array([0.0, 1.0, 4.0]), most_cpu=10.0, most_gpus=8.0
+    )
+    assert left.tolist() == [0.5, 0.0625, 0.75]
+
+
+@given(
+    chain=st.integers(0, 16),
+    cpu=st.floats(-10, 1000),
+    memory=st.floats(-1, 100),
+    placed=st.tuples(st.integers(0, 16), st.floats(0, 500)),
+    count=st.integers(1, 8),
+    blend=st.floats(0, 1),
+    part=st.floats(1, 8),
+)
+def test_a_placement_never_adds_room(chain, cpu, memory, placed, count, blend, part):
+    form = packing.Form(blend=blend, part=part)
+    column = (0, count, 1.0, 10.0 * count, 1.0)
+    taken, used = placed
+    left = max(chain - taken, 0)
+    before = room(float(chain), chain, cpu, memory, column, form=form)
+    after = room(float(left), left, cpu - used, memory, column, form=form)
+    assert (after <= before + 1e-9).all()
+    assert (after >= 0).all()
+    assert (before <= chain + 1e-9).all()

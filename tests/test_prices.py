@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extender.policy import mix, packing, prices
+
+
+def classes_of(weights, *, counts=None, cpu=10.0):
+    size = len(weights)
+    return mix.Classes(
+        asks=("gpu",),
+        ask=np.zeros(size, dtype=np.int64),
+        count=np.array(counts if counts is not None else [1.0] * size, dtype=float),
+        share=np.ones(size),
+        cpu=np.full(size, cpu),
+        memory=np.ones(size),
+        weight=np.array(weights, dtype=float),
+    )
+
+
+FORM = packing.Form(steepness=2.0, slack=0.5)
+
+
+def test_a_class_with_half_the_room_costs_four_times_as_much_at_a_steepness_of_two():
+    form = packing.Form(steepness=2.0, slack=0.0)
+    got = prices.prices(classes_of([0.5, 0.5]), np.array([100.0, 50.0]), form)
+    assert got == pytest.approx([0.2, 0.8])
+
+
+def test_twice_as_frequent_costs_twice_as_much():
+    got = prices.prices(classes_of([0.2, 0.4]), np.array([70.0, 70.0]), FORM)
+    assert got == pytest.approx([1 / 3, 2 / 3])
+
+
+def test_a_class_without_any_room_has_a_finite_price():
+    got = prices.prices(classes_of([0.5, 0.5], counts=[1, 8]), np.array([10.0, 0.0]), FORM)
+    assert np.isfinite(got).all()
+    assert got == pytest.approx([16.0 / (16.0 + 110.25), 110.25 / (16.0 + 110.25)])
+
+
+def test_no_classes_have_no_prices():
+    assert prices.prices(mix.Mix().classes(), np.zeros(0), FORM).shape == (0,)
+
+
+@given(
+    st.lists(st.tuples(st.floats(1e-9, 1), st.floats(0, 1e5)), min_size=1, max_size=20),
+    st.floats(0, 6),
+)
+def test_prices_are_shares(pairs, steepness):
+    weights, room = zip(*pairs, strict=True)
+    form = packing.Form(steepness=steepness)
+    got = prices.prices(classes_of(weights), np.array(room), form)
+    assert (got >= 0).all()
+    assert got.sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("idle_cpu", "expected"),
+    [
+        pytest.param(500.0, 0.3, id="half the CPU that idle GPUs will ask"),
+        pytest.param(1000.0, 0.3, id="just enough"),
+        pytest.param(1150.0, 0.45, id="some surplus"),
+        pytest.param(5000.0, 0.6, id="plenty"),
+    ],
+)
+def test_the_blend_follows_the_cpu_left_for_idle_gpus(idle_cpu, expected):
+    got = prices.adaptive_blend(
+        classes_of([1.0], cpu=10.0),
+        idle_cpu=idle_cpu * 0.98,
+        total_cpu=idle_cpu,
+        idle_gpus=98.0,
+        total_gpus=100.0,
+    )
+    assert got == pytest.approx(expected)
+
+
+def test_the_blend_of_an_unknown_mix_is_the_plain_one():
+    got = prices.adaptive_blend(
+        mix.Mix().classes(), idle_cpu=1.0, total_cpu=1.0, idle_gpus=1.0, total_gpus=1.0
+    )
+    assert got == 0.6
+
+
+@pytest.mark.parametrize(
+    ("gpus", "placements"), [pytest.param(0, 1), pytest.param(64, 1), pytest.param(6212, 19)]
+)
+def test_prices_are_renewed_more_rarely_on_larger_clusters(gpus, placements):
+    assert prices.refresh_every(gpus) == placements
