@@ -1,0 +1,43 @@
+"""What is answered to kube-scheduler, before it is put on the wire: plain values of this room."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+
+_NONE: Mapping[str, str] = {}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Filtered:
+    """Which of the asked nodes are refused, and why; every other asked node passes.
+
+    Saying only the refusals makes two promises true by construction: a node that was never asked
+    cannot be let through, and `Filtered()` is "all of them, unchanged" without a list.
+    """
+
+    failed: Mapping[str, str] = dataclasses.field(default_factory=lambda: _NONE)
+    """node name → reason that may go away: devices are busy now"""
+    unresolvable: Mapping[str, str] = dataclasses.field(default_factory=lambda: _NONE)
+    """node name → reason that evictions cannot change: the hardware is not there"""
+    unknown: int = 0
+    """How many of the asked nodes are not known here; they pass unjudged."""
+
+    def passing(self, names: Sequence[str]) -> list[str]:
+        """The asked names that pass, in the order asked."""
+        if not self.failed and not self.unresolvable:
+            return list(names)
+        kept = itertools.filterfalse(self.failed.__contains__, names)
+        return list(itertools.filterfalse(self.unresolvable.__contains__, kept))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Victims:
+    """Pods to evict from one node, by UID, the highest priority first.
+
+    `pdb_violations` counts those whose eviction breaks a PodDisruptionBudget.
+    """
+
+    pods: tuple[str, ...] = ()
+    pdb_violations: int = 0
