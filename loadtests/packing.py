@@ -131,8 +131,8 @@ def make_policy(name, trace, nodes, options):
     )
 
 
-def parser():
-    parse = argparse.ArgumentParser(description=__doc__)
+def parser(description):
+    parse = argparse.ArgumentParser(description=description)
     parse.add_argument("--nodes", default=str(openb.NODES))
     parse.add_argument("--pods", default="default", help="a pod list, or its short name")
     parse.add_argument("--order", help="an arrival order; by default the published one of --seed")
@@ -150,8 +150,18 @@ def parser():
     return parse
 
 
+def wire_of(options):
+    return Wire(options.ties, options.intree, options.cpu_pods, options.wire, options.weight)
+
+
+def settings(options, wire):
+    """What was asked for, for the report."""
+    kept = ("seed", "policy", "refresh", "devices", "blend")
+    return {key: getattr(options, key) for key in kept} | dataclasses.asdict(wire)
+
+
 def main(arguments=None):
-    options = parser().parse_args(arguments)
+    options = parser(__doc__).parse_args(arguments)
     nodes = openb.read_nodes(options.nodes)
     trace = openb.read_trace(options.pods)
     rng = np.random.default_rng(options.seed)
@@ -160,7 +170,7 @@ def main(arguments=None):
         order, ranks = openb.read_order(path)
     else:
         order, ranks = openb.shuffled_order(trace, nodes, rng)
-    wire = Wire(options.ties, options.intree, options.cpu_pods, options.wire, options.weight)
+    wire = wire_of(options)
     policy = make_policy(options.policy, trace, nodes, options)
     began = time.monotonic()
     tally = run(
@@ -176,10 +186,7 @@ def main(arguments=None):
     report = {
         "benchmark": "packing",
         "trace": trace.name,
-        "seed": options.seed,
-        "policy": options.policy,
-        **{key: getattr(options, key) for key in ("refresh", "devices", "blend")},
-        **dataclasses.asdict(wire),
+        **settings(options, wire),
         **tally.report(),
         "seconds": round(time.monotonic() - began, 1),
     }

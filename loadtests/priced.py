@@ -34,13 +34,14 @@ class States:
             self.contents.append(key)
         return state
 
-    def parts(self, classes, form):
-        """The blended device part of every state known, for the classes of the moment."""
+    def parts(self, classes, form, start=0):
+        """The blended device part of the states from `start` on, for the classes of the moment."""
         for ask in classes.asks:
             self.asks.setdefault(ask, len(self.asks))
         self.grow()
         columns = [self.asks[ask] for ask in classes.asks]
-        return packing.parts(self.free[:, columns], self.chain[:, columns], classes, form)
+        free, chain = self.free[start:, columns], self.chain[start:, columns]
+        return packing.parts(free, chain, classes, form)
 
     def grow(self):
         known_states, known_asks = self.free.shape
@@ -174,8 +175,10 @@ class Prices:
 
     def parts(self):
         """The parts of all states; extended when a transition met a new state."""
-        if self.memo is None or len(self.memo.cliff) < len(self.states.contents):
-            self.memo = self.states.parts(self.classes, self.form)
+        known = 0 if self.memo is None else len(self.memo.cliff)
+        if known < len(self.states.contents):
+            added = self.states.parts(self.classes, self.form, known)
+            self.memo = added if self.memo is None else joined(self.memo, added)
         return self.memo
 
     def adapted(self, cluster):
@@ -198,3 +201,9 @@ class Prices:
             fits = cluster.gpu[node] >= kind.milli
             return np.flatnonzero(fits & (fits.cumsum() <= kind.num))
         return cluster_sim.slots_of(cluster, node, kind)
+
+
+def joined(one, other):
+    return packing.Parts(
+        cliff=np.vstack([one.cliff, other.cliff]), count=np.vstack([one.count, other.count])
+    )

@@ -62,10 +62,12 @@ def parts(free: Floats, chain: Floats, classes: Classes, form: Form) -> Parts:
     free, chain = free[:, classes.ask], chain[:, classes.ask]
     pods = chain / classes.count
     whole = np.floor(pods)
-    credit = np.where(classes.count >= 2.0, (pods - whole) ** form.part, 0.0)
+    counted = whole.copy()
+    several = classes.count >= 2.0  # a power is dear, and a class of one device has no part
+    counted[:, several] += (pods[:, several] - whole[:, several]) ** form.part
     return Parts(
         cliff=np.where(whole >= 1.0, form.blend * free, 0.0),
-        count=(1.0 - form.blend) * classes.size * (whole + credit),
+        count=(1.0 - form.blend) * classes.size * counted,
     )
 
 

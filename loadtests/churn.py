@@ -1,0 +1,133 @@
+"""Packing under departures on openb's mixes: `python -m loadtests.churn --help`.
+
+Pods arrive one a time step, drawn from a pod list with replacement, and live for an exponential
+time; a pod that fits nowhere is dropped. The load is arrivals x mean life x mean GPUs / capacity.
+Reported after a warm-up: acceptance weighted by GPUs, mean allocation, acceptance of 8-GPU pods.
+"""
+
+import dataclasses
+import heapq
+import json
+import sys
+import time
+
+import numpy as np
+
+from loadtests import cluster_sim, openb, packing
+
+ARRIVALS = 26_000
+WARM_UP = 0.4  # of the arrivals: three mean lives of an openb pod at load 0.95 are 24,000
+
+
+@dataclasses.dataclass(slots=True)
+class Tally:
+    """Sums after the warm-up; GPUs in thousandths."""
+
+    asked: int = 0
+    accepted: int = 0
+    pods: int = 0
+    rejected: int = 0
+    large: int = 0
+    large_accepted: int = 0
+    held: float = 0.0  # allocated share of the cluster, summed over arrivals
+
+    def count(self, kind, accepted, held):
+        self.pods += 1
+        self.rejected += not accepted
+        self.asked += kind.gpu
+        self.accepted += kind.gpu * accepted
+        self.large += kind.num == openb.SLOTS
+        self.large_accepted += accepted and kind.num == openb.SLOTS
+        self.held += held
+
+    def report(self):
+        return {
+            "gpu_accepted": round(100 * self.accepted / self.asked, 2),
+            "allocation": round(100 * self.held / self.pods, 2),
+            "large_accepted": round(100 * self.large_accepted / max(self.large, 1), 1),
+            "rejected": self.rejected,
+            "pods": self.pods,
+        }
+
+
+def run(trace, nodes, policy, *, wire, load, arrivals, seed, progress=None):
+    """The mix, the lives and the ties come from three streams, equal for every policy."""
+    stream, lives, ties = (np.random.default_rng([seed, part]) for part in range(3))
+    cluster = cluster_sim.empty(nodes)
+    sizes = np.array([kind.gpu for kind in trace.kinds])[trace.pods]
+    life = load * nodes.capacity / sizes.mean()
+    drawn = trace.pods[stream.integers(len(trace.pods), size=arrivals)]
+    ends = np.arange(arrivals) + lives.exponential(life, size=arrivals)
+    running = []  # (end, number, node, kind, slots)
+    hooks = {name: getattr(policy, name, None) for name in ("arrived", "placed", "changed")}
+    tally, allocated = Tally(), 0
+    for number in range(arrivals):
+        while running and running[0][0] <= number:
+            _, _, node, kind, slots = heapq.heappop(running)
+            cluster.remove(node, kind, slots)
+            allocated -= kind.gpu
+            if hooks["placed"]:
+                hooks["placed"](node, kind, sign=-1)
+            if hooks["changed"]:
+                hooks["changed"](cluster, node)
+        kind = trace.kinds[drawn[number]]
+        if hooks["arrived"]:
+            hooks["arrived"](str(number), kind)
+        rows = np.flatnonzero(cluster.feasible(kind))
+        if len(rows):
+            node = packing.pick(cluster, kind, rows, policy, wire, ties.random(len(nodes.names)))
+            slots = policy.slots(cluster, node, kind)
+            cluster.place(node, kind, slots)
+            allocated += kind.gpu
+            heapq.heappush(running, (ends[number], number, node, kind, slots))
+            if hooks["placed"]:
+                hooks["placed"](node, kind)
+            if hooks["changed"]:
+                hooks["changed"](cluster, node)
+        if number >= WARM_UP * arrivals:
+            tally.count(kind, len(rows) > 0, allocated / nodes.capacity)
+        if progress and number % 5000 == 0:
+            progress(f"{number}/{arrivals} pods, {allocated / nodes.capacity:.1%}")
+    return tally
+
+
+def main(arguments=None):
+    parse = packing.parser(__doc__)
+    parse.add_argument("--load", type=float, default=0.95)
+    parse.add_argument("--arrivals", type=int, default=ARRIVALS)
+    options = parse.parse_args(arguments)
+    nodes = openb.read_nodes(options.nodes)
+    trace = openb.read_trace(options.pods)
+    wire = packing.wire_of(options)
+    policy = packing.make_policy(options.policy, trace, nodes, options)
+    began = time.monotonic()
+    tally = run(
+        trace,
+        nodes,
+        policy,
+        wire=wire,
+        load=options.load,
+        arrivals=options.arrivals,
+        seed=options.seed,
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    report = {
+        "benchmark": "churn",
+        "trace": trace.name,
+        "load": options.load,
+        **packing.settings(options, wire),
+        **tally.report(),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    if options.json:
+        print(json.dumps(report))
+    else:
+        print(
+            f"{trace.name} load {options.load} seed {options.seed} {options.policy}: "
+            f"accepted {report['gpu_accepted']} % of GPUs, allocation {report['allocation']} %, "
+            f"8-GPU {report['large_accepted']} %"
+        )
+
+
+if __name__ == "__main__":
+    main()
