@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.controlplane import build, fleet
+from tests.controlplane import build, features, fleet
 from tests.controlplane.plane import ControlPlane
 
 # kinds that tests create, in the order in which they are best removed
@@ -24,7 +24,12 @@ def plane(tmp_path_factory):
     version = build.default_version()
     if reason := build.why_not(version):
         pytest.skip(reason)
-    with ControlPlane(build.binary(version), tmp_path_factory.mktemp("plane")) as cluster:
+    with ControlPlane(
+        build.binary(version),
+        tmp_path_factory.mktemp("plane"),
+        feature_gates=features.gates(version),
+        runtime_config=features.runtime_config(version),
+    ) as cluster:
         yield cluster
 
 

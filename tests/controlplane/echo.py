@@ -70,12 +70,12 @@ def _json(answer: Any) -> aiohttp.web.Response:
 
 
 @contextlib.asynccontextmanager
-async def serving(
-    echo: Echo, *, port: int, tls: ssl.SSLContext | None = None
+async def listening(
+    application: aiohttp.web.Application, *, port: int, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[str]:
     """Serve on a loopback port; yield the URL prefix for kube-scheduler."""
     runner = aiohttp.web.AppRunner(
-        echo.application(), access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS
+        application, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS
     )
     await runner.setup()
     try:
@@ -86,7 +86,7 @@ async def serving(
 
 
 async def _serve_for_ever(port: int, tls: ssl.SSLContext | None) -> None:
-    async with serving(Echo(recording=False), port=port, tls=tls):
+    async with listening(Echo(recording=False).application(), port=port, tls=tls):
         await asyncio.Event().wait()
 
 

@@ -56,7 +56,7 @@ async def test_the_scheduler_asks_an_extender_over_mutual_tls(plane, api, gpu_no
     server, client = plane.extender_pairs()
     recorder, port = echo.Echo(), process.free_port()
     context = server.server_context(verify_clients=True)
-    async with echo.serving(recorder, port=port, tls=context) as url:
+    async with echo.listening(recorder.application(), port=port, tls=context) as url:
         extender = configuration.Extender(url, tls=client)
         with plane.scheduling(configuration.Scheduling(extenders=[extender])):
             await api.create(fleet.gpu_with_near_nic())
