@@ -1,0 +1,234 @@
+"""The connection to one API server: GET, streamed GET, discovery, and where to find the server.
+
+Bodies pass through as bytes; what they mean is the callers' affair. Errors are `errors.ApiError`
+and its kinds, never aiohttp's. The only module that imports `kubernetes`, and only once a
+kubeconfig is read: the import costs 20 MB and half a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import pathlib
+import socket
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Self
+from urllib import parse
+
+import aiohttp
+import msgspec
+import yaml
+
+import extender
+from extender import errors
+from extender.kube import endpoint, failures
+
+_CONNECT_SECONDS = 30.0  # as client-go dials
+_GET_SECONDS = 60.0  # of a whole small answer; streams have the reflector's own deadline
+# What the event loop takes from a socket before its reader comes: an API server cuts off a watcher
+# that is slow, so a burst must fit here (aiohttp stops reading at twice this).
+_READ_AHEAD_BYTES = 4 << 20
+# What one read hands over, so that joining it stalls nobody.
+_READ_BYTES = 256 << 10
+# A path that is gone is noticed by TCP too, as HTTP/2 pings do for client-go.
+_TCP_OPTIONS = (
+    ("SOL_SOCKET", "SO_KEEPALIVE", 1),
+    ("IPPROTO_TCP", "TCP_KEEPIDLE", 30),
+    ("IPPROTO_TCP", "TCP_KEEPINTVL", 15),
+    ("IPPROTO_TCP", "TCP_KEEPCNT", 2),
+    ("IPPROTO_TCP", "TCP_USER_TIMEOUT", 45_000),  # milliseconds
+)
+
+
+class Stream:
+    """The body of an answer, as it arrives."""
+
+    def __init__(self, content: aiohttp.StreamReader) -> None:
+        self._content = content
+
+    async def read(self) -> bytes:
+        """The next bytes, at most 256 KiB, empty at the end; `UnreachableError` if it is cut."""
+        try:
+            return await self._content.read(_READ_BYTES)
+        except (aiohttp.ClientError, OSError) as error:
+            raise errors.UnreachableError(f"the answer was cut: {_words(error)}") from error
+
+
+class Client:
+    """Sends authorised GET requests to one API server; use as an async context manager, or `close`.
+
+    A 401 makes the credentials fetch anew and is raised all the same: the caller's retry has them.
+    """
+
+    def __init__(self, server: endpoint.Server) -> None:
+        if server.trust is None and not _is_loopback(server.url):
+            raise errors.ConfigError(
+                "the API server cannot be used",
+                [(server.url, "plain HTTP is for this machine only: the token would be readable")],
+            )
+        self.server = server
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        """The whole body of a small answer, within a minute."""
+        async with self._answer(path, query, total=_GET_SECONDS) as answer:
+            try:
+                return await answer.read()
+            except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+                raise errors.UnreachableError(f"{path}: {_words(error)}") from error
+
+    @contextlib.asynccontextmanager
+    async def stream(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Stream]:
+        """An answer without a deadline; leaving the block before its end drops the connection."""
+        async with self._answer(path, query, total=None) as answer:
+            yield Stream(answer.content)
+
+    async def resources(self, group_version: str) -> frozenset[str]:
+        """The plural names in "v1" or "group/version"; `NotFoundError` if it is not served."""
+        prefix = "/apis/" if "/" in group_version else "/api/"
+        body = await self.get(prefix + group_version)
+        try:
+            found = msgspec.json.decode(body, type=_ApiResourceList)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise errors.ApiError(200, "Undecodable", f"{group_version}: {error}") from error
+        return frozenset(each.name for each in found.resources or () if "/" not in each.name)
+
+    @contextlib.asynccontextmanager
+    async def _answer(
+        self, path: str, query: Mapping[str, str] | None, *, total: float | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        header = await self.server.credentials.authorization()
+        try:
+            answer = await self._request(path, query, header, total)
+        except (aiohttp.ClientError, OSError) as error:
+            raise errors.UnreachableError(f"{path}: {_words(error)}") from error
+        try:
+            if answer.status != 200:
+                raise await self._failure(answer, header)
+            yield answer
+        finally:
+            answer.release() if answer.content.is_eof() else answer.close()
+
+    async def _request(
+        self, path: str, query: Mapping[str, str] | None, header: str, total: float | None
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:
+            self._session = _new_session()
+        server = self.server
+        options: dict[str, Any] = {}
+        if server.trust is not None:
+            options["ssl"] = server.trust.context()
+        if server.tls_name:
+            options["server_hostname"] = server.tls_name
+        if server.proxy:
+            options["proxy"] = server.proxy
+        return await self._session.get(
+            server.url + path,
+            params=query,
+            headers={"Authorization": header} if header else None,
+            timeout=aiohttp.ClientTimeout(total=total, sock_connect=_CONNECT_SECONDS),
+            allow_redirects=False,  # the token is for this server alone
+            **options,
+        )
+
+    async def _failure(self, answer: aiohttp.ClientResponse, header: str) -> errors.ApiError:
+        if answer.status == 401:
+            self.server.credentials.rejected(header)
+        body = b""
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            body = await answer.content.read(_READ_BYTES)
+        return failures.from_body(answer.status, body, answer.headers.get("Retry-After"))
+
+
+class _ApiResource(msgspec.Struct, frozen=True):
+    name: str = ""
+
+
+class _ApiResourceList(msgspec.Struct, frozen=True):
+    resources: tuple[_ApiResource, ...] | None = None
+
+
+def _new_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket),
+        headers={
+            "Accept": "application/json",
+            # The API server is near: compressing 100 MB costs both sides more than sending it.
+            "Accept-Encoding": "identity",
+            "User-Agent": f"railyard/{extender.__version__}",
+        },
+        read_bufsize=_READ_AHEAD_BYTES,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    for level, option, value in _TCP_OPTIONS:
+        if hasattr(socket, option):  # not every system has every one
+            made.setsockopt(getattr(socket, level), getattr(socket, option), value)
+    return made
+
+
+def _is_loopback(url: str) -> bool:
+    host = parse.urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+# ---------------------------------------------------------------- kubeconfig
+
+
+def from_kubeconfig(path: str, context: str = "") -> endpoint.Server:
+    """The API server that a kubeconfig names, by the context or its current one.
+
+    `path` may be several files, merged as kubectl does. `ConfigError` says what is wrong.
+    """
+    # Imported here for the reason that this module's docstring gives.
+    from kubernetes.aio.config import config_exception, kube_config  # noqa: PLC0415
+
+    try:
+        merged = kube_config.KubeConfigMerger(path).config  # type: ignore[no-untyped-call]  # untyped
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise _unusable(path, str(error)) from error
+    if merged is None:
+        raise _unusable(path, "no such file, or it is empty")
+    try:
+        chosen = merged["contexts"].get_with_name(context or merged["current-context"])["context"]
+        cluster = merged["clusters"].get_with_name(chosen["cluster"])["cluster"]
+        name = chosen.safe_get("user")
+        user = merged["users"].get_with_name(name, safe=True) if name else None
+        return endpoint.from_entries(
+            _entry(cluster),
+            _entry(user["user"]) if user is not None else endpoint.Entry(),
+            namespace=chosen.safe_get("namespace") or "default",
+        )
+    except config_exception.ConfigException as error:
+        raise _unusable(path, str(error)) from error
+
+
+def _entry(node: Any) -> endpoint.Entry:  # noqa: ANN401 - a ConfigNode, of an untyped package
+    folder = str(pathlib.Path(node.path).absolute().parent) if node.path else ""
+    return endpoint.Entry(fields=node.value, folder=folder)
+
+
+def _unusable(path: str, problem: str) -> errors.ConfigError:
+    return errors.ConfigError("the kubeconfig cannot be used", [(path, problem)])

@@ -1,0 +1,53 @@
+"""One collection of the API server, where it goes, and how far it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
+
+from extender.kube import objects
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Resource:
+    """One collection of the API: what it holds, where it is served, which part is asked for."""
+
+    kind: str
+    path: str  # such as /api/v1/nodes
+    field_selector: str = ""
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class KindStatus:
+    """How far one kind is, for readiness and metrics. Times are the clock's, in seconds."""
+
+    kind: str
+    state: str = "starting"  # then listing, watching, waiting; absent where it is not served
+    synced: bool = False  # a whole list has reached the sink
+    resource_version: str = ""
+    last_event: float | None = None  # when the server was last heard of this kind
+    lists: int = 0  # attempts, WatchLists included
+    watches: int = 0
+    watch_restarts: int = 0  # watches that resumed an earlier one
+    events: int = 0
+    decode_failures: int = 0  # objects or events skipped
+    sink_failures: int = 0  # objects that the sink could not take: a bug of ours
+    problem: str = ""  # why the last request failed; empty once the server is heard again
+    problem_code: int = 0  # its HTTP status, where it has one
+
+
+class Sink(Protocol):
+    """Where the objects go; every method is synchronous."""
+
+    def replace(self, kind: str, items: Sequence[objects.Object], resource_version: str) -> None:
+        """Make `items` all there is of the kind."""
+
+    def apply(self, kind: str, event: str, item: objects.Object) -> None:
+        """Take in ADDED, MODIFIED or DELETED (with the object's last state)."""
+
+    def bookmark(self, kind: str, resource_version: str) -> None:
+        """All changes up to this version have been applied."""
+
+    def lost(self, kind: str, reason: str) -> None:
+        """The watch is down: what is held may go stale."""

@@ -1,0 +1,126 @@
+"""From the API server's JSON to typed objects: events of a watch, pages of a list.
+
+Two kinds of trouble are told apart. A line or body that is not JSON was damaged on its way:
+`MalformedError`, ask again. JSON that is not what we expect will be the same next time:
+`UndecodableError`, skip it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from extender.errors import ApiError
+from extender.kube import objects
+
+_T = TypeVar("_T")
+
+# The server marks the bookmark that ends the initial events of a WatchList so.
+_END_OF_LIST = "k8s.io/initial-events-end"
+
+
+class MalformedError(ApiError):
+    """What arrived is not JSON."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(200, "Malformed", message)
+
+
+class UndecodableError(ValueError):
+    """An object or event of an unknown form; the message is about its form, not its content."""
+
+
+class Event(msgspec.Struct, gc=False):
+    type: str
+    object: msgspec.Raw
+
+
+class ListMeta(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+    continue_: str = msgspec.field(name="continue", default="")
+
+
+class Page(msgspec.Struct):
+    kind: str = ""
+    metadata: ListMeta = msgspec.field(default_factory=ListMeta)
+    items: list[msgspec.Raw] | None = None
+
+
+class _Kind(msgspec.Struct):
+    kind: str = ""
+
+
+class _Meta(msgspec.Struct):
+    metadata: objects.ObjectMeta = objects.ObjectMeta()
+
+
+_EVENT = msgspec.json.Decoder(Event)
+_PAGE = msgspec.json.Decoder(Page)
+_KIND = msgspec.json.Decoder(_Kind)
+_META = msgspec.json.Decoder(_Meta)
+
+
+class Decoder:
+    """Decodes what concerns one kind; `condense` is applied to each object at once."""
+
+    def __init__(
+        self, kind: str, condense: Callable[[objects.Object], objects.Object] = lambda item: item
+    ) -> None:
+        self._kind = kind
+        self._condense = condense
+        self._decoder = msgspec.json.Decoder(objects.KINDS[kind])
+        # Typed objects are printed with their kind first, custom ones with it after apiVersion.
+        opening = rb'\s*\{(?:"apiVersion":"[^"]*",)?"kind":"%s"[,}]'
+        self._opening = re.compile(opening % re.escape(kind.encode()))
+
+    def event(self, line: bytes) -> Event:
+        """One line of a watch, its object still raw."""
+        return _decoded(_EVENT, line)
+
+    def page(self, body: bytes) -> Page:
+        """One page of a list, its items still raw."""
+        page = _decoded(_PAGE, body)
+        if page.kind not in {f"{self._kind}List", "List"}:
+            raise UndecodableError(f"a list of {page.kind[:64]!r}, not of {self._kind}")
+        return page
+
+    def item(self, raw: msgspec.Raw, *, named: bool) -> objects.Object:
+        """An object in the shape of the newest API version; `named` ones must say our kind."""
+        if named and not self._opening.match(raw):
+            kind = _decoded(_KIND, raw).kind
+            if kind != self._kind:
+                raise UndecodableError(f"a {kind[:64]!r}, not a {self._kind}")
+        item: objects.Object = _decoded(self._decoder, raw)
+        if not item.metadata.name:
+            raise UndecodableError("an object without a name")
+        return self._condense(objects.upgraded(item))
+
+    def deleted(self, raw: msgspec.Raw) -> objects.Object:
+        """The last state of a deleted object; its metadata alone, should the rest not decode."""
+        with contextlib.suppress(UndecodableError):
+            return self.item(raw, named=True)
+        meta = _decoded(_META, raw).metadata
+        if not meta.name:
+            raise UndecodableError("a deleted object without a name")
+        return objects.KINDS[self._kind](metadata=meta)
+
+
+def bookmark(raw: msgspec.Raw) -> tuple[str, bool]:
+    """The resource version of a bookmark, and whether it ends the initial events."""
+    meta = _decoded(_META, raw).metadata
+    if not meta.resource_version:
+        raise UndecodableError("a bookmark without a resource version")
+    return meta.resource_version, (meta.annotations or {}).get(_END_OF_LIST) == "true"
+
+
+def _decoded(decoder: msgspec.json.Decoder[_T], data: bytes | msgspec.Raw) -> _T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise UndecodableError(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedError(str(error)) from error

@@ -1,0 +1,319 @@
+"""Keeps a sink equal to one collection of the API server: list it, watch it, never go back in time.
+
+The rules are client-go's (tools/cache/reflector.go), whose tests ours are named after. One task
+per kind makes one request at a time:
+
+    nothing listed ──WatchList or pages──► resumable ──watch from the last version──► resumable
+          ▲                                    │
+          └─── 410, or five fruitless watches ─┘
+
+All time is given: `clock` (monotonic seconds), `sleep` and `rng`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+from extender import errors
+from extender.kube import backoff, client, decoding, failures, lines, objects, silence
+from extender.kube.collection import KindStatus, Resource, Sink
+
+_log = logging.getLogger(__name__)
+
+# A list without a watch cache behind it is read in pages; 100 slices decode in about 10 ms.
+PAGE_SIZE = 100
+# The server ends a watch after so long, times 1 to 2, so that reconnects spread.
+_WATCH_SECONDS = 300
+# client-go's VeryShortWatchError: a watch that ends so soon and brings nothing has failed.
+_VERY_SHORT_SECONDS = 1.0
+# A watch that ended sooner is followed by a pause: a server that is going down ends them all.
+_SHORT_SECONDS = 5.0
+# So many watches in a row without an event: the version may be what is wrong, so list again.
+_FRUITLESS_WATCHES = 5
+# How servers without WatchList answer it: BadRequest, Invalid.
+_NOT_UNDERSTOOD = frozenset({400, 422})
+# What is decoded before the event loop gets its turn: 0.2 to 0.5 ms of slices or of small events.
+_TURN_BYTES = 64 << 10
+_EVENT_BYTES = 1 << 10  # an event's own cost, in the bytes that take as long to decode
+
+
+class Reflector:
+    """Feeds `sink` from `resource` until its task is cancelled.
+
+    `condense` is applied to each object right after decoding (see `interning`). `status` is kept
+    up to date. No fault of the server, of an object or of the sink ends `run`.
+    """
+
+    def __init__(
+        self,
+        api: client.Client,
+        resource: Resource,
+        sink: Sink,
+        *,
+        status: KindStatus | None = None,
+        condense: Callable[[objects.Object], objects.Object] = lambda item: item,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._api = api
+        self._resource = resource
+        self._sink = sink
+        self.status = status or KindStatus(kind=resource.kind)
+        self._clock = clock
+        self._sleep = sleep
+        self._silence = silence.Silence(clock=clock, sleep=sleep)
+        self._rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
+        self._backoff = backoff.Backoff(clock=clock, rng=self._rng)
+        self._decoder = decoding.Decoder(resource.kind, condense)
+        self._version = ""  # last seen: of a list, an event or a bookmark
+        self._version_refused = False  # the last list could not be served at `_version`
+        self._ordered = False  # events carry versions to resume from (synthetic ADDED do not)
+        self._resumable = False  # a watch from `_version` continues what the sink has
+        self._streams_lists = True  # whether the server knows WatchList
+        self._list_instead = False  # the last WatchList broke: use pages once
+        self._paged = False  # the server pages also what it might serve from its watch cache
+        # What a WatchList has brought so far: (namespace, name) → object; None once it is complete.
+        self._arriving: dict[tuple[str, str], objects.Object] | None = None
+        self._fruitless = 0  # watches in a row that failed without an event
+        self._taken = 0  # events and bookmarks of this watch
+        self._answered = False  # the server has begun to answer this request
+        self._spent = 0  # decoded in this turn of the event loop, in bytes
+
+    def __repr__(self) -> str:
+        return f"<Reflector {self._resource.kind} {self.status.state} at {self._version or 'none'}>"
+
+    async def run(self) -> None:
+        """Reflect until cancelled."""
+        while True:
+            pause = await self._turn()
+            if pause:
+                self.status.state = "waiting"
+                await self._sleep(pause)
+
+    # ------------------------------------------------------------ one request, and what follows
+
+    async def _turn(self) -> float:
+        """One list or watch from start to end; the seconds to wait before the next."""
+        self._answered = False
+        try:
+            if self._resumable:
+                return await self._silence.guard(self._watch())
+            self.status.lists += 1
+            if self._streams_lists and not self._list_instead:
+                return await self._silence.guard(self._watch(initial=True))
+            return await self._silence.guard(self._list())
+        except errors.ExpiredError as error:
+            return self._expired(error)
+        except errors.ApiError as error:
+            return self._failed(error)
+        except Exception:  # noqa: BLE001 - logged with its trace; see the next line
+            # A bug of ours must not leave the sink to go stale: start from a list.
+            _log.exception("%s: reflecting failed", self._resource.kind)
+            self._resumable = False
+            return self._failed(errors.ApiError(0, "InternalError", "see the log"))
+
+    def _expired(self, error: errors.ExpiredError) -> float:
+        if not self._resumable and not self._version_refused:
+            _log.info("%s: %s", self._resource.kind, error)
+            self._version_refused = True
+            return 0.0
+        # A list "not older than" the last version is served even where a watch from it is not.
+        self._resumable = False
+        return self._failed(error)
+
+    def _failed(self, error: errors.ApiError) -> float:
+        if self._resumable:
+            self.status.watch_restarts += 1
+            # At a server that is down, or says how long to wait, the version is not to blame.
+            if not isinstance(error, errors.UnreachableError | errors.TooManyRequestsError):
+                self._fruitless += 1
+                self._resumable = self._fruitless < _FRUITLESS_WATCHES
+        elif error.status in _NOT_UNDERSTOOD and self._streams_lists and not self._list_instead:
+            self._streams_lists = False
+            return 0.0
+        elif self._answered:
+            self._list_instead = True
+        if not self.status.problem:
+            _log.warning("%s: %s", self._resource.kind, error)
+            self._sink.lost(self._resource.kind, str(error))
+        self.status.problem, self.status.problem_code = str(error), error.status
+        named = error.retry_after if isinstance(error, errors.TooManyRequestsError) else None
+        return max(self._backoff.next(), named or 0.0)
+
+    async def _breathe(self, size: int) -> None:
+        """Count `size` decoded bytes; let others run once this turn has had its share."""
+        self._spent += size + _EVENT_BYTES
+        if self._spent > _TURN_BYTES:
+            self._spent = 0
+            await asyncio.sleep(0)
+
+    # ------------------------------------------------------------ list
+
+    async def _list(self) -> float:
+        self.status.state = "listing"
+        version = "" if self._version_refused else self._version or "0"
+        whole = self._query(resourceVersion=version)
+        # A server lists "not older than" a version from its watch cache, which has no pages.
+        query = whole
+        if version in {"", "0"} or self._paged:
+            query = {**whole, "limit": str(PAGE_SIZE)}
+        items: list[objects.Object] = []
+        first: str | None = None
+        while True:
+            try:
+                meta = await self._page(query, items)
+            except errors.ExpiredError:
+                if "continue" not in query:
+                    raise
+                query, first = whole, None  # it took too long to turn the pages
+                items.clear()
+                continue
+            first = meta.resource_version if first is None else first
+            if not meta.continue_:
+                break
+            self._paged = self._paged or version == "0"
+            query = self._query(limit=str(PAGE_SIZE), **{"continue": meta.continue_})
+        self._replace(items, first)
+        return 0.0
+
+    async def _page(self, query: dict[str, str], items: list[objects.Object]) -> decoding.ListMeta:
+        """Append one page's objects to `items`."""
+        parts = []
+        async with self._api.stream(self._resource.path, query) as stream:
+            self._answered = True
+            while chunk := await stream.read():
+                self._silence.heard()
+                parts.append(chunk)
+        try:
+            page = self._decoder.page(b"".join(parts))
+        except decoding.UndecodableError as error:
+            raise errors.ApiError(200, "Undecodable", str(error)) from error
+        for raw in page.items or ():
+            try:
+                items.append(self._decoder.item(raw, named=False))
+            except decoding.UndecodableError as error:
+                self._skip(error)
+            await self._breathe(len(memoryview(raw)))
+        return page.metadata
+
+    def _replace(self, items: list[objects.Object], version: str) -> None:
+        """Hand a whole list over; a sink that fails gets a new one later."""
+        try:
+            self._sink.replace(self._resource.kind, items, version)
+        except Exception as error:
+            _log.exception("%s: the sink could not take a list", self._resource.kind)
+            self.status.sink_failures += 1
+            raise errors.ApiError(0, "SinkFailed", type(error).__name__) from error
+        self._resumable = True
+        self._version_refused = self._list_instead = False
+        self._ordered = version not in {"", "0"}
+        self._fruitless = 0
+        self.status.synced = True
+        self._advance(version)
+
+    # ------------------------------------------------------------ watch
+
+    async def _watch(self, *, initial: bool = False) -> float:
+        """One watch from start to end; with `initial`, of what exists first (WatchList)."""
+        self.status.state = "listing" if initial else "watching"
+        self.status.watches += 1
+        self._arriving = {} if initial else None
+        self._taken = 0
+        started = self._clock()
+        split = lines.Lines()
+        async with self._api.stream(self._resource.path, self._watch_query(initial)) as stream:
+            self._answered = True
+            while chunk := await stream.read():
+                self._silence.heard()
+                for line in split.feed(chunk):
+                    self._take(line)
+                    await self._breathe(len(line))
+        if self._arriving is not None:
+            raise errors.ApiError(200, "ListIncomplete", "the WatchList ended before its last item")
+        lived = self._clock() - started
+        if lived < _VERY_SHORT_SECONDS and not self._taken:
+            raise errors.ApiError(200, "VeryShortWatch", f"a watch of {lived:.3f} s and no event")
+        self.status.watch_restarts += 1
+        return self._backoff.next() if lived < _SHORT_SECONDS else 0.0
+
+    def _watch_query(self, initial: bool) -> dict[str, str]:
+        query = self._query(
+            watch="true",
+            allowWatchBookmarks="true",
+            timeoutSeconds=str(int(_WATCH_SECONDS * (1 + self._rng.random()))),
+            resourceVersion="" if self._version_refused else self._version,
+        )
+        if initial:
+            query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+        return query
+
+    def _query(self, **parameters: str) -> dict[str, str]:
+        parameters["fieldSelector"] = self._resource.field_selector
+        return {name: value for name, value in parameters.items() if value}
+
+    def _take(self, line: bytes) -> None:
+        if not line.strip():
+            return
+        try:
+            event = self._decoder.event(line)
+            if event.type == "ERROR":
+                raise failures.from_body(0, event.object)
+            if event.type == "BOOKMARK":
+                self._bookmark(*decoding.bookmark(event.object))
+            elif event.type == "DELETED":
+                self._change(event.type, self._decoder.deleted(event.object))
+            elif event.type in {"ADDED", "MODIFIED"}:
+                self._change(event.type, self._decoder.item(event.object, named=True))
+            else:
+                self._skip(decoding.UndecodableError(f"an event of type {event.type[:32]!r}"))
+        except decoding.UndecodableError as error:
+            self._skip(error)
+
+    def _bookmark(self, version: str, ends_list: bool) -> None:
+        if self._arriving is None:
+            self._sink.bookmark(self._resource.kind, version)
+            self._ordered = True
+            self._advance(version)
+        elif ends_list:
+            items = list(self._arriving.values())
+            self._arriving = None
+            self._replace(items, version)
+            self.status.state = "watching"
+
+    def _change(self, event: str, item: objects.Object) -> None:
+        meta = item.metadata
+        self.status.events += 1
+        if self._arriving is not None:
+            key = (meta.namespace, meta.name)
+            self._arriving.pop(key, None)
+            if event != "DELETED":
+                self._arriving[key] = item
+            return
+        try:
+            self._sink.apply(self._resource.kind, event, item)
+        except Exception:  # noqa: BLE001 - logged with its trace; see the next line
+            # One object that the sink cannot take must not keep the others from it.
+            _log.exception("%s: the sink could not take %s", self._resource.kind, event)
+            self.status.sink_failures += 1
+        self._ordered = self._ordered or event != "ADDED"
+        self._advance(meta.resource_version if self._ordered else "")
+
+    def _advance(self, version: str) -> None:
+        """The server was heard; `version` (if any) is where to resume from."""
+        self._taken += 1
+        self._fruitless = 0
+        self._version = version or self._version
+        self.status.resource_version = self._version
+        self.status.last_event = self._clock()
+        self.status.problem, self.status.problem_code = "", 0
+
+    def _skip(self, error: decoding.UndecodableError) -> None:
+        self.status.decode_failures += 1
+        count = self.status.decode_failures
+        if count & (count - 1) == 0:  # the first, second, fourth …: one object may come back often
+            _log.warning("%s: skipped %s (%d so far)", self._resource.kind, error, count)
