@@ -1,0 +1,100 @@
+"""What one request may take of one device: the rules of the API for a vector's JSON.
+
+Part of the validity check; shares no code with the product's allocator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from extender.kube import quantity
+
+Json = dict[str, Any]
+BLOCKING = ("NoSchedule", "NoExecute")
+
+
+def nanos(amounts: Json | None) -> dict[str, int]:
+    return {name: quantity.nano(amount) for name, amount in (amounts or {}).items()}
+
+
+def totals(device: Json) -> list[tuple[str, int]]:
+    capacity = device.get("capacity") or {}
+    return [(name, quantity.nano(item["value"])) for name, item in capacity.items()]
+
+
+def tainted(device: Json, choice: Json) -> bool:
+    return any(
+        taint["effect"] in BLOCKING
+        and not any(_tolerates(item, taint) for item in choice.get("tolerations") or ())
+        for taint in device.get("taints") or ()
+    )
+
+
+def _tolerates(toleration: Json, taint: Json) -> bool:
+    if toleration.get("effect") and toleration["effect"] != taint["effect"]:
+        return False
+    if toleration.get("key") and toleration["key"] != taint["key"]:
+        return False
+    exists = toleration.get("operator") == "Exists"
+    return exists or toleration.get("value", "") == taint.get("value", "")
+
+
+def attribute(
+    device: Json, driver: str, name: str, *, lists: bool
+) -> frozenset[tuple[str, Any]] | None:
+    """Return the typed values of an attribute, or None where there are none.
+
+    Without `lists` a list is a value of its own that equals no other, not even itself.
+    """
+    attributes = device.get("attributes") or {}
+    domain, _, identifier = name.partition("/")
+    found = attributes.get(name)
+    if found is None and domain == driver:
+        found = attributes.get(identifier)
+    if found is None:
+        return None
+    ((kind, value),) = found.items()
+    if not isinstance(value, list):
+        return frozenset({(kind, value)})
+    if not lists:
+        return frozenset({(kind, id(value))})
+    return frozenset((kind.removesuffix("s"), item) for item in value) or None
+
+
+def wanted(choice: Json, device: Json) -> dict[str, int] | None:
+    """Return what the request takes of each capacity, or None where a policy forbids it."""
+    asked = nanos((choice.get("capacity") or {}).get("requests"))
+    capacity = device.get("capacity") or {}
+    if not set(asked) <= set(capacity):
+        return None
+    wanted = {}
+    for name, item in capacity.items():
+        amount = _amount(asked.get(name), item)
+        if amount is None:
+            return None
+        wanted[name] = amount
+    return wanted
+
+
+def _amount(asked: int | None, capacity: Json) -> int | None:
+    total = quantity.nano(capacity["value"])
+    policy = capacity.get("requestPolicy") or {}
+    default = quantity.nano(policy["default"]) if "default" in policy else None
+    if asked is None:
+        return total if default is None else default
+    if "validValues" in policy:
+        valid = [quantity.nano(value) for value in policy["validValues"]]
+        return min((value for value in valid if value >= asked), default=None)
+    if "validRange" not in policy:
+        return asked
+    rule = policy["validRange"]
+    low = quantity.nano(rule["min"])
+    amount = max(asked, low)
+    if "step" in rule:
+        # kube-scheduler counts whole units here, rounding each part up.
+        step, start = quantity.whole(rule["step"]), quantity.whole(rule["min"])
+        if amount > low:
+            units = -(-amount // quantity.NANO) - start
+            amount = (start + -(-units // step) * step) * quantity.NANO
+    high = quantity.nano(rule["max"]) if "max" in rule else amount
+    return amount if amount <= high or amount == default else None
