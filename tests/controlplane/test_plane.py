@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.controlplane import api as kube_api
-from tests.controlplane import build, configuration, echo, fleet, process
+from tests.controlplane import (
+    build,
+    configuration,
+    echo,
+    fleet,
+    machines,
+    process,
+    recorder,
+    workload,
+)
 from tests.controlplane.plane import REPOSITORY
 
 pytestmark = pytest.mark.controlplane
@@ -128,3 +137,26 @@ async def test_railyard_may_watch_its_own_policy_and_no_other_config_map(plane):
 def test_the_api_server_accepts_the_shipped_manifests(plane, folder):
     shown = plane.kubectl("apply", "--dry-run=server", "-k", REPOSITORY / "deploy" / folder)
     assert "clusterrole.rbac.authorization.k8s.io/railyard" in shown
+
+
+async def test_every_kind_of_pod_finds_a_machine_of_some_kind(plane, api):
+    await api.create_all(machines.device_classes() + workload.templates())
+    await api.create_all(machines.machines(24))
+    server, client = plane.extender_pairs()
+    port = process.free_port()
+    context = server.server_context(verify_clients=True)
+    application = echo.Echo().application()
+    async with echo.listening(application, port=port, tls=context) as url:
+        target = configuration.Extender(url, tls=client, preempt_verb="")
+        calls = recorder.Recorder(target)
+        async with calls.serving(plane) as extender:
+            with plane.scheduling(configuration.Scheduling(extenders=[extender])):
+                asked = list(workload.pods(50, seed=4))
+                await api.create_all(asked)
+                pods = await api.wait_bound(len(asked), patience=60)
+    claims = {claim["metadata"]["name"]: claim for claim in await api.list("ResourceClaim")}
+    for pod in pods.values():
+        for status in pod["status"].get("resourceClaimStatuses") or ():
+            assert fleet.allocated_devices(claims[status["resourceClaimName"]])
+    for name, pod in pods.items():
+        assert kube_api.node_of(pod) in calls.best_nodes(name)
