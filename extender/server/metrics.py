@@ -1,0 +1,169 @@
+"""What Prometheus scrapes: requests by verb, faults, predictions, and the picture of the cluster.
+
+Labels come from fixed sets (verbs, status codes, results, kinds), never from names of pods or
+nodes, so the number of series does not grow with the cluster.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+
+import prometheus_client
+from prometheus_client import Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+VERBS = ("filter", "prioritize", "preempt")
+RESULTS = ("same", "different", "elsewhere", "expired")
+STATUSES = (200, 400, 403, 404, 405, 408, 411, 413, 415, 500, 503)
+# 100 µs is an answer for a few nodes, 5 s is kube-scheduler's default patience.
+_SECONDS = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01),
+    *(0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)
+_NODES = (1, 10, 100, 250, 500, 1000, 2500, 5000, 10000, 25000)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KindFigures:
+    """How one kind of API objects stands; `age_seconds` since the API server last spoke of it."""
+
+    synced: bool
+    objects: int
+    age_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Picture:
+    """The cluster as the index holds it at scrape time."""
+
+    ready: bool = False
+    generation: int = 0
+    nodes: int = 0
+    states: int = 0
+    reservations: int = 0
+    kinds: Mapping[str, KindFigures] = dataclasses.field(default_factory=dict)  # kind → figures
+
+
+class Metrics:
+    """The service's metrics in a registry of their own; `picture` is asked at each scrape."""
+
+    def __init__(self, picture: Callable[[], Picture]) -> None:
+        # The creation times would double the series and tell what a restart already tells.
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # upstream has none
+        registry = prometheus_client.CollectorRegistry()
+        self.registry = registry
+        requests = Counter(
+            "railyard_requests", "Requests answered, by verb and status.", ["verb", "code"],
+            registry=registry,
+        )  # fmt: skip
+        seconds = Histogram(
+            "railyard_request_duration_seconds",
+            "Time from a whole request body to a whole answer.",
+            ["verb"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        sizes = Histogram(
+            "railyard_request_nodes", "Nodes asked about in a request.", ["verb"],
+            buckets=_NODES, registry=registry,
+        )  # fmt: skip
+        opened = Counter(
+            "railyard_fail_open", "Requests let through unjudged after a fault of ours.", ["verb"],
+            registry=registry,
+        )  # fmt: skip
+        unready = Counter(
+            "railyard_not_ready", "Requests that came before the first sync.", ["verb"],
+            registry=registry,
+        )  # fmt: skip
+        self._unknown = Counter(
+            "railyard_unknown_nodes", "Asked node names not known here, passed unjudged.",
+            registry=registry,
+        )  # fmt: skip
+        predictions = Counter(
+            "railyard_predictions", "Predicted devices compared with those allocated.", ["result"],
+            registry=registry,
+        )  # fmt: skip
+        reloads = Counter(
+            "railyard_reloads", "Files read again after a change, by outcome.", ["what", "outcome"],
+            registry=registry,
+        )  # fmt: skip
+        self._requests = {
+            (verb, code): requests.labels(verb, str(code))
+            for verb in (*VERBS, "other")
+            for code in STATUSES
+        }
+        self._seconds = {verb: seconds.labels(verb) for verb in VERBS}
+        self._sizes = {verb: sizes.labels(verb) for verb in VERBS}
+        self._opened = {verb: opened.labels(verb) for verb in VERBS}
+        self._unready = {verb: unready.labels(verb) for verb in VERBS}
+        self._predictions = {result: predictions.labels(result) for result in RESULTS}
+        self._reloads = {
+            (what, good): reloads.labels(what, "used" if good else "refused")
+            for what in ("certificate", "policy")
+            for good in (True, False)
+        }
+        registry.register(_PictureCollector(picture))
+        prometheus_client.ProcessCollector(registry=registry)
+
+    def request(self, verb: str, code: int, seconds: float) -> None:
+        """Count an answer; only judgements (200) count in the durations."""
+        self._requests[verb, code].inc()
+        if code == 200 and verb in self._seconds:
+            self._seconds[verb].observe(seconds)
+
+    def nodes(self, verb: str, count: int) -> None:
+        self._sizes[verb].observe(count)
+
+    def fail_open(self, verb: str) -> None:
+        self._opened[verb].inc()
+
+    def not_ready(self, verb: str) -> None:
+        self._unready[verb].inc()
+
+    def unknown_nodes(self, count: int) -> None:
+        if count:
+            self._unknown.inc(count)
+
+    def prediction(self, result: str) -> None:
+        """Count a comparison: same, different, elsewhere or expired."""
+        self._predictions[result].inc()
+
+    def reload(self, what: str, *, good: bool) -> None:
+        """Count a changed file, "certificate" or "policy", that was taken into use or refused."""
+        self._reloads[what, good].inc()
+
+    def exposition(self) -> bytes:
+        """All metrics in the text format of Prometheus."""
+        return prometheus_client.generate_latest(self.registry)
+
+
+class _PictureCollector(Collector):
+    def __init__(self, picture: Callable[[], Picture]) -> None:
+        self._picture = picture
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        picture = self._picture()
+        for name, text, value in (
+            ("railyard_ready", "1 when requests are judged.", picture.ready),
+            ("railyard_index_generation", "Changes settled so far.", picture.generation),
+            ("railyard_index_nodes", "Nodes in the index.", picture.nodes),
+            ("railyard_index_states", "Distinct node states in the index.", picture.states),
+            ("railyard_reservations", "Soft reservations held.", picture.reservations),
+        ):
+            yield GaugeMetricFamily(name, text, value=float(value))
+        synced = GaugeMetricFamily("railyard_synced", "1 when the kind was read.", labels=["kind"])
+        objects = GaugeMetricFamily("railyard_objects", "Objects held.", labels=["kind"])
+        age = GaugeMetricFamily(
+            "railyard_cache_age_seconds", "Time since the API server was heard.", labels=["kind"]
+        )
+        for kind, figures in picture.kinds.items():
+            synced.add_metric([kind], float(figures.synced))
+            objects.add_metric([kind], float(figures.objects))
+            age.add_metric([kind], figures.age_seconds)
+        yield from (synced, objects, age)
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        # Without this, registering would collect once, before there is a picture.
+        return []

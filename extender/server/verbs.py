@@ -1,0 +1,149 @@
+"""The verbs of a scheduler extender: a body in, a body out, and nothing awaited in between.
+
+A fault of ours lets nodes through unjudged, and is counted and logged: a scheduler that cannot ask
+must not stop scheduling. Before the first sync nothing can be judged; that is said in `Error`, so
+that kube-scheduler tries the pod again instead of placing it blindly.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import orjson
+
+from extender.decisions.answers import Filtered, Victims
+from extender.kube import objects
+from extender.server import replies, wire
+from extender.server.metrics import Metrics
+
+_LOG = logging.getLogger(__name__)
+_QUIET_SECONDS = 10.0  # a fault that meets every pod shall not fill the disk with tracebacks
+
+
+class Judge(Protocol):
+    """Who decides. Pure calls: the same request and cluster give the same answer."""
+
+    def waiting_for(self) -> Sequence[str]:
+        """The kinds of objects not read yet; empty when ready to judge."""
+
+    def concerns(self, pod: objects.Pod) -> bool:
+        """Whether this pod can be refused or scored at all, told from the pod alone, at once."""
+
+    def filter(self, pod: objects.Pod, names: list[str]) -> Filtered:
+        """Refuse nodes, each with a reason."""
+
+    def prioritize(self, pod: objects.Pod, names: list[str]) -> Sequence[int]:
+        """Score the nodes, parallel to names; empty is no opinion."""
+
+    def preempt(self, pod: objects.Pod, victims: dict[str, Victims]) -> dict[str, Victims]:
+        """Keep the nodes on which evicting makes room, with the pods to evict there."""
+
+
+class Verbs:
+    """filter, prioritize and preempt for one judge; `clock` is in seconds, for quiet logs only."""
+
+    def __init__(self, judge: Judge, metrics: Metrics, *, clock: Callable[[], float]) -> None:
+        self._judge = judge
+        self._metrics = metrics
+        self._clock = clock
+        self._logged: dict[str, float] = {}  # verb → when its last fault was logged
+        self._last = _Expected()
+
+    def filter(self, body: bytes) -> bytes:
+        """Answer filter: who passes, and for everyone else why not."""
+        question = wire.question(body)
+        asked = question.asked
+        self._metrics.nodes("filter", len(asked.names))
+        try:
+            if waiting := self._judge.waiting_for():
+                self._metrics.not_ready("filter")
+                return replies.no_judgement(f"Railyard is still reading: {', '.join(waiting)}")
+            if not self._judge.concerns(question.pod):
+                return replies.everything(asked)
+            answer = self._judge.filter(question.pod, asked.names)
+            self._metrics.unknown_nodes(answer.unknown)
+            reply = replies.filtered(asked, answer)
+        except Exception:  # noqa: BLE001 - any fault of ours opens, is counted and logged
+            self._fault("filter", question.pod)
+            return replies.everything(asked)
+        if isinstance(asked, wire.Names):
+            self._last = _Expected(answer.passing(asked.names))
+        return reply
+
+    def prioritize(self, body: bytes) -> bytes:
+        """Answer prioritize: a score per node, or `[]` for no opinion."""
+        question = self._last.question(body) or wire.question(body)
+        names = question.asked.names
+        self._metrics.nodes("prioritize", len(names))
+        try:
+            if self._judge.waiting_for():
+                self._metrics.not_ready("prioritize")
+                return b"[]"
+            if not self._judge.concerns(question.pod):
+                return b"[]"
+            return replies.priorities(names, self._judge.prioritize(question.pod, names))
+        except Exception:  # noqa: BLE001 - any fault of ours opens, is counted and logged
+            self._fault("prioritize", question.pod)
+            return b"[]"
+
+    def preempt(self, body: bytes) -> bytes:
+        """Answer preempt: the asked nodes on which evicting helps; unjudged, as they were asked."""
+        asked = wire.preemption(body)
+        self._metrics.nodes("preempt", len(asked.victims))
+        try:
+            if self._judge.waiting_for():
+                self._metrics.not_ready("preempt")
+                return replies.preemption(asked.victims)
+            if not self._judge.concerns(asked.pod):
+                return replies.preemption(asked.victims)
+            kept = self._judge.preempt(asked.pod, dict(asked.victims))
+            return replies.preemption(_answerable(asked.victims, kept))
+        except Exception:  # noqa: BLE001 - any fault of ours opens, is counted and logged
+            self._fault("preempt", asked.pod)
+            return replies.preemption(asked.victims)
+
+    def _fault(self, verb: str, pod: objects.Pod) -> None:
+        self._metrics.fail_open(verb)
+        now = self._clock()
+        if now - self._logged.get(verb, -_QUIET_SECONDS) >= _QUIET_SECONDS:
+            self._logged[verb] = now
+            _LOG.exception("%s of %r failed; nodes pass unjudged", verb, pod.metadata.name[:253])
+
+
+class _Expected:
+    """The names that prioritize will ask about next: those that filter just let through.
+
+    kube-scheduler sends them back in our order, so its body ends with bytes that we know. Then
+    only the pod is left to decode. Anything else takes the usual way, with the same result.
+    """
+
+    def __init__(self, names: list[str] | None = None) -> None:
+        self._names = names or []
+        self._tail = orjson.dumps(self._names)
+
+    def question(self, body: bytes) -> wire.Question | None:
+        end = len(body) - 1
+        start = end - len(self._tail)
+        known = body.endswith(b"}") and body.endswith(self._tail, 0, end)
+        if not known or not body.endswith(_KEY, 0, start):
+            return None
+        pod = wire.question(body[:start] + b"[]}").pod
+        return wire.Question(pod, wire.Names(self._names))
+
+
+_KEY = b'"NodeNames":'
+
+
+def _answerable(asked: dict[str, Victims], kept: dict[str, Victims]) -> dict[str, Victims]:
+    """Drop nodes never asked, and those left without victims unless they came without any.
+
+    Schedulers up to 1.37 take an empty list for an error of the whole call; from 1.38 on they send
+    empty lists themselves and accept them back.
+    """
+    return {
+        name: victims
+        for name, victims in kept.items()
+        if name in asked and (victims.pods or not asked[name].pods)
+    }

@@ -1,0 +1,199 @@
+"""extender/v1 as it arrives: bodies decoded as far as they are read, and no further.
+
+The types of k8s.io/kube-scheduler/extender/v1 carry no JSON tags, so their keys are the Go field
+names (`NodeNames`) and Go reads them in any case. Keys as Go writes them take one typed pass; a
+body that lacks an expected key is read once more with its keys matched regardless of case. Unknown
+keys are skipped, so that newer schedulers do no harm. A body that cannot be read raises WireError
+with status 400.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import msgspec
+
+from extender.decisions.answers import Victims
+from extender.errors import WireError
+from extender.kube import objects
+from extender.server import spelling
+
+_ABSENT = msgspec.Raw()
+_MESSAGE_LENGTH = 200  # an error answer is read in a log line
+
+
+class _Args(msgspec.Struct, rename="pascal"):
+    pod: objects.Pod | None = None
+    nodes: msgspec.Raw = _ABSENT
+    node_names: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class _NodeList(msgspec.Struct):
+    items: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class _NodeMeta(msgspec.Struct):
+    name: str = ""
+
+
+class _Node(msgspec.Struct):
+    metadata: _NodeMeta = msgspec.field(default_factory=_NodeMeta)
+
+
+class _MetaPod(msgspec.Struct):
+    uid: str = msgspec.field(name="UID", default="")
+
+
+class _VictimMeta(msgspec.Struct):
+    uid: str = ""
+
+
+class _VictimPod(msgspec.Struct):
+    metadata: _VictimMeta = msgspec.field(default_factory=_VictimMeta)
+
+
+class _MetaVictims(msgspec.Struct, rename="pascal"):
+    pods: list[_MetaPod] | None = None
+    violations: int = msgspec.field(name="NumPDBViolations", default=0)
+
+
+class _FullVictims(msgspec.Struct, rename="pascal"):
+    pods: list[_VictimPod] | None = None
+    violations: int = msgspec.field(name="NumPDBViolations", default=0)
+
+
+class _PreemptionArgs(msgspec.Struct, rename="pascal"):
+    pod: objects.Pod | None = None
+    full: dict[str, _FullVictims | None] | msgspec.UnsetType | None = msgspec.field(
+        name="NodeNameToVictims", default=msgspec.UNSET
+    )
+    meta: dict[str, _MetaVictims | None] | msgspec.UnsetType | None = msgspec.field(
+        name="NodeNameToMetaVictims", default=msgspec.UNSET
+    )
+
+
+_ARGS = msgspec.json.Decoder(_Args)
+_NODE_LIST = msgspec.json.Decoder(_NodeList)
+_NODE = msgspec.json.Decoder(_Node)
+_PREEMPTION = msgspec.json.Decoder(_PreemptionArgs)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Names:
+    """The nodes of a request by name (nodeCacheCapable: true), each once."""
+
+    names: list[str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WholeNodes:
+    """The nodes of a request as objects (nodeCacheCapable: false), each once.
+
+    `items` is parallel to `names` and holds each node's bytes as they were sent.
+    """
+
+    names: list[str]
+    items: list[msgspec.Raw]
+
+
+Asked: TypeAlias = Names | WholeNodes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Question:
+    """A filter or prioritize request."""
+
+    pod: objects.Pod
+    asked: Asked
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Preemption:
+    """A preempt request: what kube-scheduler would evict."""
+
+    pod: objects.Pod
+    victims: dict[str, Victims]  # node name → victims
+
+
+def question(body: bytes) -> Question:
+    """Read the body of filter or prioritize: ExtenderArgs."""
+    with _readable():
+        args = _ARGS.decode(body)
+        if args.pod is None or (args.node_names is msgspec.UNSET and _is_null(args.nodes)):
+            args = _respelled_args(body)
+        if args.pod is None:
+            raise WireError(400, "the request has no Pod")
+        if isinstance(args.node_names, list):
+            return Question(args.pod, Names(_once(args.node_names)))
+        if _is_null(args.nodes):
+            return Question(args.pod, Names([]))
+        return Question(args.pod, _whole_nodes(args.nodes))
+
+
+def preemption(body: bytes) -> Preemption:
+    """Read the body of preempt: ExtenderPreemptionArgs, with meta or whole victims."""
+    with _readable():
+        args = _PREEMPTION.decode(body)
+        absent = args.meta is msgspec.UNSET or args.full is msgspec.UNSET
+        if args.pod is None or (absent and not args.meta and not args.full):
+            args = spelling.convert(body, _PreemptionArgs)
+        if args.pod is None:
+            raise WireError(400, "the request has no Pod")
+        victims: dict[str, Victims] = {}
+        if isinstance(args.full, dict):
+            for name, full in args.full.items():
+                pods = (full.pods if full else None) or []
+                uids = tuple(pod.metadata.uid for pod in pods)
+                victims[name] = Victims(uids, full.violations if full else 0)
+        if isinstance(args.meta, dict):
+            for name, meta in args.meta.items():
+                uids = tuple(pod.uid for pod in (meta.pods if meta else None) or [])
+                victims[name] = Victims(uids, meta.violations if meta else 0)
+        return Preemption(args.pod, victims)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise WireError(400, "the body is not UTF-8") from None
+    except RecursionError:
+        raise WireError(400, "the body is nested too deeply") from None
+    except msgspec.DecodeError as error:
+        raise WireError(400, str(error)[:_MESSAGE_LENGTH]) from None
+
+
+def _respelled_args(body: bytes) -> _Args:
+    fields = spelling.members(body)
+    pod = fields.get("pod", _ABSENT)
+    names = fields.get("nodenames", _ABSENT)
+    return _Args(
+        pod=None if _is_null(pod) else spelling.convert(pod, objects.Pod),
+        nodes=fields.get("nodes", _ABSENT),
+        node_names=None if _is_null(names) else msgspec.json.decode(names, type=list[str]),
+    )
+
+
+def _whole_nodes(raw: msgspec.Raw) -> WholeNodes:
+    items = _NODE_LIST.decode(raw).items
+    if items is msgspec.UNSET:
+        held = spelling.members(raw).get("items", _ABSENT)
+        items = None if _is_null(held) else msgspec.json.decode(held, type=list[msgspec.Raw])
+    by_name: dict[str, msgspec.Raw] = {}
+    for item in items or []:
+        name = _NODE.decode(item).metadata.name or spelling.convert(item, _Node).metadata.name
+        by_name.setdefault(name, item)
+    return WholeNodes(list(by_name), list(by_name.values()))
+
+
+def _once(names: list[str]) -> list[str]:
+    # Comparing sizes first: kube-scheduler repeats no name, and a set costs less than a dict.
+    return names if len(set(names)) == len(names) else list(dict.fromkeys(names))
+
+
+def _is_null(raw: msgspec.Raw) -> bool:
+    return len(memoryview(raw)) == 0 or bytes(memoryview(raw)[:4]) == b"null"
