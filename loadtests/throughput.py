@@ -26,14 +26,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.controlplane import api as kube_api
-from tests.controlplane import build, configuration, fleet, process
+from tests.controlplane import build, configuration, fleet, process, railyard
 from tests.controlplane.plane import REPOSITORY, ControlPlane
 
-RAILYARD = (
-    "{python} -m extender serve --kubeconfig {kubeconfig} --listen 127.0.0.1:{port}"
-    " --admin-listen 127.0.0.1:{admin_port}"
-    " --tls-cert {certificate} --tls-key {key} --tls-client-ca {authority}"
-)
 ECHO = (
     "{python} -m tests.controlplane.echo --port {port}"
     " --certificate {certificate} --key {key} --authority {authority}"
@@ -257,7 +252,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--claim-pods", type=int, default=80, help="0 leaves this load out")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--time-limit", type=float, default=900, help="seconds for all legs")
-    parser.add_argument("--railyard", default=RAILYARD, help="its command line; empty: no such leg")
+    parser.add_argument(
+        "--railyard", default=railyard.COMMAND, help="its command line; empty: no such leg"
+    )
     parser.add_argument("--output", type=pathlib.Path, help="also write the JSON here")
     return parser.parse_args()
 

@@ -7,6 +7,7 @@ import dataclasses
 import http.client
 import os
 import pathlib
+import random
 import signal
 import socket
 import ssl
@@ -20,10 +21,16 @@ class ProcessError(Exception):
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on at this moment."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """Return a loopback port that nobody listens on at this moment.
+
+    From below the range of outgoing connections (on Linux 32768 and up): a component that restarts
+    must find its port free, and a client that keeps trying must not connect to itself.
+    """
+    while True:
+        port = random.randrange(20_000, 32_768)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclasses.dataclass
