@@ -54,7 +54,7 @@ class Capacity:
     policy: Policy | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Device:
     """One device as a node sees it; interned, so identity is equality.
 
@@ -78,7 +78,7 @@ class Device:
     kind: Kind = Kind.OTHER
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Pool:
     """A pool on a node: devices `start` to `stop` of the shape; none where it is broken.
 
@@ -92,6 +92,7 @@ class Pool:
     stop: int
     counters: dict[str, dict[str, int]]  # counter set → counter → nano units
     broken: Broken | None = None
+    slices: int = 1  # how many slices the devices come from; before 1.36 their order is random
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

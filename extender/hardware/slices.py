@@ -1,6 +1,6 @@
 """From ResourceSlices to the devices and pools of one node, in the allocator's order.
 
-Source: dra.md §2.2; k8s.io/dynamic-resource-allocation pools_incubating.go.
+Source: dra.md §2.2; k8s.io/dynamic-resource-allocation pools_incubating.go, resourceslice/tracker.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
+from extender.hardware import devices as published_devices
+from extender.hardware import pools as gathering
 from extender.hardware import shape, versions
+from extender.hardware.devices import Interner
+from extender.hardware.pools import PoolName
 from extender.hardware.usage import Usage
-from extender.kube import objects
+from extender.kube import objects, quantity
 
-# (driver, pool name)
-PoolName: TypeAlias = tuple[str, str]
+__all__ = ["DeviceName", "Interner", "Inventory", "PoolName", "broken_pools", "inventory", "used"]
+
 # (driver, pool name, device name)
 DeviceName: TypeAlias = tuple[str, str, str]
-
-
-class Interner:
-    """Equal devices and pools become one object, for as long as somebody holds it."""
+# (counter set, counter, nano units), …
+Draw: TypeAlias = tuple[tuple[str, str, int], ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -28,9 +30,10 @@ class Inventory:
     """What the allocator sees on one node.
 
     `devices` are interned and in the allocator's order; `published[i]` is the API's object behind
-    `devices[i]`, with its real values; `pool_names[i]` is how `pools[i]` is published.
+    `devices[i]`, with its real values; `pool_names[i]` is how `pools[i]` is published, and
+    `numbers[i]` maps its devices' names to indices into `devices`.
     `hidden` are devices of these pools that this node cannot use and that draw counters when
-    they are in use: name → (pool index, (counter set, counter, nano units), …).
+    they are in use: name → (pool index, what it draws).
     `broken_foreign`: the worst of the counter pools of other nodes among the slices given.
     """
 
@@ -38,10 +41,18 @@ class Inventory:
     pools: tuple[shape.Pool, ...]
     pool_names: tuple[PoolName, ...]
     published: tuple[objects.Device, ...]
-    # device → index of its pool
-    pool_of: tuple[int, ...]
-    hidden: Mapping[DeviceName, tuple[int, tuple[tuple[str, str, int], ...]]]
+    pool_of: tuple[int, ...]  # device → index of its pool
+    numbers: tuple[Mapping[str, int], ...]
+    hidden: Mapping[DeviceName, tuple[int, Draw]]
     broken_foreign: shape.Broken | None = None
+
+    def number(self, name: DeviceName) -> int | None:
+        """The index of a device by its published name, None where this node does not show it."""
+        driver, pool, device = name
+        for names, numbers in zip(self.pool_names, self.numbers, strict=True):
+            if names == (driver, pool) and device in numbers:
+                return numbers[device]
+        return None
 
 
 def inventory(
@@ -63,7 +74,91 @@ def inventory(
     renumbered by first appearance, so that equal machines get equal devices; None keeps all.
     `kind` classifies a device of a driver.
     """
-    raise NotImplementedError
+    gathered = gathering.gather(node_name, node_labels, slices, features=features)
+    reader = published_devices.Reader(
+        node_name,
+        node_labels,
+        interner=interner,
+        rules=tuple(rules) if features.taint_rules else (),
+        live=live,
+        kind=kind,
+        binding_conditions=features.binding_conditions,
+    )
+    return _Builder(interner, reader).build(gathered)
+
+
+class _Builder:
+    """Puts the gathered pools together, device after device."""
+
+    def __init__(self, interner: Interner, reader: published_devices.Reader) -> None:
+        self._interner = interner
+        self._reader = reader
+        self._devices: list[shape.Device] = []
+        self._published: list[objects.Device] = []
+        self._pools: list[shape.Pool] = []
+        self._names: list[PoolName] = []
+        self._numbers: list[Mapping[str, int]] = []
+        self._hidden: dict[DeviceName, tuple[int, Draw]] = {}
+        self._short: dict[str, str] = {}  # published pool name → renumbered
+
+    def build(self, gathered: list[gathering.Gathered]) -> Inventory:
+        foreign: set[shape.Broken] = set()
+        for pool in gathered:
+            if pool.foreign:
+                foreign |= {pool.broken} if pool.broken else set()
+            elif pool.broken or any(item.spec.devices for item in pool.slices):
+                self._add(pool)
+        return Inventory(
+            devices=tuple(self._devices),
+            pools=tuple(self._pools),
+            pool_names=tuple(self._names),
+            published=tuple(self._published),
+            pool_of=tuple(i for i, p in enumerate(self._pools) for _ in range(p.start, p.stop)),
+            numbers=tuple(self._numbers),
+            hidden=self._hidden,
+            broken_foreign=worst(foreign),
+        )
+
+    def _add(self, pool: gathering.Gathered) -> None:
+        driver, name = pool.name
+        start = len(self._devices)
+        for item in pool.slices:
+            spec = item.spec
+            for device in spec.devices or ():
+                self._devices.append(self._reader.device(spec, device))
+                self._published.append(device)
+        short = self._short.setdefault(name, str(len(self._short)))
+        stop = len(self._devices)
+        self._pools.append(
+            self._interner.pool(
+                driver, short, start, stop, pool.counters, pool.broken, len(pool.slices)
+            )
+        )
+        self._names.append(pool.name)
+        self._numbers.append(
+            self._interner.numbering(start, tuple(d.name for d in self._published[start:]))
+        )
+        for item in pool.hidden:
+            for device in item.spec.devices or ():
+                if device.consumes_counters:
+                    key = (driver, name, device.name)
+                    self._hidden[key] = (len(self._pools) - 1, _draw(device))
+
+
+def _draw(device: objects.Device) -> Draw:
+    return tuple(
+        (drawn.counter_set, name, quantity.nano(counter.value))
+        for drawn in device.consumes_counters or ()
+        for name, counter in sorted((drawn.counters or {}).items())
+    )
+
+
+def worst(found: Iterable[shape.Broken]) -> shape.Broken | None:
+    """Return the worst way to be broken: an invalid pool does more harm than an incomplete one."""
+    broken = set(found)
+    if shape.Broken.INVALID in broken:
+        return shape.Broken.INVALID
+    return shape.Broken.INCOMPLETE if broken else None
 
 
 def broken_pools(
@@ -73,9 +168,16 @@ def broken_pools(
 
     Up to 1.36 such a pool fails mode All on all nodes, and turns "does not fit" into an error
     when it is invalid: `surroundings` of the allocator for a node is the worst of those pools
-    that are not the node's own.
+    that are not the node's own. `slices` must hold the pools whole.
     """
-    raise NotImplementedError
+    if not features.counters_everywhere or features.mixed_slices:
+        return {}
+    nobody = ""  # no node has an empty name, so this sees what every other node sees
+    return {
+        pool.name: pool.broken
+        for pool in gathering.gather(nobody, {}, slices, features=features)
+        if pool.broken
+    }
 
 
 def used(
@@ -88,4 +190,33 @@ def used(
 
     Results for devices of other pools are passed over, and so are those with adminAccess.
     """
-    raise NotImplementedError
+    taken = 0
+    shared: dict[int, dict[str, int]] = {}  # device → capacity name → nano units
+    drawn: dict[tuple[int, str, str], int] = {}  # (pool, counter set, counter) → nano units
+    seen: set[DeviceName] = set()  # hidden devices draw once, however many share them
+    for result in results:
+        if result.admin_access:
+            continue
+        name = (result.driver, result.pool, result.device)
+        share = result.share_id is not None and features.consumable_capacity
+        number = inventory.number(name)
+        if number is None:
+            if name in inventory.hidden and name not in seen:
+                if share and features.shared_uncounted:
+                    continue
+                seen.add(name)
+                pool, draws = inventory.hidden[name]
+                for counter_set, counter, amount in draws:
+                    key = (pool, counter_set, counter)
+                    drawn[key] = drawn.get(key, 0) + amount
+        elif share:
+            own = shared.setdefault(number, {})
+            for capacity, value in (result.consumed_capacity or {}).items():
+                own[capacity] = own.get(capacity, 0) + quantity.nano(value)
+        else:
+            taken |= 1 << number
+    return Usage(
+        taken=taken,
+        shared=tuple(sorted((d, tuple(sorted(own.items()))) for d, own in shared.items())),
+        drawn=tuple(sorted((*key, amount) for key, amount in drawn.items())),
+    )

@@ -1,0 +1,289 @@
+"""From the API's devices to interned ones: values typed, quantities exact, taint rules merged.
+
+Source: resource/v1 types.go; k8s.io/dynamic-resource-allocation resourceslice/tracker for rules.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, TypeVar, cast
+
+from extender.hardware import pools, shape
+from extender.kube import objects, quantity
+
+# (name, qualified name, whether the real value is kept)
+_Plan: TypeAlias = tuple[tuple[str, str, bool], ...]
+_Key = TypeVar("_Key")
+_Entry = TypeVar("_Entry")
+# Capacities and taints as published repeat over a fleet; this many different ones are kept.
+_MOST = 4096
+
+
+class Interner:
+    """Equal devices and pools become one object, for as long as somebody holds it."""
+
+    def __init__(self) -> None:
+        self._devices: weakref.WeakValueDictionary[tuple[object, ...], shape.Device] = (
+            weakref.WeakValueDictionary()
+        )
+        self._pools: weakref.WeakValueDictionary[tuple[object, ...], shape.Pool] = (
+            weakref.WeakValueDictionary()
+        )
+        # Conversions of published pieces, each bounded by _MOST.
+        self._numberings: dict[tuple[int, tuple[str, ...]], dict[str, int]] = {}
+        self._capacities: dict[objects.DeviceCapacity | objects.Quantity, shape.Capacity] = {}
+        # (driver, attribute names, live names) → how to read the attributes
+        self._plans: dict[tuple[str, tuple[str, ...], frozenset[str] | None], _Plan] = {}
+
+    def device(self, key: tuple[object, ...], build: Callable[[], shape.Device]) -> shape.Device:
+        """Return the device of this content; `build` makes it when nobody holds one."""
+        found = self._devices.get(key)
+        if found is None:
+            found = self._devices[key] = build()
+        return found
+
+    def pool(
+        self,
+        driver: str,
+        name: str,
+        start: int,
+        stop: int,
+        counters: pools.Counters,
+        broken: shape.Broken | None,
+        slices: int,
+    ) -> shape.Pool:
+        """Return the pool of this content."""
+        contents = tuple((s, tuple(sorted(c.items()))) for s, c in sorted(counters.items()))
+        key = (driver, name, start, stop, contents, broken, slices)
+        found = self._pools.get(key)
+        if found is None:
+            found = shape.Pool(driver, name, start, stop, counters, broken, slices)
+            self._pools[key] = found
+        return found
+
+    def numbering(self, start: int, names: tuple[str, ...]) -> dict[str, int]:
+        """Return name → index for devices that stand one after the other from `start`."""
+        key = (start, names)
+        found = self._numberings.get(key)
+        if found is None:
+            _make_room(self._numberings)
+            found = {name: start + i for i, name in enumerate(names)}
+            self._numberings[key] = found
+        return found
+
+    def capacity(self, value: objects.DeviceCapacity | objects.Quantity) -> shape.Capacity:
+        """Convert a published capacity; a bare quantity is v1alpha3's form."""
+        found = self._capacities.get(value)
+        if found is None:
+            _make_room(self._capacities)
+            found = self._capacities[value] = _capacity(value)
+        return found
+
+    def plan(self, driver: str, names: tuple[str, ...], live: frozenset[str] | None) -> _Plan:
+        """Return the attributes in a canonical order: name, qualified name, keep the value."""
+        key = (driver, names, live)
+        found = self._plans.get(key)
+        if found is None:
+            _make_room(self._plans)
+            found = tuple(
+                (
+                    name,
+                    name if "/" in name else f"{driver}/{name}",
+                    live is None or name.rpartition("/")[2] in live,
+                )
+                for name in sorted(names)
+            )
+            self._plans[key] = found
+        return found
+
+
+class Reader:
+    """Reads the devices of one node; renumbers what no selector reads, consistently over them."""
+
+    def __init__(
+        self,
+        node_name: str,
+        node_labels: Mapping[str, str],
+        *,
+        interner: Interner,
+        rules: tuple[objects.DeviceTaintRule, ...],
+        live: frozenset[str] | None,
+        kind: Callable[[str, objects.Device], shape.Kind] | None,
+        binding_conditions: bool,
+    ) -> None:
+        self._node_name = node_name
+        self._node_labels = node_labels
+        self._interner = interner
+        self._rules = rules
+        self._live = live
+        self._kind = kind
+        self._binding_conditions = binding_conditions
+        # (qualified name, type of a single value) → value → its number
+        self._numbers: dict[tuple[str, str], dict[object, int]] = {}
+
+    def device(self, spec: objects.ResourceSliceSpec, device: objects.Device) -> shape.Device:
+        """Return the interned device."""
+        driver = spec.driver
+        attributes = self._attributes(driver, device.attributes or {})
+        own_rule = bool(spec.per_device_node_selection)
+        node = device.node_name if own_rule else spec.node_name
+        selectable = (
+            not own_rule or pools.device_admits(device, self._node_name, self._node_labels)
+        ) and (self._binding_conditions or not device.binding_conditions)
+        capacity = tuple(
+            (name, self._interner.capacity(value))
+            for name, value in sorted((device.capacity or {}).items())
+        )
+        draws = _draws(device) if device.consumes_counters else ()
+        taints = self._taints(spec, device) if device.taints or self._rules else ()
+        conditions = tuple(device.binding_conditions or ())
+        failures = tuple(device.binding_failure_conditions or ())
+        flags = (
+            bool(device.allow_multiple_allocations),
+            bool(device.binds_to_node),
+            node is not None or bool(device.binds_to_node),
+            selectable,
+        )
+        kind = self._kind(driver, device) if self._kind else shape.Kind.OTHER
+        key = (
+            driver,
+            device.name,
+            attributes,
+            capacity,
+            draws,
+            taints,
+            conditions,
+            failures,
+            flags,
+            kind,
+        )
+        return self._interner.device(
+            key,
+            lambda: shape.Device(
+                driver=driver,
+                name=device.name,
+                attributes=dict(attributes),
+                capacity=dict(capacity),
+                consumes_counters=draws,
+                taints=taints,
+                allow_multiple_allocations=flags[0],
+                binds_to_node=flags[1],
+                binding_conditions=conditions,
+                binding_failure_conditions=failures,
+                on_node=flags[2],
+                selectable=selectable,
+                kind=kind,
+            ),
+        )
+
+    def _attributes(
+        self, driver: str, attributes: Mapping[str, objects.DeviceAttribute]
+    ) -> tuple[tuple[str, shape.Value], ...]:
+        plan = self._interner.plan(driver, tuple(attributes), self._live)
+        return tuple(
+            (name, _value(attributes[name]) if keep else self._renumbered(full, attributes[name]))
+            for name, full, keep in plan
+        )
+
+    def _renumbered(self, name: str, attribute: objects.DeviceAttribute) -> shape.Value:
+        """Replace the value by its number of first appearance; the type stays."""
+        kind, value = _value(attribute)
+        if isinstance(value, tuple):
+            single = kind[:-1]
+            return kind, cast(
+                "tuple[int | bool | str, ...]",
+                tuple(self._number(name, single, member) for member in value),
+            )
+        return kind, self._number(name, kind, value)
+
+    def _number(self, name: str, kind: str, value: int | bool | str) -> int | bool | str:
+        if kind == "bool":
+            return value
+        known = self._numbers.setdefault((name, kind), {})
+        number = known.setdefault(value, len(known))
+        if kind == "int":
+            return number
+        # A version stays one that can be parsed.
+        return f"{number}.0.0" if kind == "version" else str(number)
+
+    def _taints(
+        self, spec: objects.ResourceSliceSpec, device: objects.Device
+    ) -> tuple[objects.DeviceTaint, ...]:
+        """The device's taints and those of the rules that select it, without their time."""
+        own = [*(device.taints or ())]
+        own += [r.spec.taint for r in self._rules if _selects(r, spec, device)]
+        return tuple(objects.DeviceTaint(key=t.key, value=t.value, effect=t.effect) for t in own)
+
+
+def _selects(
+    rule: objects.DeviceTaintRule, spec: objects.ResourceSliceSpec, device: objects.Device
+) -> bool:
+    """Whether a DeviceTaintRule means the device; a rule without a selector means none."""
+    selector = rule.spec.device_selector
+    return (
+        selector is not None
+        and selector.driver in {None, spec.driver}
+        and selector.pool in {None, spec.pool.name}
+        and selector.device in {None, device.name}
+    )
+
+
+def _value(attribute: objects.DeviceAttribute) -> shape.Value:
+    """The typed value; the API guarantees that exactly one is set."""
+    if attribute.string is not None:
+        return "string", attribute.string
+    if attribute.int_ is not None:
+        return "int", attribute.int_
+    if attribute.bool_ is not None:
+        return "bool", attribute.bool_
+    if attribute.version is not None:
+        return "version", attribute.version
+    for kind in ("ints", "bools", "strings", "versions"):
+        values = getattr(attribute, kind)
+        if values is not None:
+            return kind, tuple(values)
+    # A type of a newer API, which the allocator of today does not know either.
+    return "unknowns", ()
+
+
+def _draws(device: objects.Device) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
+    return tuple(
+        (
+            drawn.counter_set,
+            tuple(
+                (name, quantity.nano(counter.value))
+                for name, counter in sorted((drawn.counters or {}).items())
+            ),
+        )
+        for drawn in device.consumes_counters or ()
+    )
+
+
+def _capacity(value: objects.DeviceCapacity | objects.Quantity) -> shape.Capacity:
+    if not isinstance(value, objects.DeviceCapacity):
+        return shape.Capacity(quantity.nano(value))
+    policy = value.request_policy
+    if policy is None:
+        return shape.Capacity(quantity.nano(value.value))
+    within = policy.valid_range
+    return shape.Capacity(
+        quantity.nano(value.value),
+        shape.Policy(
+            default=_nano(policy.default),
+            valid_values=tuple(quantity.nano(v) for v in policy.valid_values or ()),
+            minimum=_nano(within.min) if within else None,
+            maximum=_nano(within.max) if within else None,
+            step=_nano(within.step) if within else None,
+        ),
+    )
+
+
+def _nano(value: objects.Quantity | None) -> int | None:
+    return None if value is None else quantity.nano(value)
+
+
+def _make_room(cache: dict[_Key, _Entry]) -> None:
+    """Empty a full cache: its content is derived and comes back as it is asked for."""
+    if len(cache) >= _MOST:
+        cache.clear()
