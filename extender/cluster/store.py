@@ -67,17 +67,20 @@ class ClusterStore:
             "NodeResourceTopology": self._topology_changed,
         }
         # What changed since the index last settled.
-        self.dirty: set[str] = set()  # node names
+        self.dirty: set[str] = set()  # names of nodes whose usage may have changed
+        self.dirty_shapes: set[str] = set()  # names of nodes whose hardware may have changed
         self.dirty_pools: set[PoolId] = set()
         self.everything_dirty = False
+        self._expressions: set[str] = set()  # CEL of classes and claims, seen and not yet taken
         self.classes_version = 0  # moves when a class, and so perhaps a demand, changes
         self.version = 0  # moves with every change that matters
         self.listeners: list[Listener] = []
 
     def __repr__(self) -> str:
+        dirty = len(self.dirty | self.dirty_shapes)
         return (
             f"<ClusterStore {len(self.nodes)} nodes, {len(self.pods)} pods, "
-            f"{len(self.slices)} slices, {len(self.claims)} claims, {len(self.dirty)} dirty>"
+            f"{len(self.slices)} slices, {len(self.claims)} claims, {dirty} dirty>"
         )
 
     # ------------------------------------------------------------ the sink
@@ -128,6 +131,19 @@ class ClusterStore:
     def template(self, namespace: str, name: str) -> objects.ResourceClaimTemplate | None:
         return self.templates.get((namespace, name))
 
+    def copy(self) -> ClusterStore:
+        """A store of the same objects, everything dirty: what an index made anew starts from."""
+        fresh = ClusterStore()
+        for kind, table in self._tables.items():
+            for item in table.values():
+                fresh.apply(kind, "ADDED", item)
+        return fresh
+
+    def take_expressions(self) -> set[str]:
+        """The CEL expressions seen since the last call."""
+        taken, self._expressions = self._expressions, set()
+        return taken
+
     def slices_of(self, node_name: str) -> Iterator[objects.ResourceSlice]:
         """Yield the slices that may concern the node: its own, then those that name no node."""
         yield from self.slices_on.get(node_name, {}).values()
@@ -137,7 +153,7 @@ class ClusterStore:
 
     def _node_changed(self, key: str, old: objects.Node | None, new: objects.Node | None) -> None:
         if old is None or new is None or not scheduling_equal(old, new):
-            self.dirty.add(key)
+            self.dirty_shapes.add(key)
             self.version += 1
 
     def _pod_changed(self, key: Key, old: objects.Pod | None, new: objects.Pod | None) -> None:
@@ -159,9 +175,13 @@ class ClusterStore:
     ) -> None:
         self._hold(key, old, remove=True)
         self._hold(key, new, remove=False)
+        if new is not None:
+            self._expressions.update(expressions(new.spec))
         self.version += 1
 
-    def _class_changed(self, _key: str, _old: object, _new: object) -> None:
+    def _class_changed(self, _key: str, _old: object, new: objects.DeviceClass | None) -> None:
+        if new is not None:
+            self._expressions.update(_texts(new.spec.selectors))
         self.classes_version += 1
         self.version += 1
 
@@ -173,7 +193,11 @@ class ClusterStore:
         self.dirty.add(key)
         self.version += 1
 
-    def _template_changed(self, _key: Key, _old: object, _new: object) -> None:
+    def _template_changed(
+        self, _key: Key, _old: object, new: objects.ResourceClaimTemplate | None
+    ) -> None:
+        if new is not None:
+            self._expressions.update(expressions(new.spec.spec))
         self.version += 1
 
     def _move_pod(self, key: Key, new: objects.Pod | None) -> None:
@@ -197,7 +221,7 @@ class ClusterStore:
                 mine[name] = item
             if not mine:
                 del self.slices_on[node_name]
-            self.dirty.add(node_name)
+            self.dirty_shapes.add(node_name)
             return
         self.slices_beyond.pop(name, None)
         if not remove:
@@ -232,6 +256,20 @@ def results_by_pool(
         pool = (result.driver, result.pool)
         found[pool] = (*found.get(pool, ()), result)
     return found
+
+
+def expressions(spec: objects.ResourceClaimSpec) -> Iterator[str]:
+    """Yield the CEL expressions of a claim's requests."""
+    for request in spec.devices.requests or ():
+        for part in (request, request.exactly, *(request.first_available or ())):
+            if part is not None:
+                yield from _texts(part.selectors)
+
+
+def _texts(selectors: tuple[objects.DeviceSelector, ...] | None) -> Iterator[str]:
+    for selector in selectors or ():
+        if selector.cel is not None:
+            yield selector.cel.expression
 
 
 def scheduling_equal(old: objects.Node, new: objects.Node) -> bool:

@@ -47,8 +47,11 @@ class Assessment:
     rate: float
     worst: Level | None
     unknown: bool
+    nearness: str  # of GPUs and NICs, the refusal's words; empty without such a pair
     why: str
+    counts: tuple[int, int] = (0, 0)  # GPUs, NICs
     pairs: tuple[tuple[int, int], ...] = ()  # (GPU, NIC) as assigned, device indices
+    other_root: bool = False  # some pair is known to sit behind different PCIe roots
 
 
 def assess(
@@ -66,14 +69,18 @@ def assess(
     gpu_rate = _gpu_rate(shape, gpus, calibration)
     rate = min(nic_rate, gpu_rate)
     slow_down = (1 - communication_share) + communication_share / rate
+    nearness = "" if worst is None else _nearness(shape, pairs, worst)
     unknown = worst is Level.UNKNOWN or (len(gpus) > 1 and not _published(shape, gpus))
     return Assessment(
         score=1 / slow_down,
         rate=rate,
         worst=worst,
         unknown=unknown,
-        why=_why(shape, gpus, pairs, worst, nic_rate, gpu_rate),
+        nearness=nearness,
+        why=_why(shape, gpus, nearness=nearness, nic_rate=nic_rate, gpu_rate=gpu_rate),
+        counts=(len(gpus), len(nics)),
         pairs=pairs,
+        other_root=any(other_root(shape, gpu, nic) for gpu, nic in pairs),
     )
 
 
@@ -177,16 +184,9 @@ def _published(shape: Shape, gpus: Sequence[int]) -> bool:
 
 
 def _why(
-    shape: Shape,
-    gpus: Sequence[int],
-    pairs: Sequence[tuple[int, int]],
-    worst: Level | None,
-    nic_rate: float,
-    gpu_rate: float,
+    shape: Shape, gpus: Sequence[int], *, nearness: str, nic_rate: float, gpu_rate: float
 ) -> str:
-    parts: list[str] = []
-    if worst is not None:
-        parts.append(f"{_nearness(shape, pairs, worst)}; bandwidth factor {nic_rate:.2f}")
+    parts = [f"{nearness}; bandwidth factor {nic_rate:.2f}"] if nearness else []
     if len(gpus) > 1:
         if _has_nvlink(shape):
             linked = "all GPUs are linked by NVLink"

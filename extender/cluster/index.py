@@ -1,0 +1,260 @@
+"""Node name → row → state: the picture in the form that requests read.
+
+A node's condition is a `NodeState`, interned, so that equal nodes share a number and a verdict.
+The index keeps one int32 per row for it, and free CPU and memory as columns beside it (as part of
+the state they would make every state unique). `settle()` applies what the store marked dirty; it is
+pulled by the next request, so a burst of events costs one settling.
+
+Two states per row: `state` is what the API shows, and decides vetoes; `expected` adds the soft
+reservations, and decides predictions and scores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extender.cluster import machines, reservations, states, store
+from extender.demand import pod as pods
+from extender.hardware import slices
+from extender.hardware.shape import Broken
+from extender.kube import objects
+
+_FIRST_ROWS = 256
+# A random 8-GPU cluster of 5,000 nodes has about 1,000 states; every placement may add a few.
+_MOST_STATES = 50_000
+_STATES_PER_ROW = 16
+
+
+@dataclasses.dataclass(slots=True)
+class Row:
+    """What is kept of one node beside the columns."""
+
+    name: str
+    node: objects.Node
+    machine: machines.Machine
+    usage: states.Usage
+    cpu: int = 0  # allocatable, milli
+    memory: int = 0  # allocatable, bytes
+    cpu_asked: int = 0  # by the pods bound here
+    memory_asked: int = 0
+
+
+class TopologyIndex:
+    """The incremental index over a `ClusterStore`; `verify()` compares it with one made anew."""
+
+    def __init__(
+        self,
+        source: store.ClusterStore,
+        builder: machines.Builder,
+        held: reservations.Reservations | None = None,
+    ) -> None:
+        self.store = source
+        self.builder = builder
+        self.reservations = held or reservations.Reservations()
+        self.states = states.States()
+        self.rows: dict[str, int] = {}  # node name → row
+        self.details: list[Row | None] = []  # row → what is kept; None is a free row
+        self.state: NDArray[np.int32] = np.full(_FIRST_ROWS, -1, dtype=np.int32)
+        self.expected: NDArray[np.int32] = np.full(_FIRST_ROWS, -1, dtype=np.int32)
+        self.cpu: NDArray[np.float64] = np.zeros(_FIRST_ROWS)  # free, milli, as expected
+        self.memory: NDArray[np.float64] = np.zeros(_FIRST_ROWS)  # free, bytes, as expected
+        self.generation = 0  # moves when any row changed
+        self.changed: set[int] = set()  # rows changed since `take_changed`
+        self._free: list[int] = []
+        self._softened: set[str] = set()  # nodes whose reservations changed
+        self._viewers: dict[store.PoolId, set[str]] = {}  # pool → nodes that see it
+        self._broken: dict[str, Broken] = {}  # node → how its own counter pools are broken
+
+    def __repr__(self) -> str:
+        return (
+            f"<TopologyIndex {len(self.rows)} nodes, {len(self.states)} states, "
+            f"generation {self.generation}>"
+        )
+
+    # ------------------------------------------------------------ reading
+
+    def rows_of(self, names: Sequence[str]) -> NDArray[np.int32]:
+        """The row of each name, -1 where the name is unknown."""
+        get = self.rows.get
+        return np.fromiter((get(name, -1) for name in names), dtype=np.int32, count=len(names))
+
+    def detail(self, name: str) -> Row | None:
+        row = self.rows.get(name)
+        return None if row is None else self.details[row]
+
+    @property
+    def surroundings(self) -> Broken | None:
+        """How the worst counter pool of any node is broken: that makes mode All fail everywhere."""
+        return slices.worst(self._broken.values())
+
+    def take_changed(self) -> list[int]:
+        """The rows changed since the last call, sorted."""
+        rows = sorted(self.changed)
+        self.changed.clear()
+        return rows
+
+    # ------------------------------------------------------------ changing
+
+    def soften(self, nodes: Iterable[str]) -> None:
+        """Note that the reservations on these nodes changed."""
+        self._softened.update(nodes)
+
+    def settle(self) -> int:
+        """Apply everything the store marked dirty; return how many nodes were looked at."""
+        source = self.store
+        if self.builder.learn(source):
+            source.everything_dirty = True
+        dirty_shapes = set(source.nodes) | set(self.rows) if source.everything_dirty else (
+            source.dirty_shapes
+        )  # fmt: skip
+        dirty = source.dirty | {
+            name for pool in source.dirty_pools for name in self._viewers.get(pool, ())
+        }
+        touched = dirty_shapes | dirty | self._softened
+        for name in touched:
+            self._refresh(name, reshape=name in dirty_shapes, reuse=name not in dirty)
+        if touched:
+            self.generation += 1
+            self._compact()
+        source.everything_dirty = False
+        source.dirty_shapes.clear()
+        source.dirty.clear()
+        source.dirty_pools.clear()
+        self._softened.clear()
+        return len(touched)
+
+    def _refresh(self, name: str, *, reshape: bool, reuse: bool) -> None:
+        node = self.store.nodes.get(name)
+        if node is None:
+            self._drop(name)
+            return
+        row = self.rows.get(name)
+        row = self._row_for(name) if row is None else row
+        detail = self.details[row]
+        if detail is None or reshape:
+            machine = self.builder.machine(node, self.store)
+            self._see(name, detail.machine if detail else None, machine)
+            cpu, memory = machines.allocatable(node)
+            detail = Row(name, node, machine, states.NOTHING, cpu=cpu, memory=memory)
+            self.details[row] = detail
+            reuse = False
+        if not reuse:
+            bound = self.store.pods_on.get(name, {}).values()
+            detail.usage = machines.usage(
+                detail.machine, self.store.allocated, bound, features=self.builder.features
+            )
+            detail.cpu_asked, detail.memory_asked = _asked(bound)
+        self._write(row, detail)
+
+    def _write(self, row: int, detail: Row) -> None:
+        shape = detail.machine.shape
+        self.state[row] = self.states.number(shape, detail.usage)
+        usage, cpu, memory = detail.usage, detail.cpu_asked, detail.memory_asked
+        for held in self.reservations.on(detail.name):
+            usage = machines.with_reservation(shape, usage, held)
+            cpu += held.cpu
+            memory += held.memory
+        self.expected[row] = self.states.number(shape, usage)
+        self.cpu[row] = detail.cpu - cpu
+        self.memory[row] = detail.memory - memory
+        self.changed.add(row)
+
+    def _compact(self) -> None:
+        """Number the states anew when most of them are history; tables notice the new object."""
+        if len(self.states) <= max(_MOST_STATES, _STATES_PER_ROW * len(self.rows)):
+            return
+        self.states = states.States()
+        for row, detail in enumerate(self.details):
+            if detail is not None:
+                self._write(row, detail)
+
+    def _see(self, name: str, old: machines.Machine | None, new: machines.Machine | None) -> None:
+        for pool in old.pool_names if old else ():
+            viewers = self._viewers.get(pool)
+            if viewers is not None:
+                viewers.discard(name)
+                if not viewers:
+                    del self._viewers[pool]
+        for pool in new.pool_names if new else ():
+            self._viewers.setdefault(pool, set()).add(name)
+        self._broken.pop(name, None)
+        if new is not None and new.broken is not None:
+            self._broken[name] = new.broken
+
+    def _row_for(self, name: str) -> int:
+        if self._free:
+            row = self._free.pop()
+        else:
+            row = len(self.details)
+            self.details.append(None)
+            if row >= len(self.state):
+                self._grow()
+        self.rows[name] = row
+        return row
+
+    def _grow(self) -> None:
+        size = len(self.state)
+        self.state = np.concatenate([self.state, np.full(size, -1, dtype=np.int32)])
+        self.expected = np.concatenate([self.expected, np.full(size, -1, dtype=np.int32)])
+        self.cpu = np.concatenate([self.cpu, np.zeros(size)])
+        self.memory = np.concatenate([self.memory, np.zeros(size)])
+
+    def _drop(self, name: str) -> None:
+        row = self.rows.pop(name, None)
+        if row is None:
+            return
+        detail = self.details[row]
+        self._see(name, detail.machine if detail else None, None)
+        self.details[row] = None
+        self.state[row] = self.expected[row] = -1
+        self.cpu[row] = self.memory[row] = 0
+        self._free.append(row)
+        self.changed.add(row)
+
+    # ------------------------------------------------------------ truth
+
+    def verify(self) -> list[str]:
+        """Compare with an index made anew from the store; every difference in words, [] is true."""
+        self.settle()
+        fresh = TopologyIndex(self.store.copy(), self.builder.anew(), self.reservations)
+        fresh.settle()
+        problems = [f"{name}: not in the index" for name in fresh.rows.keys() - self.rows.keys()]
+        problems += [f"{name}: not in the store" for name in self.rows.keys() - fresh.rows.keys()]
+        for name in fresh.rows.keys() & self.rows.keys():
+            mine, theirs = self.describe(name), fresh.describe(name)
+            problems += [
+                f"{name}: {part} is {mine[part]!r}, made anew {theirs[part]!r}"
+                for part in mine
+                if mine[part] != theirs[part]
+            ]
+        return problems
+
+    def describe(self, name: str) -> Mapping[str, object]:
+        """A node's row in words that do not depend on how states were numbered."""
+        row, detail = self.rows[name], self.detail(name)
+        if detail is None:
+            raise KeyError(name)
+        return {
+            "shape": machines.contents(detail.machine.shape),
+            "usage": self.states[int(self.state[row])].usage,
+            "expected": self.states[int(self.expected[row])].usage,
+            "pools": detail.machine.pool_names,
+            "cpu": float(self.cpu[row]),
+            "memory": float(self.memory[row]),
+        }
+
+
+def _asked(bound: Iterable[objects.Pod]) -> tuple[int, int]:
+    cpu = memory = 0
+    for pod in bound:
+        try:
+            asked = pods.requests_of(pod)
+        except ValueError:
+            continue  # such a pod cannot have been admitted
+        cpu += asked.cpu
+        memory += asked.memory
+    return cpu, memory

@@ -1,0 +1,214 @@
+"""From a node's objects to its machine: an interned shape, and what names its devices.
+
+DRA devices come first, in the allocator's order, then the units behind device plug-ins. Where
+devices sit is read from the published attributes before the shape forgets the values that no
+selector names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from extender.cluster import occupancy, reservations, store
+from extender.demand import allocator
+from extender.hardware import catalogue, labels, links, shape, slices, versions
+from extender.hardware.shape import Broken, Shape
+from extender.hardware.usage import Usage
+from extender.kube import objects, quantity
+
+
+class SelectorNames(Protocol):
+    """What an expression may read: attribute identifiers, None for any."""
+
+    def attributes(self, expression: str) -> frozenset[str] | None: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Machine:
+    """One node's hardware: its shape, and the names that the shape leaves out."""
+
+    inventory: slices.Inventory
+    shape: Shape
+    broken: Broken | None = None  # the worst of its own counter pools, for other nodes
+
+    @property
+    def pool_names(self) -> tuple[slices.PoolName, ...]:
+        return self.inventory.pool_names
+
+
+class Builder:
+    """Builds machines; interns devices and shapes, and knows which attributes selectors read."""
+
+    def __init__(
+        self,
+        *,
+        features: versions.Features,
+        selectors: SelectorNames,
+        hardware: catalogue.Catalogue,
+    ) -> None:
+        self.features = features
+        self.hardware = hardware
+        self._selectors = selectors
+        self._interner = slices.Interner()
+        self._shapes: dict[tuple[object, ...], shape.Shape] = {}  # content → shape
+        self._live: frozenset[str] | None = frozenset()
+        self._known: set[str] = set()  # expressions whose attributes are in `_live`
+
+    def anew(self) -> Builder:
+        """A builder with the same knowledge and nothing interned, for verification."""
+        fresh = Builder(features=self.features, selectors=self._selectors, hardware=self.hardware)
+        fresh._live, fresh._known = self._live, set(self._known)  # its own kind
+        return fresh
+
+    def learn(self, source: store.ClusterStore) -> bool:
+        """Take in new selectors; true if a shape must now tell values it did not tell before."""
+        new = source.take_expressions() - self._known
+        if not new:
+            return False
+        self._known |= new
+        if self._live is None:
+            return False
+        found = [self._selectors.attributes(expression) for expression in new]
+        live: frozenset[str] | None = None
+        if None not in found:
+            live = self._live.union(*(names for names in found if names is not None))
+        changed = live != self._live
+        self._live = live
+        return changed
+
+    def machine(self, node: objects.Node, source: store.ClusterStore) -> Machine:
+        """Build the node's machine from its slices, its labels and the catalogue."""
+        name, tags = node.metadata.name, node.metadata.labels or {}
+        inventory = slices.inventory(
+            name,
+            tags,
+            source.slices_of(name),
+            features=self.features,
+            interner=self._interner,
+            rules=source.rules.values(),
+            live=self._live,
+            kind=_kind,
+        )
+        plugin = labels.inventory(node, self.hardware, first=len(inventory.devices))
+        content = self._content(inventory, plugin)
+        return Machine(
+            shape=self._interned(content),
+            inventory=inventory,
+            broken=self._broken(source.slices_on.get(name, {}).values()),
+        )
+
+    def _broken(self, own: Iterable[objects.ResourceSlice]) -> shape.Broken | None:
+        if not self.features.counters_everywhere:
+            return None
+        counted = list(own)
+        if not any(item.spec.shared_counters for item in counted):
+            return None
+        return slices.worst(slices.broken_pools(counted, features=self.features).values())
+
+    def _interned(self, content: shape.Shape) -> shape.Shape:
+        return self._shapes.setdefault(_key(content, content.devices), content)
+
+    def _content(self, inventory: slices.Inventory, plugin: labels.PluginInventory) -> shape.Shape:
+        facts = [
+            links.facts(device.driver, published)
+            for device, published in zip(inventory.devices, inventory.published, strict=True)
+        ]
+        near = links.links(facts, linked=self.hardware.linked)
+        product = next((f.product for f in facts if f.kind is shape.Kind.GPU and f.product), "")
+        sources = {"ResourceSlice"} if inventory.devices else set()
+        return shape.Shape(
+            devices=inventory.devices + plugin.devices,
+            pools=inventory.pools,
+            resources=plugin.resources,
+            levels=_joined(near.levels, plugin.levels),
+            numa=near.numa + plugin.numa,
+            root=near.root + plugin.root,
+            product=product or plugin.product,
+            platform=self.hardware.platform(product) if product else plugin.platform,
+            sources=frozenset(sources) | plugin.sources,
+        )
+
+
+def usage(
+    machine: Machine,
+    allocated: Mapping[
+        store.PoolId,
+        Mapping[store.Key, tuple[objects.DeviceRequestAllocationResult, ...]],
+    ],
+    bound: Iterable[objects.Pod],
+    *,
+    features: versions.Features,
+) -> Usage:
+    """What allocated claims and bound pods take of the machine."""
+    results = [
+        result
+        for pool in dict.fromkeys(machine.pool_names)
+        for held in allocated.get(pool, {}).values()
+        for result in held
+    ]
+    used = slices.used(machine.inventory, results, features=features)
+    if not machine.shape.resources:
+        return used
+    held, taken, inferred = occupancy.held_by(bound, machine.shape)
+    return dataclasses.replace(used, taken=used.taken | taken, held=held, inferred=inferred)
+
+
+def with_reservation(hardware: shape.Shape, used: Usage, held: reservations.Reservation) -> Usage:
+    """The usage with a soft reservation on top; units are never counted beyond what there is."""
+    used = allocator.after(hardware, used, held.picks)
+    if not held.held:
+        return used
+    counts = tuple(
+        min(resource.count, now + more)
+        for resource, now, more in zip(hardware.resources, used.held, held.held, strict=True)
+    )
+    return dataclasses.replace(used, held=counts, taken=used.taken | held.taken)
+
+
+def allocatable(node: objects.Node) -> tuple[int, int]:
+    """CPU in milli and memory in bytes that the node offers; 0 where it does not say."""
+    offered = node.status.allocatable or {}
+    return quantity.milli(offered.get("cpu", 0)), quantity.whole(offered.get("memory", 0))
+
+
+def _kind(driver: str, device: objects.Device) -> shape.Kind:
+    return links.kind_of(driver, device.attributes or {}, device.name)
+
+
+def _joined(left: tuple[bytes, ...], right: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Two level matrices side by side; nothing is known between devices of different sources."""
+    unknown = bytes([shape.Level.UNKNOWN])
+    return tuple(row + unknown * len(right) for row in left) + tuple(
+        unknown * len(left) + row for row in right
+    )
+
+
+def contents(hardware: shape.Shape) -> tuple[object, ...]:
+    """The shape as plain values: equal for equal machines, whoever interned them."""
+    devices = tuple(
+        tuple(
+            tuple(sorted(value.items())) if isinstance(value, dict) else value
+            for value in (getattr(device, field.name) for field in dataclasses.fields(device))
+        )
+        for device in hardware.devices
+    )
+    return _key(hardware, devices)
+
+
+def _key(content: shape.Shape, devices: tuple[object, ...]) -> tuple[object, ...]:
+    """What makes two shapes equal; interned devices stand for themselves."""
+    pools = tuple(
+        (
+            pool.driver,
+            pool.name,
+            pool.start,
+            pool.stop,
+            pool.broken,
+            tuple((name, tuple(sorted(c.items()))) for name, c in sorted(pool.counters.items())),
+        )
+        for pool in content.pools
+    )
+    rest = (content.resources, content.levels, content.numa, content.root)
+    return (devices, pools, *rest, content.product, content.platform, content.sources)

@@ -1,0 +1,80 @@
+"""Pods decided but not yet seen: which devices they will hold, softly and for a short time.
+
+kube-scheduler tells us nothing after prioritize, and the watch shows a placement 40–200 ms later,
+when 10–30 further decisions of a burst have been made. So the predicted devices are reserved on the
+node that we ranked first. Reservations lower scores and sharpen predictions; they never veto. They
+are volatile: each replica has its own, and a restart forgets them.
+
+            assume (prioritize)         pod or claim seen on that node
+  unknown ──────────────────► assumed ──────────────────────► confirmed (the store has it)
+     ▲                          │  deadline passed; seen on another node; pod deleted
+     └──────────────────────────┴───────────────────────────► forgotten
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from extender.demand.outcome import Pick
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reservation:
+    """One pod's soft hold: `picks` of DRA devices, `held` units and `taken` mask of plug-ins."""
+
+    pod: str  # uid
+    node: str
+    deadline: float  # seconds, on the clock whose `now` is passed in
+    cpu: int  # milli
+    memory: int  # bytes
+    picks: tuple[Pick, ...] = ()
+    held: tuple[int, ...] = ()  # units, per Shape.resources
+    taken: int = 0  # mask of devices behind plug-ins
+
+
+class Reservations:
+    """The live reservations, by pod and by node. At most `limit` are kept, oldest dropped first."""
+
+    def __init__(self, *, limit: int = 4096) -> None:
+        self._limit = limit
+        self._of: dict[str, Reservation] = {}  # pod uid → reservation, oldest first
+        self._on: dict[str, dict[str, Reservation]] = {}  # node name → pod uid → reservation
+
+    def __repr__(self) -> str:
+        return f"<Reservations {len(self._of)} pods on {len(self._on)} nodes>"
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def assume(self, reservation: Reservation) -> set[str]:
+        """Hold for the pod, in place of what it held before; return the nodes that changed."""
+        touched = self.forget(reservation.pod)
+        while len(self._of) >= self._limit:
+            touched |= self.forget(next(iter(self._of)))
+        self._of[reservation.pod] = reservation
+        self._on.setdefault(reservation.node, {})[reservation.pod] = reservation
+        return touched | {reservation.node}
+
+    def forget(self, pod: str) -> set[str]:
+        """Drop the pod's reservation, if any; return the nodes that changed."""
+        reservation = self._of.pop(pod, None)
+        if reservation is None:
+            return set()
+        held = self._on[reservation.node]
+        del held[pod]
+        if not held:
+            del self._on[reservation.node]
+        return {reservation.node}
+
+    def expire(self, now: float) -> set[str]:
+        """Drop what is past its deadline; return the nodes that changed."""
+        overdue = [pod for pod, reservation in self._of.items() if reservation.deadline <= now]
+        return set().union(*(self.forget(pod) for pod in overdue))
+
+    def of(self, pod: str) -> Reservation | None:
+        return self._of.get(pod)
+
+    def on(self, node: str) -> Iterator[Reservation]:
+        """Yield the reservations on a node, oldest first."""
+        yield from self._on.get(node, {}).values()

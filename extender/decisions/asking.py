@@ -1,0 +1,90 @@
+"""From a pod to its question: claims resolved, demands read, the profile chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TypeAlias
+
+from extender import errors
+from extender.cluster import store
+from extender.decisions import question as questions
+from extender.demand import claims, requests
+from extender.demand import pod as pods
+from extender.hardware import versions
+from extender.kube import objects
+from extender.policy import config, profile
+
+_MOST_DEMANDS = 8192  # ClaimDemands remembered; each claim of a burst is read once
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asked:
+    """A pod as the engine sees it. `bound_to` are allocations that already fix its devices."""
+
+    question: questions.Question
+    requests: pods.Requests
+    profile: config.Profile
+    claims: tuple[claims.PodClaim, ...] = ()  # those still to be allocated, in demand order
+    bound_to: tuple[objects.AllocationResult, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A pod that we cannot judge; it passes, and `why` says what was missing."""
+
+    why: str
+
+
+Answer: TypeAlias = Asked | Unjudged
+
+
+class Asker:
+    """Puts questions; remembers claim demands by the claim's identity."""
+
+    def __init__(self, source: store.ClusterStore, features: versions.Features) -> None:
+        self._store = source
+        self._features = features
+        self._demands: dict[tuple[object, ...], requests.ClaimDemand] = {}
+
+    def ask(self, pod: objects.Pod, policy: config.Policy) -> Answer:
+        """Read what the pod asks for."""
+        try:
+            asked = pods.requests_of(pod)
+        except ValueError as error:
+            return Unjudged(str(error))
+        found = claims.of_pod(pod, self._store)
+        if isinstance(found, claims.Missing):
+            return Unjudged(f"{found.what} is not known here")
+        open_claims = tuple(claim for claim in found if claim.allocation is None)
+        try:
+            demands = tuple(self._demand(claim) for claim in open_claims)
+        except errors.ClaimError as error:
+            return Unjudged(str(error))
+        chosen = profile.for_pod(
+            policy,
+            pod,
+            device_class_names=questions.device_classes(demands),
+            resources=(name for name, _ in asked.extended),
+        )
+        return Asked(
+            question=questions.of(demands, asked, pod, chosen.locality),
+            requests=asked,
+            profile=chosen,
+            claims=open_claims,
+            bound_to=tuple(claim.allocation for claim in found if claim.allocation is not None),
+        )
+
+    def _demand(self, claim: claims.PodClaim) -> requests.ClaimDemand:
+        meta = claim.claim.metadata if claim.claim is not None else None
+        if meta is None or not meta.resource_version:
+            return self._read(claim)
+        key = (meta.namespace, meta.name, meta.resource_version, self._store.classes_version)
+        demand = self._demands.get(key)
+        if demand is None:
+            if len(self._demands) >= _MOST_DEMANDS:
+                self._demands.clear()
+            demand = self._demands[key] = self._read(claim)
+        return demand
+
+    def _read(self, claim: claims.PodClaim) -> requests.ClaimDemand:
+        return requests.claim_demand(claim.spec, self._store.classes, features=self._features)

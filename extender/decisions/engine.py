@@ -1,0 +1,263 @@
+"""Filter and prioritize: a pure function of the request, the index and the prices.
+
+A request is a gather: names → rows → states → verdicts, judged once per distinct state. Nothing
+here awaits, reads a clock or writes; soft reservations are the one thing a decision leaves behind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extender.cluster import index, reservations, store
+from extender.decisions import answers, asking, judge, room, tables
+from extender.decisions.judge import Code
+from extender.decisions.question import Question
+from extender.demand import pod as pods
+from extender.hardware import affinity
+from extender.kube import objects
+from extender.policy import config, ranking
+
+# A node that the pod would fit by the API's picture but not by the expected one costs this much
+# more than any other: it may be tried last, it is not refused.
+_EXPECTED_FULL = 1e3
+NOT_ALLOCATED_HERE = "claim is allocated on another node"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scored:
+    """One prioritize, with what explain and the journal need; arrays are parallel to `names`."""
+
+    asked: asking.Asked
+    table: tables.Table
+    rows: NDArray[np.int32]  # -1 is an unknown node
+    states: NDArray[np.int32]  # expected states; meaningless where the row is -1
+    scores: NDArray[np.int64]
+    cost: NDArray[np.float64]
+    parts: dict[str, NDArray[np.float64]]  # part of the cost → its contribution
+
+
+class Engine:
+    """Judges pods. `clock` gives the deadlines of reservations their `now`."""
+
+    def __init__(
+        self,
+        source: store.ClusterStore,
+        cluster: index.TopologyIndex,
+        verdicts: judge.Judge,
+        *,
+        policy: config.Policy = config.DEFAULT,
+        clock: Callable[[], float],
+    ) -> None:
+        self.store = source
+        self.index = cluster
+        self.policy = policy
+        self.asker = asking.Asker(source, cluster.builder.features)
+        self.tables = tables.Tables(verdicts)
+        self.room = room.Room(cluster, self.table)
+        self.unjudged: Counter[str] = Counter()  # why → pods passed unjudged
+        self._clock = clock
+        self._new_pods: dict[str, objects.Pod] = {}  # uid → pod seen, not yet learnt from
+        self.use(policy)
+        source.listeners.append(self._observe)
+
+    def use(self, policy: config.Policy) -> None:
+        """Judge by another policy from now on."""
+        self.policy = policy
+        self.room.configure(policy.profiles[-1].packing, cpu_pods_scored=policy.cpu_pods == "Score")
+
+    def concerns(self, pod: objects.Pod) -> bool:
+        """Whether the pod asks for devices; the cheap first question of a request."""
+        return pods.concerns(pod)
+
+    def table(self, question: Question) -> tables.Table:
+        return self.tables.of(question, self.index.states, self.index.surroundings)
+
+    # ------------------------------------------------------------ the verbs
+
+    def filter(self, pod: objects.Pod, names: Sequence[str]) -> answers.Filtered:
+        """Refuse the nodes where the pod cannot get its devices; unknown nodes pass."""
+        found = self.filter_only(pod, names)
+        if len(names) - len(found.failed) - len(found.unresolvable) == 1:
+            self._reserve_the_only(pod, found.passing(names)[0])
+        return found
+
+    def filter_only(self, pod: objects.Pod, names: Sequence[str]) -> answers.Filtered:
+        """Judge as filter does, and leave nothing behind."""
+        self.settle()
+        asked = self.asker.ask(pod, self.policy)
+        if isinstance(asked, asking.Unjudged):
+            self.unjudged[_class_of(asked.why)] += 1
+            return answers.Filtered()
+        if not asked.question and not asked.bound_to:
+            return answers.Filtered()
+        rows = self.index.rows_of(names)
+        known = np.flatnonzero(rows >= 0)
+        states = self.index.state[rows[known]]
+        table = self.table(asked.question)
+        table.fill(states)
+        refused: dict[str, str] = {}
+        unresolvable: dict[str, str] = {}
+        for place in np.flatnonzero(table.code[states] >= Code.BUSY).tolist():
+            verdict = table.verdicts[int(states[place])]
+            into = unresolvable if verdict.code is Code.NEVER else refused
+            into[names[int(known[place])]] = verdict.reason
+        if asked.bound_to:
+            unresolvable |= self._elsewhere(asked, [names[int(place)] for place in known])
+            refused = {name: why for name, why in refused.items() if name not in unresolvable}
+        return answers.Filtered(refused, unresolvable, unknown=len(names) - len(known))
+
+    def prioritize(self, pod: objects.Pod, names: Sequence[str]) -> list[int]:
+        """Score the nodes, parallel to `names`; [] where we have no opinion."""
+        scored = self.score(pod, names)
+        if scored is None:
+            return []
+        best = int(np.argmax(scored.scores))
+        if scored.rows[best] >= 0:
+            self._reserve(pod, scored.asked, names[best], scored.table, int(scored.states[best]))
+        found: list[int] = scored.scores.tolist()
+        return found
+
+    def score(self, pod: objects.Pod, names: Sequence[str]) -> Scored | None:
+        """Judge as prioritize does, and leave nothing behind."""
+        self.settle()
+        asked = self.asker.ask(pod, self.policy)
+        if isinstance(asked, asking.Unjudged) or not asked.question:
+            return None
+        rows = self.index.rows_of(names)
+        if not (rows >= 0).any():
+            return None
+        states = np.where(rows >= 0, self.index.expected[rows], self.index.expected[rows.max()])
+        table = self.table(asked.question)
+        table.fill(states)
+        cost, parts, tie = self._cost(asked, table, rows, states)
+        scores = ranking.ranked(cost, tie, maximum=self.policy.scores.maximum)
+        # An unknown node is not judged: it gets what the middle of the others got.
+        unknown = rows < 0
+        if unknown.any():
+            scores[unknown] = int(np.median(scores[~unknown]))
+        return Scored(asked, table, rows, states, scores, cost, parts)
+
+    # ------------------------------------------------------------ cost
+
+    def _cost(
+        self,
+        asked: asking.Asked,
+        table: tables.Table,
+        rows: NDArray[np.int32],
+        states: NDArray[np.int32],
+    ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+        """The cost per node (smaller wins), its parts, and the key that breaks ties."""
+        weights = asked.profile
+        fits = table.after[states] >= 0
+        parts = {"locality": weights.locality.weight * (1 - table.locality[states])}
+        cpu, memory = asked.requests.cpu, asked.requests.memory
+        packing_cost = np.zeros(len(rows))
+        if weights.packing.weight and fits.any():
+            where = np.flatnonzero(fits)
+            size = max(self.room.size_of(table.question), 1.0)
+            packing_cost[where] = (
+                self.room.cost(
+                    states[where], table.after[states[where]], rows[where], cpu=cpu, memory=memory
+                )
+                / size
+            )
+        parts["packing"] = weights.packing.weight * packing_cost
+        parts["expected full"] = np.where(table.code[states] >= Code.BUSY, _EXPECTED_FULL, 0.0)
+        tie = self.room.tightness(rows, states, cpu=cpu)
+        return np.sum(list(parts.values()), axis=0), parts, tie
+
+    def _elsewhere(self, asked: asking.Asked, names: Sequence[str]) -> dict[str, str]:
+        """The nodes on which an allocation that the pod already has cannot be used."""
+        found: dict[str, str] = {}
+        for allocation in asked.bound_to:
+            selector = allocation.node_selector
+            if selector is None:
+                continue
+            for name in names:
+                detail = self.index.detail(name)
+                labels = (detail.node.metadata.labels or {}) if detail is not None else {}
+                if not affinity.matches(selector, name, labels):
+                    found[name] = NOT_ALLOCATED_HERE
+        return found
+
+    # ------------------------------------------------------------ what a decision leaves behind
+
+    def settle(self) -> None:
+        """Bring the index, the mix and the prices up to date."""
+        self.index.soften(self.index.reservations.expire(self._clock()))
+        self.index.settle()
+        self._learn()
+        self.room.settle(len(self.index.take_changed()))
+
+    def _reserve_the_only(self, pod: objects.Pod, name: str) -> None:
+        """Reserve where filter left one node: kube-scheduler then never asks to prioritize."""
+        row = self.index.rows.get(name)
+        asked = self.asker.ask(pod, self.policy)
+        if row is not None and isinstance(asked, asking.Asked) and asked.question:
+            table = self.table(asked.question)
+            self._reserve(pod, asked, name, table, int(self.index.expected[row]))
+
+    def _reserve(
+        self, pod: objects.Pod, asked: asking.Asked, name: str, table: tables.Table, state: int
+    ) -> None:
+        seconds = self.policy.reservation_seconds
+        if not seconds or not pod.metadata.uid:
+            return
+        verdict = table.verdict(state)
+        if not verdict.picks and not verdict.plugin:
+            return
+        hardware = table.states[state].shape
+        counts = dict(asked.question.extended)
+        held = reservations.Reservation(
+            pod=pod.metadata.uid,
+            node=name,
+            deadline=self._clock() + seconds,
+            cpu=asked.requests.cpu,
+            memory=asked.requests.memory,
+            picks=verdict.picks,
+            held=tuple(counts.get(resource.name, 0) for resource in hardware.resources),
+            taken=sum(1 << d for _, devices in verdict.plugin for d in devices),
+        )
+        self.index.soften(self.index.reservations.assume(held))
+
+    def _observe(self, kind: str, old: objects.Object | None, new: objects.Object | None) -> None:
+        """Hear of every change: learn from new pods, end reservations that came true or did not."""
+        if kind == "Pod":
+            pod = new if isinstance(new, objects.Pod) else old
+            if not isinstance(pod, objects.Pod):
+                return
+            if old is None and new is not None:
+                self._new_pods[pod.metadata.uid] = pod
+            if new is None or pod.spec.node_name:
+                self.index.soften(self.index.reservations.forget(pod.metadata.uid))
+        elif isinstance(new, objects.ResourceClaim) and new.status.allocation is not None:
+            for consumer in new.status.reserved_for or ():
+                self.index.soften(self.index.reservations.forget(consumer.uid))
+
+    def _learn(self) -> None:
+        if not self._new_pods:
+            return
+        seen = sorted(self._new_pods.values(), key=_age)
+        self._new_pods = {}
+        for pod in seen:
+            asked = self.asker.ask(pod, self.policy)
+            if isinstance(asked, asking.Asked):
+                requests = asked.requests
+                self.room.learn(
+                    pod.metadata.uid, asked.question, cpu=requests.cpu, memory=requests.memory
+                )
+
+
+def _age(pod: objects.Pod) -> tuple[str, str, str]:
+    meta = pod.metadata
+    return (meta.creation_timestamp or "", meta.namespace, meta.name)
+
+
+def _class_of(why: str) -> str:
+    """A fixed word for a metric label: what kind of thing was missing."""
+    return why.partition(" ")[0] if why.startswith("ResourceClaim") else "unreadable"

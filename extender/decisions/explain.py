@@ -1,0 +1,190 @@
+"""The same verdicts in words: per node what the pod would get, how good that is, and why not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from extender.cluster import index
+from extender.decisions import asking, engine
+from extender.decisions import question as questions
+from extender.decisions.judge import Code, Verdict
+from extender.kube import objects
+
+_WORDS = {
+    Code.FITS: "fits",
+    Code.UNJUDGED: "not judged",
+    Code.BUSY: "refused",
+    Code.NEVER: "refused for good",
+}
+NOT_KNOWN = "node is not known here"
+NO_DEVICES = "the pod asks for no devices"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Device:
+    """One predicted device by its published names; `request` is the claim's request."""
+
+    claim: str
+    request: str
+    driver: str
+    pool: str
+    device: str
+    admin: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Explained:
+    """One node's answer. `parts` are costs (smaller is better) that add up to `cost`."""
+
+    node: str
+    verdict: str
+    reason: str = ""
+    score: int | None = None
+    devices: tuple[Device, ...] = ()
+    near: str = ""  # locality in words
+    bandwidth_factor: float | None = None
+    parts: dict[str, float] = dataclasses.field(default_factory=dict)
+    cost: float | None = None
+    notes: tuple[str, ...] = ()  # what is inferred, not certain, or not known
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Explanation:
+    """A pod's answer over the nodes asked, the best first."""
+
+    pod: str
+    demand: str
+    profile: str
+    generation: int
+    nodes: tuple[Explained, ...]
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def explain(
+    judging: engine.Engine, pod: objects.Pod, names: Sequence[str] | None = None
+) -> Explanation:
+    """Answer as filter and prioritize would, with the reasons; nothing is reserved."""
+    judging.settle()
+    names = sorted(judging.index.rows) if names is None else list(names)
+    meta = pod.metadata
+    title = f"{meta.namespace or 'default'}/{meta.name}"
+    asked = judging.asker.ask(pod, judging.policy)
+    generation = judging.index.generation
+    if isinstance(asked, asking.Unjudged):
+        nodes = tuple(Explained(name, _WORDS[Code.UNJUDGED], asked.why) for name in names)
+        return Explanation(title, "", "", generation, nodes, (asked.why,))
+    if not asked.question:
+        nodes = tuple(Explained(name, _WORDS[Code.FITS], NO_DEVICES) for name in names)
+        return Explanation(title, NO_DEVICES, asked.profile.name, generation, nodes)
+    refused = judging.filter_only(pod, names)
+    passing = refused.passing(names)
+    scored = judging.score(pod, passing) if passing else None
+    place = {name: number for number, name in enumerate(passing)}
+    found = []
+    for name in names:
+        reason = refused.failed.get(name) or refused.unresolvable.get(name)
+        number = None if reason else place.get(name)
+        found.append(_node(judging, asked, name, reason, scored, number))
+    found.sort(key=_order)
+    return Explanation(
+        title, questions.words(asked.question), asked.profile.name, generation, tuple(found)
+    )
+
+
+def _node(
+    judging: engine.Engine,
+    asked: asking.Asked,
+    name: str,
+    reason: str | None,
+    scored: engine.Scored | None,
+    number: int | None,
+) -> Explained:
+    detail = judging.index.detail(name)
+    if detail is None:
+        return Explained(name, _WORDS[Code.UNJUDGED], NOT_KNOWN)
+    table = judging.table(asked.question)
+    plain = table.verdict(int(judging.index.state[judging.index.rows[name]]))
+    if reason is not None or scored is None or number is None:
+        word = _WORDS[plain.code] if plain.code >= Code.BUSY else "refused for good"
+        return Explained(
+            name, word, reason or plain.reason, devices=devices(asked, detail, plain),
+            near=plain.locality.why if plain.locality else "",
+            notes=_notes(plain, detail),
+        )  # fmt: skip
+    verdict = table.verdict(int(scored.states[number]))
+    return Explained(
+        node=name,
+        verdict=_WORDS[plain.code],
+        reason=plain.detail,
+        score=int(scored.scores[number]),
+        devices=devices(asked, detail, verdict),
+        near=verdict.locality.why if verdict.locality else "",
+        bandwidth_factor=verdict.locality.rate if verdict.locality else None,
+        parts={part: round(float(values[number]), 6) for part, values in scored.parts.items()},
+        cost=round(float(scored.cost[number]), 6),
+        notes=_notes(verdict, detail),
+    )
+
+
+def devices(asked: asking.Asked, detail: index.Row, verdict: Verdict) -> tuple[Device, ...]:
+    """The verdict's devices by the names that this node publishes."""
+    machine = detail.machine
+    found = [
+        Device(
+            claim=asked.claims[pick.claim].name if pick.claim < len(asked.claims) else "",
+            request=pick.request,
+            driver=machine.shape.devices[pick.device].driver,
+            pool=machine.pool_names[machine.inventory.pool_of[pick.device]][1],
+            device=machine.shape.devices[pick.device].name,
+            admin=pick.admin,
+        )
+        for pick in verdict.picks
+    ]
+    for name, places in verdict.plugin:
+        found += [
+            Device("", name, "device plug-in", detail.name, machine.shape.devices[place].name)
+            for place in places
+        ]
+    return tuple(found)
+
+
+def _notes(verdict: Verdict, detail: index.Row) -> tuple[str, ...]:
+    notes: list[str] = []
+    if not verdict.certain:
+        notes.append("this Kubernetes version walks pools in random order: one possible pick")
+    if verdict.plugin and detail.usage.inferred:
+        notes.append("devices behind the device plug-in are inferred, the API does not name them")
+    if verdict.locality is not None and verdict.locality.unknown:
+        notes.append("part of the nearness is not published")
+    return tuple(notes)
+
+
+def _order(node: Explained) -> tuple[bool, float, str]:
+    cost = np.inf if node.cost is None else node.cost
+    return (node.score is None, cost, node.node)
+
+
+def lines(explanation: Explanation) -> Iterable[str]:
+    """The explanation as a table for a terminal."""
+    header = ("NODE", "VERDICT", "SCORE", "DEVICES", "WHY")
+    rows = [header]
+    for node in explanation.nodes:
+        names = ", ".join(f"{device.device}" for device in node.devices)
+        why = "; ".join(filter(None, (node.reason, node.near, *node.notes)))
+        rows.append((node.node, node.verdict, "" if node.score is None else str(node.score),
+                     names, why))  # fmt: skip
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header) - 1)]
+    yield f"pod {explanation.pod}: {explanation.demand} (profile {explanation.profile or '-'})"
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        yield "  ".join([*cells, row[-1]]).rstrip()

@@ -1,0 +1,208 @@
+"""One question, one node state: what the pod would get there, how good that is, or why not.
+
+Everything here is plain Python over values: it runs once per distinct state, and the engine keeps
+the verdicts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Mapping
+
+from extender.cluster import occupancy
+from extender.decisions import question as questions
+from extender.demand import allocator
+from extender.demand.outcome import Allocated, Failed, NoFit, Outcome, Pick, Unknown
+from extender.demand.requests import ClaimDemand
+from extender.hardware import labels, shape
+from extender.hardware.usage import NOTHING, NodeState, Usage
+from extender.policy import locality
+
+
+class Code(enum.IntEnum):
+    """A verdict's kind. UNSEEN is a table's empty cell."""
+
+    UNSEEN = 0
+    FITS = 1
+    UNJUDGED = 2  # passes; we cannot tell
+    BUSY = 3  # refused now; something may free up
+    NEVER = 4  # refused for good: the hardware cannot do it
+
+
+# Product text, the same in FailedScheduling events, explain and metrics: short, no node names.
+NOT_FREE = "no free {words}"
+NOT_THERE = "node has no {words}"
+FAILED = "device claim cannot be evaluated here"
+UNKNOWN_LOCALITY = "nearness of GPU and NIC is not published"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of one question on one state.
+
+    `after` is the usage once the pod is there. `claims` is how many claims the picks serve: the
+    pod's own, and a last one for DRA-backed extended resources where there are any.
+    """
+
+    code: Code
+    reason: str = ""
+    detail: str = ""  # more words for explain: an error, a budget
+    picks: tuple[Pick, ...] = ()
+    plugin: tuple[tuple[str, tuple[int, ...]], ...] = ()  # resource → devices it would likely get
+    after: Usage = NOTHING
+    locality: locality.Assessment | None = None
+    certain: bool = True
+    steps: int = 0
+
+    @property
+    def fits(self) -> bool:
+        return self.code in {Code.FITS, Code.UNJUDGED}
+
+    def devices(self) -> tuple[int, ...]:
+        """The devices that the pod would get together, as indices into the shape."""
+        claimed = (pick.device for pick in self.picks if not pick.admin)
+        return tuple(dict.fromkeys((*claimed, *(d for _, many in self.plugin for d in many))))
+
+
+class Judge:
+    """Evaluates questions on states; holds the planner and what it needs to know of the cluster."""
+
+    def __init__(
+        self,
+        planner: allocator.Planner,
+        *,
+        extended_claim: Callable[[questions.Question, frozenset[str]], ClaimDemand | None],
+        calibrations: Mapping[str, locality.Calibration],
+    ) -> None:
+        self._planner = planner
+        self._extended_claim = extended_claim
+        self._calibrations = calibrations  # platform → calibration
+
+    def verdict(
+        self, question: questions.Question, state: NodeState, surroundings: shape.Broken | None
+    ) -> Verdict:
+        """Judge one question on one state."""
+        found = self._placed(question, state, surroundings)
+        if found.code is not Code.FITS:
+            return found
+        return self._with_locality(question, state.shape, found)
+
+    # ------------------------------------------------------------ would it fit
+
+    def _placed(
+        self, question: questions.Question, state: NodeState, surroundings: shape.Broken | None
+    ) -> Verdict:
+        hardware, usage = state
+        held, plugin, missing = _plugin_part(question, state)
+        by_claim = frozenset(missing)
+        special = self._extended_claim(question, by_claim) if by_claim else None
+        if by_claim and special is None:
+            return _refused(Code.NEVER, question)
+        if held is None:
+            return _refused(_lack(question, hardware), question)
+        claims = question.claims if special is None else (*question.claims, special)
+        usage = dataclasses.replace(
+            usage,
+            held=held,
+            taken=usage.taken | sum(1 << d for _, many in plugin for d in many),
+        )
+        if not claims:
+            return Verdict(Code.FITS, plugin=plugin, after=usage)
+        outcome = self._planner.allocate(
+            NodeState(hardware, usage), claims, surroundings=surroundings
+        )
+        return self._from_outcome(question, hardware, usage, claims, outcome, plugin)
+
+    def _from_outcome(
+        self,
+        question: questions.Question,
+        hardware: shape.Shape,
+        usage: Usage,
+        claims: tuple[ClaimDemand, ...],
+        outcome: Outcome,
+        plugin: tuple[tuple[str, tuple[int, ...]], ...],
+    ) -> Verdict:
+        match outcome:
+            case Allocated(picks, steps, certain):
+                after = allocator.after(hardware, usage, picks)
+                return Verdict(
+                    Code.FITS, picks=picks, plugin=plugin, after=after, certain=certain, steps=steps
+                )
+            case NoFit(steps):
+                empty = self._planner.allocate(NodeState(hardware, NOTHING), claims)
+                code = Code.NEVER if isinstance(empty, NoFit) else Code.BUSY
+                return dataclasses.replace(_refused(code, question), steps=steps)
+            case Failed(message):
+                return Verdict(Code.BUSY, reason=FAILED, detail=message)
+            case Unknown(steps, message):
+                return Verdict(Code.UNJUDGED, detail=message, steps=steps, after=usage)
+
+    # ------------------------------------------------------------ how near
+
+    def _with_locality(
+        self, question: questions.Question, hardware: shape.Shape, found: Verdict
+    ) -> Verdict:
+        assessment = locality.assess(
+            hardware,
+            found.devices(),
+            communication_share=question.communication_share,
+            calibration=self._calibrations.get(hardware.platform, locality.DEFAULT),
+        )
+        found = dataclasses.replace(found, locality=assessment)
+        if question.mode != "Required" or assessment.worst is None:
+            return found
+        level = shape.Level[question.level]
+        if assessment.worst <= level:
+            return found
+        if assessment.worst is shape.Level.UNKNOWN and not assessment.other_root:
+            if question.unknown == "Accept":
+                return found
+            return dataclasses.replace(found, code=Code.BUSY, reason=UNKNOWN_LOCALITY)
+        gpus, nics = assessment.counts
+        possible = locality.possible(hardware, gpus=gpus, nics=nics, level=level)
+        code = Code.BUSY if possible else Code.NEVER
+        return dataclasses.replace(found, code=code, reason=assessment.nearness)
+
+
+def _plugin_part(
+    question: questions.Question, state: NodeState
+) -> tuple[tuple[int, ...] | None, tuple[tuple[str, tuple[int, ...]], ...], list[str]]:
+    """Units held after the pod (None: too few), likely devices, and names not served by a plug-in.
+
+    A name that no plug-in here offers is the special claim's business; one that is nobody's
+    (not a device at all) is kube-scheduler's alone.
+    """
+    hardware, usage = state
+    held = list(usage.held or (0,) * len(hardware.resources))
+    plugin: list[tuple[str, tuple[int, ...]]] = []
+    missing: list[str] = []
+    taken = usage.taken
+    places = {resource.name: place for place, resource in enumerate(hardware.resources)}
+    for name, count in question.extended:
+        place = places.get(name)
+        if place is None:
+            if labels.is_device_resource(name):
+                missing.append(name)
+            continue
+        resource = hardware.resources[place]
+        held[place] += count
+        if held[place] > resource.count:
+            return None, (), missing
+        free = occupancy.free_devices(resource, taken)
+        devices = occupancy.nearest(hardware, free, count) if free else ()
+        taken |= sum(1 << device for device in devices)
+        plugin.append((name, devices))
+    return tuple(held), tuple(plugin), missing
+
+
+def _lack(question: questions.Question, hardware: shape.Shape) -> Code:
+    """Whether too few units are free, or the node never had as many."""
+    counts = {resource.name: resource.count for resource in hardware.resources}
+    short = any(counts.get(name, count) < count for name, count in question.extended)
+    return Code.NEVER if short else Code.BUSY
+
+
+def _refused(code: Code, question: questions.Question) -> Verdict:
+    text = NOT_THERE if code is Code.NEVER else NOT_FREE
+    return Verdict(code, reason=text.format(words=questions.words(question)))

@@ -1,0 +1,153 @@
+"""What is asked about a pod: everything a verdict per node state depends on, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from extender.demand import pod as pods
+from extender.demand.requests import ClaimDemand, Request
+from extender.kube import objects
+from extender.policy import config
+
+# Words for people, by what the name of a class or resource contains; first match wins.
+_NOUNS = (
+    (re.compile(r"(?i)\bmig\b|mig-|partition"), "GPU partition"),
+    (re.compile(r"(?i)rdma|nic\b|\bnic|efa|dra\.?net|sriov|infiniband|hca|netdev"), "NIC"),
+    (re.compile(r"(?i)gpu|gaudi|\btpu|accelerator"), "GPU"),
+)
+_GROUPS = {
+    "resource.kubernetes.io/pcieRoot": "behind one PCIe root",
+    "resource.kubernetes.io/numaNode": "on one NUMA node",
+    "dra.net/numaNode": "on one NUMA node",
+    "dra.cpu/numaNodeID": "on one NUMA node",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Question:
+    """The memo key of verdicts: equal questions get equal answers on equal states.
+
+    `claims` are those still to be allocated. `containers` keeps extended resources by container,
+    (index, ((name, units), …)), because DRA-backed ones become one request each.
+    """
+
+    claims: tuple[ClaimDemand, ...] = ()
+    extended: tuple[tuple[str, int], ...] = ()
+    containers: tuple[tuple[int, tuple[tuple[str, int], ...]], ...] = ()
+    mode: str = "Preferred"
+    level: str = "PHB"
+    unknown: str = "Refuse"
+    communication_share: float = 0.23
+
+    def __bool__(self) -> bool:
+        """Whether devices are asked for at all."""
+        return bool(self.claims or self.extended)
+
+
+def of(
+    demands: tuple[ClaimDemand, ...],
+    requests: pods.Requests,
+    pod: objects.Pod,
+    locality: config.Locality,
+) -> Question:
+    """Put the question of one pod under a profile's locality rules."""
+    containers = tuple(
+        (index, tuple(sorted(asked.items())))
+        for index, asked in (pods.extended_by_container(pod) if requests.extended else ())
+    )
+    return Question(
+        claims=demands,
+        extended=requests.extended,
+        containers=containers,
+        mode=locality.mode,
+        level=locality.level,
+        unknown=locality.unknown,
+        communication_share=locality.communication_share,
+    )
+
+
+def noun(name: str) -> str:
+    """The word for a device class or resource: GPU, NIC, GPU partition, or its own name."""
+    return next((word for pattern, word in _NOUNS if pattern.search(name)), name)
+
+
+def words(question: Question) -> str:
+    """The demand in words, the same for every node: "2 GPUs + 2 NICs behind one PCIe root"."""
+    counts: dict[str, int] = {}
+    for claim in question.claims:
+        for request in claim.requests:
+            choice = request.choices[0]
+            counts[noun(choice.device_class)] = counts.get(noun(choice.device_class), 0) + (
+                choice.count if choice.mode == "ExactCount" else 0
+            )
+    for name, count in question.extended:
+        counts[noun(name)] = counts.get(noun(name), 0) + count
+    listed = " + ".join(_counted(count, word) for word, count in counts.items())
+    groups = {
+        _GROUPS.get(constraint.attribute, f"with one {constraint.attribute.rpartition('/')[2]}")
+        for claim in question.claims
+        for constraint in claim.constraints
+        if not constraint.distinct
+    }
+    return " ".join([listed, *sorted(groups)])
+
+
+def _counted(count: int, word: str) -> str:
+    if count == 0:
+        return f"all {word}s"
+    return f"{count} {word}" + ("s" if count > 1 else "")
+
+
+def device_classes(demands: tuple[ClaimDemand, ...]) -> tuple[str, ...]:
+    """Names of the device classes that the demands may use."""
+    return tuple(
+        dict.fromkeys(
+            choice.device_class
+            for demand in demands
+            for request in demand.requests
+            for choice in request.choices
+        )
+    )
+
+
+def single(question: Question) -> tuple[Question, int]:
+    """Split a demand into its unit and how many: the ask of a class, and its count.
+
+    A demand of n equal devices without constraints is n times one device. Any other demand is its
+    own unit, once.
+    """
+    if len(question.claims) == 1 and not question.extended:
+        claim = question.claims[0]
+        if len(claim.requests) == 1 and not claim.constraints:
+            request = claim.requests[0]
+            choice = request.choices[0]
+            if not request.prioritized and choice.mode == "ExactCount":
+                one = dataclasses.replace(choice, count=1)
+                unit = ClaimDemand(
+                    requests=(Request(request.name, (one,), prioritized=False),), constraints=()
+                )
+                return _unit(question, claims=(unit,)), choice.count
+    if not question.claims and len(question.extended) == 1:
+        name, count = question.extended[0]
+        index = question.containers[0][0] if question.containers else 0
+        return (
+            _unit(question, extended=((name, 1),), containers=((index, ((name, 1),)),)),
+            count,
+        )
+    return _unit(question, question.claims, question.extended, question.containers), 1
+
+
+def _unit(
+    question: Question,
+    claims: tuple[ClaimDemand, ...] = (),
+    extended: tuple[tuple[str, int], ...] = (),
+    containers: tuple[tuple[int, tuple[tuple[str, int], ...]], ...] = (),
+) -> Question:
+    # Room is counted without locality rules: they choose among placements, they make no room.
+    return Question(
+        claims=claims,
+        extended=extended,
+        containers=containers,
+        communication_share=question.communication_share,
+    )

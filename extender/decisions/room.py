@@ -1,0 +1,208 @@
+"""What the cluster can still give to the pods it usually sees, and what a placement takes of it.
+
+The demand mix is learnt from pods the watch shows, each once, oldest first: never from requests, so
+that replicas and restarts agree and retries do not count twice. Prices are renewed every few
+placements. The device part of a class's room is counted on states: how often its unit can be
+placed, one after the other, by the same verdicts that answer requests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extender.cluster import index
+from extender.decisions import tables, units
+from extender.decisions.question import Question, single
+from extender.policy import config, packing, prices
+from extender.policy.mix import Classes, Floats, Mix
+
+_FIRST_STATES = 1024
+_MOST_GPUS = 8.0  # of one node, to bring CPU and GPUs to one scale
+# More units than this on one node tell nothing more about scarcity, and bound the counting.
+_LONGEST_CHAIN = 256
+
+
+@dataclasses.dataclass(slots=True)
+class _Counts:
+    """One ask's device part per state; NaN where not counted yet."""
+
+    free: Floats
+    chain: Floats
+
+
+class Room:
+    """Prices room in the cluster; `cost` is what the engine asks for."""
+
+    def __init__(
+        self, cluster: index.TopologyIndex, table_of: Callable[[Question], tables.Table]
+    ) -> None:
+        self._index = cluster
+        self._table_of = table_of
+        self.mix = Mix()
+        self.classes: Classes = self.mix.classes()
+        self.prices: Floats = np.zeros(0)
+        self.room: Floats = np.zeros(0)  # U, GPUs per class over the whole cluster
+        self.epoch = 0
+        self._form = packing.Form()
+        self._counts: dict[Question, _Counts] = {}  # unit ask → counts
+        self._sizes: dict[Question, float] = {}  # unit ask → GPUs
+        self._left: Floats = np.full(_FIRST_STATES, np.nan)  # state → free GPUs
+        self._states: object = None
+        self._age = 0  # placements and pods since the prices were renewed
+        self._stale = True
+
+    def configure(self, settings: config.Packing, *, cpu_pods_scored: bool) -> None:
+        """Take the constants of a policy; the mix learnt so far is kept."""
+        self._form = packing.Form(
+            blend=settings.cliff_share if cpu_pods_scored else min(settings.cliff_share, 0.35),
+            steepness=settings.alpha,
+            part=settings.part_credit,
+        )
+        self._stale = True
+
+    def learn(self, uid: str, question: Question, *, cpu: int, memory: int) -> None:
+        """Count a pod that the watch shows for the first time."""
+        if not question:
+            self._age += self.mix.learn(uid, None)
+            return
+        unit, count = single(question)
+        size = self.size_of(unit)
+        ask = unit if size > 0 else None
+        self._age += self.mix.learn(
+            uid, ask, count=count, share=size, cpu=float(cpu), memory=float(memory)
+        )
+
+    def size_of(self, unit: Question) -> float:
+        """GPUs that one unit takes; 0 where no machine here can serve it, or it takes no GPU."""
+        size = self._sizes.get(unit, 0.0)
+        if size == 0.0:
+            size = units.size(self._table_of(unit), self._index)
+            if size:
+                self._sizes[unit] = size
+        return size
+
+    # ------------------------------------------------------------ prices
+
+    def settle(self, changed: int) -> None:
+        """Renew the prices when enough has happened; `changed` rows changed since the last call."""
+        self._age += changed
+        if not self._stale and self._age < self._refresh_after:
+            return
+        self._age, self._stale = 0, False
+        self.classes = self.mix.classes()
+        rows = np.fromiter(self._index.rows.values(), dtype=np.int64, count=len(self._index.rows))
+        if not len(rows) or not len(self.classes.weight):
+            self.prices = self.room = np.zeros(len(self.classes.weight))
+            return
+        states = self._index.expected[rows]
+        used = self._usable(states, self._index.cpu[rows], self._index.memory[rows])
+        self.room = used.sum(axis=0)
+        self.prices = prices.prices(self.classes, self.room, self._form)
+        self.epoch += 1
+
+    @property
+    def _refresh_after(self) -> int:
+        return prices.refresh_every(_MOST_GPUS * len(self._index.rows))
+
+    def cost(
+        self,
+        states: NDArray[np.int32],
+        after: NDArray[np.int32],
+        rows: NDArray[np.int32],
+        *,
+        cpu: int,
+        memory: int,
+    ) -> Floats:
+        """The priced loss of room per row, in GPUs, of a placement that leads to `after`."""
+        if not len(self.prices):
+            return np.zeros(len(rows))
+        cpu_now, memory_now = self._index.cpu[rows], self._index.memory[rows]
+        before = self._usable(states, cpu_now, memory_now)
+        then = self._usable(after, cpu_now - cpu, memory_now - memory)
+        return packing.cost(before, then, self.prices)
+
+    def tightness(self, rows: NDArray[np.int32], states: NDArray[np.int32], *, cpu: int) -> Floats:
+        """BestFit's key, the second one: CPU and GPUs left on each node; the least is tightest."""
+        return packing.tightness(
+            self._index.cpu[rows] - cpu,
+            self._gpus_left(states),
+            most_cpu=float(self._index.cpu.max(initial=1.0)),
+            most_gpus=_MOST_GPUS,
+        )
+
+    def _gpus_left(self, states: NDArray[np.int32]) -> Floats:
+        """Free GPUs per state, counted once per state."""
+        self._forget_old_states()
+        while len(self._left) < len(self._index.states):
+            self._left = np.concatenate([self._left, np.full(len(self._left), np.nan)])
+        for state in np.unique(states[np.isnan(self._left[states])]).tolist():
+            self._left[state] = units.gpus_left(*self._index.states[state])
+        return self._left[states]
+
+    def _forget_old_states(self) -> None:
+        if self._index.states is not self._states:
+            self._counts.clear()
+            self._left = np.full(_FIRST_STATES, np.nan)
+            self._states = self._index.states
+
+    def _usable(self, states: NDArray[np.int32], cpu: Floats, memory: Floats) -> Floats:
+        distinct, place = np.unique(states, return_inverse=True)
+        free, chain = self._device_part(distinct)
+        parts = packing.parts(free, chain, self.classes, self._form)
+        return packing.usable(parts.take(place), cpu, memory, self.classes, self._form)
+
+    # ------------------------------------------------------------ the device part
+
+    def _device_part(self, states: NDArray[np.int32]) -> tuple[Floats, Floats]:
+        """A and k per state and ask of the classes."""
+        self._forget_old_states()
+        free = np.empty((len(states), len(self.classes.asks)))
+        chain = np.empty_like(free)
+        for column, ask in enumerate(self.classes.asks):
+            if isinstance(ask, Question):
+                counts = self._counted(ask, states)
+                free[:, column] = counts.free[states]
+                chain[:, column] = counts.chain[states]
+        return free, chain
+
+    def _counted(self, ask: Question, states: NDArray[np.int32]) -> _Counts:
+        counts = self._counts.get(ask)
+        if counts is None:
+            empty = np.full(_FIRST_STATES, np.nan)
+            counts = self._counts[ask] = _Counts(empty, empty.copy())
+        while len(counts.chain) < len(self._index.states):
+            more = np.full(len(counts.chain), np.nan)
+            counts.free = np.concatenate([counts.free, more])
+            counts.chain = np.concatenate([counts.chain, more])
+        missing = states[np.isnan(counts.chain[states])]
+        if len(missing):
+            table = self._table_of(ask)
+            size = self.size_of(ask)
+            for state in missing.tolist():
+                self._count(state, table, counts, size)
+        return counts
+
+    def _count(self, state: int, table: tables.Table, counts: _Counts, size: float) -> None:
+        """Follow the placements of one unit after the other until a state that is counted."""
+        path: list[int] = []
+        known = 0.0
+        while len(path) < _LONGEST_CHAIN:
+            if state < len(counts.chain) and not np.isnan(counts.chain[state]):
+                known = float(counts.chain[state])
+                break
+            verdict = table.verdict(state)
+            if not verdict.picks and not verdict.plugin:
+                path.append(state)
+                known = -1.0  # this last one gives nothing
+                break
+            path.append(state)
+            state = int(table.after[state])
+        for back, step in enumerate(reversed(path), start=1):
+            if step < len(counts.chain):
+                counts.chain[step] = known + back
+                whole = counts.chain[step] * size
+                counts.free[step] = units.free(table, step, whole)

@@ -1,0 +1,100 @@
+"""Verdicts by state number: each distinct state is judged once, a request only gathers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extender.cluster.states import States
+from extender.decisions.judge import Code, Judge, Verdict
+from extender.decisions.question import Question
+from extender.hardware.shape import Broken
+
+_FIRST_STATES = 1024
+# A burst holds tens of distinct questions; a table of 50,000 states is about 1 MB.
+MOST_TABLES = 256
+
+
+class Table:
+    """The verdicts of one question, filled as states are met."""
+
+    def __init__(
+        self, question: Question, judge: Judge, states: States, surroundings: Broken | None
+    ) -> None:
+        self.question = question
+        self.states = states
+        self.code: NDArray[np.int8] = np.zeros(_FIRST_STATES, dtype=np.int8)
+        self.after: NDArray[np.int32] = np.full(_FIRST_STATES, -1, dtype=np.int32)
+        self.locality: NDArray[np.float64] = np.ones(_FIRST_STATES)
+        self.verdicts: dict[int, Verdict] = {}  # state → verdict
+        self._judge = judge
+        self._surroundings = surroundings
+
+    def fill(self, numbers: NDArray[np.int32]) -> None:
+        """Judge the states among `numbers` that were not met before."""
+        while len(self.states) > len(self.code):
+            self._grow()
+        missing = numbers[self.code[numbers] == Code.UNSEEN]
+        if len(missing):
+            for number in np.unique(missing).tolist():
+                self._judge_one(number)
+
+    def verdict(self, number: int) -> Verdict:
+        """The verdict on one state."""
+        found = self.verdicts.get(number)
+        if found is None:
+            self.fill(np.array([number], dtype=np.int32))
+            found = self.verdicts[number]
+        return found
+
+    def _judge_one(self, number: int) -> None:
+        state = self.states[number]
+        verdict = self._judge.verdict(self.question, state, self._surroundings)
+        self.verdicts[number] = verdict
+        self.code[number] = verdict.code
+        if verdict.fits:
+            after = self.states.number(state.shape, verdict.after)
+            self.after[number] = after
+        if verdict.locality is not None:
+            self.locality[number] = verdict.locality.score
+
+    def _grow(self) -> None:
+        size = len(self.code)
+        self.code = np.concatenate([self.code, np.zeros(size, dtype=np.int8)])
+        self.after = np.concatenate([self.after, np.full(size, -1, dtype=np.int32)])
+        self.locality = np.concatenate([self.locality, np.ones(size)])
+
+
+class Tables:
+    """The tables of the questions asked of late; all are dropped when states are numbered anew."""
+
+    def __init__(self, judge: Judge, *, most: int = MOST_TABLES) -> None:
+        self._judge = judge
+        self._most = most
+        self._states: States | None = None
+        self._tables: OrderedDict[tuple[Question, Broken | None], Table] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def of(self, question: Question, states: States, surroundings: Broken | None) -> Table:
+        """The question's table for the states of the moment."""
+        if states is not self._states:
+            self._tables.clear()
+            self._states = states
+        key = (question, surroundings)
+        table = self._tables.get(key)
+        if table is None:
+            table = self._tables[key] = Table(question, self._judge, states, surroundings)
+            if len(self._tables) > self._most:
+                self._tables.popitem(last=False)
+        else:
+            self._tables.move_to_end(key)
+        return table
+
+
+# What `Tables.of` is, for those who need only that.
+TableOf = Callable[[Question], Table]

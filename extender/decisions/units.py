@@ -1,0 +1,143 @@
+"""How large one unit of a demand is, in GPUs, and how much of a node's GPUs suits it."""
+
+from __future__ import annotations
+
+from extender.cluster import index
+from extender.decisions import tables
+from extender.decisions.judge import Verdict
+from extender.demand.outcome import Pick
+from extender.hardware.shape import Device, Kind, Pool, Shape
+from extender.hardware.usage import NOTHING, Usage
+
+# A partition that neither counters nor a profile size: one of seven compute slices.
+_SMALLEST_PART = 1 / 7
+
+
+def size(table: tables.Table, cluster: index.TopologyIndex) -> float:
+    """GPUs that one unit takes on the first machine that can serve it empty; 0 if none can."""
+    seen: set[Shape] = set()
+    for detail in cluster.details:
+        if detail is None or detail.machine.shape in seen:
+            continue
+        hardware = detail.machine.shape
+        seen.add(hardware)
+        if not hardware.devices and not hardware.resources:
+            continue
+        verdict = table.verdict(cluster.states.number(hardware, NOTHING))
+        if verdict.fits and (verdict.picks or verdict.plugin):
+            return taken(hardware, verdict)
+    return 0.0
+
+
+def taken(hardware: Shape, verdict: Verdict) -> float:
+    """GPUs that the placement of a verdict takes: shares and partitions by their fraction."""
+    total = sum(_of_pick(hardware, pick) for pick in verdict.picks if not pick.admin)
+    for name, devices in verdict.plugin:
+        gpus = [d for d in devices if hardware.devices[d].kind is Kind.GPU]
+        total += float(len(gpus)) if gpus else _of_resource(hardware, name)
+    return total
+
+
+def gpus_left(hardware: Shape, usage: Usage) -> float:
+    """GPUs of a state that nobody holds; a shared one counts by what is left of it."""
+    consumed = {device: dict(amounts) for device, amounts in usage.shared}
+    left = 0.0
+    for place, device in enumerate(hardware.devices):
+        if device.kind is not Kind.GPU or usage.taken >> place & 1:
+            continue
+        used = (
+            amount / device.capacity[name].value
+            for name, amount in consumed.get(place, {}).items()
+            if name in device.capacity and device.capacity[name].value
+        )
+        left += 1 - max(used, default=0.0)
+    for place, resource in enumerate(hardware.resources):
+        if not resource.devices:
+            free_units = resource.count - (usage.held[place] if usage.held else 0)
+            left += free_units * _of_resource(hardware, resource.name)
+    return left
+
+
+def free(table: tables.Table, number: int, whole: float) -> float:
+    """GPUs in parts large enough for one unit; `whole` is what whole placements can use.
+
+    For shares of a device that is everything left of the devices with room for one more, which is
+    more than whole placements use (the A of `policy.packing`).
+    """
+    verdict = table.verdict(number)
+    share = next((pick for pick in verdict.picks if pick.shared and pick.consumed), None)
+    if share is None:
+        return whole
+    hardware, usage = table.states[number]
+    consumed = {device: dict(amounts) for device, amounts in usage.shared}
+    model = hardware.devices[share.device]
+    total = 0.0
+    for place, device in enumerate(hardware.devices):
+        if not device.allow_multiple_allocations or usage.taken >> place & 1:
+            continue
+        if device.driver != model.driver or _product(device) != _product(model):
+            continue
+        left = _left(device, consumed.get(place, {}), share)
+        total += left or 0.0
+    return max(total, whole)
+
+
+def _left(device: Device, used: dict[str, int], share: Pick) -> float | None:
+    """The free fraction of a shared device, None where one more share does not fit."""
+    fraction = 1.0
+    for name, wanted in share.consumed:
+        capacity = device.capacity.get(name)
+        if capacity is None or used.get(name, 0) + wanted > capacity.value:
+            return None
+        if capacity.value:
+            fraction = min(fraction, 1 - used.get(name, 0) / capacity.value)
+    return fraction
+
+
+def _product(device: Device) -> object:
+    return device.attributes.get("productName") or device.attributes.get("model")
+
+
+def _of_pick(hardware: Shape, pick: Pick) -> float:
+    device = hardware.devices[pick.device]
+    if device.kind is Kind.GPU:
+        return _share(device, pick) if pick.shared else 1.0
+    if device.kind is Kind.PARTITION:
+        return _part(hardware, pick.device) or _SMALLEST_PART
+    return 0.0
+
+
+def _share(device: Device, pick: Pick) -> float:
+    fractions = [
+        wanted / device.capacity[name].value
+        for name, wanted in pick.consumed
+        if name in device.capacity and device.capacity[name].value
+    ]
+    return max(fractions, default=1.0)
+
+
+def _part(hardware: Shape, place: int) -> float:
+    """The largest share of any counter that the partition draws from its GPU."""
+    pool = _pool_of(hardware, place)
+    fractions = [
+        drawn / pool.counters[name][counter]
+        for name, counters in hardware.devices[place].consumes_counters
+        for counter, drawn in counters
+        if pool is not None and pool.counters.get(name, {}).get(counter)
+    ]
+    return max(fractions, default=0.0)
+
+
+def _pool_of(hardware: Shape, place: int) -> Pool | None:
+    return next((pool for pool in hardware.pools if pool.start <= place < pool.stop), None)
+
+
+def _of_resource(hardware: Shape, name: str) -> float:
+    """A plug-in's unit without devices behind it: a MIG profile by its slices, else nothing."""
+    if "/mig-" in name:
+        slices = name.partition("/mig-")[2].partition("g")[0]
+        return int(slices) * _SMALLEST_PART if slices.isdecimal() else _SMALLEST_PART
+    resource = next((r for r in hardware.resources if r.name == name), None)
+    if resource is None or "gpu" not in name:
+        return 0.0
+    return 1.0 / resource.replicas
