@@ -1,0 +1,228 @@
+"""MIG instances coming and going on 13 nodes of 8 GPUs: `python -m loadtests.mig_churn --help`.
+
+One instance arrives a time step, its life is exponential; it is dropped where no node takes it.
+The driver of a node chooses the GPU and the start: first-fit as announced, or last-fit or random
+while the scores still predict first-fit. Reported: acceptance weighted by memory slices.
+"""
+
+import argparse
+import dataclasses
+import heapq
+import json
+import sys
+import time
+
+import numpy as np
+
+from extender.policy import mix, packing, partitions, prices
+from loadtests import mig
+
+NODES, GPUS = 13, 8
+ARRIVALS, WARM_UP = 6000, 2000
+MIXES = {  # shares in mig.PROFILES order
+    "uniform": (1 / 6,) * 6,
+    "skew-small": (0.40, 0.20, 0.20, 0.10, 0.05, 0.05),
+    "skew-big": (0.05, 0.05, 0.10, 0.20, 0.20, 0.40),
+    "bimodal": (0.35, 0.10, 0.05, 0.05, 0.10, 0.35),
+    "small-only": (0.40, 0.25, 0.25, 0.10, 0.0, 0.0),
+}
+KINDS = len(mig.PROFILES)
+
+
+@dataclasses.dataclass(slots=True)
+class View:
+    """The cluster as a score sees it: masks per node and GPU, and the GPU first-fit will take."""
+
+    masks: np.ndarray
+    learnt: np.ndarray  # profile → share of recent instances
+
+    def first_gpu(self, masks=None):
+        """`[node, profile]`: the GPU first-fit takes, and whether there is one."""
+        fits = mig.FIRST[self.masks if masks is None else masks] != mig.NONE
+        return fits.argmax(axis=1), fits.any(axis=1)
+
+    def losses(self, masks=None):
+        """`[node, profile]`: legal placements lost by a first-fit instance; inf: no room."""
+        masks = self.masks if masks is None else masks
+        gpu, fits = self.first_gpu(masks)
+        loss = mig.LOSS[np.take_along_axis(masks, gpu, axis=1), np.arange(KINDS)]
+        return np.where(fits, loss, np.inf)
+
+    def after(self, profile):
+        """The masks of every node after a first-fit instance of this profile."""
+        gpu, fits = self.first_gpu()
+        masks = self.masks.copy()
+        rows = np.flatnonzero(fits[:, profile])
+        taken = gpu[rows, profile]
+        masks[rows, taken] = mig.AFTER[masks[rows, taken], profile]
+        return masks
+
+
+def least(view, profile, rows):  # noqa: ARG001 - the shape of a score
+    return -mig.FREE[view.masks[rows]].sum(axis=1).astype(float)
+
+
+def most(view, profile, rows):  # noqa: ARG001
+    return mig.FREE[view.masks[rows]].sum(axis=1).astype(float)
+
+
+def anywhere(view, profile, rows):  # noqa: ARG001
+    return np.zeros(len(rows))
+
+
+def kept(view, profile, rows):
+    """Legal placements lost (CC)."""
+    return view.losses()[rows, profile]
+
+
+def ahead(view, profile, rows):
+    """Legal placements lost, and the expected loss of the next instance."""
+    now = view.losses()
+    then = view.losses(view.after(profile))
+    expected = partitions.next_loss(now, then, view.learnt)
+    return (now[:, profile] + expected)[rows]
+
+
+def priced(view, profile, rows):
+    """Scarcity prices with profiles as classes: how many of each a first-fit chain still gives."""
+    form = packing.Form()
+    classes = mix.Classes(
+        asks=tuple(range(KINDS)),
+        ask=np.arange(KINDS),
+        count=np.ones(KINDS),
+        share=mig.SIZES / mig.SLICES,
+        cpu=np.zeros(KINDS),
+        memory=np.zeros(KINDS),
+        weight=view.learnt,
+    )
+    plenty = np.full(NODES, 1.0)
+    rooms = []
+    for masks in (view.masks, view.after(profile)):
+        device = packing.parts(USABLE[masks].sum(axis=1), CHAIN[masks].sum(axis=1), classes, form)
+        rooms.append(packing.usable(device, plenty, plenty, classes, form))
+    price = prices.prices(classes, rooms[0].sum(axis=0), form)
+    return packing.cost(rooms[0], rooms[1], price)[rows]
+
+
+def chains():
+    """`[mask, profile]`: instances a first-fit chain still makes on one GPU."""
+    table = np.zeros((mig.MASKS, KINDS))
+    for mask in range(mig.MASKS):
+        for profile in range(KINDS):
+            left = mask
+            while mig.FIRST[left, profile] != mig.NONE:
+                left = mig.AFTER[left, profile]
+                table[mask, profile] += 1
+    return table
+
+
+CHAIN = chains()
+USABLE = np.where(CHAIN > 0, mig.FREE[:, None] / mig.SLICES, 0.0)
+SCORES = {
+    "least": least,
+    "most": most,
+    "random": anywhere,
+    "placements": kept,
+    "ahead": ahead,
+    "prices": priced,
+}
+
+
+def driven(masks, profile, driver, rng):
+    """The (GPU, start) a node's driver chooses."""
+    options = mig.LEGAL[masks, profile]
+    if driver == "random":
+        gpus, starts = np.nonzero(options)
+        choice = rng.integers(len(gpus))
+        return int(gpus[choice]), int(starts[choice])
+    able = np.flatnonzero(options.any(axis=1))
+    gpu = int(able[0] if driver == "first" else able[-1])
+    table = mig.FIRST if driver == "first" else mig.LAST
+    return gpu, int(table[masks[gpu], profile])
+
+
+def run(shares, score, *, driver, load, seed, arrivals=ARRIVALS, warm_up=WARM_UP):
+    """Slice-weighted and counted acceptance after the warm-up, in %."""
+    stream, lives, ties = (np.random.default_rng([seed, part]) for part in range(3))
+    shares = np.array(shares)
+    life = load * NODES * GPUS * mig.SLICES / float(shares @ mig.SIZES)
+    drawn = stream.choice(KINDS, p=shares, size=arrivals)
+    ends = np.arange(arrivals) + lives.exponential(life, size=arrivals)
+    masks = np.zeros((NODES, GPUS), dtype=np.int64)
+    learner = mix.Mix()
+    running, live = [], np.zeros(KINDS, dtype=np.int64)
+    slices, counts = np.zeros(2), np.zeros(2)
+    for number in range(arrivals):
+        while running and running[0][0] <= number:
+            _, _, profile, place, taken = heapq.heappop(running)
+            live[profile] -= 1
+            if place is not None:
+                masks[place] &= ~taken
+        profile = int(drawn[number])
+        learner.learn(str(number), profile, count=1, share=mig.SIZES[profile] / mig.SLICES)
+        place, taken, accepted = None, 0, False
+        if score is None:
+            accepted = mig.fits_repacked(live + (np.arange(KINDS) == profile), NODES * GPUS)
+        else:
+            rows = np.flatnonzero((mig.FIRST[masks, profile] != mig.NONE).any(axis=1))
+            accepted = len(rows) > 0
+            if accepted:
+                found = score(View(masks, learnt(learner)), profile, rows)
+                best = rows[found <= found.min() + 1e-9]
+                node = int(best[ties.integers(len(best))])
+                gpu, start = driven(masks[node], profile, driver, ties)
+                place, taken = (node, gpu), mig.window(mig.PROFILES[profile][1], start)
+                masks[place] |= taken
+        if accepted:
+            live[profile] += 1
+            heapq.heappush(running, (ends[number], number, profile, place, taken))
+        if number >= warm_up:
+            slices += (mig.SIZES[profile] * accepted, mig.SIZES[profile])
+            counts += (accepted, 1)
+    return 100 * slices[0] / slices[1], 100 * counts[0] / counts[1]
+
+
+def learnt(learner):
+    """The learnt mix by profile, as shares that add up to 1."""
+    classes = learner.classes()
+    shares = np.zeros(KINDS)
+    shares[[classes.asks[ask] for ask in classes.ask]] = classes.weight
+    return shares / shares.sum()
+
+
+def main(arguments=None):
+    parse = argparse.ArgumentParser(description=__doc__)
+    parse.add_argument("--mix", choices=tuple(MIXES), action="append")
+    parse.add_argument("--policy", choices=(*SCORES, "repack"), default="ahead")
+    parse.add_argument("--driver", choices=("first", "last", "random"), default="first")
+    parse.add_argument("--load", type=float, default=1.0)
+    parse.add_argument("--seeds", type=int, default=20)
+    parse.add_argument("--json", action="store_true")
+    options = parse.parse_args(arguments)
+    report = {"benchmark": "mig_churn", "mixes": {}}
+    report |= {key: getattr(options, key) for key in ("policy", "driver", "load", "seeds")}
+    began = time.monotonic()
+    for name in options.mix or MIXES:
+        found = []
+        for seed in range(options.seeds):
+            score = SCORES.get(options.policy)
+            found.append(
+                run(MIXES[name], score, driver=options.driver, load=options.load, seed=seed)
+            )
+            print(f"{name} seed {seed}: {found[-1][0]:.2f} %", file=sys.stderr, flush=True)
+        means, spread = np.mean(found, axis=0), np.std(found, axis=0) / np.sqrt(len(found))
+        report["mixes"][name] = {
+            "slices": round(float(means[0]), 2),
+            "instances": round(float(means[1]), 2),
+            "error": round(float(spread[0]), 2),
+        }
+    report["seconds"] = round(time.monotonic() - began, 1)
+    if options.json:
+        print(json.dumps(report))
+    else:
+        for name, row in report["mixes"].items():
+            print(f"{name}: {row['slices']} % of slices, {row['instances']} % of instances")
+
+
+if __name__ == "__main__":
+    main()
