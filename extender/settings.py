@@ -1,0 +1,284 @@
+"""Settings of one process: flags first, then RAILYARD_* of the environment, then defaults.
+
+What concerns scheduling is policy and lives in the policy document; here is only where to listen,
+what to read, and how much to put up with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import ipaddress
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from extender.errors import ConfigError
+
+_MEBIBYTE = 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen; port 0 takes a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may cost us; times are in seconds."""
+
+    # 5,000 whole nodes take about 95 MB; by names, as recommended, 5,000 take 0.2 MB.
+    body_bytes: int = 256 * _MEBIBYTE
+    head_seconds: float = 5.0
+    body_seconds: float = 10.0
+    # Go keeps idle connections for 90 s and does not repeat a POST that met a closing one.
+    idle_seconds: float = 180.0
+    connections: int = 512
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tls:
+    """The service's certificate, and who may call; without `client_ca` anybody may."""
+
+    certificate: pathlib.Path
+    key: pathlib.Path
+    client_ca: pathlib.Path | None = None
+    client_names: frozenset[str] = frozenset()
+    """Common names and subject alternative names let in; empty lets in all that the CA signed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Drain:
+    """The stages of stopping, in seconds."""
+
+    # Endpoints take a second or more to leave; until then new calls still arrive here.
+    announce_seconds: float = 5.0
+    finish_seconds: float = 5.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a process is told when it starts."""
+
+    snapshot: tuple[pathlib.Path, ...] = ()
+    kubeconfig: pathlib.Path | None = None
+    context: str | None = None
+    policy: pathlib.Path | None = None
+    policy_config_map: str | None = None
+    bind: Address = Address("127.0.0.1", 8888)
+    admin_bind: Address = Address("127.0.0.1", 8889)
+    insecure_bind: bool = False
+    tls: Tls | None = None
+    limits: Limits = Limits()
+    drain: Drain = Drain()
+    kubernetes_version: str | None = None
+    log_level: str = "info"
+
+
+def embedded(name: str) -> pathlib.Path:
+    """The path of a file or folder that ships with the program, such as "policy.yaml" or "demo".
+
+    Raises ConfigError when it is not there.
+    """
+    here = pathlib.Path(__file__).parent
+    for folder in (here / "embedded", here.parent / "config"):  # installed, or a checkout
+        if (folder / name).exists():
+            return folder / name
+    raise ConfigError("a file of the installation is missing", [(f"config/{name}", "not found")])
+
+
+def address(text: str) -> Address:
+    """Read HOST:PORT, [IPV6]:PORT or :PORT (all addresses). Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{text!r}: an IPv6 address goes in brackets")
+    return Address(host or "0.0.0.0", int(port))  # noqa: S104 - the operator said so
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 3600:
+        raise ValueError(f"{text!r} is not within 0 and 3600 seconds")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value <= 0:
+        raise ValueError(f"{text!r} is not positive")
+    return value
+
+
+def _mebibytes(text: str) -> int:
+    return _positive(text) * _MEBIBYTE
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
+
+
+def _level(text: str) -> str:
+    if text.lower() not in {"debug", "info", "warning", "error"}:
+        raise ValueError(f"{text!r} is none of debug, info, warning, error")
+    return text.lower()
+
+
+def _yes(text: str) -> bool:
+    if text.lower() not in {"true", "false", "1", "0", ""}:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text.lower() in {"true", "1"}
+
+
+def _paths(text: str) -> tuple[pathlib.Path, ...]:
+    return tuple(pathlib.Path(part) for part in text.split(",") if part)
+
+
+# field → (how to read its text, what the operator reads about it). The flag is the field's name.
+_OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "snapshot": (_paths, "a file or folder of kubectl output to serve; may be repeated"),
+    "kubeconfig": (pathlib.Path, "how to reach the cluster; without it, the cluster we run in"),
+    "context": (str, "the kubeconfig context to use"),
+    "policy": (pathlib.Path, "the policy file; without it, the default policy"),
+    "policy_config_map": (str, "NAMESPACE/NAME of a ConfigMap that holds the policy"),
+    "bind": (address, "HOST:PORT for kube-scheduler"),
+    "admin_bind": (address, "HOST:PORT for probes, metrics and questions"),
+    "insecure_bind": (_yes, "allow plain HTTP on an address that other machines reach"),
+    "tls_certificate": (pathlib.Path, "the certificate chain (PEM)"),
+    "tls_key": (pathlib.Path, "its private key (PEM)"),
+    "client_ca": (pathlib.Path, "require client certificates signed by this CA (PEM)"),
+    "client_names": (_names, "let in only these names of client certificates (comma separated)"),
+    "max_body": (_mebibytes, "the largest request body, in MiB"),
+    "head_seconds": (_seconds, "how long the head of a request may take"),
+    "body_seconds": (_seconds, "how long the body of a request may take"),
+    "idle_seconds": (_seconds, "how long an idle connection is kept; Go clients need over 90"),
+    "max_connections": (_positive, "open connections per port"),
+    "announce_seconds": (_seconds, "on SIGTERM, how long to serve while saying goodbye"),
+    "finish_seconds": (_seconds, "then how long requests in flight may take"),
+    "kubernetes_version": (str, "predict as the scheduler of this version, such as 1.36"),
+    "log_level": (_level, "debug, info, warning or error"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a serving process; they are read by `from_arguments`."""
+    for field, (read, text) in _OPTIONS.items():
+        flag = "--" + field.replace("_", "-")
+        if read is _yes:
+            parser.add_argument(flag, action="store_const", const="true", help=text)
+        elif read is _paths:
+            parser.add_argument(flag, action="append", metavar="PATH", help=text)
+        else:
+            parser.add_argument(flag, metavar="VALUE", help=text)
+
+
+def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
+    """Settings from parsed flags and RAILYARD_* variables (--admin-bind: RAILYARD_ADMIN_BIND).
+
+    Raises ConfigError that lists every value that cannot be used.
+    """
+    values: dict[str, Any] = {}  # field → value that was given
+    problems: list[tuple[str, str]] = []
+    for field, (read, _) in _OPTIONS.items():
+        variable = f"RAILYARD_{field.upper()}"
+        given = getattr(arguments, field, None)
+        place = "--" + field.replace("_", "-")
+        if given is None and variable in environment:
+            given, place = environment[variable], variable
+        if given is None:
+            continue
+        try:
+            texts = given if isinstance(given, list) else [given]
+            parsed = [read(text) for text in texts]
+            values[field] = sum(parsed, ()) if read is _paths else parsed[-1]
+        except ValueError as error:
+            problems.append((place, str(error)))
+    settings = _settings(values)
+    problems += _contradictions(values, settings)
+    if problems:
+        raise ConfigError("the settings cannot be used", problems)
+    return settings
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    limits = {
+        "max_body": "body_bytes",
+        "head_seconds": "head_seconds",
+        "body_seconds": "body_seconds",
+        "idle_seconds": "idle_seconds",
+        "max_connections": "connections",
+    }
+    plain = {field.name for field in dataclasses.fields(Settings)}
+    tls = None
+    if "tls_certificate" in values and "tls_key" in values:
+        tls = Tls(
+            values["tls_certificate"],
+            values["tls_key"],
+            values.get("client_ca"),
+            values.get("client_names", frozenset()),
+        )
+    return Settings(
+        tls=tls,
+        limits=Limits(**{limits[name]: values[name] for name in limits if name in values}),
+        drain=Drain(
+            **{n: values[n] for n in ("announce_seconds", "finish_seconds") if n in values}
+        ),
+        **{name: value for name, value in values.items() if name in plain},
+    )
+
+
+def _contradictions(values: Mapping[str, Any], settings: Settings) -> list[tuple[str, str]]:
+    exposed = settings.tls is None and not settings.bind.loopback and not settings.insecure_bind
+    rules = (
+        (
+            ("tls_certificate" in values) != ("tls_key" in values),
+            "--tls-certificate",
+            "goes together with --tls-key",
+        ),
+        (
+            "client_ca" in values and settings.tls is None,
+            "--client-ca",
+            "needs --tls-certificate and --tls-key",
+        ),
+        (
+            "client_names" in values and "client_ca" not in values,
+            "--client-names",
+            "needs --client-ca",
+        ),
+        (
+            bool(settings.snapshot and settings.kubeconfig),
+            "--snapshot",
+            "is read instead of a cluster; leave out --kubeconfig",
+        ),
+        (
+            bool(settings.policy and settings.policy_config_map),
+            "--policy",
+            "is read instead of --policy-config-map; give one",
+        ),
+        (
+            exposed,
+            "--bind",
+            "takes plain HTTP from other machines: give --tls-certificate and --tls-key,"
+            " or --insecure-bind",
+        ),
+    )
+    return [(place, text) for broken, place, text in rules if broken]
