@@ -247,38 +247,18 @@ def _settings(values: Mapping[str, Any]) -> Settings:
 
 
 def _contradictions(values: Mapping[str, Any], settings: Settings) -> list[tuple[str, str]]:
+    lone = ("tls_certificate" in values) != ("tls_key" in values)
+    unsigned = "client_ca" in values and settings.tls is None
+    nameless = "client_names" in values and "client_ca" not in values
+    sources = bool(settings.snapshot and settings.kubeconfig)
+    policies = bool(settings.policy and settings.policy_config_map)
     exposed = settings.tls is None and not settings.bind.loopback and not settings.insecure_bind
     rules = (
-        (
-            ("tls_certificate" in values) != ("tls_key" in values),
-            "--tls-certificate",
-            "goes together with --tls-key",
-        ),
-        (
-            "client_ca" in values and settings.tls is None,
-            "--client-ca",
-            "needs --tls-certificate and --tls-key",
-        ),
-        (
-            "client_names" in values and "client_ca" not in values,
-            "--client-names",
-            "needs --client-ca",
-        ),
-        (
-            bool(settings.snapshot and settings.kubeconfig),
-            "--snapshot",
-            "is read instead of a cluster; leave out --kubeconfig",
-        ),
-        (
-            bool(settings.policy and settings.policy_config_map),
-            "--policy",
-            "is read instead of --policy-config-map; give one",
-        ),
-        (
-            exposed,
-            "--bind",
-            "takes plain HTTP from other machines: give --tls-certificate and --tls-key,"
-            " or --insecure-bind",
-        ),
+        (lone, "--tls-certificate", "goes together with --tls-key"),
+        (unsigned, "--client-ca", "needs --tls-certificate and --tls-key"),
+        (nameless, "--client-names", "needs --client-ca"),
+        (sources, "--snapshot", "is read instead of a cluster; leave out --kubeconfig"),
+        (policies, "--policy", "is read instead of --policy-config-map; give one"),
+        (exposed, "--bind", "is plain HTTP for other machines: use TLS, or --insecure-bind"),
     )
     return [(place, text) for broken, place, text in rules if broken]
