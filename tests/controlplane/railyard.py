@@ -16,7 +16,10 @@ from tests.controlplane.plane import REPOSITORY, ControlPlane
 COMMAND = (
     "{python} -m extender serve --kubeconfig {kubeconfig}"
     " --bind 127.0.0.1:{port} --admin-bind 127.0.0.1:{admin_port}"
-    " --tls-cert {certificate} --tls-key {key} --tls-client-ca {authority}"
+    " --tls-certificate {certificate} --tls-key {key}"
+    " --client-ca {authority} --client-names system:kube-scheduler"
+    # There is no Service here whose endpoints would take seconds to leave.
+    " --announce-seconds 0.5"
 )
 
 
