@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index, reservations, store
-from extender.decisions import answers, asking, judge, room, tables
+from extender.decisions import answers, asking, journal, judge, preemption, room, tables
 from extender.decisions.judge import Code
 from extender.decisions.question import Question
 from extender.demand import pod as pods
@@ -52,6 +52,7 @@ class Engine:
         *,
         policy: config.Policy = config.DEFAULT,
         clock: Callable[[], float],
+        on_prediction: Callable[[str, journal.Mismatch | None], None] = lambda *_: None,
     ) -> None:
         self.store = source
         self.index = cluster
@@ -59,6 +60,7 @@ class Engine:
         self.asker = asking.Asker(source, cluster.builder.features)
         self.tables = tables.Tables(verdicts)
         self.room = room.Room(cluster, self.table)
+        self.journal = journal.Journal(cluster, on_prediction)
         self.unjudged: Counter[str] = Counter()  # why → pods passed unjudged
         self._clock = clock
         self._new_pods: dict[str, objects.Pod] = {}  # uid → pod seen, not yet learnt from
@@ -116,11 +118,23 @@ class Engine:
         scored = self.score(pod, names)
         if scored is None:
             return []
+        self._remember(pod, scored.asked, names, scored.table)
         best = int(np.argmax(scored.scores))
         if scored.rows[best] >= 0:
             self._reserve(pod, scored.asked, names[best], scored.table, int(scored.states[best]))
         found: list[int] = scored.scores.tolist()
         return found
+
+    def preempt(
+        self, pod: objects.Pod, offered: Mapping[str, answers.Victims]
+    ) -> dict[str, answers.Victims]:
+        """Keep the nodes where the pod fits once the victims are gone; unjudged pods keep all."""
+        self.settle()
+        asked = self.asker.ask(pod, self.policy)
+        if isinstance(asked, asking.Unjudged) or not asked.question:
+            return dict(offered)
+        table = self.table(asked.question)
+        return preemption.keep(pod, offered, table=table, cluster=self.index)
 
     def score(self, pod: objects.Pod, names: Sequence[str]) -> Scored | None:
         """Judge as prioritize does, and leave nothing behind."""
@@ -190,6 +204,7 @@ class Engine:
     def settle(self) -> None:
         """Bring the index, the mix and the prices up to date."""
         self.index.soften(self.index.reservations.expire(self._clock()))
+        self.journal.expire(self._clock())
         self.index.settle()
         self._learn()
         self.room.settle(len(self.index.take_changed()))
@@ -200,7 +215,17 @@ class Engine:
         asked = self.asker.ask(pod, self.policy)
         if row is not None and isinstance(asked, asking.Asked) and asked.question:
             table = self.table(asked.question)
+            self._remember(pod, asked, [name], table)
             self._reserve(pod, asked, name, table, int(self.index.expected[row]))
+
+    def _remember(
+        self, pod: objects.Pod, asked: asking.Asked, names: Sequence[str], table: tables.Table
+    ) -> None:
+        """Keep what is predicted on each node, to be compared with what kube-scheduler writes."""
+        if asked.claims:
+            rows = self.index.rows_of(names)
+            states = np.where(rows >= 0, self.index.expected[rows], -1)
+            self.journal.predicted(pod, asked, names, states, table, now=self._clock())
 
     def _reserve(
         self, pod: objects.Pod, asked: asking.Asked, name: str, table: tables.Table, state: int
@@ -235,7 +260,10 @@ class Engine:
                 self._new_pods[pod.metadata.uid] = pod
             if new is None or pod.spec.node_name:
                 self.index.soften(self.index.reservations.forget(pod.metadata.uid))
+            if new is None:
+                self.journal.forget(pod.metadata.uid)
         elif isinstance(new, objects.ResourceClaim) and new.status.allocation is not None:
+            self.journal.allocated(new)
             for consumer in new.status.reserved_for or ():
                 self.index.soften(self.index.reservations.forget(consumer.uid))
 

@@ -1,0 +1,197 @@
+"""What was predicted for pods whose claims are not allocated yet, and whether it came true.
+
+A decision keeps, per node asked, the state it was judged in; when kube-scheduler writes a claim's
+allocation, the devices there are compared with the verdict on that state. This is the service's
+measure of its own honesty.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extender.cluster import index, store
+from extender.decisions import asking, tables
+from extender.kube import objects
+
+SAME, DIFFERENT, ELSEWHERE, EXPIRED = "same", "different", "elsewhere", "expired"
+
+_MOST_PENDING = 2048  # pods; a burst holds 10–30 undecided ones
+_MOST_MISMATCHES = 100
+# kube-scheduler writes an allocation within a second, or waits up to ten minutes for binding
+# conditions; later than that nothing is learnt from a comparison.
+PATIENCE_SECONDS = 600.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Pending:
+    """One decision: `states` is parallel to `names`; -1 is a node that was not known."""
+
+    pod: str
+    names: Sequence[str]
+    states: NDArray[np.int32]
+    table: tables.Table
+    claims: tuple[store.Key, ...]  # of the question's claims, in order; ("", "") has no object yet
+    deadline: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A claim that got other devices than predicted, as (request, driver, pool, device)."""
+
+    claim: str
+    pod: str
+    node: str
+    predicted: tuple[tuple[str, str, str, str], ...]
+    allocated: tuple[tuple[str, str, str, str], ...]
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+class Journal:
+    """Pending predictions by claim; `on_result` hears each comparison once."""
+
+    def __init__(
+        self, cluster: index.TopologyIndex, on_result: Callable[[str, Mismatch | None], None]
+    ) -> None:
+        self._index = cluster
+        self._on_result = on_result
+        self._pending: OrderedDict[str, _Pending] = OrderedDict()  # pod uid → decision
+        self._of_claim: dict[store.Key, tuple[str, int]] = {}  # claim → pod uid, claim's number
+        self.mismatches: deque[Mismatch] = deque(maxlen=_MOST_MISMATCHES)
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def predicted(
+        self,
+        pod: objects.Pod,
+        asked: asking.Asked,
+        names: Sequence[str],
+        states: NDArray[np.int32],
+        table: tables.Table,
+        *,
+        now: float,
+    ) -> None:
+        """Keep a decision until its claims are allocated; a newer one replaces an older one."""
+        namespace = pod.metadata.namespace or "default"
+        keys = tuple((namespace, claim.claim_name) for claim in asked.claims)
+        if not any(name for _, name in keys) or not pod.metadata.uid:
+            return
+        self._drop(pod.metadata.uid)
+        while len(self._pending) >= _MOST_PENDING:
+            self._expire(next(iter(self._pending)))
+        title = f"{namespace}/{pod.metadata.name}"
+        deadline = now + PATIENCE_SECONDS
+        self._pending[pod.metadata.uid] = _Pending(title, names, states, table, keys, deadline)
+        for number, key in enumerate(keys):
+            self._of_claim[key] = (pod.metadata.uid, number)
+
+    def allocated(self, claim: objects.ResourceClaim) -> None:
+        """Compare a claim's allocation with what was predicted, if anything was."""
+        key = (claim.metadata.namespace or "default", claim.metadata.name)
+        found = self._of_claim.pop(key, None)
+        if found is None or claim.status.allocation is None:
+            return
+        uid, number = found
+        pending = self._pending[uid]
+        if not any(self._of_claim.get(other, ("",))[0] == uid for other in pending.claims):
+            self._drop(uid)
+        node = node_of(claim.status.allocation)
+        states = [
+            int(state)
+            for name, state in zip(pending.names, pending.states.tolist(), strict=True)
+            if name == node
+        ]
+        detail = self._index.detail(node)
+        if not states or states[0] < 0 or detail is None:
+            self._on_result(ELSEWHERE, None)
+            return
+        self._compare(pending, number, states[0], detail, claim)
+
+    def forget(self, pod_uid: str) -> None:
+        """The pod is gone: nothing will be allocated to it."""
+        self._drop(pod_uid)
+
+    def expire(self, now: float) -> None:
+        """Give up on decisions past their deadline."""
+        while self._pending:
+            uid, pending = next(iter(self._pending.items()))
+            if pending.deadline > now:
+                return
+            self._expire(uid)
+
+    def _compare(
+        self,
+        pending: _Pending,
+        number: int,
+        state: int,
+        detail: index.Row,
+        claim: objects.ResourceClaim,
+    ) -> None:
+        verdict = pending.table.verdict(state)
+        machine = detail.machine
+        if machine.shape is not pending.table.states[state].shape:
+            self._on_result(EXPIRED, None)  # the node's hardware changed in between
+            return
+        predicted = tuple(
+            (
+                pick.request,
+                machine.shape.devices[pick.device].driver,
+                machine.pool_names[machine.inventory.pool_of[pick.device]][1],
+                machine.shape.devices[pick.device].name,
+            )
+            for pick in verdict.picks
+            if pick.claim == number
+        )
+        allocation = claim.status.allocation
+        results = allocation.devices.results if allocation is not None else ()
+        actual = tuple(
+            (result.request, result.driver, result.pool, result.device) for result in results or ()
+        )
+        if predicted == actual:
+            self._on_result(SAME, None)
+            return
+        mismatch = Mismatch(
+            claim=f"{claim.metadata.namespace}/{claim.metadata.name}",
+            pod=pending.pod,
+            node=detail.name,
+            predicted=predicted,
+            allocated=actual,
+            note=verdict.reason or verdict.detail or ("" if verdict.certain else "random order"),
+        )
+        self.mismatches.append(mismatch)
+        self._on_result(DIFFERENT, mismatch)
+
+    def _expire(self, uid: str) -> None:
+        for _ in range(self._drop(uid)):
+            self._on_result(EXPIRED, None)
+
+    def _drop(self, uid: str) -> int:
+        """Forget the pod's decision; how many of its claims were still open."""
+        pending = self._pending.pop(uid, None)
+        if pending is None:
+            return 0
+        dropped = 0
+        for key in pending.claims:
+            if self._of_claim.get(key, ("", 0))[0] == uid:
+                del self._of_claim[key]
+                dropped += 1
+        return dropped
+
+
+def node_of(allocation: objects.AllocationResult) -> str:
+    """The node that the allocation is bound to, empty where it is usable on several."""
+    selector = allocation.node_selector
+    for term in (selector.node_selector_terms or ()) if selector is not None else ():
+        for field in term.match_fields or ():
+            if field.key == "metadata.name" and field.operator == "In" and field.values:
+                return field.values[0]
+    return ""
