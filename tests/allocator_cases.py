@@ -65,12 +65,14 @@ def draw(seed: int, number: int, *, version: tuple[int, int]) -> Json:
             "node": {
                 "metadata": {"name": allocator_pools.NODE, "labels": allocator_pools.NODE_LABELS}
             },
-            **_allocated(rng, flavours, slices),
+            **_allocated(rng, flavours, features, slices),
         },
     }
 
 
-def _features(rng: random.Random, flavours: frozenset[str], *, version: tuple[int, int]) -> list:
+def _features(
+    rng: random.Random, flavours: frozenset[str], *, version: tuple[int, int]
+) -> list[str]:
     features = list(USUAL_FEATURES)
     if rng.random() < 0.15:
         for name in rng.sample(USUAL_FEATURES, rng.choice((1, 1, 2))):
@@ -230,7 +232,9 @@ def _constraints(rng: random.Random, flavours: frozenset[str], requests: list[Js
     return constraints
 
 
-def _allocated(rng: random.Random, flavours: frozenset[str], slices: list[Json]) -> Json:
+def _allocated(
+    rng: random.Random, flavours: frozenset[str], features: list[str], slices: list[Json]
+) -> Json:
     taken: list[Json] = []
     shared: list[Json] = []
     capacity: list[Json] = []
@@ -244,7 +248,9 @@ def _allocated(rng: random.Random, flavours: frozenset[str], slices: list[Json])
                 continue
             seen.add(key)
             identity = dict(zip(("Driver", "Pool", "Device"), key, strict=True))
-            if not device.get("allowMultipleAllocations"):
+            # Without the gate kube-scheduler counts a shared device as plainly taken.
+            gate = "DRAConsumableCapacity" in features
+            if not gate or not device.get("allowMultipleAllocations"):
                 taken.append(identity)
                 continue
             for number in range(rng.choice((1, 1, 2))):

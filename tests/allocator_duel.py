@@ -1,0 +1,165 @@
+"""Put one case to the real allocator and to ours, and say whether they differ."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import json
+import subprocess
+import traceback
+from types import TracebackType
+from typing import Any, Self
+
+from extender.demand import selectors
+from tests import allocator_cases, allocator_replay, allocator_validity
+from tests.allocator_replay import Answer
+
+Json = dict[str, Any]
+
+# From this minor on upstream sorts pools and slices, so that its pick is one and the same.
+ORDERED = (1, 36)
+# Before, so many runs show most of the answers that upstream may give.
+REPEATS = 6
+# The variant that kube-scheduler takes when few features are on; it never sorts pools.
+STABLE = "stable"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Setting:
+    """What is compared: a Kubernetes version, the oracle's binary for it, its time per case.
+
+    `against` is the binary of another version, to ask instead of our predictor.
+    """
+
+    version: str
+    binary: str
+    timeout: str
+    against: str = ""
+
+    @property
+    def minor(self) -> tuple[int, int]:
+        major, minor = self.version.split(".")[:2]
+        return int(major), int(minor)
+
+
+def batch(
+    setting: Setting, seed: int, numbers: range
+) -> tuple[collections.Counter[str], list[int]]:
+    """Return how often each verdict occurred, and the numbers of the cases that differ."""
+    tally: collections.Counter[str] = collections.Counter()
+    differing = []
+    with Duel(setting) as duel:
+        for number in numbers:
+            case = allocator_cases.draw(seed, number, version=setting.minor)
+            verdict = duel.verdict(case)
+            tally[verdict] += 1
+            if verdict == "different":
+                differing.append(number)
+    return tally, differing
+
+
+class Duel:
+    """The real allocator (a process that answers line by line) and ours, side by side."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._oracle = _start(setting.binary, "allocate", "--timeout", setting.timeout)
+        self._cel = _start(setting.binary, "cel")
+        self._other = setting.against and _start(setting.against, "allocate")
+        # Per list gate, since it changes what expressions mean.
+        self._judges: dict[bool, selectors.Selectors] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._oracle.communicate()
+        self._cel.communicate()
+        if self._other:
+            self._other.communicate()
+
+    def verdict(self, case: Json) -> str:
+        """Return what the case shows: "same …", "different", or why it shows nothing."""
+        theirs, ours = self.answers(case)
+        if theirs.verdict in (allocator_replay.UNKNOWN, allocator_replay.CRASH):
+            return f"passed over: upstream {theirs.message.splitlines()[0]}"
+        if ours.verdict == allocator_replay.UNKNOWN:
+            return "unknown to us"
+        if ours.same(theirs):
+            return f"same, {theirs.verdict}"
+        if self._setting.minor < ORDERED and self._may_be(case, ours):
+            return f"same where order is random, {ours.verdict}"
+        return "different"
+
+    def differs(self, case: Json) -> bool:
+        """Whether a smaller case is still a difference, and not in another variant's order."""
+        return self.expected(case).get("channel") != STABLE and self.verdict(case) == "different"
+
+    def answers(self, case: Json) -> tuple[Answer, Answer]:
+        """Return upstream's answer and ours."""
+        return allocator_replay.upstream(self.expected(case)), self._ours(case)
+
+    def expected(self, case: Json) -> Json:
+        """Return what the oracle prints for the case."""
+        answer = _ask(self._oracle, case)
+        answer.pop("seconds", None)
+        return answer
+
+    def _ours(self, case: Json) -> Answer:
+        if self._other:
+            return allocator_replay.upstream(_ask(self._other, case))
+        gates = case["input"]["features"]
+        features = allocator_replay.switches(gates, self._setting.version)
+        lists = features.list_attributes
+        if lists not in self._judges:
+            self._judges[lists] = selectors.Selectors(list_attributes=lists)
+        try:
+            return allocator_replay.predict(
+                case["input"], features=features, judge=self._judges[lists]
+            )
+        except Exception:  # noqa: BLE001 - a crash of ours is a difference like any other
+            return Answer(allocator_replay.CRASH, message=traceback.format_exc(limit=-3))
+
+    def _may_be(self, case: Json, ours: Answer) -> bool:
+        """Whether upstream, whose order is random here, may answer as we did."""
+        rows = [self.expected(case) for _ in range(REPEATS)]
+        answers = [allocator_replay.upstream(row) for row in rows]
+        if any(ours.same(answer) for answer in answers):
+            return True
+        # A valid pick is as good as upstream's own; its defects may make its own invalid.
+        fitting = [row["results"] for row in rows if row.get("results") is not None]
+        if ours.verdict != allocator_replay.FITS or not fitting:
+            return False
+        picked = allocator_replay.as_results(ours)
+        return self._valid(case, picked) or not all(self._valid(case, row) for row in fitting)
+
+    def _valid(self, case: Json, results: list[Json]) -> bool:
+        matches = functools.partial(self._matches, case["input"]["features"])
+        return not allocator_validity.violations(
+            case["input"], results, matches=matches, repeats=self._setting.minor < ORDERED
+        )
+
+    def _matches(self, features: list[str], expression: str, driver: str, device: Json) -> bool:
+        fields = ("attributes", "capacity", "allowMultipleAllocations")
+        question = {"expression": expression, "driver": driver, "features": features}
+        question |= {field: device[field] for field in fields if field in device}
+        return bool(_ask(self._cel, question).get("result"))
+
+
+def _start(*command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _ask(process: subprocess.Popen[str], question: Json) -> Json:
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("the oracle has no pipes")
+    process.stdin.write(json.dumps(question) + "\n")
+    process.stdin.flush()
+    answer: Json = json.loads(process.stdout.readline())
+    return answer
