@@ -79,6 +79,13 @@ class UnreachableError(ApiError):
         super().__init__(0, "Unreachable", message)
 
 
+class MalformedError(ApiError):
+    """What the API server sent was damaged on its way: it is not JSON."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(200, "Malformed", message)
+
+
 class CredentialsError(ApiError):
     """No credentials to send: a token file or an exec plugin failed."""
 

@@ -14,20 +14,13 @@ from typing import TypeVar
 
 import msgspec
 
-from extender.errors import ApiError
+from extender import errors
 from extender.kube import objects
 
 _T = TypeVar("_T")
 
 # The server marks the bookmark that ends the initial events of a WatchList so.
 _END_OF_LIST = "k8s.io/initial-events-end"
-
-
-class MalformedError(ApiError):
-    """What arrived is not JSON."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(200, "Malformed", message)
 
 
 class UndecodableError(ValueError):
@@ -123,4 +116,4 @@ def _decoded(decoder: msgspec.json.Decoder[_T], data: bytes | msgspec.Raw) -> _T
     except (msgspec.ValidationError, RecursionError) as error:
         raise UndecodableError(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedError(str(error)) from error
+        raise errors.MalformedError(str(error)) from error

@@ -128,7 +128,8 @@ class Informers:
 
     async def _round(self, tasks: asyncio.TaskGroup) -> float:
         """Start what is served and not yet reflected; the seconds until the next look."""
-        served: dict[str, frozenset[str]] = {}  # group version → plural names, for this round
+        # group version → plural names, for this round; None where we may not ask
+        served: dict[str, frozenset[str] | None] = {}
         failed = False
         for wanted, status in self._by_kind():
             if wanted.kind in self._running and status.problem_code != 404:
@@ -143,29 +144,30 @@ class Informers:
             if version:
                 self._start(tasks, wanted.at(version), status)
             else:
-                _report_absent(status, wanted)
+                self._stop(wanted, status)
         if failed:
             return self._backoff.next()
         return _REDISCOVER_SECONDS * (1 + 0.1 * self._rng.random())
 
-    async def _version(self, wanted: Wanted, served: dict[str, frozenset[str]]) -> str:
+    async def _version(self, wanted: Wanted, served: dict[str, frozenset[str] | None]) -> str:
         """The best version that serves the kind, empty if none does."""
         if wanted.versions == ("v1",):
             return "v1"  # every cluster serves it
         for version in wanted.versions:
             if version not in served:
-                served[version] = await self._plurals(version, wanted.plural)
-            if wanted.plural in served[version]:
-                return version
+                served[version] = await self._plurals(version)
+            plurals = served[version]
+            if plurals is None or wanted.plural in plurals:
+                return version  # where we may not ask, the list itself will tell
         return ""
 
-    async def _plurals(self, version: str, plural: str) -> frozenset[str]:
+    async def _plurals(self, version: str) -> frozenset[str] | None:
         try:
             return await self._api.resources(version)
         except errors.NotFoundError:
             return frozenset()
         except errors.ForbiddenError:
-            return frozenset({plural})  # we may not ask: the list itself will tell
+            return None
 
     def _start(self, tasks: asyncio.TaskGroup, resource: Resource, status: KindStatus) -> None:
         old, task = self._running.get(resource.kind, (None, None))
@@ -188,13 +190,17 @@ class Informers:
         name = f"reflector {resource.kind}"
         self._running[resource.kind] = (resource, tasks.create_task(made.run(), name=name))
 
+    def _stop(self, wanted: Wanted, status: KindStatus) -> None:
+        """The kind is not served (any more): then there is none of it."""
+        if status.state != "absent":
+            _log.warning("%s: not served in any of %s", wanted.kind, ", ".join(wanted.versions))
+        _, task = self._running.pop(wanted.kind, (None, None))
+        if task is not None:
+            task.cancel()
+            self._sink.replace(wanted.kind, [], "")
+        status.state, status.synced = "absent", False
+        status.problem, status.problem_code = "not served", 404
+
 
 def _is_absent(status: KindStatus) -> bool:
     return not status.synced and (status.state == "absent" or status.problem_code in {403, 404})
-
-
-def _report_absent(status: KindStatus, wanted: Wanted) -> None:
-    if status.state != "absent":
-        _log.warning("%s: not served in any of %s", wanted.kind, ", ".join(wanted.versions))
-    status.state = "absent"
-    status.problem, status.problem_code = "not served", 404

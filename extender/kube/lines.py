@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from extender import errors
+
 # etcd takes objects of 1.5 MiB, and of some more where it is so configured; a longer line is not
 # an event, and must not fill the memory.
 _LONGEST_BYTES = 32 << 20
@@ -20,7 +22,7 @@ class Lines:
         self._begun = 0  # its length so far, in bytes
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield the lines that `chunk` completes; ValueError if one grows beyond all bounds."""
+        """Yield the lines that `chunk` completes; `MalformedError` if one grows beyond bounds."""
         *complete, rest = chunk.split(b"\n")
         for end in complete:
             if self._parts:
@@ -33,4 +35,4 @@ class Lines:
             self._parts.append(rest)
             self._begun += len(rest)
             if self._begun > _LONGEST_BYTES:
-                raise ValueError(f"a line of more than {_LONGEST_BYTES} bytes")
+                raise errors.MalformedError(f"a line of more than {_LONGEST_BYTES} bytes")

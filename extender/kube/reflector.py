@@ -122,9 +122,10 @@ class Reflector:
             _log.info("%s: %s", self._resource.kind, error)
             self._version_refused = True
             return 0.0
+        pause = self._failed(error)
         # A list "not older than" the last version is served even where a watch from it is not.
         self._resumable = False
-        return self._failed(error)
+        return pause
 
     def _failed(self, error: errors.ApiError) -> float:
         if self._resumable:
