@@ -27,6 +27,7 @@ USUAL_FEATURES = (
 # One of these keeps kube-scheduler away from its stable variant, which orders pools at random.
 BEYOND_STABLE = ("DRAConsumableCapacity", BINDING)
 LISTS = "DRAListTypeAttributes"
+FRACTIONS = "DRAFractionalCapacityRange"  # on by default from 1.37, its first version
 ALLOCATION_MODES = ("ExactCount", "All")
 ATTRIBUTES = (
     allocator_pools.PCIE_ROOT,
@@ -74,6 +75,8 @@ def _features(
     rng: random.Random, flavours: frozenset[str], *, version: tuple[int, int]
 ) -> list[str]:
     features = list(USUAL_FEATURES)
+    if version >= (1, 37) and rng.random() < 0.95:
+        features.append(FRACTIONS)
     if rng.random() < 0.15:
         for name in rng.sample(USUAL_FEATURES, rng.choice((1, 1, 2))):
             features.remove(name)

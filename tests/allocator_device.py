@@ -61,22 +61,25 @@ def attribute(
     return frozenset((kind.removesuffix("s"), item) for item in value) or None
 
 
-def wanted(choice: Json, device: Json) -> dict[str, int] | None:
-    """Return what the request takes of each capacity, or None where a policy forbids it."""
+def wanted(choice: Json, device: Json, *, fractions: bool) -> dict[str, int] | None:
+    """Return what the request takes of each capacity, or None where a policy forbids it.
+
+    With `fractions` a range may have steps of less than one unit.
+    """
     asked = nanos((choice.get("capacity") or {}).get("requests"))
     capacity = device.get("capacity") or {}
     if not set(asked) <= set(capacity):
         return None
     wanted = {}
     for name, item in capacity.items():
-        amount = _amount(asked.get(name), item)
+        amount = _amount(asked.get(name), item, fractions=fractions)
         if amount is None:
             return None
         wanted[name] = amount
     return wanted
 
 
-def _amount(asked: int | None, capacity: Json) -> int | None:
+def _amount(asked: int | None, capacity: Json, *, fractions: bool) -> int | None:
     total = quantity.nano(capacity["value"])
     policy = capacity.get("requestPolicy") or {}
     default = quantity.nano(policy["default"]) if "default" in policy else None
@@ -87,14 +90,16 @@ def _amount(asked: int | None, capacity: Json) -> int | None:
         return min((value for value in valid if value >= asked), default=None)
     if "validRange" not in policy:
         return asked
-    rule = policy["validRange"]
-    low = quantity.nano(rule["min"])
-    amount = max(asked, low)
-    if "step" in rule:
-        # kube-scheduler counts whole units here, rounding each part up.
-        step, start = quantity.whole(rule["step"]), quantity.whole(rule["min"])
-        if amount > low:
-            units = -(-amount // quantity.NANO) - start
-            amount = (start + -(-units // step) * step) * quantity.NANO
-    high = quantity.nano(rule["max"]) if "max" in rule else amount
+    amount = _in_range(asked, policy["validRange"], fractions=fractions)
+    high = quantity.nano(policy["validRange"].get("max", f"{amount}n"))
     return amount if amount <= high or amount == default else None
+
+
+def _in_range(asked: int, valid: Json, *, fractions: bool) -> int:
+    low = quantity.nano(valid["min"])
+    if asked <= low or "step" not in valid:
+        return max(asked, low)
+    # Older versions count in whole units, and round each part up to one.
+    unit = quantity.NANO // 1000 if fractions else quantity.NANO
+    start, step, goal = (-(-nano // unit) for nano in (low, quantity.nano(valid["step"]), asked))
+    return (start + -(-(goal - start) // step) * step) * unit

@@ -10,6 +10,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from tests import allocator_mig
+
 Json = dict[str, Any]
 
 NODE = "n1"
@@ -37,6 +39,7 @@ FLAVOURS = {
     "limits": 0.1,
     "lists": 0.12,
     "match": 0.3,
+    "mig": 0.15,
     "multi": 0.35,
     "node rules": 0.3,
     "odd quantities": 0.12,
@@ -74,6 +77,10 @@ def _pool(
 ) -> list[Json]:
     # Most pools belong to one node or to all; some mix, which only matters to a real pool rule.
     home = None if rng.random() < 0.3 else _node_rule(rng, flavours)
+    if "mig" in flavours and rng.random() < 0.6:
+        slices = allocator_mig.draw_slices(rng, _node_rule(rng, flavours - {"per device"}))
+        _number(rng, flavours, slices, driver=driver, pool=pool)
+        return slices
     counter_sets = _counter_sets(rng) if "counters" in flavours and rng.random() < 0.8 else []
     names = iter(range(100))
     slices: list[Json] = []

@@ -103,6 +103,7 @@ def switches(gates: list[str], version: str, **overrides: bool) -> versions.Feat
     """Return the version's switches with exactly the named gates on."""
     chosen = dict.fromkeys(GATES.values(), False)
     chosen |= {GATES[gate]: True for gate in gates if gate in GATES}
+    chosen["whole_steps"] = allocator_cases.FRACTIONS not in gates
     return dataclasses.replace(versions.features_of(version), **{**chosen, **overrides})
 
 

@@ -37,6 +37,7 @@ class _Check:
     def __init__(self, case: Json, results: list[Json], matches: Matches, repeats: bool) -> None:
         self._case = case
         self._repeats = repeats
+        self._fractions = "DRAFractionalCapacityRange" in case["features"]
         self._features = set(case["features"])
         self._matches = matches
         self._claims = case["claims"]
@@ -113,7 +114,7 @@ class _Check:
             self._say(f"{_name(pick)} does not match the selectors")
         if "DRADeviceTaints" in self._features and allocator_device.tainted(device, choice):
             self._say(f"{_name(pick)} has a taint that is not tolerated")
-        wanted = allocator_device.wanted(choice, device)
+        wanted = allocator_device.wanted(choice, device, fractions=self._fractions)
         if "DRAConsumableCapacity" in self._features:
             if wanted is None or any(
                 wanted[name] > total for name, total in allocator_device.totals(device)
@@ -141,7 +142,7 @@ class _Check:
         for name, (_, device) in self._devices.items():
             if name in picked or name in in_use or not self._usable(device):
                 continue
-            wanted = allocator_device.wanted(choice, device)
+            wanted = allocator_device.wanted(choice, device, fractions=self._fractions)
             roomy = wanted is not None and all(
                 wanted[k] <= v for k, v in allocator_device.totals(device)
             )
