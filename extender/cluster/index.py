@@ -138,6 +138,8 @@ class TopologyIndex:
         if detail is None or reshape:
             machine = self.builder.machine(node, self.store)
             self._see(name, detail.machine if detail else None, machine)
+            if detail is not None and detail.machine.shape is not machine.shape:
+                self._release(name)
             cpu, memory = machines.allocatable(node)
             detail = Row(name, node, machine, states.NOTHING, cpu=cpu, memory=memory)
             self.details[row] = detail
@@ -185,6 +187,11 @@ class TopologyIndex:
         if new is not None and new.broken is not None:
             self._broken[name] = new.broken
 
+    def _release(self, name: str) -> None:
+        """Forget reservations that were made on other hardware: their devices mean nothing now."""
+        for held in list(self.reservations.on(name)):
+            self.reservations.forget(held.pod)
+
     def _row_for(self, name: str) -> int:
         if self._free:
             row = self._free.pop()
@@ -209,6 +216,7 @@ class TopologyIndex:
             return
         detail = self.details[row]
         self._see(name, detail.machine if detail else None, None)
+        self._release(name)
         self.details[row] = None
         self.state[row] = self.expected[row] = -1
         self.cpu[row] = self.memory[row] = 0

@@ -157,7 +157,8 @@ def usage(
 
 def with_reservation(hardware: shape.Shape, used: Usage, held: reservations.Reservation) -> Usage:
     """The usage with a soft reservation on top; units are never counted beyond what there is."""
-    used = allocator.after(hardware, used, held.picks)
+    if held.picks:
+        used = allocator.after(hardware, used, held.picks)
     if not held.held:
         return used
     counts = tuple(

@@ -83,6 +83,8 @@ class Engine:
 
     def filter(self, pod: objects.Pod, names: Sequence[str]) -> answers.Filtered:
         """Refuse the nodes where the pod cannot get its devices; unknown nodes pass."""
+        # What it reserved in an earlier attempt must not stand in its own way.
+        self.index.soften(self.index.reservations.forget(pod.metadata.uid))
         found = self.filter_only(pod, names)
         if len(names) - len(found.failed) - len(found.unresolvable) == 1:
             self._reserve_the_only(pod, found.passing(names)[0])

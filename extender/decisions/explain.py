@@ -35,6 +35,9 @@ class Device:
     device: str
     admin: bool = False
 
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Explained:

@@ -15,7 +15,7 @@ from extender.decisions import question as questions
 from extender.demand import allocator
 from extender.demand.outcome import Allocated, Failed, NoFit, Outcome, Pick, Unknown
 from extender.demand.requests import ClaimDemand
-from extender.hardware import labels, shape
+from extender.hardware import resources, shape
 from extender.hardware.usage import NOTHING, NodeState, Usage
 from extender.policy import locality
 
@@ -182,7 +182,7 @@ def _plugin_part(
     for name, count in question.extended:
         place = places.get(name)
         if place is None:
-            if labels.is_device_resource(name):
+            if resources.is_device_resource(name):
                 missing.append(name)
             continue
         resource = hardware.resources[place]

@@ -1,0 +1,118 @@
+"""Builds the objects of a running Railyard and puts the rooms together."""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import yaml
+
+from extender import errors, settings
+from extender.cluster import index, machines, store
+from extender.decisions import engine, journal, judge
+from extender.demand import allocator, extended, selectors
+from extender.hardware import catalogue, versions
+from extender.kube import objects
+from extender.policy import config, locality
+from extender.replay import dump
+
+
+def read_policy(path: pathlib.Path | None) -> config.Policy:
+    """The policy in a file, or the one that ships with the program; ConfigError says what is wrong.
+
+    A ConfigMap manifest is read through: its `policy.yaml` is the policy.
+    """
+    path = path or settings.embedded("policy.yaml")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.ConfigError("the policy cannot be read", [(str(path), str(error))]) from error
+    return parse_policy(text, source=str(path))
+
+
+def parse_policy(text: str, *, source: str) -> config.Policy:
+    """A policy from YAML text."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise errors.ConfigError(f"{source} is not YAML", [("", str(error))]) from error
+    if isinstance(document, dict) and document.get("kind") == "ConfigMap":
+        inner = (document.get("data") or {}).get("policy.yaml")
+        if not isinstance(inner, str):
+            raise errors.ConfigError(f"{source} holds no policy", [("data", "no policy.yaml")])
+        return parse_policy(inner, source=f"{source}: policy.yaml")
+    if document is not None and not isinstance(document, dict):
+        raise errors.ConfigError(f"{source} is not a policy", [("", "expected a mapping")])
+    return config.parse(document, source=source)
+
+
+def read_catalogue() -> catalogue.Catalogue:
+    """The hardware catalogue that ships with the program."""
+    folder = settings.embedded("hardware")
+    return catalogue.parse({path.name: path.read_bytes() for path in sorted(folder.iterdir())})
+
+
+def assemble(
+    *,
+    policy: config.Policy,
+    features: versions.Features,
+    hardware: catalogue.Catalogue,
+    clock: Callable[[], float] = time.monotonic,
+    on_prediction: Callable[[str, journal.Mismatch | None], None] = lambda *_: None,
+) -> engine.Engine:
+    """An engine over an empty store; feed `engine.store` and it judges."""
+    picture = store.ClusterStore()
+    names = selectors.Selectors(list_attributes=features.list_attributes)
+    planner = allocator.Planner(selectors=names, features=features, budget=policy.step_budget)
+    builder = machines.Builder(features=features, selectors=names, hardware=hardware)
+    cluster = index.TopologyIndex(picture, builder)
+    classes = extended.Classes(lambda: picture.classes, lambda: picture.classes_version, features)
+    verdicts = judge.Judge(
+        planner,
+        extended_claim=classes.claim,
+        calibrations={
+            platform.name: locality.Calibration(**hardware.calibration(platform.name))
+            for platform in hardware.platforms
+        },
+    )
+    return engine.Engine(
+        picture, cluster, verdicts, policy=policy, clock=clock, on_prediction=on_prediction
+    )
+
+
+def from_snapshot(
+    paths: Sequence[pathlib.Path],
+    *,
+    policy: config.Policy,
+    kubernetes_version: str = "",
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[engine.Engine, dump.Snapshot]:
+    """An engine over a snapshot."""
+    snapshot = dump.read(paths)
+    judging = assemble(
+        policy=policy,
+        features=features_for(kubernetes_version or policy.kubernetes_version),
+        hardware=read_catalogue(),
+        clock=clock,
+    )
+    feed(judging, snapshot.objects)
+    judging.settle()
+    return judging, snapshot
+
+
+def feed(judging: engine.Engine, found: Iterable[tuple[str, objects.Object]]) -> None:
+    """Put objects into the engine's store, as a watch would."""
+    for kind, item in found:
+        judging.store.apply(kind, "ADDED", item)
+
+
+def features_for(version: str) -> versions.Features:
+    """The allocator's switches of a Kubernetes version; the newest known where none is given."""
+    if not version:
+        return versions.Features()
+    try:
+        return versions.features_of(version)
+    except ValueError as error:
+        problem = [("--kubernetes-version", str(error))]
+        raise errors.ConfigError("the settings cannot be used", problem) from error
