@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import orjson
 
 import extender
-from extender import errors, service, settings
+from extender import errors, settings
 from extender.decisions import engine, explain
 from extender.kube import objects
 from extender.policy import config
 from extender.replay import dump
+from extender.service import assembly, demo, live
 
 OK, NO_FIT, USAGE = 0, 1, 2
 
@@ -94,11 +95,11 @@ def _asking(parser: argparse.ArgumentParser) -> None:
 
 def _serve(arguments: argparse.Namespace) -> int:
     chosen = settings.from_arguments(arguments, os.environ)
-    return service.run(chosen)
+    return live.run(chosen)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    return service.demo(once=arguments.once)
+    return demo.run(once=arguments.once)
 
 
 # ---------------------------------------------------------------- explain, predict
@@ -138,8 +139,8 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 def _opened(arguments: argparse.Namespace) -> tuple[engine.Engine, objects.Pod]:
     """The engine over the snapshot, and the pod, whose manifest's other objects are fed too."""
-    policy = service.read_policy(arguments.policy)
-    judging, _ = service.from_snapshot(
+    policy = assembly.read_policy(arguments.policy)
+    judging, _ = assembly.from_snapshot(
         arguments.snapshot or [settings.embedded("demo")],
         policy=policy,
         kubernetes_version=arguments.kubernetes_version,
@@ -156,7 +157,7 @@ def _opened(arguments: argparse.Namespace) -> tuple[engine.Engine, objects.Pod]:
     pods = [item for _, item in given.objects if isinstance(item, objects.Pod)]
     if not pods:
         raise errors.SnapshotError("the pod cannot be read", [(str(path), "holds no Pod")])
-    service.feed(judging, [(kind, item) for kind, item in given.objects if kind != "Pod"])
+    assembly.feed(judging, [(kind, item) for kind, item in given.objects if kind != "Pod"])
     return judging, pods[0]
 
 
@@ -164,7 +165,7 @@ def _opened(arguments: argparse.Namespace) -> tuple[engine.Engine, objects.Pod]:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    policy = service.read_policy(arguments.policy)
+    policy = assembly.read_policy(arguments.policy)
     names = ", ".join(profile.name for profile in policy.profiles)
     print(f"{arguments.policy}: good; profiles: {names}")
     return OK

@@ -4,19 +4,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from extender import service
 from extender.cluster import reservations
 from extender.hardware import versions
 from extender.policy import config
+from extender.service import assembly
 
 DRIVER = "gpu.example.com"
 
 
 def engine():
-    return service.assemble(
+    return assembly.assemble(
         policy=config.DEFAULT,
         features=versions.Features(),
-        hardware=service.read_catalogue(),
+        hardware=assembly.read_catalogue(),
         clock=lambda: 0.0,
     )
 

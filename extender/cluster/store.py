@@ -131,6 +131,15 @@ class ClusterStore:
     def template(self, namespace: str, name: str) -> objects.ResourceClaimTemplate | None:
         return self.templates.get((namespace, name))
 
+    @property
+    def pending(self) -> bool:
+        """Whether the index has something to settle."""
+        return bool(self.everything_dirty or self.dirty or self.dirty_shapes or self.dirty_pools)
+
+    def counts(self) -> dict[str, int]:
+        """How many objects of each kind are kept."""
+        return {kind: len(table) for kind, table in self._tables.items()}
+
     def copy(self) -> ClusterStore:
         """A store of the same objects, everything dirty: what an index made anew starts from."""
         fresh = ClusterStore()

@@ -103,6 +103,14 @@ class Client:
             raise errors.ApiError(200, "Undecodable", f"{group_version}: {error}") from error
         return frozenset(each.name for each in found.resources or () if "/" not in each.name)
 
+    async def version(self) -> str:
+        """The API server's version ("v1.36.3"), empty where its answer does not say."""
+        body = await self.get("/version")
+        try:
+            return msgspec.json.decode(body, type=_Version).git_version
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return ""
+
     @contextlib.asynccontextmanager
     async def _answer(
         self, path: str, query: Mapping[str, str] | None, *, total: float | None
@@ -152,6 +160,10 @@ class Client:
 
 class _ApiResource(msgspec.Struct, frozen=True):
     name: str = ""
+
+
+class _Version(msgspec.Struct, frozen=True, rename="camel"):
+    git_version: str = ""
 
 
 class _ApiResourceList(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Builds the objects of a running Railyard and puts the rooms together."""
+"""From a policy, a catalogue and a version to an engine; from a snapshot to one that judges."""
 
 from __future__ import annotations
 
@@ -45,6 +45,14 @@ def parse_policy(text: str, *, source: str) -> config.Policy:
     if document is not None and not isinstance(document, dict):
         raise errors.ConfigError(f"{source} is not a policy", [("", "expected a mapping")])
     return config.parse(document, source=source)
+
+
+def policy_of(item: objects.ConfigMap, *, source: str) -> config.Policy:
+    """The policy that a ConfigMap holds under `policy.yaml`."""
+    text = (item.data or {}).get("policy.yaml")
+    if text is None:
+        raise errors.ConfigError(f"{source} holds no policy", [("data", "no policy.yaml")])
+    return parse_policy(text, source=source)
 
 
 def read_catalogue() -> catalogue.Catalogue:

@@ -1,0 +1,157 @@
+"""What the two ports ask, answered by the engine: the Judge of the verbs, the Admin of questions."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from extender import errors
+from extender.decisions import answers, engine, explain
+from extender.hardware.shape import Shape
+from extender.hardware.usage import Usage
+from extender.kube import objects
+from extender.kube.collection import KindStatus
+from extender.server import metrics
+
+Statuses = Callable[[], Mapping[str, KindStatus]]
+
+
+class Facade:
+    """One engine behind both ports. `waiting` names kinds not read yet; empty when ready."""
+
+    def __init__(
+        self,
+        judging: engine.Engine,
+        *,
+        waiting: Callable[[], Sequence[str]] = tuple,
+        statuses: Statuses = dict,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.engine = judging
+        self._waiting = waiting
+        self._statuses = statuses
+        self._clock = clock
+
+    # ------------------------------------------------------------ the verbs
+
+    def waiting_for(self) -> Sequence[str]:
+        return self._waiting()
+
+    def concerns(self, pod: objects.Pod) -> bool:
+        return self.engine.concerns(pod)
+
+    def filter(self, pod: objects.Pod, names: list[str]) -> answers.Filtered:
+        return self.engine.filter(pod, names)
+
+    def prioritize(self, pod: objects.Pod, names: list[str]) -> Sequence[int]:
+        return self.engine.prioritize(pod, names)
+
+    def preempt(
+        self, pod: objects.Pod, victims: dict[str, answers.Victims]
+    ) -> dict[str, answers.Victims]:
+        return self.engine.preempt(pod, victims)
+
+    # ------------------------------------------------------------ the questions
+
+    def picture(self) -> metrics.Picture:
+        index = self.engine.index
+        now = self._clock()
+        counts = self.engine.store.counts()
+        return metrics.Picture(
+            ready=not self._waiting(),
+            generation=index.generation,
+            nodes=len(index.rows),
+            states=len(index.states),
+            reservations=len(index.reservations),
+            kinds={
+                kind: metrics.KindFigures(
+                    synced=status.synced,
+                    objects=counts.get(kind, 0),
+                    age_seconds=now - (status.last_event if status.last_event is not None else now),
+                )
+                for kind, status in self._statuses().items()
+            },
+        )
+
+    def topology(self) -> dict[str, Any]:
+        """Each node by its state, each state once."""
+        self.engine.settle()
+        index = self.engine.index
+        numbers = {name: int(index.state[row]) for name, row in sorted(index.rows.items())}
+        used = Counter(numbers.values())
+        return {
+            "generation": index.generation,
+            "nodes": {
+                name: {"state": number, "cpuMilli": index.cpu[index.rows[name]],
+                       "memoryBytes": index.memory[index.rows[name]]}
+                for name, number in numbers.items()
+            },
+            "states": {
+                str(number): {"nodes": used[number], **_state(*index.states[number])}
+                for number in sorted(used)
+            },
+        }  # fmt: skip
+
+    def explain_pod(self, namespace: str, name: str, node: str | None) -> dict[str, Any]:
+        pod = self.engine.store.pods.get((namespace, name))
+        if pod is None:
+            raise errors.WireError(404, f"no pod {namespace}/{name} is known here")
+        return self._explained(pod, node)
+
+    def explain_manifest(self, manifest: bytes, node: str | None) -> dict[str, Any]:
+        """Explain a pod given as JSON; its claims and templates must be in the cluster."""
+        try:
+            pod = msgspec.json.decode(manifest, type=objects.Pod, strict=False)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise errors.WireError(400, f"the body is not a Pod: {error}") from error
+        return self._explained(pod, node)
+
+    def verify(self) -> dict[str, Any]:
+        problems = self.engine.index.verify()
+        return {"equal": not problems, "problems": problems}
+
+    def mismatches(self) -> list[dict[str, Any]]:
+        return [mismatch.as_json() for mismatch in self.engine.journal.mismatches]
+
+    def _explained(self, pod: objects.Pod, node: str | None) -> dict[str, Any]:
+        found = explain.explain(self.engine, pod, None if node is None else [node])
+        return found.as_json() | {"staleSeconds": self._staleness()}
+
+    def _staleness(self) -> dict[str, float]:
+        now = self._clock()
+        return {
+            kind: round(now - status.last_event, 1)
+            for kind, status in self._statuses().items()
+            if status.last_event is not None
+        }
+
+
+def _state(hardware: Shape, usage: Usage) -> dict[str, Any]:
+    return {
+        "product": hardware.product,
+        "platform": hardware.platform,
+        "sources": sorted(hardware.sources),
+        "devices": [
+            {
+                "name": device.name,
+                "driver": device.driver,
+                "kind": device.kind.value,
+                "numa": hardware.numa[place],
+                "pcieRoot": hardware.root[place],
+                "taken": bool(usage.taken >> place & 1),
+                "consumed": dict(dict(usage.shared).get(place, ())),
+            }
+            for place, device in enumerate(hardware.devices)
+        ],
+        "resources": {
+            resource.name: {"count": resource.count, "held": held}
+            for resource, held in zip(
+                hardware.resources, usage.held or (0,) * len(hardware.resources), strict=True
+            )
+        },
+        "inferred": usage.inferred,
+    }
