@@ -6,47 +6,10 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judges import NameJudge
 
 from extender.decisions.answers import Filtered, Victims
 from extender.server import metrics, verbs, wire
-
-
-class NameJudge:
-    """Judges by name: `busy-` is refused for now, `never-` for good, `slow-` scores low.
-
-    A pod named `plain` is none of its business; one named `fault` makes it raise.
-    """
-
-    def __init__(self, waiting=()):
-        self.waiting = waiting
-        self.asked = []
-
-    def waiting_for(self):
-        return self.waiting
-
-    def concerns(self, pod):
-        return pod.metadata.name != "plain"
-
-    def filter(self, pod, names):
-        self._called("filter", pod, names)
-        return Filtered(
-            failed={name: "busy" for name in names if name.startswith("busy")},
-            unresolvable={name: "no GPU" for name in names if name.startswith("never")},
-            unknown=sum(name.startswith("new") for name in names),
-        )
-
-    def prioritize(self, pod, names):
-        self._called("prioritize", pod, names)
-        return [2 if name.startswith("slow") else 9 for name in names]
-
-    def preempt(self, pod, victims):
-        self._called("preempt", pod, list(victims))
-        return {name: each for name, each in victims.items() if name.startswith("fits")}
-
-    def _called(self, verb, pod, names):
-        self.asked.append((verb, pod.metadata.name, names))
-        if pod.metadata.name == "fault":
-            raise RuntimeError("a fault of ours")
 
 
 class Strange(NameJudge):

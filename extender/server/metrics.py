@@ -27,11 +27,15 @@ _NODES = (1, 10, 100, 250, 500, 1000, 2500, 5000, 10000, 25000)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class KindFigures:
-    """How one kind of API objects stands; `age_seconds` since the API server last spoke of it."""
+    """How one kind of API objects stands; `age_seconds` since the API server last spoke of it.
+
+    `detail` is for people: why it is not read, such as "not permitted".
+    """
 
     synced: bool
     objects: int
     age_seconds: float
+    detail: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
