@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import TypeAlias
 
+from extender import errors
 from extender.hardware import versions
-from extender.kube import objects
+from extender.kube import objects, quantity
 
 EXACT, ALL = "ExactCount", "All"
+
+_Asked: TypeAlias = objects.ExactDeviceRequest | objects.DeviceSubRequest
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,4 +72,93 @@ def claim_demand(
     features: versions.Features,
 ) -> ClaimDemand:
     """Read a claim's spec; raises errors.ClaimError where kube-scheduler fails the whole pod."""
-    raise NotImplementedError
+    claim = spec.devices
+    requests = tuple(_request(r, classes, features) for r in claim.requests or ())
+    constraints = tuple(
+        _constraint(number, c, features) for number, c in enumerate(claim.constraints or ())
+    )
+    return ClaimDemand(requests, constraints)
+
+
+def _request(
+    request: objects.DeviceRequest,
+    classes: Mapping[str, objects.DeviceClass],
+    features: versions.Features,
+) -> Request:
+    subs = request.first_available or ()
+    if subs and not features.prioritized_list:
+        raise errors.ClaimError(
+            f"request {request.name}: has subrequests, but DRAPrioritizedList is off"
+        )
+    if subs:
+        choices = tuple(
+            _choice(f"{request.name}/{sub.name}", sub, None, classes, features) for sub in subs
+        )
+        return Request(request.name, choices, prioritized=True)
+    if request.exactly is None:
+        raise errors.ClaimError(f"request {request.name}: unsupported request type")
+    exactly = request.exactly
+    choice = _choice(request.name, exactly, exactly.admin_access, classes, features)
+    return Request(request.name, (choice,))
+
+
+def _choice(
+    name: str,
+    asked: _Asked,
+    admin_access: bool | None,
+    classes: Mapping[str, objects.DeviceClass],
+    features: versions.Features,
+) -> DeviceChoice:
+    if asked.capacity is not None and not features.consumable_capacity:
+        raise errors.ClaimError(
+            f"request {name}: has capacity requests, but DRAConsumableCapacity is off"
+        )
+    own = _expressions(f"request {name}", asked.selectors)
+    if admin_access is not None and not features.admin_access:
+        raise errors.ClaimError(f"request {name}: admin access is requested, but the gate is off")
+    found = classes.get(asked.device_class_name)
+    if found is None:
+        raise errors.ClaimError(
+            f"request {name}: could not retrieve device class {asked.device_class_name}"
+        )
+    mode = asked.allocation_mode or EXACT
+    if mode not in {EXACT, ALL}:
+        raise errors.ClaimError(f"request {name}: unsupported count mode {mode}")
+    wanted = asked.capacity.requests if asked.capacity else None
+    return DeviceChoice(
+        name=name,
+        device_class=asked.device_class_name,
+        selectors=_expressions(f"class {asked.device_class_name}", found.spec.selectors) + own,
+        mode=mode,
+        # The API server fills in 1; objects that have not passed it may lack it.
+        count=_count(asked) if mode == EXACT else 0,
+        admin_access=bool(admin_access),
+        tolerations=tuple(asked.tolerations or ()),
+        capacity=tuple(sorted((key, quantity.nano(v)) for key, v in (wanted or {}).items())),
+    )
+
+
+def _count(asked: _Asked) -> int:
+    return asked.count or (0 if asked.allocation_mode else 1)
+
+
+def _expressions(
+    owner: str, selectors: tuple[objects.DeviceSelector, ...] | None
+) -> tuple[str, ...]:
+    expressions = []
+    for number, selector in enumerate(selectors or ()):
+        if selector.cel is None:
+            raise errors.ClaimError(f"{owner}, selector #{number}: unsupported selector type")
+        expressions.append(selector.cel.expression)
+    return tuple(expressions)
+
+
+def _constraint(
+    number: int, constraint: objects.DeviceConstraint, features: versions.Features
+) -> Constraint:
+    requests = tuple(sorted(constraint.requests or ()))
+    if constraint.match_attribute is not None:
+        return Constraint(requests, constraint.match_attribute)
+    if constraint.distinct_attribute is not None and features.distinct_attribute:
+        return Constraint(requests, constraint.distinct_attribute, distinct=True)
+    raise errors.ClaimError(f"constraint #{number}: unsupported constraint type")

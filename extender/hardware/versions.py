@@ -33,12 +33,17 @@ class Features:
     extended_resources: bool = True
     list_attributes: bool = False
 
+    distinct_attribute: bool = True  # 1.35's default allocator does not know this constraint
+
     # Behaviour that changed between versions.
     pool_order_known: bool = True  # pools and slices are sorted; before 1.36 the order is random
-    mixed_slices: bool = False  # 1.34: one slice may hold counters and devices at once
     counters_everywhere: bool = False  # up to 1.36: counter slices concern every node
     all_by_remaining: bool = False  # up to 1.36: mode All passes over devices that are used up
     whole_steps: bool = False  # up to 1.36: steps of a capacity range are counted in whole units
+    permutations: bool = False  # up to 1.35: a request's next device may stand before its last
+    # 1.34: each slice has its own counters and may hold devices beside them; an incomplete pool is
+    # used, an invalid one fails the pod; a taint of any effect repels; each share draws counters.
+    mixed_slices: bool = False
 
     # Known defects (kubernetes/kubernetes issues).
     leak: bool = False  # 140436: a refused candidate keeps its counters, constraints and marks
@@ -47,6 +52,7 @@ class Features:
     list_undo: bool = False  # 140300: matchAttribute on lists is not restored on undo
     share_marker: bool = False  # 140433: a share without capacity draws its counters again
     shared_uncounted: bool = False  # 139040: shares in use draw no counters at all
+    all_forgets_choice: bool = False  # mode All in a list goes on with the list's first choice
 
 
 def features_of(version: str) -> Features:
@@ -81,15 +87,18 @@ def features_of(version: str) -> Features:
         taint_rules=False,
         binding_conditions=False,
         extended_resources=False,
+        distinct_attribute=release == (1, 34),
         pool_order_known=False,
-        mixed_slices=release == (1, 34),
         counters_everywhere=True,
         all_by_remaining=True,
         whole_steps=True,
+        permutations=True,
+        mixed_slices=release == (1, 34),
         leak=True,
-        key=True,
+        key=release == (1, 35),
         distinct=True,
         list_undo=True,
         share_marker=True,
         shared_uncounted=True,
+        all_forgets_choice=True,
     )

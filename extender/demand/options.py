@@ -1,0 +1,159 @@
+"""A pod's claims laid over one shape: what does not depend on what is in use.
+
+Selectors are judged lazily, device by device, as the search comes by: an expression that would
+fail on a device behind the solution must not be asked.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from extender.demand import capacity, constraints, requests
+from extender.hardware import shape, versions
+from extender.kube import objects
+
+# resource/v1 AllocationResultsMaxSize: devices in one claim.
+MOST_DEVICES = 32
+
+_BLOCKING = {"NoSchedule", "NoExecute"}
+
+
+class Selectors(Protocol):
+    """What is asked of the CEL engine (extender.demand.selectors)."""
+
+    def matches(self, expression: str, device: shape.Device) -> bool:
+        """Judge a device; SelectorError as upstream, UnknownSelectorError where we cannot."""
+
+
+class Option:
+    """One choice of one request, and what is known of each device for it."""
+
+    def __init__(
+        self,
+        claim: int,
+        request: requests.Request,
+        choice: requests.DeviceChoice,
+        demand: requests.ClaimDemand,
+    ) -> None:
+        self.claim = claim
+        self.request = request.name
+        self.choice = choice
+        self.every = choice.mode == requests.ALL
+        # Positions in the claim's constraints of those that this choice falls under.
+        self.constraints = tuple(
+            number
+            for number, constraint in enumerate(demand.constraints)
+            if not constraint.requests
+            or request.name in constraint.requests
+            or choice.name in constraint.requests
+        )
+        self.possible = -1  # devices not known to be inadmissible, as bits; set by Prepared
+        self.asked = dict(choice.capacity)
+        self.admitted: dict[int, bool] = {}  # device → selectors and node rule
+        self.tolerated: dict[int, bool] = {}  # device → taints
+        self.wanted: dict[int, dict[str, int] | None] = {}  # device → capacity taken
+
+
+class Prepared:
+    """The claims over the shape; memos in it fill as searches go on, and serve the next one."""
+
+    def __init__(
+        self,
+        machine: shape.Shape,
+        claims: tuple[requests.ClaimDemand, ...],
+        *,
+        selectors: Selectors,
+        features: versions.Features,
+    ) -> None:
+        self.machine = machine
+        self.claims = claims
+        self.features = features
+        self._selectors = selectors
+        # claim → request → choice
+        self.options = tuple(
+            tuple(
+                tuple(Option(number, request, choice, demand) for choice in request.choices)
+                for request in demand.requests
+            )
+            for number, demand in enumerate(claims)
+        )
+        self.count = max((pool.stop for pool in machine.pools), default=0)  # DRA devices
+        self.pool_of = tuple(
+            index for index, p in enumerate(machine.pools) for _ in range(p.start, p.stop)
+        )
+        for options in self.options:
+            for choices in options:
+                for option in choices:
+                    option.possible = (1 << self.count) - 1
+        # 1.34 fails when the walk comes to an invalid pool; None where there is no such pool.
+        self.wall = _wall(machine) if features.mixed_slices else None
+        self._values: dict[str, dict[int, shape.Value | None]] = {}  # attribute → device → value
+
+    def admits(self, option: Option, device: int) -> bool:
+        """Whether class and request select the device, and it is for this node.
+
+        Raises what the selectors raise.
+        """
+        known = option.admitted.get(device)
+        if known is None:
+            body = self.machine.devices[device]
+            known = self._judged(option, body)
+            option.admitted[device] = known
+        return known
+
+    def _judged(self, option: Option, body: shape.Device) -> bool:
+        if body.binding_conditions and not self.features.binding_conditions:
+            return False
+        return (
+            all(self._selectors.matches(text, body) for text in option.choice.selectors)
+            and body.selectable
+        )
+
+    def tolerates(self, option: Option, device: int) -> bool:
+        """Whether the request tolerates the device's taints."""
+        known = option.tolerated.get(device)
+        if known is None:
+            every = self.features.mixed_slices  # 1.34: any effect repels
+            known = option.tolerated[device] = all(
+                any(_tolerates(t, taint) for t in option.choice.tolerations)
+                for taint in self.machine.devices[device].taints
+                if every or taint.effect in _BLOCKING
+            )
+        return known
+
+    def takes(self, option: Option, device: int) -> dict[str, int] | None:
+        """What the request takes of the device's capacities; None where its policy refuses."""
+        if device not in option.wanted:
+            option.wanted[device] = capacity.wanted(
+                option.asked, self.machine.devices[device], whole_steps=self.features.whole_steps
+            )
+        return option.wanted[device]
+
+    def value(self, attribute: str, device: int) -> shape.Value | None:
+        """The device's value of a constraint's attribute."""
+        known = self._values.setdefault(attribute, {})
+        if device not in known:
+            known[device] = constraints.lookup(attribute, self.machine.devices[device])
+        return known[device]
+
+    def shares(self, device: int) -> bool:
+        """Whether the device may be allocated several times."""
+        return (
+            self.features.consumable_capacity
+            and self.machine.devices[device].allow_multiple_allocations
+        )
+
+
+def _wall(machine: shape.Shape) -> int | None:
+    starts = [pool.start for pool in machine.pools if pool.broken is shape.Broken.INVALID]
+    return min(starts, default=None)
+
+
+def _tolerates(toleration: objects.DeviceToleration, taint: objects.DeviceTaint) -> bool:
+    if toleration.effect and toleration.effect != taint.effect:
+        return False
+    if toleration.key and toleration.key != taint.key:
+        return False
+    if toleration.operator == "Exists":
+        return True
+    return toleration.operator in {"", "Equal"} and toleration.value == taint.value

@@ -1,0 +1,227 @@
+"""The allocator's depth-first search, step by step as upstream does it, without recursion.
+
+A level of the search is one device of one request, one list of choices, or the end of a claim.
+Levels are opened downwards; a level that runs out of candidates fails back to the one above.
+
+Source: dra.md §2.3; k8s.io/dynamic-resource-allocation allocator_incubating.go, allocateOne.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+from extender import errors
+from extender.demand import capacity
+from extender.demand.holdings import Hold, Holdings
+from extender.demand.options import MOST_DEVICES, Option, Prepared
+from extender.demand.outcome import Pick
+from extender.hardware.usage import Usage
+
+
+class OutOfBudgetError(errors.RailyardError):
+    """The search took more steps than it may."""
+
+
+class _Verdict(enum.Enum):
+    OPEN = enum.auto()  # a level is open: try its next candidate
+    FAIL = enum.auto()
+    TOO_MANY = enum.auto()  # more devices than a claim may have: other devices cannot help
+    DONE = enum.auto()
+
+
+class _Kind(enum.Enum):
+    DEVICE = enum.auto()
+    CHOICE = enum.auto()
+    CLAIM = enum.auto()  # where "too many" of the next claim becomes a plain failure
+
+
+@dataclasses.dataclass(slots=True)
+class _Level:
+    kind: _Kind
+    claim: int
+    request: int
+    choice: int = 0
+    ordinal: int = 0  # how many devices of the request were picked before
+    start: int = 0  # the first device to try
+    exceeded: bool = True  # every choice so far had too many devices
+    hold: Hold | None = None
+
+
+class Search:
+    """One search: `run` finds the first solution and, called again, the next one."""
+
+    def __init__(self, prepared: Prepared, usage: Usage, *, budget: int) -> None:
+        self._prepared = prepared
+        self._features = prepared.features
+        self._holdings = Holdings(prepared, usage)
+        self._levels: list[_Level] = []
+        self._every: dict[int, list[int]] = {}  # id of an option of mode All → its devices
+        self._begun = False
+        self.budget = budget
+        self.steps = 0  # as upstream counts: calls of allocateOne
+        self.work = 0  # steps and candidates looked at: what the budget bounds
+
+    # ------------------------------------------------------------ before the walk
+
+    def prepare(self) -> None:
+        """List what mode All asks for, and refuse claims of more devices than fit in one.
+
+        Raises errors.ClaimError, and what selectors raise.
+        """
+        for number, claim in enumerate(self._prepared.options):
+            least = sum(min(self._size(option) for option in choices) for choices in claim)
+            if least > MOST_DEVICES:
+                raise errors.ClaimError(
+                    f"claim #{number}: {least} devices exceed the claim limit of {MOST_DEVICES}"
+                )
+
+    def _size(self, option: Option) -> int:
+        return len(self._listed(option)) if option.every else option.choice.count
+
+    def _listed(self, option: Option) -> list[int]:
+        """The devices that "all" means, also those in use."""
+        known = self._every.get(id(option))
+        if known is None:
+            admitted = [d for d in range(self._prepared.count) if self._prepared.admits(option, d)]
+            known = self._every[id(option)] = [d for d in admitted if self._counts(option, d)]
+        return known
+
+    def _counts(self, option: Option, device: int) -> bool:
+        if not self._features.consumable_capacity:
+            return True
+        if self._features.all_by_remaining:
+            return self._holdings.has_room(option, device)
+        takes = self._prepared.takes(option, device)
+        body = self._prepared.machine.devices[device]
+        return takes is not None and capacity.fits(takes, body, {}, {})
+
+    # ------------------------------------------------------------ the walk
+
+    def run(self) -> tuple[Pick, ...] | None:
+        """Return the picks of the next solution, None when there is none (any more).
+
+        Raises OutOfBudgetError, errors.ClaimError, and what selectors raise.
+        """
+        verdict = _Verdict.FAIL if self._begun else self._enter_request(0, 0)
+        self._begun = True
+        while verdict is not _Verdict.DONE:
+            if verdict is _Verdict.OPEN:
+                verdict = self._try(self._levels[-1])
+            elif self._levels:
+                verdict = self._back(self._levels[-1], verdict)
+            else:
+                return None
+        return tuple(pick for picks in self._holdings.picks for pick in picks)
+
+    def _step(self) -> None:
+        self.steps += 1
+        self._look()
+
+    def _look(self) -> None:
+        self.work += 1
+        if self.work > self.budget:
+            raise OutOfBudgetError(f"no answer within {self.budget} steps")
+
+    def _enter_request(self, claim: int, request: int) -> _Verdict:
+        """Begin a request, or what comes after the last one."""
+        self._step()
+        options = self._prepared.options
+        while claim < len(options) and request == len(options[claim]):
+            self._levels.append(_Level(_Kind.CLAIM, claim, request))
+            claim, request = claim + 1, 0
+            self._step()
+        if claim == len(options):
+            return _Verdict.DONE
+        if self._prepared.claims[claim].requests[request].prioritized:
+            self._levels.append(_Level(_Kind.CHOICE, claim, request, choice=-1))
+            return _Verdict.OPEN
+        return self._enter_device(claim, request, 0, 0, 0)
+
+    def _enter_device(
+        self, claim: int, request: int, choice: int, ordinal: int, start: int
+    ) -> _Verdict:
+        """Begin one device of a request, or the next request when this one has all."""
+        option = self._prepared.options[claim][request][choice]
+        size = self._size(option)
+        if option.every and not size:
+            return _Verdict.FAIL
+        if ordinal >= size:
+            return self._enter_request(claim, request + 1)
+        if len(self._holdings.picks[claim]) + size - ordinal > MOST_DEVICES:
+            return _Verdict.TOO_MANY
+        self._levels.append(_Level(_Kind.DEVICE, claim, request, choice, ordinal, start))
+        return _Verdict.OPEN
+
+    def _try(self, level: _Level) -> _Verdict:
+        """Take the level's next candidate and go on below it; fail when there is none left."""
+        if level.kind is _Kind.CHOICE:
+            return self._try_choice(level)
+        option = self._prepared.options[level.claim][level.request][level.choice]
+        if option.every:
+            device = self._listed(option)[level.ordinal]
+            level.hold = self._holdings.take(option, device, must=True)
+        else:
+            level.hold = self._take_next(level, option)
+        if level.hold is None:
+            self._levels.pop()
+            return _Verdict.FAIL
+        self._step()
+        forgets = option.every and self._features.all_forgets_choice
+        return self._enter_device(
+            level.claim,
+            level.request,
+            0 if forgets else level.choice,
+            level.ordinal + 1,
+            0 if self._features.permutations else level.start,
+        )
+
+    def _try_choice(self, level: _Level) -> _Verdict:
+        level.choice += 1
+        if level.choice == len(self._prepared.options[level.claim][level.request]):
+            self._levels.pop()
+            return _Verdict.TOO_MANY if level.exceeded else _Verdict.FAIL
+        self._step()
+        return self._enter_device(level.claim, level.request, level.choice, 0, 0)
+
+    def _back(self, level: _Level, verdict: _Verdict) -> _Verdict:
+        """What becomes of a level when everything below it failed."""
+        if level.kind is _Kind.CLAIM:
+            self._levels.pop()
+            return _Verdict.FAIL
+        if level.kind is _Kind.CHOICE:
+            level.exceeded = level.exceeded and verdict is _Verdict.TOO_MANY
+            return _Verdict.OPEN
+        if level.hold is not None:
+            self._holdings.give_back(level.hold)
+            level.hold = None
+        option = self._prepared.options[level.claim][level.request][level.choice]
+        if option.every or verdict is _Verdict.TOO_MANY:
+            self._levels.pop()
+            return verdict
+        return _Verdict.OPEN
+
+    def _take_next(self, level: _Level, option: Option) -> Hold | None:
+        """Take the next device that passes every test, beginning at `level.start`."""
+        holdings = self._holdings
+        wall = self._prepared.wall
+        left = option.possible & ~holdings.busy(option) & (-1 << level.start)
+        while left:
+            bit = left & -left
+            left ^= bit
+            device = bit.bit_length() - 1
+            if wall is not None and device >= wall:
+                break
+            self._look()
+            if not self._prepared.admits(option, device):
+                option.possible ^= bit
+                continue
+            if self._features.consumable_capacity and not holdings.has_room(option, device):
+                continue
+            hold = holdings.take(option, device, must=False)
+            if hold is not None:
+                level.start = device + 1
+                return hold
+        if wall is not None:
+            raise errors.ClaimError("a resource pool is invalid")
+        return None
