@@ -23,29 +23,31 @@ class Sink:
     def __init__(self):
         self.items = {}  # name → object
         self.calls = []
+        self.kinds = set()
         self.breaks = 0  # so many calls raise
 
-    def _note(self, *call):
+    def _note(self, kind, *call):
+        self.kinds.add(kind)
         self.calls.append(call)
         if self.breaks:
             self.breaks -= 1
             raise RuntimeError("the sink broke")
 
     def replace(self, kind, items, resource_version):
-        self._note("replace", sorted(item.metadata.name for item in items), resource_version)
+        self._note(kind, "replace", sorted(item.metadata.name for item in items), resource_version)
         self.items = {item.metadata.name: item for item in items}
 
     def apply(self, kind, event, item):
-        self._note(event, item.metadata.name)
+        self._note(kind, event, item.metadata.name)
         self.items.pop(item.metadata.name, None)
         if event != "DELETED":
             self.items[item.metadata.name] = item
 
     def bookmark(self, kind, resource_version):
-        self.calls.append(("bookmark", resource_version))
+        self._note(kind, "bookmark", resource_version)
 
     def lost(self, kind, reason):
-        self.calls.append(("lost", reason))
+        self._note(kind, "lost", reason)
 
     @property
     def state(self):
@@ -320,6 +322,7 @@ async def test_a_watch_list_is_one_stream_for_the_list_and_the_watch(synced):
     assert asked.query["resourceVersionMatch"] == "NotOlderThan"
     assert "resourceVersion" not in asked.query
     assert synced.sink.calls == [("replace", ["a", "b"], "1002")]
+    assert synced.sink.kinds == {"Node"}
     synced.server.put(NODES, "c")
     await synced.in_step()
     assert len(synced.server.requests) == 1
@@ -891,6 +894,7 @@ async def test_a_burst_leaves_turns_to_others(rig):
 
     class Counting(Sink):
         def apply(self, kind, event, item):
+            super().apply(kind, event, item)
             turns[-1] += 1
 
     async def tick():
