@@ -40,6 +40,7 @@ class Features:
     counters_everywhere: bool = False  # up to 1.36: counter slices concern every node
     all_by_remaining: bool = False  # up to 1.36: mode All passes over devices that are used up
     whole_steps: bool = False  # up to 1.36: steps of a capacity range are counted in whole units
+    selectors_refuse_lists: bool = False  # up to 1.36: without the gate, a list fails all selectors
     permutations: bool = False  # up to 1.35: a request's next device may stand before its last
     # 1.34: each slice has its own counters and may hold devices beside them; an incomplete pool is
     # used, an invalid one fails the pod; a taint of any effect repels; each share draws counters.
@@ -74,6 +75,7 @@ def features_of(version: str) -> Features:
             counters_everywhere=True,
             all_by_remaining=True,
             whole_steps=True,
+            selectors_refuse_lists=True,
             leak=patch < 3,
             key=True,
             distinct=True,
@@ -92,6 +94,7 @@ def features_of(version: str) -> Features:
         counters_everywhere=True,
         all_by_remaining=True,
         whole_steps=True,
+        selectors_refuse_lists=True,
         permutations=True,
         mixed_slices=release == (1, 34),
         leak=True,
