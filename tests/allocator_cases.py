@@ -24,6 +24,11 @@ USUAL_FEATURES = (
     "DRAPrioritizedList",
     BINDING,
 )
+# What is on by default in the versions before; the status of devices counts as a feature in 1.34.
+EARLY_FEATURES = {
+    (1, 34): ("DRAAdminAccess", "DRAPrioritizedList", "DRAResourceClaimDeviceStatus"),
+    (1, 35): ("DRAAdminAccess", "DRAPrioritizedList"),
+}
 # One of these keeps kube-scheduler away from its stable variant, which orders pools at random.
 BEYOND_STABLE = ("DRAConsumableCapacity", BINDING)
 LISTS = "DRAListTypeAttributes"
@@ -74,6 +79,8 @@ def draw(seed: int, number: int, *, version: tuple[int, int]) -> Json:
 def _features(
     rng: random.Random, flavours: frozenset[str], *, version: tuple[int, int]
 ) -> list[str]:
+    if version < (1, 36) and rng.random() < 0.6:
+        return list(EARLY_FEATURES[version])
     features = list(USUAL_FEATURES)
     if version >= (1, 37) and rng.random() < 0.95:
         features.append(FRACTIONS)
@@ -258,8 +265,9 @@ def _allocated(
                 continue
             for number in range(rng.choice((1, 1, 2))):
                 shared.append({**identity, "ShareID": _share_id(len(shared), number)})
-            if rng.random() < 0.9:
-                capacity.append({**identity, "Capacity": _consumed(rng, device)})
+            # An empty map does not survive the API's JSON, so a share has some or none.
+            if rng.random() < 0.9 and (consumed := _consumed(rng, device)):
+                capacity.append({**identity, "Capacity": consumed})
     if share and rng.random() < 0.1:
         taken.append({"Driver": "gpu.x.io", "Pool": "n1", "Device": "gone"})
     return {

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from extender.demand import selectors
+from extender.hardware import versions
 from tests import allocator_cases, allocator_replay, allocator_validity
 from tests.allocator_replay import Answer
 
@@ -23,6 +24,8 @@ ORDERED = (1, 36)
 REPEATS = 6
 # The variant that kube-scheduler takes when few features are on; it never sorts pools.
 STABLE = "stable"
+# What 1.35 has beyond its default variant once one of the later features is on.
+_EXPERIMENTAL = {"distinct_attribute": True}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,8 +70,7 @@ class Duel:
         self._oracle = _start(setting.binary, "allocate", "--timeout", setting.timeout)
         self._cel = _start(setting.binary, "cel")
         self._other = setting.against and _start(setting.against, "allocate")
-        # Per list gate, since it changes what expressions mean.
-        self._judges: dict[bool, selectors.Selectors] = {}
+        self._judges: dict[versions.Features, selectors.Selectors] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -115,13 +117,15 @@ class Duel:
         if self._other:
             return allocator_replay.upstream(_ask(self._other, case))
         gates = case["input"]["features"]
-        features = allocator_replay.switches(gates, self._setting.version)
-        lists = features.list_attributes
-        if lists not in self._judges:
-            self._judges[lists] = selectors.Selectors(list_attributes=lists)
+        variant = _EXPERIMENTAL if self._setting.minor == (1, 35) else {}
+        if not set(gates) & set(allocator_cases.BEYOND_STABLE):
+            variant = {}
+        features = allocator_replay.switches(gates, self._setting.version, **variant)
+        if features not in self._judges:
+            self._judges[features] = allocator_replay.judge(features)
         try:
             return allocator_replay.predict(
-                case["input"], features=features, judge=self._judges[lists]
+                case["input"], features=features, judge=self._judges[features]
             )
         except Exception:  # noqa: BLE001 - a crash of ours is a difference like any other
             return Answer(allocator_replay.CRASH, message=traceback.format_exc(limit=-3))
