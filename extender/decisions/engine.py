@@ -265,9 +265,10 @@ class Engine:
             if new is None:
                 self.journal.forget(pod.metadata.uid)
         elif isinstance(new, objects.ResourceClaim) and new.status.allocation is not None:
-            self.journal.allocated(new)
-            for consumer in new.status.reserved_for or ():
-                self.index.soften(self.index.reservations.forget(consumer.uid))
+            served = {self.journal.allocated(new)}
+            served |= {consumer.uid for consumer in new.status.reserved_for or ()}
+            for uid in served:
+                self.index.soften(self.index.reservations.forget(uid))
 
     def _learn(self) -> None:
         if not self._new_pods:

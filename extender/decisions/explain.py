@@ -183,7 +183,8 @@ def lines(explanation: Explanation) -> Iterable[str]:
     rows = [header]
     for node in explanation.nodes:
         names = ", ".join(f"{device.device}" for device in node.devices)
-        why = "; ".join(filter(None, (node.reason, node.near, *node.notes)))
+        near = "" if node.near.startswith(node.reason or "\n") else node.reason
+        why = "; ".join(filter(None, (near, node.near, *node.notes)))
         rows.append((node.node, node.verdict, "" if node.score is None else str(node.score),
                      names, why))  # fmt: skip
     widths = [max(len(row[column]) for row in rows) for column in range(len(header) - 1)]

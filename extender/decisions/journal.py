@@ -94,15 +94,19 @@ class Journal:
         for number, key in enumerate(keys):
             self._of_claim[key] = (pod.metadata.uid, number)
 
-    def allocated(self, claim: objects.ResourceClaim) -> None:
-        """Compare a claim's allocation with what was predicted, if anything was."""
+    def allocated(self, claim: objects.ResourceClaim) -> str:
+        """Compare a claim's allocation with what was predicted, if anything was.
+
+        Returns the uid of the pod whose last open claim this was, else "".
+        """
         key = (claim.metadata.namespace or "default", claim.metadata.name)
         found = self._of_claim.pop(key, None)
         if found is None or claim.status.allocation is None:
-            return
+            return ""
         uid, number = found
         pending = self._pending[uid]
-        if not any(self._of_claim.get(other, ("",))[0] == uid for other in pending.claims):
+        complete = not any(self._of_claim.get(k, ("", 0))[0] == uid for k in pending.claims)
+        if complete:
             self._drop(uid)
         node = node_of(claim.status.allocation)
         states = [
@@ -113,8 +117,9 @@ class Journal:
         detail = self._index.detail(node)
         if not states or states[0] < 0 or detail is None:
             self._on_result(ELSEWHERE, None)
-            return
-        self._compare(pending, number, states[0], detail, claim)
+        else:
+            self._compare(pending, number, states[0], detail, claim)
+        return uid if complete else ""
 
     def forget(self, pod_uid: str) -> None:
         """The pod is gone: nothing will be allocated to it."""

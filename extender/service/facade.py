@@ -1,4 +1,4 @@
-"""What the two ports ask, answered by the engine: the Judge of the verbs, the Admin of questions."""
+"""What the two ports ask: the Judge of the verbs and the Admin of questions, by one engine."""
 
 from __future__ import annotations
 

@@ -1,0 +1,326 @@
+import pytest
+from builders import make_claim, make_class, make_node, make_pod, make_slice, make_template
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from extender.decisions import explain
+from extender.decisions.answers import Victims
+from extender.hardware import versions
+from extender.policy import config
+from extender.service import assembly
+
+GPU, NIC = "gpu.nvidia.com", "dra.net"
+H100 = "NVIDIA-H100-80GB-HBM3"
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def engine(policy=config.DEFAULT, *, clock=None):
+    return assembly.assemble(
+        policy=policy,
+        features=versions.Features(),
+        hardware=assembly.read_catalogue(),
+        clock=clock or Clock(),
+    )
+
+
+def feed(judging, *items):
+    for item in items:
+        built = item.obj() if hasattr(item, "obj") else item
+        judging.store.apply(type(built).__name__, "ADDED", built)
+
+
+def p4d(name):
+    """The published AWS p4d: two GPUs and one NIC behind each of four PCIe roots."""
+    roots = ("10", "20", "90", "a0")
+    gpus, nics = make_slice(f"{name}-gpu", GPU).on(name), make_slice(f"{name}-nic", NIC).on(name)
+    for number in range(8):
+        gpus.device(f"gpu-{number}", type="gpu", pcieRoot=f"pci0000:{roots[number // 2]}")
+    for number, root in enumerate(roots):
+        nics.device(f"nic-{number}", pcieRoot=f"pci0000:{root}")
+    return make_node(name), gpus, nics
+
+
+def held(name, *devices):
+    """A claim that holds these devices of the node of that name."""
+    results = [("r", GPU if d.startswith("gpu") else NIC, name, d) for d in devices]
+    return make_claim(f"held-{name}-{'-'.join(devices)}").allocated(name, *results)
+
+
+@pytest.fixture
+def judging():
+    """Three p4d: `aligned` idle, `apart` with its first NIC taken, `full` without a free GPU."""
+    found = engine()
+    for name in ("aligned", "apart", "full"):
+        feed(found, *p4d(name))
+    feed(found, make_class(GPU), make_class(NIC))
+    feed(found, held("apart", "nic-0"), held("full", *(f"gpu-{n}" for n in range(8))))
+    feed(found, make_template("gpu-nic").request("gpu", GPU).request("nic", NIC))
+    return found
+
+
+NODES = ["aligned", "apart", "full"]
+
+
+def test_a_pick_that_shares_a_pcie_root_is_preferred(judging):
+    pod = make_pod("p").template("gpu-nic").obj()
+
+    scores = dict(zip(NODES, judging.prioritize(pod, NODES), strict=True))
+
+    assert scores["aligned"] == 10
+    assert scores["aligned"] > scores["apart"]
+
+
+def test_explain_says_why_in_the_words_of_the_attribute(judging):
+    found = explain.explain(judging, make_pod("p").template("gpu-nic").obj())
+
+    why = {node.node: node.near for node in found.nodes}
+    assert why["aligned"].startswith("GPU and NIC share a pcieRoot")
+    assert why["apart"].startswith("GPU and NIC do not share a pcieRoot")
+    assert [device.device for device in found.nodes[0].devices] == ["gpu-0", "nic-0"]
+
+
+def test_required_locality_refuses_the_misaligned_pick_with_its_reason(judging):
+    pod = make_pod("p").template("gpu-nic").annotation("railyard.dev/locality", "required").obj()
+
+    found = judging.filter(pod, NODES)
+
+    assert found.failed["apart"] == "GPU and NIC do not share a pcieRoot"
+    assert found.passing(NODES) == ["aligned"]
+    assert found.unresolvable == {}
+
+
+def test_hardware_that_can_never_align_is_refused_for_good(judging):
+    node = make_node("never")
+    gpus = (
+        make_slice("never-gpu", GPU).on("never").device("gpu-0", type="gpu", pcieRoot="pci0000:01")
+    )
+    nics = make_slice("never-nic", NIC).on("never").device("nic-0", pcieRoot="pci0000:02")
+    feed(judging, node, gpus, nics)
+    pod = make_pod("p").template("gpu-nic").annotation("railyard.dev/locality", "required").obj()
+
+    found = judging.filter(pod, [*NODES, "never"])
+
+    assert found.unresolvable == {"never": "GPU and NIC do not share a pcieRoot"}
+
+
+def test_busy_and_missing_devices_are_told_apart(judging):
+    feed(judging, make_node("bare"))
+
+    found = judging.filter(make_pod("p").template("gpu-nic").obj(), [*NODES, "bare"])
+
+    assert found.failed == {"full": "no free 1 GPU + 1 NIC"}
+    assert found.unresolvable == {"bare": "node has no 1 GPU + 1 NIC"}
+
+
+def test_a_name_the_cluster_does_not_know_passes_and_is_counted(judging):
+    found = judging.filter(make_pod("p").template("gpu-nic").obj(), ["full", "stranger"])
+
+    assert found.passing(["full", "stranger"]) == ["stranger"]
+    assert found.unknown == 1
+
+
+def test_a_pod_whose_claim_is_not_known_passes_unjudged(judging):
+    found = judging.filter(make_pod("p").claim("late").obj(), NODES)
+
+    assert found.passing(NODES) == NODES
+    assert judging.prioritize(make_pod("p").claim("late").obj(), NODES) == []
+    assert judging.unjudged["ResourceClaim"] == 1
+
+
+def test_a_pod_with_an_allocated_claim_stays_where_the_claim_is(judging):
+    feed(
+        judging,
+        make_claim("mine").request("r", GPU).allocated("apart", ("r", GPU, "apart", "gpu-3")),
+    )
+
+    found = judging.filter(make_pod("p").claim("mine").obj(), NODES)
+
+    assert found.passing(NODES) == ["apart"]
+    assert found.unresolvable["aligned"] == "claim is allocated on another node"
+
+
+def test_a_device_plugin_pod_is_judged_by_units(judging):
+    feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 2), make_node("c"))
+    feed(judging, make_pod("holder").gpus(6).node("a"))
+
+    found = judging.filter(make_pod("p").gpus(4).obj(), ["a", "b", "c"])
+
+    assert found.failed == {"a": "no free 4 GPUs"}
+    assert found.unresolvable == {"b": "node has no 4 GPUs", "c": "node has no 4 GPUs"}
+
+
+def test_an_extended_resource_is_served_by_dra_where_no_plugin_offers_it(judging):
+    feed(
+        judging,
+        make_class("by-name", f'device.driver == "{GPU}"').extended_resource("nvidia.com/gpu"),
+    )
+    feed(judging, make_node("plugin").gpus(H100, 8))
+
+    found = explain.explain(judging, make_pod("p").gpus(2).obj(), ["aligned", "plugin", "full"])
+
+    verdicts = {node.node: node for node in found.nodes}
+    assert [d.request for d in verdicts["aligned"].devices] == ["container-0-request-0"] * 2
+    assert [d.request for d in verdicts["plugin"].devices] == ["nvidia.com/gpu"] * 2
+    assert verdicts["full"].score is None
+
+
+def test_the_next_pod_of_a_burst_is_predicted_beside_the_one_before(judging):
+    first = make_pod("first").template("gpu-nic").obj()
+    second = make_pod("second").template("gpu-nic").obj()
+    judging.filter(first, NODES)
+    judging.prioritize(first, ["aligned", "apart"])
+
+    found = explain.explain(judging, second, ["aligned"])
+
+    assert [device.device for device in found.nodes[0].devices] == ["gpu-1", "nic-1"]
+
+
+def test_a_reservation_never_vetoes_and_ends_with_its_deadline():
+    clock = Clock()
+    judging = engine(clock=clock)
+    feed(judging, make_node("a").gpus(H100, 2), make_node("b").gpus(H100, 2))
+    judging.prioritize(make_pod("first").gpus(2).obj(), ["a", "b"])
+    assert len(judging.index.reservations) == 1
+
+    refused = judging.filter(make_pod("second").gpus(2).obj(), ["a", "b"])
+    clock.now = 60.0
+    judging.settle()
+
+    assert refused.failed == {}
+    assert len(judging.index.reservations) == 0
+
+
+def test_a_node_that_is_expected_to_be_full_is_tried_last():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 2), make_node("b").gpus(H100, 2))
+    first = judging.prioritize(make_pod("first").gpus(2).obj(), ["a", "b"])
+
+    second = judging.prioritize(make_pod("second").gpus(2).obj(), ["a", "b"])
+
+    taken = first.index(max(first))
+    assert second[taken] < second[1 - taken]
+
+
+def test_the_pod_seen_bound_ends_its_reservation():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 2), make_node("b").gpus(H100, 2))
+    judging.prioritize(make_pod("p").gpus(2).obj(), ["a", "b"])
+
+    feed(judging, make_pod("p").gpus(2).node("b"))
+    judging.settle()
+
+    assert len(judging.index.reservations) == 0
+    assert judging.index.verify() == []
+
+
+def test_a_prediction_that_comes_true_is_counted_same_and_another_different():
+    heard = []
+    judging = assembly.assemble(
+        policy=config.DEFAULT,
+        features=versions.Features(),
+        hardware=assembly.read_catalogue(),
+        clock=Clock(),
+        on_prediction=lambda result, mismatch: heard.append((result, mismatch)),
+    )
+    feed(judging, *p4d("a"), *p4d("b"), make_class(GPU))
+    for name, device in (("right", "gpu-0"), ("wrong", "gpu-5")):
+        claim = make_claim(name).request("r", GPU)
+        feed(judging, claim)
+        pod = make_pod(name).claim(name).obj()
+        judging.filter(pod, ["a"])
+        feed(judging, claim.allocated("a", ("r", GPU, "a", device)))
+        judging.store.apply("ResourceClaim", "DELETED", claim.obj())
+
+    assert [result for result, _ in heard] == ["same", "different"]
+    assert heard[1][1].allocated == (("r", GPU, "a", "gpu-5"),)
+    assert heard[1][1].predicted == (("r", GPU, "a", "gpu-0"),)
+
+
+def test_preemption_keeps_only_the_nodes_where_the_pod_then_fits():
+    judging = engine()
+    for name, free in (("helps", 2), ("not", 1)):
+        feed(judging, make_node(name).gpus(H100, 2))
+        for number in range(2):
+            feed(judging, make_pod(f"{name}-{number}").gpus(1).node(name).priority(number))
+        del free
+    offered = {
+        "helps": Victims(("uid-helps-0", "uid-helps-1")),
+        "not": Victims(("uid-not-0",)),
+    }
+
+    kept = judging.preempt(make_pod("urgent").gpus(2).priority(1).obj(), offered)
+
+    assert kept == {"helps": offered["helps"]}
+
+
+def test_preemption_adds_lower_pods_where_the_victims_are_not_enough():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 2))
+    for number in range(2):
+        feed(judging, make_pod(f"p{number}").gpus(1).node("a").priority(number))
+
+    kept = judging.preempt(
+        make_pod("urgent").gpus(2).priority(9).obj(), {"a": Victims(("uid-p0",))}
+    )
+
+    assert kept == {"a": Victims(("uid-p1", "uid-p0"), pdb_violations=1)}
+
+
+def test_preemption_never_drops_a_node_whose_pods_it_does_not_know():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 2))
+    offered = {"a": Victims(("uid-unknown",), 1), "stranger": Victims(("x",))}
+
+    assert judging.preempt(make_pod("urgent").gpus(2).obj(), offered) == offered
+
+
+def test_a_victims_claim_is_released_with_it(judging):
+    used = (
+        make_claim("used")
+        .request("r", GPU)
+        .allocated("full", *(("r", GPU, "full", f"gpu-{n}") for n in range(2)))
+    )
+    used.body["status"]["reservedFor"] = [{"resource": "pods", "name": "v", "uid": "uid-v"}]
+    judging.store.apply(
+        "ResourceClaim", "DELETED", held("full", *(f"gpu-{n}" for n in range(8))).obj()
+    )
+    feed(judging, used, held("full", *(f"gpu-{n}" for n in range(2, 8))))
+    feed(judging, make_pod("v").claim("used").node("full"))
+
+    kept = judging.preempt(
+        make_pod("urgent").template("gpu-nic").priority(5).obj(), {"full": Victims(("uid-v",))}
+    )
+
+    assert kept == {"full": Victims(("uid-v",))}
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    asked=st.lists(st.sampled_from([*NODES, "stranger", "other"]), max_size=8),
+    gpus=st.integers(0, 9),
+    random=st.randoms(),
+)
+def test_names_never_asked_are_never_answered_and_order_changes_no_verdict(asked, gpus, random):
+    judging = engine()
+    for name in NODES:
+        feed(judging, make_node(name).gpus(H100, 4 + len(name)))
+    pod = make_pod("p").gpus(gpus).obj()
+    names = list(dict.fromkeys(asked))
+    shuffled = list(names)
+    random.shuffle(shuffled)
+
+    found = judging.filter_only(pod, names)
+    again = judging.filter_only(pod, shuffled)
+
+    assert found.failed.keys() | found.unresolvable.keys() <= set(names)
+    assert (found.failed, found.unresolvable) == (again.failed, again.unresolvable)
+    first, second = judging.score(pod, names), judging.score(pod, shuffled)
+    if first is not None:
+        by_name = dict(zip(names, first.scores.tolist(), strict=True))
+        assert by_name == dict(zip(shuffled, second.scores.tolist(), strict=True))
