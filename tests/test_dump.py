@@ -286,13 +286,6 @@ def test_an_empty_folder_is_a_problem(tmp_path):
         dump.read([tmp_path])
 
 
-def test_a_broken_gzip_file_is_a_problem(tmp_path):
-    path = tmp_path / "a.yaml.gz"
-    path.write_bytes(gzip.compress(b"kind: Pod")[:-6])
-    _, problems = dump.scan([path])
-    assert [place for place, _ in problems] == [f"{path}:1"]
-
-
 # ---------------------------------------------------------------- properties
 
 texts = strategies.text(max_size=8)
@@ -318,14 +311,6 @@ def test_what_is_written_is_read_again(tmp_path_factory, values):
     written_objects = [("Node", value) for value in values]
     dump.write(path, written_objects)
     assert dump.read([path]).objects == written_objects
-
-
-@given(data=strategies.binary(max_size=60) | strategies.text("{}[]-:\n kPod&*a,'\"", max_size=40))
-def test_no_file_content_stops_the_reader(tmp_path_factory, data):
-    path = tmp_path_factory.mktemp("noise") / "noise.yaml"
-    path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    snapshot, _ = dump.scan([path])
-    assert isinstance(snapshot, dump.Snapshot)
 
 
 def test_an_object_is_written_with_the_names_of_the_api(tmp_path):

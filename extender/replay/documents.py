@@ -154,8 +154,8 @@ class _File:
         first = root.start_mark.line
 
         def lines_of(body: object, members: Sequence[Any]) -> Sequence[int]:
-            for key, node in root.value if body is value else ():
-                if key.value == "items":
+            for key, node in reversed(root.value) if body is value else ():
+                if key.value == "items" and isinstance(node, yaml.SequenceNode):
                     return [member.start_mark.line - first for member in node.value]
             return [0] * len(members)
 
