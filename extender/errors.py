@@ -38,7 +38,14 @@ class WireError(RailyardError):
 
 
 class SelectorError(RailyardError):
-    """A CEL expression that does not compile, or fails on a device, as it would upstream."""
+    """A CEL expression that does not compile, or fails on a device, as it would upstream.
+
+    `compiled` tells the second from the first.
+    """
+
+    def __init__(self, message: str = "", *, compiled: bool = True) -> None:
+        self.compiled = compiled
+        super().__init__(message)
 
 
 class UnknownSelectorError(RailyardError):

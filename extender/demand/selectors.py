@@ -1,166 +1,212 @@
-"""CEL device selectors: compiled once, remembered per device, judged as the scheduler judges them."""
+"""CEL device selectors: compiled once, answered from memory for devices that look the same.
+
+A result depends on the expression and on what it can read of the device, so it is remembered by
+those values; the device itself, which is interned, is a short cut to them.
+"""
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
-from cel_expr_python import cel
+import collections
+from typing import TypeAlias
 
 from extender import errors
+from extender.demand.cel import engine, meter, quantities, reads, values, versions
 from extender.hardware import shape
 
-_PROGRAMS = 1000
-_MEMO = 4096
-_QUANTITY = "$q"
-_SEMVER = "$v"
-_DOMAIN = re.compile(r"device\.(?:attributes|capacity)\s*\[\s*(['\"])([^'\"]*)\1\s*\]")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# How many expressions are kept, as in kube-scheduler's own cache of one per class and claim.
+PROGRAMS = 1000
+# How many results are kept over all expressions; one takes about 100 bytes.
+RESULTS = 200_000
+
+_Result: TypeAlias = bool | errors.SelectorError | errors.UnknownSelectorError
+
+_SCALARS = frozenset({"int", "bool", "string"})
+_LISTS = frozenset({"ints", "bools", "strings"})
 
 
-def _number(text: str) -> int:
-    from extender.kube import quantity
+class _Expression:
+    """One expression: its program or why there is none, what it reads, and its results so far."""
 
-    return quantity.nano(text)
+    __slots__ = ("by_device", "by_values", "fault", "names", "program")
 
+    def __init__(
+        self,
+        program: engine.Program | None,
+        fault: errors.SelectorError | errors.UnknownSelectorError | None,
+    ) -> None:
+        self.program = program
+        self.fault = fault
+        self.names = frozenset[str]() if program is None else reads.names(program.tree)
+        self.by_device: dict[shape.Device, _Result] = {}
+        self.by_values: dict[object, _Result] = {}  # what `_key` makes of a device → result
 
-def _version(text: str) -> tuple[int, int, int, int, tuple[tuple[int, int, str], ...]]:
-    core, _, pre = text.partition("+")[0].partition("-")
-    major, minor, patch = (int(part) for part in core.split("."))
-    parts = tuple(
-        (0, int(p), "") if p.isdigit() else (1, 0, p) for p in (pre.split(".") if pre else ())
-    )
-    return (major, minor, patch, 0 if pre else 1, parts)
-
-
-def _order(left: dict[str, str], right: dict[str, str]) -> int:
-    if left.keys() != right.keys() or len(left) != 1:
-        raise ValueError("no such overload")
-    if _QUANTITY in left:
-        a, b = int(left[_QUANTITY]), int(right[_QUANTITY])
-        return (a > b) - (a < b)
-    c, d = _version(left[_SEMVER]), _version(right[_SEMVER])
-    return (c > d) - (c < d)
-
-
-def _environment() -> cel.Env:
-    kind = cel.Type
-    any_map = kind.Map(kind.STRING, kind.STRING)
-    config = cel.NewEnvConfigFromYaml(
-        "extensions:\n- name: lists\n- name: sets\n- name: optional\n- name: bindings\n"
-        "- name: strings\n  version: 2\n"
-    )
-
-    def function(name: str, result: Any, *overloads: tuple[list[Any], bool, Any]) -> Any:
-        return cel.FunctionDecl(name, [
-            cel.Overload(f"{name}_{i}", result, parameters, member, call)
-            for i, (parameters, member, call) in enumerate(overloads)
-        ])  # fmt: skip
-
-    return cel.NewEnv(
-        config=config,
-        variables={
-            "device.driver": kind.STRING,
-            "device.attributes": kind.Map(kind.STRING, kind.Map(kind.STRING, kind.DYN)),
-            "device.capacity": kind.Map(kind.STRING, kind.Map(kind.STRING, any_map)),
-            "device.allowMultipleAllocations": kind.BOOL,
-        },
-        functions=[
-            function("quantity", any_map, (
-                [kind.STRING], False, lambda text: {_QUANTITY: str(_number(text))})),
-            function("semver", any_map, (
-                [kind.STRING], False, lambda text: {_SEMVER: text})),
-            function("isGreaterThan", kind.BOOL, (
-                [any_map, any_map], True, lambda a, b: _order(a, b) > 0)),
-            function("isLessThan", kind.BOOL, (
-                [any_map, any_map], True, lambda a, b: _order(a, b) < 0)),
-            function("compareTo", kind.INT, ([any_map, any_map], True, _order)),
-        ],
-    )  # fmt: skip
+    def size(self) -> int:
+        return len(self.by_device) + len(self.by_values)
 
 
 class Selectors:
-    """Judges CEL device selectors against devices, with every cache bounded."""
+    """Judges CEL device selectors as the scheduler does; every cache is bounded.
+
+    `list_attributes` and `consumable_capacity` are the cluster's feature gates: without the first,
+    a list-valued attribute fails every selector on its device; without the second,
+    `device.allowMultipleAllocations` does not compile.
+    """
 
     def __init__(
         self,
         *,
         list_attributes: bool = False,
         consumable_capacity: bool = True,
-        programs: int = _PROGRAMS,
-        memo: int = _MEMO,
+        programs: int = PROGRAMS,
+        results: int = RESULTS,
     ) -> None:
-        self._limits = (programs, memo)
         self._list_attributes = list_attributes
         self._consumable_capacity = consumable_capacity
-        self._env = _environment()
-        self._programs: dict[str, Any] = {}  # expression → program or the error it gives
-        self._memo: dict[str, dict[shape.Device, bool | Exception]] = {}  # expression → device →
+        self._most_programs = programs
+        self._most_results = results
+        self._results = 0
+        # text → expression, least recently used first
+        self._expressions: collections.OrderedDict[str, _Expression] = collections.OrderedDict()
 
     def matches(self, expression: str, device: shape.Device) -> bool:
         """Whether the device satisfies the expression.
 
-        Raises SelectorError where upstream fails, UnknownSelectorError where we cannot tell.
+        Raises SelectorError where upstream fails (it says whether the expression compiled), and
+        UnknownSelectorError where we refuse to judge.
         """
-        memo = self._memo.get(expression)
-        if memo is None:
-            if len(self._memo) >= self._limits[0]:
-                self._memo.clear()
-            memo = self._memo[expression] = {}
-        found = memo.get(device)
-        if found is None:
-            if len(memo) >= self._limits[1]:
-                memo.clear()
-            found = memo[device] = self._evaluate(expression, device)
-        if isinstance(found, bool):
-            return found
-        raise type(found)(*found.args)
-
-    def _program(self, expression: str) -> Any:
-        program = self._programs.get(expression)
-        if program is None:
-            if len(self._programs) >= self._limits[0]:
-                self._programs.clear()
-            try:
-                program = self._env.compile(expression)
-            except Exception as problem:  # noqa: BLE001 (the engine raises RuntimeError and more)
-                program = errors.SelectorError(f"compilation failed: {problem}")
-            self._programs[expression] = program
-        return program
-
-    def _evaluate(self, expression: str, device: shape.Device) -> bool | Exception:
-        program = self._program(expression)
-        if isinstance(program, Exception):
-            return program
-        domains = {match[2] for match in _DOMAIN.finditer(expression)} | {device.driver}
-        attributes: dict[str, dict[str, Any]] = {domain: {} for domain in domains}
-        capacity: dict[str, dict[str, Any]] = {domain: {} for domain in domains}
-        for name, (kind, value) in device.attributes.items():
-            domain, _, identifier = name.rpartition("/")
-            if kind.endswith("s") and not self._list_attributes:
-                return errors.SelectorError(f"attribute {name}: unsupported attribute value")
-            attributes.setdefault(domain or device.driver, {})[identifier] = (
-                {_SEMVER: value}
-                if kind == "version"
-                else list(value)
-                if isinstance(value, tuple)
-                else value
-            )
-        for name, amount in device.capacity.items():
-            domain, _, identifier = name.rpartition("/")
-            capacity.setdefault(domain or device.driver, {})[identifier] = {
-                _QUANTITY: str(amount.value)
-            }
-        try:
-            value = program.eval(data={
-                "device.driver": device.driver, "device.attributes": attributes,
-                "device.capacity": capacity,
-                "device.allowMultipleAllocations": device.allow_multiple_allocations,
-            }).value()  # fmt: skip
-        except Exception as problem:  # noqa: BLE001 (the engine raises RuntimeError and more)
-            return errors.SelectorError(str(problem))
-        return value if isinstance(value, bool) else errors.SelectorError(str(value))
+        entry = self._entry(expression)
+        result = entry.by_device.get(device)
+        if result is None:
+            result = self._judge(entry, device)
+        if isinstance(result, bool):
+            return result
+        raise _again(result)
 
     def attributes(self, expression: str) -> frozenset[str] | None:
-        """Names of the attributes and capacities the text can read; None if any."""
-        return frozenset(_NAME.findall(expression)) if "exists" not in expression else None
+        """Ids of the attributes and capacities the expression can read; None if it could be any.
+
+        An expression that cannot be judged reads none.
+        """
+        return self._entry(expression).names
+
+    def _entry(self, text: str) -> _Expression:
+        entry = self._expressions.get(text)
+        if entry is None:
+            entry = self._compiled(text)
+            self._expressions[text] = entry
+            if len(self._expressions) > self._most_programs:
+                _, dropped = self._expressions.popitem(last=False)
+                self._results -= dropped.size()
+        else:
+            self._expressions.move_to_end(text)
+        return entry
+
+    def _compiled(self, text: str) -> _Expression:
+        try:
+            program = engine.compile_expression(
+                text,
+                list_attributes=self._list_attributes,
+                consumable_capacity=self._consumable_capacity,
+            )
+        except meter.InvalidError as problem:
+            return _Expression(None, errors.SelectorError(str(problem), compiled=False))
+        except meter.UnansweredError as problem:
+            return _Expression(None, errors.UnknownSelectorError(str(problem)))
+        return _Expression(program, None)
+
+    def _judge(self, entry: _Expression, device: shape.Device) -> _Result:
+        if entry.program is None or entry.names is None:
+            result = self._evaluate(entry, device)
+        else:
+            key = _key(entry.names, device)
+            known = entry.by_values.get(key)
+            result = self._evaluate(entry, device) if known is None else known
+            if known is None:
+                entry.by_values[key] = result
+                self._results += 1
+        entry.by_device[device] = result
+        self._results += 1
+        if self._results > self._most_results:
+            self._forget()
+        return result
+
+    def _forget(self) -> None:
+        """Drop the results of expressions, least recently used first, down to half."""
+        for entry in self._expressions.values():
+            self._results -= entry.size()
+            entry.by_device.clear()
+            entry.by_values.clear()
+            if self._results <= self._most_results // 2:
+                return
+
+    def _evaluate(self, entry: _Expression, device: shape.Device) -> _Result:
+        if entry.program is None:
+            return entry.fault or errors.UnknownSelectorError("no program")
+        try:
+            return entry.program.evaluate(self._presented(device))
+        except meter.EvaluationError as problem:
+            return errors.SelectorError(str(problem))
+        except meter.UnansweredError as problem:
+            return errors.UnknownSelectorError(str(problem))
+
+    def _presented(self, device: shape.Device) -> dict[str, values.Value]:
+        """The device's fields as values of CEL; EvaluationError if an attribute has no value."""
+        nothing = values.Map()
+        attributes, capacity = values.Map(default=nothing), values.Map(default=nothing)
+        for name, value in device.attributes.items():
+            _put(attributes, device.driver, name, self._value(name, value))
+        for name, amount in device.capacity.items():
+            _put(capacity, device.driver, name, quantities.of_nanos(amount.value))
+        return {
+            "driver": device.driver,
+            "attributes": attributes,
+            "capacity": capacity,
+            "allowMultipleAllocations": device.allow_multiple_allocations,
+        }
+
+    def _value(self, name: str, value: shape.Value) -> values.Value:
+        kind, content = value
+        if kind in _SCALARS:
+            return content
+        if kind == "version":
+            return versions.parse(str(content))
+        if self._list_attributes and isinstance(content, tuple):
+            if kind in _LISTS:
+                return list(content)
+            if kind == "versions":
+                return [versions.parse(str(one)) for one in content]
+        raise meter.EvaluationError(f"attribute {name}: unsupported attribute value")
+
+
+def _put(maps: values.Map, driver: str, name: str, value: values.Value) -> None:
+    domain, slash, identifier = name.partition("/")
+    if not slash:
+        domain, identifier = driver, name
+    if not maps.holds(domain):
+        maps.put(domain, values.Map())
+    maps.find(domain)[1].put(identifier, value)
+
+
+def _key(names: frozenset[str], device: shape.Device) -> object:
+    """All of the device that an expression reading only these names can depend on."""
+    read = [
+        (name, value)
+        for name, value in device.attributes.items()
+        # Lists and versions can fail by being there; the latter where they are malformed.
+        if value[0] not in _SCALARS or name.rpartition("/")[2] in names
+    ]
+    amounts = [
+        (name, amount.value)
+        for name, amount in device.capacity.items()
+        if name.rpartition("/")[2] in names
+    ]
+    return (device.driver, device.allow_multiple_allocations, tuple(read), tuple(amounts))
+
+
+def _again(
+    problem: errors.SelectorError | errors.UnknownSelectorError,
+) -> errors.SelectorError | errors.UnknownSelectorError:
+    """A fresh exception: a remembered one would gather tracebacks."""
+    if isinstance(problem, errors.SelectorError):
+        return errors.SelectorError(str(problem), compiled=problem.compiled)
+    return errors.UnknownSelectorError(str(problem))

@@ -1,0 +1,132 @@
+"""`a.b`, `a[b]`, `a.?b`, `a[?b]` and `has(a.b)`: one chain of steps down from a value.
+
+Source: cel-go interpreter/attributes.go. Once a step is optional, or the value is, all further
+steps are, and the result is an optional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from extender.demand.cel import values
+from extender.demand.cel.meter import EvaluationError, InvalidError
+from extender.demand.cel.run import Run
+from extender.demand.cel.values import Map, Optional, Value
+
+Evaluate: TypeAlias = Callable[[Run], Value]
+_KEYS = frozenset({str, int, bool, float, values.Uint})
+
+
+class Step(NamedTuple):
+    """One step: the key, constant or computed, and whether it was written with `?`."""
+
+    constant: bool
+    key: Value
+    compute: Evaluate | None
+    optional: bool
+
+
+def constant_step(key: Value, *, optional: bool) -> Step:
+    """A step by a constant; InvalidError if nothing can have such a key."""
+    if type(key) not in _KEYS:
+        raise InvalidError("invalid qualifier type")
+    return Step(constant=True, key=key, compute=None, optional=optional)
+
+
+def computed_step(compute: Evaluate, *, optional: bool) -> Step:
+    return Step(constant=False, key=None, compute=compute, optional=optional)
+
+
+def chain(base: Evaluate, steps: list[Step]) -> Evaluate:
+    """The value at the end of the steps."""
+    if all(step.constant and not step.optional for step in steps):
+        return _plain_chain(base, [step.key for step in steps])
+
+    def evaluate(run: Run) -> Value:
+        value = base(run)
+        optional = type(value) is Optional
+        if optional:
+            if not value.present:
+                return value
+            value = value.value
+        for step in steps:
+            optional = optional or step.optional
+            present, value = _step(run, value, step, optional=optional)
+            if not present:
+                return values.NONE
+        return Optional(present=True, value=value) if optional else value
+
+    return evaluate
+
+
+def _plain_chain(base: Evaluate, keys: list[Value]) -> Evaluate:
+    def evaluate(run: Run) -> Value:
+        value = base(run)
+        if type(value) is Optional:
+            return _optional_chain(value, keys)
+        for key in keys:
+            value = _get(value, key)
+        return value
+
+    return evaluate
+
+
+def _optional_chain(value: Optional, keys: list[Value]) -> Optional:
+    if not value.present:
+        return value
+    present, found = True, value.value
+    for key in keys:
+        present, found = _find(found, key)
+        if not present:
+            return values.NONE
+    return Optional(present=True, value=found)
+
+
+def presence(base: Evaluate, steps: list[Step], field: str) -> Evaluate:
+    """Whether `field` is there at the end of the steps: `has()`."""
+    inner = chain(base, steps)
+
+    def evaluate(run: Run) -> bool:
+        value = inner(run)
+        if type(value) is Optional:
+            return bool(value.present) and _find(value.value, field)[0]
+        return _find(value, field)[0]
+
+    return evaluate
+
+
+def _step(run: Run, value: Value, step: Step, *, optional: bool) -> tuple[bool, Value]:
+    key = step.key if step.compute is None else step.compute(run)
+    if step.compute is not None and type(key) not in _KEYS:
+        raise EvaluationError("invalid qualifier type")
+    return _find(value, key) if optional else (True, _get(value, key))
+
+
+def _get(value: Value, key: Value) -> Value:
+    present, found = _find(value, key)
+    if not present:
+        raise EvaluationError(f"no such key: {key!r}")
+    return found
+
+
+def _find(value: Value, key: Value) -> tuple[bool, Value]:
+    kind = type(value)
+    if kind is Map:
+        found: tuple[bool, Value] = value.find(key)
+        return found
+    if kind is list:
+        place = index(key)
+        return (True, value[place]) if 0 <= place < len(value) else (False, None)
+    return False, None
+
+
+def index(key: Value) -> int:
+    """A place in a list; EvaluationError unless the key is a whole number."""
+    if type(key) is int:
+        return key
+    if type(key) is values.Uint and key.value <= values.MAX_INT:
+        return int(key.value)
+    if type(key) is float and key.is_integer() and abs(key) < 2.0**63:
+        return int(key)
+    raise EvaluationError("unsupported index type")
