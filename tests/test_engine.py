@@ -114,7 +114,7 @@ def test_busy_and_missing_devices_are_told_apart(judging):
 
     found = judging.filter(make_pod("p").template("gpu-nic").obj(), [*NODES, "bare"])
 
-    assert found.failed == {"full": "no free 1 GPU + 1 NIC"}
+    assert found.failed == {"full": "no 1 free GPU + 1 free NIC"}
     assert found.unresolvable == {"bare": "node has no 1 GPU + 1 NIC"}
 
 
@@ -151,7 +151,7 @@ def test_a_device_plugin_pod_is_judged_by_units(judging):
 
     found = judging.filter(make_pod("p").gpus(4).obj(), ["a", "b", "c"])
 
-    assert found.failed == {"a": "no free 4 GPUs"}
+    assert found.failed == {"a": "no 4 free GPUs"}
     assert found.unresolvable == {"b": "node has no 4 GPUs", "c": "node has no 4 GPUs"}
 
 

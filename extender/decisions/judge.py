@@ -31,7 +31,7 @@ class Code(enum.IntEnum):
 
 
 # Product text, the same in FailedScheduling events, explain and metrics: short, no node names.
-NOT_FREE = "no free {words}"
+NOT_FREE = "no {words}"
 NOT_THERE = "node has no {words}"
 FAILED = "device claim cannot be evaluated here"
 UNKNOWN_LOCALITY = "nearness of GPU and NIC is not published"
@@ -130,13 +130,29 @@ class Judge:
                     Code.FITS, picks=picks, plugin=plugin, after=after, certain=certain, steps=steps
                 )
             case NoFit(steps):
-                empty = self._planner.allocate(NodeState(hardware, NOTHING), claims)
-                code = Code.NEVER if isinstance(empty, NoFit) else Code.BUSY
-                return dataclasses.replace(_refused(code, question), steps=steps)
+                return self._lacking(question, NodeState(hardware, usage), claims, steps)
             case Failed(message):
                 return Verdict(Code.BUSY, reason=FAILED, detail=message)
             case Unknown(steps, message):
                 return Verdict(Code.UNJUDGED, detail=message, steps=steps, after=usage)
+
+    def _lacking(
+        self,
+        question: questions.Question,
+        state: NodeState,
+        claims: tuple[ClaimDemand, ...],
+        steps: int,
+    ) -> Verdict:
+        """Say what is missing: the first claim that does not fit alone, else all together."""
+        empty = NodeState(state.shape, NOTHING)
+        code = Code.BUSY
+        if isinstance(self._planner.allocate(empty, claims), NoFit):
+            code, state = Code.NEVER, empty
+        for claim in question.claims if len(question.claims) > 1 else ():
+            if isinstance(self._planner.allocate(state, (claim,)), NoFit):
+                question = dataclasses.replace(question, claims=(claim,), extended=())
+                break
+        return dataclasses.replace(_refused(code, question), steps=steps)
 
     # ------------------------------------------------------------ how near
 
@@ -204,5 +220,6 @@ def _lack(question: questions.Question, hardware: shape.Shape) -> Code:
 
 
 def _refused(code: Code, question: questions.Question) -> Verdict:
-    text = NOT_THERE if code is Code.NEVER else NOT_FREE
-    return Verdict(code, reason=text.format(words=questions.words(question)))
+    if code is Code.NEVER:
+        return Verdict(code, reason=NOT_THERE.format(words=questions.words(question)))
+    return Verdict(code, reason=NOT_FREE.format(words=questions.words(question, "free")))

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from extender.cluster import index, machines
 from extender.decisions import answers, tables
 from extender.decisions.judge import Verdict
+from extender.hardware.usage import NOTHING
 from extender.kube import objects
 
 # Sets of victims tried per node: 8 pods taken 4 at a time are 70.
@@ -50,6 +51,9 @@ def _on_node(
     table: tables.Table,
     cluster: index.TopologyIndex,
 ) -> answers.Victims | None:
+    empty = table.verdict(cluster.states.number(detail.machine.shape, NOTHING))
+    if not empty.fits:
+        return None  # not even an empty node would do
     present = cluster.store.pods_on.get(detail.name, {})
     if any(uid not in {p.metadata.uid for p in present.values()} for uid in victims.pods):
         return victims  # our picture lags: never invent, never drop

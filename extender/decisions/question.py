@@ -72,8 +72,11 @@ def noun(name: str) -> str:
     return next((word for pattern, word in _NOUNS if pattern.search(name)), name)
 
 
-def words(question: Question) -> str:
-    """The demand in words, the same for every node: "2 GPUs + 2 NICs behind one PCIe root"."""
+def words(question: Question, adjective: str = "") -> str:
+    """The demand in words, the same for every node: "2 GPUs + 2 NICs behind one PCIe root".
+
+    One single device goes without its number: "NIC", "free GPU".
+    """
     counts: dict[str, int] = {}
     for claim in question.claims:
         for request in claim.requests:
@@ -83,7 +86,10 @@ def words(question: Question) -> str:
             )
     for name, count in question.extended:
         counts[noun(name)] = counts.get(noun(name), 0) + count
-    listed = " + ".join(_counted(count, word) for word, count in counts.items())
+    alone = len(counts) == 1
+    listed = " + ".join(
+        _counted(count, word, adjective, alone=alone) for word, count in counts.items()
+    )
     groups = {
         _GROUPS.get(constraint.attribute, f"with one {constraint.attribute.rpartition('/')[2]}")
         for claim in question.claims
@@ -93,10 +99,13 @@ def words(question: Question) -> str:
     return " ".join([listed, *sorted(groups)])
 
 
-def _counted(count: int, word: str) -> str:
+def _counted(count: int, word: str, adjective: str, *, alone: bool) -> str:
+    named = f"{adjective} {word}".strip()
     if count == 0:
-        return f"all {word}s"
-    return f"{count} {word}" + ("s" if count > 1 else "")
+        return f"set of all {word}s"
+    if count == 1:
+        return named if alone else f"1 {named}"
+    return f"{count} {named}s"
 
 
 def device_classes(demands: tuple[ClaimDemand, ...]) -> tuple[str, ...]:
