@@ -141,6 +141,10 @@ class ApiServer:
         self._publish(collection, event, body)
         return str(self.version)
 
+    def preload(self, path, name, data):
+        """Keep an encoded object as it is: thousands of large ones would not fit as maps."""
+        self.collections[path].objects["", name] = msgspec.Raw(data)
+
     def delete(self, path, name, *, namespace=""):
         collection = self.collections[path]
         body = dict(collection.objects.pop((namespace, name)))
@@ -227,10 +231,7 @@ class ApiServer:
         if limit and len(items) > limit and (version != "0" or self.pages_cached_lists):
             items = items[:limit]
             meta["continue"] = f"{start + limit}.{at}"
-        # Typed items are listed without their kind.
-        bare = [
-            {k: v for k, v in body.items() if k not in {"kind", "apiVersion"}} for body in items
-        ]
+        bare = [_bare(body) for body in items]
         return _json({"kind": f"{collection.kind}List", "metadata": meta, "items": bare or None})
 
     async def _watch(self, request, collection, query):
@@ -312,6 +313,13 @@ def _answer(fault):
 
 def _json(body):
     return web.Response(body=encode(body), headers={"Content-Type": "application/json"})
+
+
+def _bare(body):
+    """The object as lists have it: typed items do not say their kind."""
+    if isinstance(body, msgspec.Raw):
+        return body
+    return {key: value for key, value in body.items() if key not in {"kind", "apiVersion"}}
 
 
 def _selected(body, query):

@@ -10,6 +10,7 @@ Everything here is immutable by agreement: the objects are frozen, and their map
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
 from typing import Any, TypeVar
 
@@ -60,20 +61,31 @@ class Interner:
             _set(device, "consumes_counters", shared)
 
     def _node(self, node: objects.Node) -> None:
-        self._values(node.metadata.labels)
-        self._values(node.metadata.annotations)
-        status = node.status
-        for name, sizes in (("allocatable", status.allocatable), ("capacity", status.capacity)):
+        meta, status = node.metadata, node.status
+        for field in ("labels", "annotations"):
+            texts = getattr(meta, field)
+            if texts:
+                # The decoder makes long keys anew each time; labels of node features are long.
+                texts = {sys.intern(key): value for key, value in texts.items()}
+                self._values(texts)
+                _set(meta, field, texts)
+        for field in ("allocatable", "capacity"):
+            sizes = getattr(status, field)
             if sizes:
-                _set(status, name, self._shared(f"node {name}", tuple(sizes.items()), sizes))
+                _set(status, field, self._shared(f"node {field}", tuple(sizes.items()), sizes))
         if status.conditions:
             shared = self._shared("node conditions", status.conditions, status.conditions)
             _set(status, "conditions", shared)
 
     def _values(self, mapping: dict[str, Any] | None) -> None:
         """Share the values of a map one by one, each among those of its name."""
+        known = self._kept
         for name, value in (mapping or {}).items():
-            mapping[name] = self._shared(name, value, value)  # type: ignore[index]  # it has items
+            kept = known.get(name)
+            found = kept.get(value) if kept is not None else None
+            if found is None:
+                found = self._shared(name, value, value)
+            mapping[name] = found  # type: ignore[index]  # it has items
 
     def _shared(self, name: str, key: Hashable, value: _T) -> _T:
         kept = self._kept.get(name)
