@@ -14,7 +14,6 @@ from extender import errors
 from extender.demand import allocator, outcome, requests, selectors
 from extender.hardware import shape, slices, versions
 from extender.kube import objects, quantity
-from tests import allocator_cases
 
 Json = dict[str, Any]
 
@@ -26,18 +25,6 @@ UNKNOWN, CRASH = "unknown", "crash"
 NODE_ONLY = ("invalid resource pools were encountered",)
 # Steps, as many as upstream takes in well under its ten seconds.
 BUDGET = 200_000
-
-# gate as the vectors spell it → switch of ours
-GATES = {
-    "DRAAdminAccess": "admin_access",
-    "DRAConsumableCapacity": "consumable_capacity",
-    "DRADeviceTaints": "device_taints",
-    "DRAListTypeAttributes": "list_attributes",
-    "DRAPartitionableDevices": "partitionable",
-    "DRAPrioritizedList": "prioritized_list",
-    "DRADeviceBindingConditions": "binding_conditions",
-    allocator_cases.BINDING: "binding_conditions",
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,18 +88,9 @@ def _pick(result: Json) -> tuple[Any, ...]:
 
 def switches(gates: list[str], version: str, **overrides: bool) -> versions.Features:
     """Return the version's switches with exactly the named gates on."""
-    chosen = dict.fromkeys(GATES.values(), False)
-    chosen |= {GATES[gate]: True for gate in gates if gate in GATES}
-    chosen["whole_steps"] = allocator_cases.FRACTIONS not in gates
-    return dataclasses.replace(versions.features_of(version), **{**chosen, **overrides})
-
-
-def judge(features: versions.Features) -> selectors.Selectors:
-    """Return a CEL engine as kube-scheduler sets it up under these switches."""
-    return selectors.Selectors(
-        list_attributes=features.list_attributes or not features.selectors_refuse_lists,
-        consumable_capacity=features.consumable_capacity,
-    )
+    named = {part for gate in gates for part in gate.split("+")}
+    chosen = {gate: gate in named for gate in versions.GATES}
+    return dataclasses.replace(versions.features_of(version, gates=chosen), **overrides)
 
 
 def predict(

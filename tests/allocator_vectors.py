@@ -33,14 +33,9 @@ Json = dict[str, Any]
 _VERSION = re.compile(r"v(\d+\.\d+(?:\.\d+)?)")
 # The upstream tests behind the vectors of 1.36 ran on this patch.
 _PATCHES = {"1.36": "1.36.2"}
-# Only the newest variants of a version know distinctAttribute.
-_WITHOUT_DISTINCT = {
-    "1.34": {"stable", "incubating"},
-    "1.35": {"stable", "incubating"},
-    "1.36": {"stable"},
-}
-# What else the stable variant of 1.36 lacks.
-_STABLE = {"pool_order_known": False, "permutations": True}
+# A vector names the variant that answered; kube-scheduler goes by the gates alone.
+_STABLE = {"pool_order_known": False, "permutations": True, "distinct_attribute": False}
+_ADVANCED = {"pool_order_known": True, "permutations": False, "distinct_attribute": True}
 # Some of upstream's cases before 1.36 have no node at all; no slice names a node without a name.
 _NO_NODE = {"metadata": {"name": "", "labels": {}}}
 # Upstream's own cases may take as long as upstream takes.
@@ -70,12 +65,11 @@ def read(path: pathlib.Path, version: str = "") -> Iterator[Vector]:
 
 def _vector(body: Json, version: str) -> Vector:
     channel = body.get("channel") or "incubating"
-    minor = ".".join(version.split(".")[:2])
-    variant = dict(_STABLE) if (minor, channel) == ("1.36", "stable") else {}
-    variant["distinct_attribute"] = channel not in _WITHOUT_DISTINCT.get(minor, ())
+    if version.startswith("1.36"):
+        variant = _STABLE if channel == "stable" else _ADVANCED
+    else:
+        variant = {"distinct_attribute": channel == "experimental"}
     gates = body["input"]["features"]
-    if "DRADeviceBindingConditions" in gates and "DRAResourceClaimDeviceStatus" not in gates:
-        variant["binding_conditions"] = False  # 1.34 has two gates for it, and needs both
     return Vector(
         name=body["name"],
         channel=channel,

@@ -125,7 +125,7 @@ class Prepared:
         """What the request takes of the device's capacities; None where its policy refuses."""
         if device not in option.wanted:
             option.wanted[device] = capacity.wanted(
-                option.asked, self.machine.devices[device], whole_steps=self.features.whole_steps
+                option.asked, self.machine.devices[device], features=self.features
             )
         return option.wanted[device]
 

@@ -109,7 +109,7 @@ def _choice(
     classes: Mapping[str, objects.DeviceClass],
     features: versions.Features,
 ) -> DeviceChoice:
-    if asked.capacity is not None and not features.consumable_capacity:
+    if asked.capacity is not None and _refuses_capacity(features):
         raise errors.ClaimError(
             f"request {name}: has capacity requests, but DRAConsumableCapacity is off"
         )
@@ -136,6 +136,10 @@ def _choice(
         tolerations=tuple(asked.tolerations or ()),
         capacity=tuple(sorted((key, quantity.nano(v)) for key, v in (wanted or {}).items())),
     )
+
+
+def _refuses_capacity(features: versions.Features) -> bool:
+    return features.distinct_attribute and not features.consumable_capacity
 
 
 def _count(asked: _Asked) -> int:

@@ -8,11 +8,29 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 
 _FORM = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 _OLDEST, _NEWEST = (1, 34), (1, 37)
 # A version without a patch ("1.36") means the newest patch of it.
 _LATEST_PATCH = 10**6
+
+_BINDING, _STATUS = "DRADeviceBindingConditions", "DRAResourceClaimDeviceStatus"
+_CONSUMABLE, _LISTS = "DRAConsumableCapacity", "DRAListTypeAttributes"
+# gate → the release from which it is on by default; None: off in all releases known here
+GATES: dict[str, tuple[int, int] | None] = {
+    "DRAAdminAccess": (1, 34),
+    "DRAPrioritizedList": (1, 34),
+    _STATUS: (1, 34),
+    "DRAPartitionableDevices": (1, 36),
+    "DRADeviceTaints": (1, 36),
+    _CONSUMABLE: (1, 36),
+    _BINDING: (1, 36),
+    "DRAExtendedResource": (1, 36),
+    "DRADeviceTaintRules": (1, 37),
+    "DRAFractionalCapacityRange": (1, 37),
+    _LISTS: None,
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,13 +51,16 @@ class Features:
     extended_resources: bool = True
     list_attributes: bool = False
 
-    distinct_attribute: bool = True  # 1.35's default allocator does not know this constraint
+    # Whether distinctAttribute is known, and capacity requests are refused while their gate is
+    # off: upstream keeps three variants of the allocator, and the older ones do neither.
+    distinct_attribute: bool = True
 
     # Behaviour that changed between versions.
     pool_order_known: bool = True  # pools and slices are sorted; before 1.36 the order is random
     counters_everywhere: bool = False  # up to 1.36: counter slices concern every node
     all_by_remaining: bool = False  # up to 1.36: mode All passes over devices that are used up
     whole_steps: bool = False  # up to 1.36: steps of a capacity range are counted in whole units
+    unchecked_capacity: bool = False  # up to 1.36: amounts beyond 64 bits wrap around
     selectors_refuse_lists: bool = False  # up to 1.36: without the gate, a list fails all selectors
     permutations: bool = False  # up to 1.35: a request's next device may stand before its last
     # 1.34: each slice has its own counters and may hold devices beside them; an incomplete pool is
@@ -56,9 +77,10 @@ class Features:
     all_forgets_choice: bool = False  # mode All in a list goes on with the list's first choice
 
 
-def features_of(version: str) -> Features:
-    """Return the default switches of a Kubernetes version: "1.36", "v1.36.3+k3s1".
+def features_of(version: str, *, gates: Mapping[str, bool] | None = None) -> Features:
+    """Return the switches of a Kubernetes version: "1.36", "v1.36.3+k3s1".
 
+    `gates` are feature gates set against their defaults, by name; others are passed over.
     Later versions count as the newest known, earlier ones as the oldest; ValueError when the text
     is not a version.
     """
@@ -67,41 +89,61 @@ def features_of(version: str) -> Features:
         raise ValueError(f"{version!r} is not a Kubernetes version")
     release = min(max((int(match[1]), int(match[2])), _OLDEST), _NEWEST)
     patch = int(match[3]) if match[3] else _LATEST_PATCH
+    on = {
+        gate: (gates or {}).get(gate, since is not None and release >= since)
+        for gate, since in GATES.items()
+    }
+    features = dataclasses.replace(
+        _behaviour(release, patch),
+        admin_access=on["DRAAdminAccess"],
+        prioritized_list=on["DRAPrioritizedList"],
+        partitionable=on["DRAPartitionableDevices"],
+        consumable_capacity=on[_CONSUMABLE],
+        device_taints=on["DRADeviceTaints"],
+        taint_rules=on["DRADeviceTaintRules"],
+        binding_conditions=on[_BINDING] and on[_STATUS],
+        extended_resources=on["DRAExtendedResource"],
+        list_attributes=on[_LISTS],
+        whole_steps=not on["DRAFractionalCapacityRange"],
+    )
+    return _as_variant(features, release, on)
+
+
+def _behaviour(release: tuple[int, int], patch: int) -> Features:
+    """What a version does whatever its gates, known defects included."""
     if release >= (1, 37):
         return Features()
-    if release == (1, 36):
-        return Features(
-            taint_rules=False,
-            counters_everywhere=True,
-            all_by_remaining=True,
-            whole_steps=True,
-            selectors_refuse_lists=True,
-            leak=patch < 3,
-            key=True,
-            distinct=True,
-            list_undo=True,
-            share_marker=True,
-        )
+    newest = release == (1, 36)
     return Features(
-        partitionable=False,
-        consumable_capacity=False,
-        device_taints=False,
-        taint_rules=False,
-        binding_conditions=False,
-        extended_resources=False,
-        distinct_attribute=release == (1, 34),
-        pool_order_known=False,
+        pool_order_known=newest,
         counters_everywhere=True,
         all_by_remaining=True,
-        whole_steps=True,
+        unchecked_capacity=True,
         selectors_refuse_lists=True,
-        permutations=True,
+        permutations=not newest,
         mixed_slices=release == (1, 34),
-        leak=True,
-        key=release == (1, 35),
+        leak=not newest or patch < 3,
+        key=release != (1, 34),
         distinct=True,
         list_undo=True,
         share_marker=True,
-        shared_uncounted=True,
-        all_forgets_choice=True,
+        shared_uncounted=not newest,
+        all_forgets_choice=not newest,
     )
+
+
+def _as_variant(features: Features, release: tuple[int, int], on: Mapping[str, bool]) -> Features:
+    """Adapt to the variant of the allocator that kube-scheduler takes for these gates.
+
+    It takes the oldest one that knows every gate that is on.
+    """
+    advanced = features.consumable_capacity or features.binding_conditions or on[_LISTS]
+    if release >= (1, 36):
+        if advanced:
+            return features
+        return dataclasses.replace(
+            features, pool_order_known=False, permutations=True, distinct_attribute=False
+        )
+    if release == (1, 34):
+        advanced = advanced or on[_BINDING] or on[_STATUS]
+    return dataclasses.replace(features, distinct_attribute=advanced)
