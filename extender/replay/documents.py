@@ -18,6 +18,8 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import msgspec
 import yaml
 
+from extender.replay import yamltext
+
 Problem: TypeAlias = tuple[str, str]  # ("file:line", what is wrong)
 Body: TypeAlias = msgspec.Raw | dict[str, Any]  # JSON stays text until it is typed
 
@@ -48,29 +50,6 @@ class _Header(msgspec.Struct):
 
 class _JsonHeader(_Header):
     items: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # either base
-    """YAML as Kubernetes reads it: no dates, and 10:20 is text, not a number to base 60."""
-
-
-_INT = "tag:yaml.org,2002:int"
-_FLOAT = "tag:yaml.org,2002:float"
-_REPLACED = {_INT, _FLOAT, "tag:yaml.org,2002:timestamp"}
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    _INT,
-    re.compile(r"[-+]?(?:0b[01_]+|0[0-7_]*|[1-9][0-9_]*|0x[0-9a-fA-F_]+)$"),
-    list("-+0123456789"),
-)
-_Loader.add_implicit_resolver(
-    _FLOAT,
-    re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?$"),
-    list("-+.0123456789"),
-)
 
 
 def read(path: pathlib.Path, problems: list[Problem]) -> Iterator[Document]:
@@ -143,23 +122,16 @@ class _File:
             line += part.count("\n")
 
     def _yaml_document(self, line: int, part: str) -> Iterator[Document]:
-        loader = _Loader(part)
-        try:
-            root = loader.get_single_node()
-            value = None if root is None else loader.construct_document(root)
-        finally:
-            loader.dispose()
-        if value is None:
+        parsed = yamltext.parse(part)
+        if parsed.value is None:
             return
-        first = root.start_mark.line
 
         def lines_of(body: object, members: Sequence[Any]) -> Sequence[int]:
-            for key, node in reversed(root.value) if body is value else ():
-                if key.value == "items" and isinstance(node, yaml.SequenceNode):
-                    return [member.start_mark.line - first for member in node.value]
-            return [0] * len(members)
+            if body is parsed.value and len(parsed.item_lines) == len(members):
+                return [at - parsed.line for at in parsed.item_lines]
+            return [0] * len(members)  # of an inner List
 
-        yield from self._unfold(line + first, value, lines_of)
+        yield from self._unfold(line + parsed.line, parsed.value, lines_of)
 
     # ------------------------------------------------------------ Lists
 

@@ -1,0 +1,168 @@
+"""One YAML document as Kubernetes reads it, with the lines of its List items, and fast.
+
+PyYAML builds a node for every scalar before it builds the value; most documents need none of what
+that is for (anchors, tags, merge keys), so their values are made from the parser's events, in a
+third of the time. The others go the long way.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import yaml
+
+_INT = "tag:yaml.org,2002:int"
+_FLOAT = "tag:yaml.org,2002:float"
+_TEXT = "tag:yaml.org,2002:str"
+_REPLACED = {_INT, _FLOAT, "tag:yaml.org,2002:timestamp"}
+_MERGE = "<<"
+_ITEMS = "items"
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # either base
+    """YAML as Kubernetes reads it: no dates, and 10:20 is text, not a number to base 60."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    _INT,
+    re.compile(r"[-+]?(?:0b[01_]+|0[0-7_]*|[1-9][0-9_]*|0x[0-9a-fA-F_]+)$"),
+    list("-+0123456789"),
+)
+_Loader.add_implicit_resolver(
+    _FLOAT,
+    re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?$"),
+    list("-+.0123456789"),
+)
+
+
+class Parsed(NamedTuple):
+    """The value (None if there is none), its line, and those of the members of its `items`."""
+
+    value: Any
+    line: int = 0
+    item_lines: tuple[int, ...] = ()
+
+
+class _NotPlainError(Exception):
+    """The document uses what only the long way understands."""
+
+
+def parse(text: str) -> Parsed:
+    """Read one document; raises what PyYAML raises. Lines count from 0."""
+    try:
+        return _from_events(text)
+    except _NotPlainError:
+        return _from_nodes(text)
+
+
+def _from_nodes(text: str) -> Parsed:
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return Parsed(None)
+        value = loader.construct_document(root)
+    finally:
+        loader.dispose()
+    lines: tuple[int, ...] = ()
+    for key, node in root.value if isinstance(root, yaml.MappingNode) else ():
+        if key.value == _ITEMS and isinstance(node, yaml.SequenceNode):
+            lines = tuple(member.start_mark.line for member in node.value)
+    return Parsed(value, root.start_mark.line, lines)
+
+
+class _Collection:
+    """A mapping or sequence under construction; a mapping remembers the key that it waits with."""
+
+    __slots__ = ("key", "value", "waiting")
+
+    def __init__(self, value: dict[Any, Any] | list[Any]) -> None:
+        self.value = value
+        self.key: Any = None
+        self.waiting = False  # for the value of `key`
+
+    def add(self, value: object) -> None:
+        if isinstance(self.value, list):
+            self.value.append(value)
+        elif self.waiting:
+            self.value[self.key] = value
+            self.waiting = False
+        else:
+            if not isinstance(value, str):
+                raise _NotPlainError  # numbers as keys are legal, collections are an error
+            self.key, self.waiting = value, True
+
+
+def _from_events(text: str) -> Parsed:
+    builder = _Builder()
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.ScalarEvent):
+            builder.add(builder.scalar(event), event)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            builder.open(event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            builder.inside.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            raise _NotPlainError
+        elif isinstance(event, yaml.DocumentStartEvent):
+            builder.documents += 1
+    if builder.root is None or builder.documents != 1:
+        raise _NotPlainError
+    return Parsed(builder.root.value, builder.line, tuple(builder.item_lines))
+
+
+class _Builder:
+    """The value so far, and the collections that are open, the outermost first."""
+
+    def __init__(self) -> None:
+        self.root: _Collection | None = None
+        self.line = 0
+        self.documents = 0
+        self.item_lines: list[int] = []
+        self.inside: list[_Collection] = []
+        self._items: list[Any] | None = None
+        self._known: dict[str, object] = {}  # plain text → what it means
+        self._loader = _Loader("")
+
+    def open(self, event: yaml.CollectionStartEvent) -> None:
+        if event.anchor or not event.implicit:
+            raise _NotPlainError
+        mapping = isinstance(event, yaml.MappingStartEvent)
+        opened = _Collection({} if mapping else [])
+        if self.root is None:
+            self.root, self.line = opened, _line(event)
+        self.add(opened.value, event)
+        self.inside.append(opened)
+
+    def add(self, value: object, event: yaml.NodeEvent) -> None:
+        if not self.inside:
+            return
+        inner = self.inside[-1]
+        if inner.value is self._items:
+            self.item_lines.append(_line(event))
+        elif inner is self.root and inner.waiting and inner.key == _ITEMS:
+            self._items, self.item_lines = value if isinstance(value, list) else None, []
+        inner.add(value)
+
+    def scalar(self, event: yaml.ScalarEvent) -> object:
+        if event.anchor or event.tag:
+            raise _NotPlainError
+        text = event.value
+        if not event.implicit[0]:
+            return text  # quoted
+        if text not in self._known:
+            if text == _MERGE:
+                raise _NotPlainError
+            tag = self._loader.resolve(yaml.ScalarNode, text, (True, False))
+            node = yaml.ScalarNode(tag, text)
+            self._known[text] = text if tag == _TEXT else self._loader.construct_object(node)
+        return self._known[text]
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line if event.start_mark is not None else 0
