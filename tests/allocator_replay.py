@@ -93,6 +93,14 @@ def switches(gates: list[str], version: str, **overrides: bool) -> versions.Feat
     return dataclasses.replace(versions.features_of(version, gates=chosen), **overrides)
 
 
+def judge(features: versions.Features) -> selectors.Selectors:
+    """Return a CEL engine as kube-scheduler sets it up under these switches."""
+    return selectors.Selectors(
+        list_attributes=features.list_attributes or not features.selectors_refuse_lists,
+        consumable_capacity=features.consumable_capacity,
+    )
+
+
 def predict(
     case: Json, *, features: versions.Features, judge: selectors.Selectors, budget: int = BUDGET
 ) -> Answer:
