@@ -25,7 +25,7 @@ import msgspec
 import uvloop
 
 from extender.cluster import store
-from extender.kube import client, endpoint, informers, interning
+from extender.kube import client, endpoint, informers
 from tests import apiserver
 
 NODES = "/api/v1/nodes"
@@ -178,7 +178,7 @@ async def read(url: str) -> None:
     kept = store.ClusterStore()
     began = time.monotonic()
     async with client.Client(endpoint.Server(url=url)) as api:
-        made = informers.Informers(api, kept, condense=interning.Interner())
+        made = informers.Informers(api, kept)
         running = asyncio.create_task(made.run())
         while made.waiting_for():  # noqa: ASYNC110 - readiness is a state, asked by probes
             await asyncio.sleep(0.005)  # finer than what is measured

@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from extender import errors
-from extender.kube import backoff, client, objects, reflector
+from extender.kube import backoff, client, interning, objects, reflector
 from extender.kube.collection import KindStatus, Resource, Sink
 
 _log = logging.getLogger(__name__)
@@ -75,7 +75,11 @@ def config_map(namespace: str, name: str) -> Wanted:
 
 
 class Informers:
-    """One reflector task per kind, all feeding `sink`; `statuses` says how far each is."""
+    """One reflector task per kind, all feeding `sink`; `statuses` says how far each is.
+
+    Each object passes `condense` right after decoding: by default what they have in common is
+    shared.
+    """
 
     def __init__(
         self,
@@ -83,7 +87,7 @@ class Informers:
         sink: Sink,
         *,
         kinds: tuple[Wanted, ...] = KINDS,
-        condense: Callable[[objects.Object], objects.Object] = lambda item: item,
+        condense: Callable[[objects.Object], objects.Object] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         rng: random.Random | None = None,
@@ -91,7 +95,7 @@ class Informers:
         self._api = api
         self._sink = sink
         self._kinds = kinds
-        self._condense = condense
+        self._condense = condense or interning.Interner()
         self._clock = clock
         self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
