@@ -75,6 +75,11 @@ class ControlPlane:
         self.extender_authority = certificates.Authority(folder / "extender-pki")
         self._serving = self.authority.issue("127.0.0.1", "localhost", "kubernetes", name="server")
         self._service_accounts = self.authority.issue("service-accounts", name="service-accounts")
+        issue = self.extender_authority.issue
+        self._extender_pairs = (
+            issue("127.0.0.1", "localhost", name="extender"),
+            issue("kube-scheduler.test", name=certificates.SCHEDULER_NAME),
+        )
         self.users = {
             short: configuration.User(name, secrets.token_hex(16), groups)
             for short, (name, groups) in USERS.items()
@@ -170,10 +175,8 @@ class ControlPlane:
         )
 
     def extender_pairs(self) -> tuple[certificates.KeyPair, certificates.KeyPair]:
-        """Issue an extender's pair, valid for 127.0.0.1 and localhost, and kube-scheduler's."""
-        issue = self.extender_authority.issue
-        server = issue("127.0.0.1", "localhost", name="extender")
-        return server, issue("kube-scheduler.test", name=certificates.SCHEDULER_NAME)
+        """Return an extender's pair, valid for 127.0.0.1 and localhost, and kube-scheduler's."""
+        return self._extender_pairs
 
     def kubectl(self, *arguments: str | pathlib.Path, user: str = "admin") -> str:
         """Run kubectl of the same version as `user`; return what it printed, raise if it failed."""

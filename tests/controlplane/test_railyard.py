@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 
 import pytest
 
@@ -11,12 +10,7 @@ from tests.controlplane import api as kube_api
 from tests.controlplane import configuration, fleet, machines, recorder, workload
 from tests.controlplane.railyard import Railyard
 
-pytestmark = [
-    pytest.mark.controlplane,
-    pytest.mark.skipif(
-        importlib.util.find_spec("extender.service") is None, reason="there is no service yet"
-    ),
-]
+pytestmark = pytest.mark.controlplane
 
 # Larger than what all in-tree scores together can make up for.
 WEIGHT = 100
@@ -103,15 +97,26 @@ def node_missed(calls, name, pod):
 async def test_our_reason_stands_in_the_condition_of_a_pod_we_refuse(
     plane, api, two_aws_nodes, railyard
 ):
-    # first fit takes gpu-0 and the first card, which are below different roots
+    # With gpu-0 and gpu-1 gone, first fit takes gpu-2 and a card that is near gpu-0.
+    takers = [
+        fleet.pod(
+            f"taker-{name}",
+            claim_templates=["two-gpus"],
+            nodeSelector={"kubernetes.io/hostname": name},
+        )
+        for name in ("aws-000", "aws-001")
+    ]
     pod = fleet.pod("picky", claim_templates=["any-nic"], annotations=REQUIRED)
     with railyard:
         calls = recorder.Recorder(railyard.extender(weight=WEIGHT))
         async with calls.serving(plane) as extender:
             with plane.scheduling(configuration.Scheduling(extenders=[extender])):
+                await api.create_all(takers)
+                await api.wait_bound(len(takers))
                 await api.create(pod)
-                (refused,) = await api.wait(
-                    "Pod", lambda pods: all(map(kube_api.scheduling_failure, pods))
+                (refused,) = filter(
+                    kube_api.scheduling_failure,
+                    await api.wait("Pod", lambda pods: any(map(kube_api.scheduling_failure, pods))),
                 )
     answer = calls.of("filter", "picky")[0].answer
     reasons = {**answer["FailedNodes"], **answer["FailedAndUnresolvableNodes"]}
