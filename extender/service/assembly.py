@@ -71,7 +71,8 @@ def assemble(
 ) -> engine.Engine:
     """An engine over an empty store; feed `engine.store` and it judges."""
     picture = store.ClusterStore()
-    names = selectors.Selectors(list_attributes=features.list_attributes)
+    reads_lists = features.list_attributes or not features.selectors_refuse_lists
+    names = selectors.Selectors(list_attributes=reads_lists)
     planner = allocator.Planner(selectors=names, features=features, budget=policy.step_budget)
     builder = machines.Builder(features=features, selectors=names, hardware=hardware)
     cluster = index.TopologyIndex(picture, builder)
