@@ -75,11 +75,11 @@ class Holdings:
             self._shares.get(device, _NONE),
         )
 
-    def take(self, option: Option, device: int, *, must: bool) -> Hold | None:
+    def take(self, option: Option, device: int, *, ordinal: int, must: bool) -> Hold | None:
         """Allocate the device, None if a test refuses it.
 
-        The device must be selectable. `must`: it belongs to "all", so a constraint that refuses
-        it raises errors.ClaimError.
+        The device must be selectable. `ordinal`: how many the request has already. `must`: the
+        device belongs to "all", so a constraint that refuses it raises errors.ClaimError.
         """
         prepared, features = self._prepared, self._features
         if self.busy(option) >> device & 1:
@@ -104,7 +104,8 @@ class Holdings:
             self._mine[option.claim] |= 1 << device
             self._marked |= 1 << device
             hold.marked = True
-        if features.consumable_capacity and not self.has_room(option, device):
+        checked = self._checked(device, ordinal)
+        if features.consumable_capacity and not self.has_room(option, checked):
             self._refuse(hold)
             return None
         if shared:
@@ -137,6 +138,15 @@ class Holdings:
         hold.reserved = self._counters.reserve(hold.device)
         return hold.reserved
 
+    def _checked(self, device: int, ordinal: int) -> int:
+        """The device whose capacity is checked once more: 1.34 takes the wrong one of the slice."""
+        if not self._features.mixed_slices or not self._features.consumable_capacity:
+            return device
+        pool = self._prepared.machine.pools[self._prepared.pool_of[device]]
+        if pool.start + ordinal >= pool.stop:
+            raise errors.ClaimError("this version of kube-scheduler crashes on the claim")
+        return pool.start + ordinal
+
     def _in_shares(self, device: int) -> bool:
         if self._features.mixed_slices:
             return False
@@ -150,7 +160,7 @@ class Holdings:
         rules = self._rules[option.claim]
         wanted = self._prepared.claims[option.claim].constraints
         for number in option.constraints:
-            value = self._prepared.value(wanted[number].attribute, hold.device)
+            value = self._prepared.value(wanted[number], hold.device)
             if not rules[number].add(value, option.request):
                 return False
             hold.added += 1

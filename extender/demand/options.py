@@ -87,7 +87,8 @@ class Prepared:
                     option.possible = (1 << self.count) - 1
         # 1.34 fails when the walk comes to an invalid pool; None where there is no such pool.
         self.wall = _wall(machine) if features.mixed_slices else None
-        self._values: dict[str, dict[int, shape.Value | None]] = {}  # attribute → device → value
+        # constraint → device → value
+        self._values: dict[requests.Constraint, dict[int, shape.Value | None]] = {}
 
     def admits(self, option: Option, device: int) -> bool:
         """Whether class and request select the device, and it is for this node.
@@ -129,11 +130,15 @@ class Prepared:
             )
         return option.wanted[device]
 
-    def value(self, attribute: str, device: int) -> shape.Value | None:
-        """The device's value of a constraint's attribute."""
-        known = self._values.setdefault(attribute, {})
+    def value(self, constraint: requests.Constraint, device: int) -> shape.Value | None:
+        """The device's value of a constraint's attribute, None where it has none."""
+        known = self._values.setdefault(constraint, {})
         if device not in known:
-            known[device] = constraints.lookup(attribute, self.machine.devices[device])
+            found = constraints.lookup(constraint.attribute, self.machine.devices[device])
+            if self.features.mixed_slices and constraint.distinct and found:
+                # 1.34 compares where values are stored, so only a device equals itself.
+                found = found if isinstance(found[1], tuple) else (found[0], device)
+            known[device] = found
         return known[device]
 
     def shares(self, device: int) -> bool:

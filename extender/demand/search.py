@@ -160,7 +160,7 @@ class Search:
         option = self._prepared.options[level.claim][level.request][level.choice]
         if option.every:
             device = self._listed(option)[level.ordinal]
-            level.hold = self._holdings.take(option, device, must=True)
+            level.hold = self._holdings.take(option, device, ordinal=level.ordinal, must=True)
         else:
             level.hold = self._take_next(level, option)
         if level.hold is None:
@@ -218,7 +218,7 @@ class Search:
                 continue
             if self._features.consumable_capacity and not holdings.has_room(option, device):
                 continue
-            hold = holdings.take(option, device, must=False)
+            hold = holdings.take(option, device, ordinal=level.ordinal, must=False)
             if hold is not None:
                 level.start = device + 1
                 return hold

@@ -64,7 +64,8 @@ class Features:
     selectors_refuse_lists: bool = False  # up to 1.36: without the gate, a list fails all selectors
     permutations: bool = False  # up to 1.35: a request's next device may stand before its last
     # 1.34: each slice has its own counters and may hold devices beside them; an incomplete pool is
-    # used, an invalid one fails the pod; a taint of any effect repels; each share draws counters.
+    # used, an invalid one fails the pod; a taint of any effect repels; each share draws counters;
+    # distinctAttribute only tells a device from itself.
     mixed_slices: bool = False
 
     # Known defects (kubernetes/kubernetes issues).
@@ -117,7 +118,7 @@ def _behaviour(release: tuple[int, int], patch: int) -> Features:
     return Features(
         pool_order_known=newest,
         counters_everywhere=True,
-        all_by_remaining=True,
+        all_by_remaining=release != (1, 34),
         unchecked_capacity=True,
         selectors_refuse_lists=True,
         permutations=not newest,
