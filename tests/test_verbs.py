@@ -191,6 +191,46 @@ def test_an_empty_victim_list_goes_back_only_where_it_came():
     assert list(answer["NodeNameToMetaVictims"]) == ["came-empty"]
 
 
+class Keeping(NameJudge):
+    """Hands over the list of passing names that it has at hand, and vouches that none repeats."""
+
+    def filter(self, pod, names):
+        found = super().filter(pod, names)
+        self.kept = found.passing(names)
+        return Filtered(
+            found.failed, found.unresolvable, kept=self.kept, distinct=len(set(names)) == len(names)
+        )
+
+
+def test_the_list_that_the_judge_kept_is_what_it_is_asked_to_score():
+    judge = Keeping()
+    serving, _ = service(judge)
+    answer = orjson.loads(serving.filter(args("a", "busy-1", "b")))
+    assert answer["NodeNames"] == ["a", "b"]
+    serving.prioritize(args("a", "b"))
+    assert judge.asked[-1][2] is judge.kept
+
+
+def test_a_judge_that_saw_a_repeated_name_is_asked_again_without_it():
+    judge = Keeping()
+    serving, _ = service(judge)
+    answer = orjson.loads(serving.filter(args("a", "busy-1", "a", "busy-1")))
+    assert answer["NodeNames"] == ["a"]
+    assert [names for _, _, names in judge.asked] == [
+        ["a", "busy-1", "a", "busy-1"],
+        ["a", "busy-1"],
+    ]
+
+
+def test_names_kept_beyond_those_asked_are_not_let_through():
+    class Inventive(NameJudge):
+        def filter(self, _pod, names):
+            return Filtered({names[0]: "busy"}, kept=[*names, "never asked"], distinct=True)
+
+    serving, _ = service(Inventive())
+    assert orjson.loads(serving.filter(args("a", "b")))["NodeNames"] == ["b"]
+
+
 NODES = st.lists(
     st.sampled_from(["a", "busy-1", "never-1", "slow-1", "new-1", 'a"b', "c\\d"]) | st.text("xy"),
     max_size=8,

@@ -1,9 +1,9 @@
 """Bodies in, bodies out: extender/v1 as kube-scheduler writes and reads it."""
 
-import json
 import re
 
 import conftest
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given
@@ -83,17 +83,19 @@ def test_whole_nodes_go_back_byte_for_byte(path):
     asked = wire.question(sent).asked
     start = sent.index(b'"Nodes":') + len(b'"Nodes":')
     nodes = sent[start : sent.rindex(b',"NodeNames":null')]
-    assert replies.everything(asked).startswith(b'{"Nodes":' + nodes + b',"NodeNames":null,')
+    assert replies.filtered(asked, Filtered()).body.startswith(
+        b'{"Nodes":' + nodes + b',"NodeNames":null,'
+    )
 
 
 def test_only_the_passing_whole_nodes_go_back_each_unchanged(body):
     sent = body("02_filter_full_nodes_2.request")
     asked = wire.question(sent).asked
     first, second = asked.names
-    answer = orjson.loads(replies.filtered(asked, Filtered(failed={first: "busy"})))
+    answer = orjson.loads(replies.filtered(asked, Filtered(failed={first: "busy"})).body)
     kept = orjson.loads(sent)["Nodes"]["items"][1]
     assert answer["Nodes"] == {"metadata": {}, "items": [kept]}
-    assert bytes(asked.items[1]) in replies.filtered(asked, Filtered(failed={first: "busy"}))
+    assert bytes(asked.items[1]) in replies.filtered(asked, Filtered(failed={first: "busy"})).body
     assert answer["NodeNames"] is None
     assert answer["FailedNodes"] == {first: "busy"}
     assert second == kept["metadata"]["name"]
@@ -170,7 +172,7 @@ def test_the_later_of_two_spellings_counts():
     ],
 )
 def test_odd_but_valid_bodies_are_read(sent, names):
-    assert wire.question(sent).asked.names == names
+    assert wire.question(sent).asked.once().names == names
 
 
 def test_old_and_new_pods_are_read(body):
@@ -244,7 +246,7 @@ def test_the_model_answer_of_filter_is_met(body):
     model = body("01_filter_nodenames_dra_pod.response")
     said = orjson.loads(model)
     answer = Filtered(said["FailedNodes"], said["FailedAndUnresolvableNodes"])
-    assert replies.filtered(asked, answer) == model
+    assert replies.filtered(asked, answer).body == model
     assert list(said) == KEYS
 
 
@@ -259,11 +261,11 @@ def test_the_model_rejection_of_a_nominated_node_is_met(body):
     asked = wire.question(body("04_filter_single_nominated_node.request")).asked
     model = body("04_filter_single_nominated_node.response_reject")
     answer = Filtered(failed=orjson.loads(model)["FailedNodes"])
-    assert replies.filtered(asked, answer) == model
+    assert replies.filtered(asked, answer).body == model
 
 
 def test_when_every_node_fits_the_maps_are_empty():
-    answer = orjson.loads(replies.everything(wire.Names(["b", "a"])))
+    answer = orjson.loads(replies.filtered(wire.Names(["b", "a"]), Filtered()).body)
     assert answer == {
         "Nodes": None,
         "NodeNames": ["b", "a"],
@@ -275,7 +277,7 @@ def test_when_every_node_fits_the_maps_are_empty():
 
 def test_when_no_node_fits_the_names_are_an_empty_list():
     refused = Filtered(failed={"a": "busy"}, unresolvable={"b": "no GPU"})
-    answer = orjson.loads(replies.filtered(wire.Names(["a", "b"]), refused))
+    answer = orjson.loads(replies.filtered(wire.Names(["a", "b"]), refused).body)
     assert answer["NodeNames"] == []
     assert answer["FailedNodes"] == {"a": "busy"}
     assert answer["FailedAndUnresolvableNodes"] == {"b": "no GPU"}
@@ -296,7 +298,7 @@ def test_no_judgement_is_an_error_text_and_null_names():
 )
 def test_every_asked_name_is_answered_once_and_no_other(asked, failed, final):
     asked = list(dict.fromkeys([*asked, *list(failed)[:4], *list(final)[:4]]))
-    answer = orjson.loads(replies.filtered(wire.Names(asked), Filtered(failed, final)))
+    answer = orjson.loads(replies.filtered(wire.Names(asked), Filtered(failed, final)).body)
     said = [
         *answer["NodeNames"],
         *answer["FailedNodes"],
@@ -325,13 +327,19 @@ def test_no_scores_are_no_opinion():
 
 
 def test_scores_of_any_integral_type_are_written_as_plain_integers():
-    numpy = pytest.importorskip("numpy")
     names = ["a", "b", "c", "d", "e"]
-    scores = [7.0, True, numpy.int64(3), numpy.float64(10.0), numpy.int8(0)]
+    scores = [7.0, True, np.int64(3), np.float64(10.0), np.int8(0)]
     text = replies.priorities(names, scores).decode()
     assert re.findall(r'"Score":([^}]*)\}', text) == ["7", "1", "3", "10", "0"]
-    array = replies.priorities(names, numpy.arange(5, dtype=numpy.int32))
-    assert [entry["Score"] for entry in json.loads(array)] == [0, 1, 2, 3, 4]
+
+
+@given(
+    st.lists(st.integers(-100, 100) | st.integers(-(2**31), 2**31 - 1), min_size=1),
+    st.sampled_from([np.int32, np.int64, np.float64]),
+)
+def test_arrays_of_scores_are_written_like_lists_of_them(scores, dtype):
+    names = [f"n{place}" for place in range(len(scores))]
+    assert replies.priorities(names, np.array(scores, dtype)) == replies.priorities(names, scores)
 
 
 @pytest.mark.parametrize(
@@ -346,6 +354,11 @@ def test_scores_of_any_integral_type_are_written_as_plain_integers():
 def test_a_score_that_go_would_refuse_is_never_written(score):
     with pytest.raises((ValueError, OverflowError)):
         replies.priorities(["a"], [score])
+
+
+def test_an_array_with_no_number_in_it_is_never_written():
+    with pytest.raises(ValueError, match="NaN"):
+        replies.priorities(["a", "b"], np.array([1.0, np.nan]))
 
 
 def test_scores_must_be_parallel_to_names():

@@ -13,8 +13,7 @@ _NONE: Mapping[str, str] = {}
 class Filtered:
     """Which of the asked nodes are refused, and why; every other asked node passes.
 
-    Saying only the refusals makes two promises true by construction: a node that was never asked
-    cannot be let through, and `Filtered()` is "all of them, unchanged" without a list.
+    `Filtered()` is "all of them, unchanged", without a list.
     """
 
     failed: Mapping[str, str] = dataclasses.field(default_factory=lambda: _NONE)
@@ -23,13 +22,20 @@ class Filtered:
     """node name → reason that evictions cannot change: the hardware is not there"""
     unknown: int = 0
     """How many of the asked nodes are not known here; they pass unjudged."""
+    kept: list[str] | None = None
+    """The asked names that pass, in the order asked, where the judge has them at hand anyway."""
+    distinct: bool = False
+    """Whether the judge saw that no name was asked twice; else the caller looks, at a cost."""
 
     def passing(self, names: Sequence[str]) -> list[str]:
         """The asked names that pass, in the order asked."""
-        if not self.failed and not self.unresolvable:
-            return list(names)
-        kept = itertools.filterfalse(self.failed.__contains__, names)
-        return list(itertools.filterfalse(self.unresolvable.__contains__, kept))
+        if self.kept is not None:
+            return self.kept
+        found = names
+        for refused in (self.failed, self.unresolvable):
+            if refused:
+                found = list(itertools.filterfalse(refused.__contains__, found))
+        return list(found)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

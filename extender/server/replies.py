@@ -6,17 +6,24 @@ encoding one small object per node. Whole nodes are sent back as the bytes that 
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from extender.decisions.answers import Filtered, Victims
-from extender.server.wire import Asked, Names
+from extender.server.wire import Asked, Names, WholeNodes
+
+Scores: TypeAlias = Sequence[int] | NDArray[np.signedinteger[Any]]
 
 _LARGEST = 2**63 - 1  # Score is an int64; one outside makes Go drop the whole list
 _TAILS_KEPT = 4096  # distinct scores are few; the bound is for a policy that thinks otherwise
 _NEXT = ',{"Host":"'
+_FIRST = '[{"Host":"'
 
 
 class _Tails(dict[int, str]):
@@ -38,20 +45,41 @@ class _Tails(dict[int, str]):
 _TAILS = _Tails()
 
 
-def filtered(asked: Asked, answer: Filtered) -> bytes:
-    """ExtenderFilterResult in the mode asked; every refused node carries its reason."""
-    if not answer.failed and not answer.unresolvable:
-        return _filter_result(_feasible(asked, None), b"{}", b"{}")
-    failed, unresolvable = _reasons(asked.names, answer)
-    passing = answer.passing(asked.names)
-    return _filter_result(
-        _feasible(asked, passing), orjson.dumps(failed), orjson.dumps(unresolvable)
+@dataclasses.dataclass(frozen=True, slots=True)
+class FilterReply:
+    """An answer to filter: its body, who passes, and (by names only) how that list is written."""
+
+    body: bytes
+    passing: list[str]
+    listed: bytes | None
+
+
+def filtered(asked: Asked, answer: Filtered) -> FilterReply:
+    """ExtenderFilterResult in the mode asked; every refused node carries its reason.
+
+    No name may be asked twice. Names that the answer invents are left out.
+    """
+    failed, unresolvable = answer.failed, answer.unresolvable
+    passing = asked.names
+    if failed or unresolvable:
+        passing = answer.passing(asked.names)
+        if len(passing) + len(failed) + len(unresolvable) != len(asked.names):
+            passing, failed, unresolvable = _mended(asked.names, answer)
+    listed = orjson.dumps(passing) if isinstance(asked, Names) else None
+    body = b"".join(
+        (
+            b'{"Nodes":',
+            b"null" if isinstance(asked, Names) else _node_list(asked, passing),
+            b',"NodeNames":',
+            listed or b"null",
+            b',"FailedNodes":',
+            orjson.dumps(failed),
+            b',"FailedAndUnresolvableNodes":',
+            orjson.dumps(unresolvable),
+            b',"Error":""}',
+        )
     )
-
-
-def everything(asked: Asked) -> bytes:
-    """ExtenderFilterResult that lets every asked node through."""
-    return filtered(asked, Filtered())
+    return FilterReply(body, passing, listed)
 
 
 def no_judgement(reason: str) -> bytes:
@@ -63,7 +91,7 @@ def no_judgement(reason: str) -> bytes:
     )
 
 
-def priorities(names: Sequence[str], scores: Sequence[int]) -> bytes:
+def priorities(names: Sequence[str], scores: Scores) -> bytes:
     """HostPriorityList: a bare array, scores parallel to names.
 
     No scores are no opinion: `[]`. Raises ValueError for a score that is no integer, and for
@@ -76,10 +104,11 @@ def priorities(names: Sequence[str], scores: Sequence[int]) -> bytes:
     quoted: Sequence[str] = names
     if b"\\" in orjson.dumps(names):  # a name that JSON must escape; Kubernetes allows none
         quoted = [orjson.dumps(name).decode()[1:-1] for name in names]
-    pieces = [""] * (2 * len(names))
-    pieces[0::2] = quoted
-    pieces[1::2] = map(_TAILS.__getitem__, scores)
-    return ('[{"Host":"' + "".join(pieces)[: -len(_NEXT)] + "]").encode()
+    pieces = [_FIRST] * (2 * len(names) + 1)
+    pieces[1::2] = quoted
+    pieces[2::2] = _tails(scores)
+    pieces[-1] = pieces[-1].removesuffix(_NEXT) + "]"
+    return "".join(pieces).encode()
 
 
 def preemption(victims: Mapping[str, Victims]) -> bytes:
@@ -102,43 +131,31 @@ def error(message: str) -> bytes:
     return orjson.dumps({"error": message})
 
 
-def _filter_result(feasible: bytes, failed: bytes, unresolvable: bytes) -> bytes:
-    return b"".join(
-        (
-            b"{",
-            feasible,
-            b',"FailedNodes":',
-            failed,
-            b',"FailedAndUnresolvableNodes":',
-            unresolvable,
-            b',"Error":""}',
-        )
-    )
+def _tails(scores: Scores) -> list[str]:
+    """What follows each host's name; a table for scores that are numpy integers near each other."""
+    if isinstance(scores, np.ndarray) and scores.dtype.kind == "i":
+        lowest = int(scores.min())
+        if int(scores.max()) - lowest < _TAILS_KEPT:
+            table = [_TAILS[score] for score in range(lowest, int(scores.max()) + 1)]
+            found: list[str] = np.array(table, dtype=object)[scores - lowest].tolist()
+            return found
+    return list(map(_TAILS.__getitem__, scores))
 
 
-def _feasible(asked: Asked, passing: list[str] | None) -> bytes:
-    """`Nodes` and `NodeNames`; None passes all."""
-    if isinstance(asked, Names):
-        names = asked.names if passing is None else passing
-        return b'"Nodes":null,"NodeNames":' + orjson.dumps(names)
+def _node_list(asked: WholeNodes, passing: list[str]) -> bytes:
     items = asked.items
-    if passing is not None:
+    if passing is not asked.names:
         kept = set(passing)
         items = [item for name, item in zip(asked.names, items, strict=True) if name in kept]
-    whole = b",".join(map(memoryview, items))
-    return b'"Nodes":{"metadata":{},"items":[' + whole + b']},"NodeNames":null'
+    return b'{"metadata":{},"items":[' + b",".join(map(memoryview, items)) + b"]}"
 
 
-def _reasons(names: Sequence[str], answer: Filtered) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Both maps for asked nodes only, and each node in one: the unresolvable reason is final."""
-    failed, unresolvable = answer.failed, answer.unresolvable
-    asked = set(names)
-    if failed.keys() & unresolvable.keys() or not asked.issuperset(failed):
-        failed = {
-            name: reason
-            for name, reason in failed.items()
-            if name in asked and name not in unresolvable
-        }
-    if not asked.issuperset(unresolvable):
-        unresolvable = {name: why for name, why in unresolvable.items() if name in asked}
-    return failed, unresolvable
+def _mended(
+    names: Sequence[str], answer: Filtered
+) -> tuple[list[str], Mapping[str, str], Mapping[str, str]]:
+    """Each asked name in one place: the unresolvable reason is final, then the other, then none."""
+    final = {name: answer.unresolvable[name] for name in names if name in answer.unresolvable}
+    failed = {
+        name: answer.failed[name] for name in names if name in answer.failed and name not in final
+    }
+    return [name for name in names if name not in final and name not in failed], failed, final

@@ -11,8 +11,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import orjson
-
 from extender.decisions.answers import Filtered, Victims
 from extender.kube import objects
 from extender.server import replies, wire
@@ -32,10 +30,13 @@ class Judge(Protocol):
         """Whether this pod can be refused or scored at all, told from the pod alone, at once."""
 
     def filter(self, pod: objects.Pod, names: list[str]) -> Filtered:
-        """Refuse nodes, each with a reason."""
+        """Refuse nodes, each with a reason. Called again if names turn out to be repeated."""
 
-    def prioritize(self, pod: objects.Pod, names: list[str]) -> Sequence[int]:
-        """Score the nodes, parallel to names; empty is no opinion."""
+    def prioritize(self, pod: objects.Pod, names: list[str]) -> replies.Scores:
+        """Score the nodes, parallel to names; empty is no opinion.
+
+        `names` is the very list that `filter` returned in `kept`, when that is what is asked.
+        """
 
     def preempt(self, pod: objects.Pod, victims: dict[str, Victims]) -> dict[str, Victims]:
         """Keep the nodes on which evicting makes room, with the pods to evict there."""
@@ -49,7 +50,7 @@ class Verbs:
         self._metrics = metrics
         self._clock = clock
         self._logged: dict[str, float] = {}  # verb → when its last fault was logged
-        self._last = _Expected()
+        self._last = _Expected([], b"[]")
 
     def filter(self, body: bytes) -> bytes:
         """Answer filter: who passes, and for everyone else why not."""
@@ -61,21 +62,25 @@ class Verbs:
                 self._metrics.not_ready("filter")
                 return replies.no_judgement(f"Railyard is still reading: {', '.join(waiting)}")
             if not self._judge.concerns(question.pod):
-                return replies.everything(asked)
+                return replies.filtered(asked.once(), _ALL).body
             answer = self._judge.filter(question.pod, asked.names)
-            self._metrics.unknown_nodes(answer.unknown)
+            if not answer.distinct and (once := asked.once()) is not asked:
+                asked = once
+                answer = self._judge.filter(question.pod, asked.names)
             reply = replies.filtered(asked, answer)
         except Exception:  # noqa: BLE001 - any fault of ours opens, is counted and logged
             self._fault("filter", question.pod)
-            return replies.everything(asked)
-        if isinstance(asked, wire.Names):
-            self._last = _Expected(answer.passing(asked.names))
-        return reply
+            return replies.filtered(asked.once(), _ALL).body
+        self._metrics.unknown_nodes(answer.unknown)
+        if reply.listed is not None:
+            self._last = _Expected(reply.passing, reply.listed)
+        return reply.body
 
     def prioritize(self, body: bytes) -> bytes:
         """Answer prioritize: a score per node, or `[]` for no opinion."""
-        question = self._last.question(body) or wire.question(body)
-        names = question.asked.names
+        known = self._last.question(body)
+        question = known or wire.question(body)
+        names = (question.asked if known else question.asked.once()).names
         self._metrics.nodes("prioritize", len(names))
         try:
             if self._judge.waiting_for():
@@ -119,9 +124,9 @@ class _Expected:
     only the pod is left to decode. Anything else takes the usual way, with the same result.
     """
 
-    def __init__(self, names: list[str] | None = None) -> None:
-        self._names = names or []
-        self._tail = orjson.dumps(self._names)
+    def __init__(self, names: list[str], listed: bytes) -> None:
+        self.names = wire.Names(names)
+        self._tail = listed
 
     def question(self, body: bytes) -> wire.Question | None:
         end = len(body) - 1
@@ -130,9 +135,10 @@ class _Expected:
         if not known or not body.endswith(_KEY, 0, start):
             return None
         pod = wire.question(body[:start] + b"[]}").pod
-        return wire.Question(pod, wire.Names(self._names))
+        return wire.Question(pod, self.names)
 
 
+_ALL = Filtered()
 _KEY = b'"NodeNames":'
 
 

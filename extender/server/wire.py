@@ -83,9 +83,16 @@ _PREEMPTION = msgspec.json.Decoder(_PreemptionArgs)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Names:
-    """The nodes of a request by name (nodeCacheCapable: true), each once."""
+    """The nodes of a request by name (nodeCacheCapable: true)."""
 
     names: list[str]
+
+    def once(self) -> Names:
+        """Each name once; this very object where none is repeated, as kube-scheduler sends it."""
+        # Comparing sizes first: a set costs less than a dict.
+        if len(set(self.names)) == len(self.names):
+            return self
+        return Names(list(dict.fromkeys(self.names)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,6 +104,10 @@ class WholeNodes:
 
     names: list[str]
     items: list[msgspec.Raw]
+
+    def once(self) -> WholeNodes:
+        """This very object: reading left out what was repeated."""
+        return self
 
 
 Asked: TypeAlias = Names | WholeNodes
@@ -127,7 +138,7 @@ def question(body: bytes) -> Question:
         if args.pod is None:
             raise WireError(400, "the request has no Pod")
         if isinstance(args.node_names, list):
-            return Question(args.pod, Names(_once(args.node_names)))
+            return Question(args.pod, Names(args.node_names))
         if _is_null(args.nodes):
             return Question(args.pod, Names([]))
         return Question(args.pod, _whole_nodes(args.nodes))
@@ -188,11 +199,6 @@ def _whole_nodes(raw: msgspec.Raw) -> WholeNodes:
         name = _NODE.decode(item).metadata.name or spelling.convert(item, _Node).metadata.name
         by_name.setdefault(name, item)
     return WholeNodes(list(by_name), list(by_name.values()))
-
-
-def _once(names: list[str]) -> list[str]:
-    # Comparing sizes first: kube-scheduler repeats no name, and a set costs less than a dict.
-    return names if len(set(names)) == len(names) else list(dict.fromkeys(names))
 
 
 def _is_null(raw: msgspec.Raw) -> bool:
