@@ -82,13 +82,16 @@ def _features(
     if version < (1, 36) and rng.random() < 0.6:
         return list(EARLY_FEATURES[version])
     features = list(USUAL_FEATURES)
+    if version == (1, 34):
+        # An early form that looks at the capacity of another device than the one it takes.
+        features.remove("DRAConsumableCapacity")
     if version >= (1, 37) and rng.random() < 0.95:
         features.append(FRACTIONS)
     if rng.random() < 0.15:
-        for name in rng.sample(USUAL_FEATURES, rng.choice((1, 1, 2))):
+        for name in rng.sample(features, rng.choice((1, 1, 2))):
             features.remove(name)
         if not set(features) & set(BEYOND_STABLE):
-            features.append(rng.choice(BEYOND_STABLE))
+            features.append(rng.choice(BEYOND_STABLE if version > (1, 34) else (BINDING,)))
     if version >= (1, 36) and "lists" in flavours and rng.random() < 0.8:
         features.append(LISTS)
     return features

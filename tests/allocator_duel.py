@@ -24,8 +24,6 @@ ORDERED = (1, 36)
 REPEATS = 6
 # The variant that kube-scheduler takes when few features are on; it never sorts pools.
 STABLE = "stable"
-# What 1.35 has beyond its default variant once one of the later features is on.
-_EXPERIMENTAL = {"distinct_attribute": True}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,9 +86,10 @@ class Duel:
 
     def verdict(self, case: Json) -> str:
         """Return what the case shows: "same …", "different", or why it shows nothing."""
-        theirs, ours = self.answers(case)
+        theirs = allocator_replay.upstream(self.expected(case))
         if theirs.verdict in (allocator_replay.UNKNOWN, allocator_replay.CRASH):
             return f"passed over: upstream {theirs.message.splitlines()[0]}"
+        ours = self._ours(case)
         if ours.verdict == allocator_replay.UNKNOWN:
             return "unknown to us"
         if ours.same(theirs):
@@ -117,10 +116,7 @@ class Duel:
         if self._other:
             return allocator_replay.upstream(_ask(self._other, case))
         gates = case["input"]["features"]
-        variant = _EXPERIMENTAL if self._setting.minor == (1, 35) else {}
-        if not set(gates) & set(allocator_cases.BEYOND_STABLE):
-            variant = {}
-        features = allocator_replay.switches(gates, self._setting.version, **variant)
+        features = allocator_replay.switches(gates, self._setting.version)
         if features not in self._judges:
             self._judges[features] = allocator_replay.judge(features)
         try:

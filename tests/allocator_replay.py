@@ -94,10 +94,12 @@ def switches(gates: list[str], version: str, **overrides: bool) -> versions.Feat
 
 
 def judge(features: versions.Features) -> selectors.Selectors:
-    """Return a CEL engine as kube-scheduler sets it up under these switches."""
+    """Return a CEL engine as kube-scheduler sets it up under these switches.
+
+    It compiles stored expressions: `device.allowMultipleAllocations` is known whatever the gate.
+    """
     return selectors.Selectors(
-        list_attributes=features.list_attributes or not features.selectors_refuse_lists,
-        consumable_capacity=features.consumable_capacity,
+        list_attributes=features.list_attributes or not features.selectors_refuse_lists
     )
 
 

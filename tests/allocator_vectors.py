@@ -87,11 +87,9 @@ class Judges:
         self._engines: dict[tuple[bool, bool], selectors.Selectors] = {}
 
     def of(self, features: versions.Features) -> selectors.Selectors:
-        key = (features.list_attributes, features.consumable_capacity)
+        key = (features.list_attributes, features.selectors_refuse_lists)
         if key not in self._engines:
-            self._engines[key] = selectors.Selectors(
-                list_attributes=key[0], consumable_capacity=key[1]
-            )
+            self._engines[key] = allocator_replay.judge(features)
         return self._engines[key]
 
 
