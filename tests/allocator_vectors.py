@@ -34,8 +34,8 @@ _VERSION = re.compile(r"v(\d+\.\d+(?:\.\d+)?)")
 # The upstream tests behind the vectors of 1.36 ran on this patch.
 _PATCHES = {"1.36": "1.36.2"}
 # A vector names the variant that answered; kube-scheduler goes by the gates alone.
-_STABLE = {"pool_order_known": False, "permutations": True, "distinct_attribute": False}
-_ADVANCED = {"pool_order_known": True, "permutations": False, "distinct_attribute": True}
+_STABLE = {"pool_order_known": False, "permutations": True, "newer_variant": False}
+_ADVANCED = {"pool_order_known": True, "permutations": False, "newer_variant": True}
 # Some of upstream's cases before 1.36 have no node at all; no slice names a node without a name.
 _NO_NODE = {"metadata": {"name": "", "labels": {}}}
 # Upstream's own cases may take as long as upstream takes.
@@ -68,7 +68,7 @@ def _vector(body: Json, version: str) -> Vector:
     if version.startswith("1.36"):
         variant = _STABLE if channel == "stable" else _ADVANCED
     else:
-        variant = {"distinct_attribute": channel == "experimental"}
+        variant = {"newer_variant": channel == "experimental"}
     gates = body["input"]["features"]
     return Vector(
         name=body["name"],

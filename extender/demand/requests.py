@@ -139,7 +139,7 @@ def _choice(
 
 
 def _refuses_capacity(features: versions.Features) -> bool:
-    return features.distinct_attribute and not features.consumable_capacity
+    return features.newer_variant and not features.consumable_capacity
 
 
 def _count(asked: _Asked) -> int:
@@ -163,6 +163,6 @@ def _constraint(
     requests = tuple(sorted(constraint.requests or ()))
     if constraint.match_attribute is not None:
         return Constraint(requests, constraint.match_attribute)
-    if constraint.distinct_attribute is not None and features.distinct_attribute:
+    if constraint.distinct_attribute is not None and features.newer_variant:
         return Constraint(requests, constraint.distinct_attribute, distinct=True)
     raise errors.ClaimError(f"constraint #{number}: unsupported constraint type")

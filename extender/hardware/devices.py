@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TypeAlias, TypeVar, cast
 
-from extender.hardware import pools, shape
+from extender.hardware import pools, shape, versions
 from extender.kube import objects, quantity
 
 # (name, qualified name, whether the real value is kept)
@@ -110,7 +110,7 @@ class Reader:
         rules: tuple[objects.DeviceTaintRule, ...],
         live: frozenset[str] | None,
         kind: Callable[[str, objects.Device], shape.Kind] | None,
-        binding_conditions: bool,
+        features: versions.Features,
     ) -> None:
         self._node_name = node_name
         self._node_labels = node_labels
@@ -118,7 +118,7 @@ class Reader:
         self._rules = rules
         self._live = live
         self._kind = kind
-        self._binding_conditions = binding_conditions
+        self._features = features
         # (qualified name, type of a single value) → value → its number
         self._numbers: dict[tuple[str, str], dict[object, int]] = {}
 
@@ -130,7 +130,7 @@ class Reader:
         node = device.node_name if own_rule else spec.node_name
         selectable = (
             not own_rule or pools.device_admits(device, self._node_name, self._node_labels)
-        ) and (self._binding_conditions or not device.binding_conditions)
+        ) and (self._features.binding_conditions or not device.binding_conditions)
         capacity = tuple(
             (name, self._interner.capacity(value))
             for name, value in sorted((device.capacity or {}).items())
@@ -140,7 +140,7 @@ class Reader:
         conditions = tuple(device.binding_conditions or ())
         failures = tuple(device.binding_failure_conditions or ())
         flags = (
-            bool(device.allow_multiple_allocations),
+            bool(device.allow_multiple_allocations) and self._features.newer_variant,
             bool(device.binds_to_node),
             node is not None or bool(device.binds_to_node),
             selectable,

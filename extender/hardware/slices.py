@@ -82,7 +82,7 @@ def inventory(
         rules=tuple(rules) if features.taint_rules else (),
         live=live,
         kind=kind,
-        binding_conditions=features.binding_conditions,
+        features=features,
     )
     return _Builder(interner, reader).build(gathered)
 

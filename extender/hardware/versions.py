@@ -51,9 +51,10 @@ class Features:
     extended_resources: bool = True
     list_attributes: bool = False
 
-    # Whether distinctAttribute is known, and capacity requests are refused while their gate is
-    # off: upstream keeps three variants of the allocator, and the older ones do neither.
-    distinct_attribute: bool = True
+    # Upstream keeps three variants of the allocator. The older ones do not know distinctAttribute,
+    # do not refuse capacity requests while their gate is off, and do not show selectors which
+    # devices allow multiple allocations.
+    newer_variant: bool = True
 
     # Behaviour that changed between versions.
     pool_order_known: bool = True  # pools and slices are sorted; before 1.36 the order is random
@@ -143,8 +144,8 @@ def _as_variant(features: Features, release: tuple[int, int], on: Mapping[str, b
         if advanced:
             return features
         return dataclasses.replace(
-            features, pool_order_known=False, permutations=True, distinct_attribute=False
+            features, pool_order_known=False, permutations=True, newer_variant=False
         )
     if release == (1, 34):
         advanced = advanced or on[_BINDING] or on[_STATUS]
-    return dataclasses.replace(features, distinct_attribute=advanced)
+    return dataclasses.replace(features, newer_variant=advanced)
