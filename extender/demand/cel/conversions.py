@@ -76,6 +76,11 @@ def _from_hexadecimal(text: str) -> float:
         return math.inf
 
 
+def _no_duration(_: Meter, __: int) -> Duration:
+    # Declared upstream, but never implemented.
+    raise _fails("int", "google.protobuf.Duration")
+
+
 def _whole(value: float) -> int:
     if math.isinf(value) or math.isnan(value):
         raise EvaluationError("integer overflow")
@@ -178,7 +183,7 @@ OVERLOADS: tuple[Overload, ...] = _overloads(
     ("double(string) -> double", lambda _, text: double_of_string(text)),
     ("double(uint) -> double", lambda _, value: float(value.value)),
     ("duration(duration) -> duration", _same),
-    ("duration(int) -> duration", lambda _, value: Duration(value)),
+    ("duration(int) -> duration", _no_duration),
     ("duration(string) -> duration", lambda _, text: temporal.duration(text)),
     ("dyn(A) -> dyn", _same),
     ("int(int) -> int", _same),

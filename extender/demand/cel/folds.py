@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from extender.demand.cel import syntax
-from extender.demand.cel.lookups import Evaluate
+from extender.demand.cel.lookups import Evaluate, reread
 from extender.demand.cel.meter import EvaluationError, no_such_overload
 from extender.demand.cel.run import Run
 from extender.demand.cel.values import Map, Value
@@ -50,7 +50,7 @@ def _predicate(step: syntax.Node) -> syntax.Node:
 
 
 def _reader(slot: int) -> Evaluate:
-    return lambda run: run.slots[slot]
+    return lambda run: reread(run.slots[slot])
 
 
 def _mentions(node: syntax.Node, names: set[str]) -> bool:
@@ -78,7 +78,7 @@ def _bound(planner: Planner, node: syntax.Fold) -> Evaluate:
             run.slots[slot] = value
         if isinstance(value, EvaluationError):
             raise value
-        return value
+        return reread(value)
 
     planner.enter((node.accumulator, read))
     result = planner.evaluate(node.result)

@@ -177,14 +177,14 @@ _FORMATS = {name: Opaque(_NAME, name, rule) for name, rule in _RULES.items()}
 
 def _named(_: Meter, name: str) -> Optional:
     found = _FORMATS.get(name)
-    return NONE if found is None else Optional(present=True, value=found)
+    return NONE if found is None else Optional(present=True, held=found)
 
 
 def _validate(meter: Meter, form: Opaque, text: str) -> Optional:
     # The patterns have no nested repetition that could make them slow; still they read the text.
     meter.charge(len(text) // 4 + 1)
     problems = form.content(text)
-    return Optional(present=True, value=problems) if problems else NONE
+    return Optional(present=True, held=problems) if problems else NONE
 
 
 OVERLOADS: tuple[Overload, ...] = (

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from extender.demand.cel import values
+from extender.demand.cel import signatures, values
 from extender.demand.cel.meter import EvaluationError, InvalidError
 from extender.demand.cel.run import Run
 from extender.demand.cel.values import Map, Optional, Value
 
 Evaluate: TypeAlias = Callable[[Run], Value]
+_NOT_REREAD = frozenset({
+    signatures.QUANTITY.name, signatures.SEMVER.name, signatures.URL.name, signatures.IP.name,
+    signatures.CIDR.name,
+})  # fmt: skip
 _KEYS = frozenset({str, int, bool, float, values.Uint})
 
 
@@ -25,6 +29,25 @@ class Step(NamedTuple):
     key: Value
     compute: Evaluate | None
     optional: bool
+
+
+def reread(value: Value) -> Value:
+    """What reading a variable, or a branch of `?:`, makes of a value.
+
+    Upstream takes an optional apart there and puts it together again from Go's own types, which
+    some values do not survive.
+    """
+    if type(value) is not Optional or not value.present:
+        return value
+    held = value.held
+    if type(held) is Optional:
+        inner = reread(held)
+        return Optional(present=True, held=inner.held if inner.present else None)
+    if type(held) is values.TypeValue:
+        return Optional(present=True, held=held.name)
+    if values.type_name(held) in _NOT_REREAD:
+        return Optional(present=True, held=EvaluationError("unsupported conversion to ref.Val"))
+    return value
 
 
 def constant_step(key: Value, *, optional: bool) -> Step:
@@ -55,7 +78,7 @@ def chain(base: Evaluate, steps: list[Step]) -> Evaluate:
             present, value = _step(run, value, step, optional=optional)
             if not present:
                 return values.NONE
-        return Optional(present=True, value=value) if optional else value
+        return Optional(present=True, held=value) if optional else value
 
     return evaluate
 
@@ -80,7 +103,7 @@ def _optional_chain(value: Optional, keys: list[Value]) -> Optional:
         present, found = _find(found, key)
         if not present:
             return values.NONE
-    return Optional(present=True, value=found)
+    return Optional(present=True, held=found)
 
 
 def presence(base: Evaluate, steps: list[Step], field: str) -> Evaluate:

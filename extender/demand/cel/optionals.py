@@ -12,7 +12,7 @@ _ZEROES = (Uint(0), Duration(0), Timestamp(-62135596800 * values.NANO))
 
 
 def _of(_: Meter, value: Value) -> Optional:
-    return Optional(present=True, value=value)
+    return Optional(present=True, held=value)
 
 
 def _is_zero(value: Value) -> bool:
@@ -27,7 +27,7 @@ def _is_zero(value: Value) -> bool:
 
 
 def _of_non_zero(_: Meter, value: Value) -> Optional:
-    return NONE if _is_zero(value) else Optional(present=True, value=value)
+    return NONE if _is_zero(value) else Optional(present=True, held=value)
 
 
 def _value(_: Meter, given: Optional) -> Value:
@@ -44,7 +44,7 @@ def _unwrap(meter: Meter, given: list[Value]) -> list[Value]:
 
 
 def _at(given: list[Value], place: int) -> Optional:
-    return Optional(present=True, value=given[place]) if given else NONE
+    return Optional(present=True, held=given[place]) if given else NONE
 
 
 OVERLOADS: tuple[Overload, ...] = tuple(

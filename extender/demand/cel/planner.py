@@ -253,9 +253,9 @@ def _conditional(planner: Planner, node: syntax.Call) -> Evaluate:
     def evaluate(run: Run) -> Value:
         value = condition(run)
         if value is True:
-            return first(run)
+            return lookups.reread(first(run))
         if value is False:
-            return second(run)
+            return lookups.reread(second(run))
         raise no_such_overload(value)
 
     return evaluate

@@ -25,6 +25,8 @@ _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d{1,2}):(\d\d):(\d\d)(?:[.,](\d+))?(?:(Z)|([+-])(\d\d):(\d\d))",
     re.ASCII,
 )
+# What names of time zones look like.
+_ZONE = re.compile(r"[A-Z][A-Za-z0-9+_-]*(?:/[A-Z][A-Za-z0-9+_-]*)*", re.ASCII)
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 _DAY = 86400
 _BAD_DURATION = "type conversion error from 'string' to 'google.protobuf.Duration'"
@@ -127,7 +129,9 @@ def _offset(zone: str) -> int:
     if zone in {"", "UTC"}:
         return 0
     if ":" not in zone:
-        raise UnansweredError("named time zones are not implemented")
+        if _ZONE.fullmatch(zone):
+            raise UnansweredError("named time zones are not implemented")
+        raise EvaluationError("unknown time zone")
     hours, _, minutes = zone.partition(":")
     digits = re.compile(r"[+-]?[0-9]{1,6}", re.ASCII)
     if not digits.fullmatch(hours) or not digits.fullmatch(minutes):

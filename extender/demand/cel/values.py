@@ -53,10 +53,17 @@ class TypeValue:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Optional:
-    """A value or none; `present` says which."""
+    """A value or none; `present` says which. What it holds may be an error."""
 
     present: bool
-    value: Value = None
+    held: Value = None
+
+    @property
+    def value(self) -> Value:
+        """What it holds; EvaluationError if that is an error."""
+        if isinstance(self.held, EvaluationError):
+            raise self.held
+        return self.held
 
 
 NONE = Optional(present=False)
@@ -107,11 +114,11 @@ class Map:
         self.entries.pop(_key(key), None)
 
     def holds(self, key: Value) -> bool:
-        return _key(key) in self.entries
+        return bool(self.entries) and _key(key) in self.entries
 
     def find(self, key: Value) -> tuple[bool, Value]:
         """Whether there is a value for the key, the default included, and the value."""
-        entry = self.entries.get(_key(key))
+        entry = self.entries.get(_key(key)) if self.entries else None
         if entry is not None:
             return True, entry[1]
         return self.default is not None, self.default

@@ -1,0 +1,164 @@
+"""Compare our CEL with the real one on fresh random selectors and devices.
+
+    python tests/fuzz_selectors.py [--cases 20000] [--seed S] [--kubernetes 1.36.3] [--keep FILE]
+
+Draws cases (tests/selector_cases.py), asks the oracle (tests/controlplane/oracle, or the binary
+given by --oracle) and `Selectors`, and prints totals and what differs: another result, another
+class of error. What we refuse to judge is counted as unknown. Upstream iterates over maps in random
+order; answers that it does not repeat are counted as unstable. Exit code 1 when anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import pathlib
+import random
+import resource
+import secrets
+import subprocess
+import sys
+from typing import Any
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # run as a script, the tests' shared modules are not on the path
+
+from extender import errors  # noqa: E402 - after the path is set
+from extender.demand import selectors  # noqa: E402 - the same
+from extender.hardware import shape  # noqa: E402 - the same
+from extender.kube import quantity  # noqa: E402 - the same
+from tests import selector_cases  # noqa: E402 - the same
+from tests.controlplane.oracle import build  # noqa: E402 - the same
+
+Json = dict[str, Any]
+
+BATCH = 1000
+# Upstream's answers to a case that differs are drawn so often before it counts.
+REPEATS = 12
+MOST_REPORTED = 20
+MEMORY = 3 * 2**30
+
+
+def main() -> int:
+    options = _options()
+    print(f"seed {options.seed}", file=sys.stderr)
+    rng = random.Random(options.seed)
+    tally: collections.Counter[str] = collections.Counter()
+    different: list[tuple[Json, str, Json]] = []
+    for start in range(0, options.cases, BATCH):
+        cases = [selector_cases.case(rng) for _ in range(min(BATCH, options.cases - start))]
+        for case, theirs in zip(cases, ask(options.oracle, cases), strict=True):
+            mine = ours(case)
+            kind = compared(mine, theirs)
+            if kind == "different" and not _repeats(options.oracle, case, theirs):
+                kind = "unstable"
+            tally[kind] += 1
+            tally[f"({verdict(theirs)})"] += 1
+            if kind == "different":
+                different.append((case, mine, theirs))
+    _report(options, tally, different)
+    return 1 if different else 0
+
+
+def ask(oracle: str, cases: list[Json]) -> list[Json]:
+    """The oracle's answers, in order."""
+    text = "".join(json.dumps(case) + "\n" for case in cases)
+    done = subprocess.run(
+        [oracle, "cel"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        preexec_fn=_limit_memory,
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode:
+        # The oracle dies of the case after its last answer: that is upstream's, too.
+        fault = {"error": "panic", "message": done.stderr[:300]}
+        rest = cases[len(answers) + 1 :]
+        answers += [fault, *(ask(oracle, rest) if rest else [])]
+    return answers
+
+
+def _limit_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def verdict(answer: Json) -> str:
+    """ "true", "false", "compile" or "runtime"; whatever else an oracle says is its fault."""
+    return str(answer["result"]).lower() if "result" in answer else str(answer["error"])
+
+
+def ours(case: Json) -> str:
+    """Our verdict, or "unknown"."""
+    engine = ENGINES["DRAListTypeAttributes" in case.get("features", ())]
+    try:
+        return str(engine.matches(case["expression"], as_device(case))).lower()
+    except errors.SelectorError as problem:
+        return "runtime" if problem.compiled else "compile"
+    except errors.UnknownSelectorError:
+        return "unknown"
+
+
+ENGINES = {lists: selectors.Selectors(list_attributes=lists) for lists in (False, True)}
+
+
+def as_device(case: Json) -> shape.Device:
+    """The device of a case."""
+    attributes = {
+        name: (kind, tuple(value) if isinstance(value, list) else value)
+        for name, attribute in (case.get("attributes") or {}).items()
+        for kind, value in attribute.items()
+    }
+    capacity = {
+        name: shape.Capacity(quantity.nano(amount["value"]))
+        for name, amount in (case.get("capacity") or {}).items()
+    }
+    multiple = bool(case.get("allowMultipleAllocations"))
+    return shape.Device(
+        case["driver"], "device-0", attributes, capacity, allow_multiple_allocations=multiple
+    )
+
+
+def compared(mine: str, theirs: Json) -> str:
+    if theirs.get("error") == "panic":
+        return "oracle panicked"
+    if mine == "unknown":
+        return "unknown"
+    return "same" if mine == verdict(theirs) else "different"
+
+
+def _repeats(oracle: str, case: Json, theirs: Json) -> bool:
+    return all(verdict(again) == verdict(theirs) for again in ask(oracle, [case] * REPEATS))
+
+
+def _report(
+    options: argparse.Namespace, tally: collections.Counter[str], different: list[Any]
+) -> None:
+    for case, mine, theirs in different[:MOST_REPORTED]:
+        print(json.dumps(case))
+        print(f"  ours {mine}, theirs {verdict(theirs)}: {theirs.get('message', '')[:300]}")
+    if options.keep:
+        with pathlib.Path(options.keep).open("a") as kept:
+            kept.writelines(json.dumps(case) + "\n" for case, _, _ in different)
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.items()))
+    print(f"{options.cases} cases, seed {options.seed}: {counts}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Compare our CEL with the real one.")
+    parser.add_argument("--cases", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
+    parser.add_argument("--kubernetes", default=build.DEFAULT_VERSION)
+    parser.add_argument("--oracle", help="path of the oracle's binary; built if not given")
+    parser.add_argument("--keep", help="append what differs to this file, as JSON lines")
+    options = parser.parse_args()
+    if options.oracle is None:
+        options.oracle = str(build.build(build.resolve(options.kubernetes)))
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())
