@@ -18,6 +18,8 @@ from extender.hardware.shape import Broken, Shape
 from extender.hardware.usage import Usage
 from extender.kube import objects, quantity
 
+_MOST_LINKS = 4096  # distinct layouts remembered; a fleet has tens
+
 
 class SelectorNames(Protocol):
     """What an expression may read: attribute identifiers, None for any."""
@@ -53,6 +55,8 @@ class Builder:
         self._selectors = selectors
         self._interner = slices.Interner()
         self._shapes: dict[tuple[object, ...], shape.Shape] = {}  # content → shape
+        self._links: dict[tuple[links.DeviceFacts, ...], links.Links] = {}
+        self._linked = hardware.linked
         self._live: frozenset[str] | None = frozenset()
         self._known: set[str] = set()  # expressions whose attributes are in `_live`
 
@@ -92,7 +96,7 @@ class Builder:
             kind=_kind,
         )
         plugin = labels.inventory(node, self.hardware, first=len(inventory.devices))
-        content = self._content(inventory, plugin)
+        content = self._content(inventory, plugin, tags)
         return Machine(
             shape=self._interned(content),
             inventory=inventory,
@@ -107,16 +111,33 @@ class Builder:
             return None
         return slices.worst(slices.broken_pools(counted, features=self.features).values())
 
+    def _near(self, facts: list[links.DeviceFacts]) -> links.Links:
+        """The links of these devices; machines that differ in serial numbers only are one."""
+        bodies: dict[str, str] = {"": ""}  # what tells a physical device → its number here
+        key = tuple(
+            dataclasses.replace(fact, body=bodies.setdefault(fact.body, str(len(bodies))))
+            for fact in facts
+        )
+        found = self._links.get(key)
+        if found is None:
+            if len(self._links) >= _MOST_LINKS:
+                self._links.clear()
+            found = self._links[key] = links.links(key, linked=self._linked)
+        return found
+
     def _interned(self, content: shape.Shape) -> shape.Shape:
         return self._shapes.setdefault(_key(content, content.devices), content)
 
-    def _content(self, inventory: slices.Inventory, plugin: labels.PluginInventory) -> shape.Shape:
+    def _content(
+        self, inventory: slices.Inventory, plugin: labels.PluginInventory, tags: Mapping[str, str]
+    ) -> shape.Shape:
         facts = [
             links.facts(device.driver, published)
             for device, published in zip(inventory.devices, inventory.published, strict=True)
         ]
-        near = links.links(facts, linked=self.hardware.linked)
-        product = next((f.product for f in facts if f.kind is shape.Kind.GPU and f.product), "")
+        near = self._near(facts)
+        gpus = [f for f in facts if f.kind is shape.Kind.GPU]
+        product = next((f.product for f in gpus if f.product), "")
         sources = {"ResourceSlice"} if inventory.devices else set()
         return shape.Shape(
             devices=inventory.devices + plugin.devices,
@@ -126,7 +147,11 @@ class Builder:
             numa=near.numa + plugin.numa,
             root=near.root + plugin.root,
             product=product or plugin.product,
-            platform=self.hardware.platform(product) if product else plugin.platform,
+            platform=(
+                self.hardware.platform(product, tags, gpus=len(gpus))
+                if product
+                else plugin.platform
+            ),
             sources=frozenset(sources) | plugin.sources,
         )
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import index, reservations, store
-from extender.decisions import answers, asking, journal, judge, preemption, room, tables
+from extender.cluster import gangs, index, reservations, store
+from extender.decisions import answers, asking, journal, judge, preemption, room, scoring, tables
 from extender.decisions.judge import Code
 from extender.decisions.question import Question
 from extender.demand import pod as pods
@@ -22,9 +22,6 @@ from extender.hardware import affinity
 from extender.kube import objects
 from extender.policy import config, ranking
 
-# A node that the pod would fit by the API's picture but not by the expected one costs this much
-# more than any other: it may be tried last, it is not refused.
-_EXPECTED_FULL = 1e3
 NOT_ALLOCATED_HERE = "claim is allocated on another node"
 
 
@@ -59,7 +56,9 @@ class Engine:
         self.policy = policy
         self.asker = asking.Asker(source, cluster.builder.features)
         self.tables = tables.Tables(verdicts)
-        self.room = room.Room(cluster, self.table)
+        self.room = room.Room(cluster, self.table, verdicts.matches)
+        self.gangs = gangs.Gangs()
+        self.scoring = scoring.Scoring(cluster, self.room, self.gangs)
         self.journal = journal.Journal(cluster, on_prediction)
         self.unjudged: Counter[str] = Counter()  # why → pods passed unjudged
         self._clock = clock
@@ -75,6 +74,10 @@ class Engine:
     def concerns(self, pod: objects.Pod) -> bool:
         """Whether the pod asks for devices; the cheap first question of a request."""
         return pods.concerns(pod)
+
+    def scores(self, pod: objects.Pod) -> bool:
+        """Whether prioritize has an opinion: on device pods, and where policy says on all."""
+        return pods.concerns(pod) or (self.policy.cpu_pods == "Score" and self.room.priced)
 
     def table(self, question: Question) -> tables.Table:
         return self.tables.of(question, self.index.states, self.index.surroundings)
@@ -120,9 +123,10 @@ class Engine:
         scored = self.score(pod, names)
         if scored is None:
             return []
-        self._remember(pod, scored.asked, names, scored.table)
+        states = np.where(scored.rows >= 0, scored.states, -1)
+        self._remember(pod, scored.asked, names, states, scored.table)
         best = int(np.argmax(scored.scores))
-        if scored.rows[best] >= 0:
+        if scored.rows[best] >= 0 and scored.asked.question:
             self._reserve(pod, scored.asked, names[best], scored.table, int(scored.states[best]))
         found: list[int] = scored.scores.tolist()
         return found
@@ -142,50 +146,26 @@ class Engine:
         """Judge as prioritize does, and leave nothing behind."""
         self.settle()
         asked = self.asker.ask(pod, self.policy)
-        if isinstance(asked, asking.Unjudged) or not asked.question:
+        if isinstance(asked, asking.Unjudged):
             return None
         rows = self.index.rows_of(names)
         if not (rows >= 0).any():
             return None
         states = np.where(rows >= 0, self.index.expected[rows], self.index.expected[rows.max()])
         table = self.table(asked.question)
-        table.fill(states)
-        cost, parts, tie = self._cost(asked, table, rows, states)
-        scores = ranking.ranked(cost, tie, maximum=self.policy.scores.maximum)
+        if asked.question:
+            table.fill(states)
+            costs = self.scoring.of_devices(pod, asked, table, rows, states)
+        elif self.room.priced and self.policy.cpu_pods == "Score":
+            costs = self.scoring.of_cpu(asked, rows, states)
+        else:
+            return None
+        scores = ranking.ranked(costs.total, costs.tie, maximum=self.policy.scores.maximum)
         # An unknown node is not judged: it gets what the middle of the others got.
         unknown = rows < 0
         if unknown.any():
             scores[unknown] = int(np.median(scores[~unknown]))
-        return Scored(asked, table, rows, states, scores, cost, parts)
-
-    # ------------------------------------------------------------ cost
-
-    def _cost(
-        self,
-        asked: asking.Asked,
-        table: tables.Table,
-        rows: NDArray[np.int32],
-        states: NDArray[np.int32],
-    ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]], NDArray[np.float64]]:
-        """The cost per node (smaller wins), its parts, and the key that breaks ties."""
-        weights = asked.profile
-        fits = table.after[states] >= 0
-        parts = {"locality": weights.locality.weight * (1 - table.locality[states])}
-        cpu, memory = asked.requests.cpu, asked.requests.memory
-        packing_cost = np.zeros(len(rows))
-        if weights.packing.weight and fits.any():
-            where = np.flatnonzero(fits)
-            size = max(self.room.size_of(table.question), 1.0)
-            packing_cost[where] = (
-                self.room.cost(
-                    states[where], table.after[states[where]], rows[where], cpu=cpu, memory=memory
-                )
-                / size
-            )
-        parts["packing"] = weights.packing.weight * packing_cost
-        parts["expected full"] = np.where(table.code[states] >= Code.BUSY, _EXPECTED_FULL, 0.0)
-        tie = self.room.tightness(rows, states, cpu=cpu)
-        return np.sum(list(parts.values()), axis=0), parts, tie
+        return Scored(asked, table, rows, states, scores, costs.total, costs.parts)
 
     def _elsewhere(self, asked: asking.Asked, names: Sequence[str]) -> dict[str, str]:
         """The nodes on which an allocation that the pod already has cannot be used."""
@@ -209,7 +189,9 @@ class Engine:
         self.journal.expire(self._clock())
         self.index.settle()
         self._learn()
-        self.room.settle(len(self.index.take_changed()))
+        changed = self.index.take_changed()
+        self.scoring.refresh(changed)
+        self.room.settle(len(changed))
 
     def _reserve_the_only(self, pod: objects.Pod, name: str) -> None:
         """Reserve where filter left one node: kube-scheduler then never asks to prioritize."""
@@ -217,16 +199,20 @@ class Engine:
         asked = self.asker.ask(pod, self.policy)
         if row is not None and isinstance(asked, asking.Asked) and asked.question:
             table = self.table(asked.question)
-            self._remember(pod, asked, [name], table)
-            self._reserve(pod, asked, name, table, int(self.index.expected[row]))
+            state = self.index.expected[[row]]
+            self._remember(pod, asked, [name], state, table)
+            self._reserve(pod, asked, name, table, int(state[0]))
 
     def _remember(
-        self, pod: objects.Pod, asked: asking.Asked, names: Sequence[str], table: tables.Table
+        self,
+        pod: objects.Pod,
+        asked: asking.Asked,
+        names: Sequence[str],
+        states: NDArray[np.int32],
+        table: tables.Table,
     ) -> None:
         """Keep what is predicted on each node, to be compared with what kube-scheduler writes."""
         if asked.claims:
-            rows = self.index.rows_of(names)
-            states = np.where(rows >= 0, self.index.expected[rows], -1)
             self.journal.predicted(pod, asked, names, states, table, now=self._clock())
 
     def _reserve(
@@ -251,6 +237,7 @@ class Engine:
             taken=sum(1 << d for _, devices in verdict.plugin for d in devices),
         )
         self.index.soften(self.index.reservations.assume(held))
+        self.gangs.assume(pod, name)
 
     def _observe(self, kind: str, old: objects.Object | None, new: objects.Object | None) -> None:
         """Hear of every change: learn from new pods, end reservations that came true or did not."""
@@ -262,6 +249,11 @@ class Engine:
                 self._new_pods[pod.metadata.uid] = pod
             if new is None or pod.spec.node_name:
                 self.index.soften(self.index.reservations.forget(pod.metadata.uid))
+            self.gangs.see(
+                new if isinstance(new, objects.Pod) else None,
+                pod.metadata.uid,
+                store.bound_to(new if isinstance(new, objects.Pod) else None),
+            )
             if new is None:
                 self.journal.forget(pod.metadata.uid)
         elif isinstance(new, objects.ResourceClaim) and new.status.allocation is not None:

@@ -172,9 +172,9 @@ def _notes(verdict: Verdict, detail: index.Row) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _order(node: Explained) -> tuple[bool, float, str]:
+def _order(node: Explained) -> tuple[bool, int, float, str]:
     cost = np.inf if node.cost is None else node.cost
-    return (node.score is None, cost, node.node)
+    return (node.score is None, -(node.score or 0), cost, node.node)
 
 
 def lines(explanation: Explanation) -> Iterable[str]:

@@ -74,7 +74,9 @@ class Judge:
         *,
         extended_claim: Callable[[questions.Question, frozenset[str]], ClaimDemand | None],
         calibrations: Mapping[str, locality.Calibration],
+        matches: Callable[[str, shape.Device], bool],
     ) -> None:
+        self.matches = matches
         self._planner = planner
         self._extended_claim = extended_claim
         self._calibrations = calibrations  # platform → calibration
@@ -84,8 +86,8 @@ class Judge:
     ) -> Verdict:
         """Judge one question on one state."""
         found = self._placed(question, state, surroundings)
-        if found.code is not Code.FITS:
-            return found
+        if found.code is not Code.FITS or not question.communication_share:
+            return found  # without a share of communication nearness changes nothing
         return self._with_locality(question, state.shape, found)
 
     # ------------------------------------------------------------ would it fit

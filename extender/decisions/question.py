@@ -136,27 +136,23 @@ def single(question: Question) -> tuple[Question, int]:
                 unit = ClaimDemand(
                     requests=(Request(request.name, (one,), prioritized=False),), constraints=()
                 )
-                return _unit(question, claims=(unit,)), choice.count
+                return _unit(claims=(unit,)), choice.count
     if not question.claims and len(question.extended) == 1:
         name, count = question.extended[0]
         index = question.containers[0][0] if question.containers else 0
         return (
-            _unit(question, extended=((name, 1),), containers=((index, ((name, 1),)),)),
+            _unit(extended=((name, 1),), containers=((index, ((name, 1),)),)),
             count,
         )
-    return _unit(question, question.claims, question.extended, question.containers), 1
+    return _unit(question.claims, question.extended, question.containers), 1
 
 
 def _unit(
-    question: Question,
     claims: tuple[ClaimDemand, ...] = (),
     extended: tuple[tuple[str, int], ...] = (),
     containers: tuple[tuple[int, tuple[tuple[str, int], ...]], ...] = (),
 ) -> Question:
-    # Room is counted without locality rules: they choose among placements, they make no room.
+    # Room is counted without locality: it chooses among placements, it makes no room.
     return Question(
-        claims=claims,
-        extended=extended,
-        containers=containers,
-        communication_share=question.communication_share,
+        claims=claims, extended=extended, containers=containers, communication_share=0.0
     )

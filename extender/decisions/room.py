@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
-from extender.decisions import tables, units
+from extender.decisions import counting, tables, units
 from extender.decisions.question import Question, single
+from extender.hardware.shape import Shape
 from extender.policy import config, packing, prices
 from extender.policy.mix import Classes, Floats, Mix
 
 _FIRST_STATES = 1024
+_MOST_PLANS = 8192  # (ask, shape) pairs; tens of each are usual
 _MOST_GPUS = 8.0  # of one node, to bring CPU and GPUs to one scale
 # More units than this on one node tell nothing more about scarcity, and bound the counting.
 _LONGEST_CHAIN = 256
@@ -38,10 +40,15 @@ class Room:
     """Prices room in the cluster; `cost` is what the engine asks for."""
 
     def __init__(
-        self, cluster: index.TopologyIndex, table_of: Callable[[Question], tables.Table]
+        self,
+        cluster: index.TopologyIndex,
+        table_of: Callable[[Question], tables.Table],
+        matches: counting.Matches,
     ) -> None:
         self._index = cluster
         self._table_of = table_of
+        self._matches = matches
+        self._plans: dict[tuple[Question, Shape], counting.Plan | None] = {}  # by identity of shape
         self.mix = Mix()
         self.classes: Classes = self.mix.classes()
         self.prices: Floats = np.zeros(0)
@@ -54,6 +61,11 @@ class Room:
         self._states: object = None
         self._age = 0  # placements and pods since the prices were renewed
         self._stale = True
+
+    @property
+    def priced(self) -> bool:
+        """Whether anything is known to be scarce: some demand was seen and some room counted."""
+        return bool(self.prices.any())
 
     def configure(self, settings: config.Packing, *, cpu_pods_scored: bool) -> None:
         """Take the constants of a policy; the mix learnt so far is kept."""
@@ -134,6 +146,17 @@ class Room:
             most_gpus=_MOST_GPUS,
         )
 
+    def gpus(self, states: NDArray[np.int32]) -> Floats:
+        """GPUs of each state's machine, taken or not."""
+        return np.array(
+            [units.gpus_of(self._index.states[state].shape) for state in states.tolist()]
+        )
+
+    def gpus_asked(self, question: Question) -> float:
+        """GPUs that the demand takes in all."""
+        unit, count = single(question)
+        return self.size_of(unit) * count
+
     def _gpus_left(self, states: NDArray[np.int32]) -> Floats:
         """Free GPUs per state, counted once per state."""
         self._forget_old_states()
@@ -182,9 +205,27 @@ class Room:
         if len(missing):
             table = self._table_of(ask)
             size = self.size_of(ask)
-            for state in missing.tolist():
-                self._count(state, table, counts, size)
+            for state in np.unique(missing).tolist():
+                if not self._calculate(ask, state, counts, size):
+                    self._count(state, table, counts, size)
         return counts
+
+    def _calculate(self, ask: Question, state: int, counts: _Counts, size: float) -> bool:
+        """Count by arithmetic; false where only placing tells."""
+        hardware, usage = self._index.states[state]
+        key = (ask, hardware)
+        if key not in self._plans:
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            self._plans[key] = counting.plan(hardware, ask, self._matches)
+        plan = self._plans[key]
+        if plan is None:
+            return False
+        room = plan.room(hardware, usage)
+        counts.chain[state] = room.count
+        whole = size if plan.plain or plan.resource >= 0 else 1.0
+        counts.free[state] = room.parts * whole
+        return True
 
     def _count(self, state: int, table: tables.Table, counts: _Counts, size: float) -> None:
         """Follow the placements of one unit after the other until a state that is counted."""

@@ -12,6 +12,7 @@ from extender.cluster.states import States
 from extender.decisions.judge import Code, Judge, Verdict
 from extender.decisions.question import Question
 from extender.hardware.shape import Broken
+from extender.policy import preference
 
 _FIRST_STATES = 1024
 # A burst holds tens of distinct questions; a table of 50,000 states is about 1 MB.
@@ -29,6 +30,7 @@ class Table:
         self.code: NDArray[np.int8] = np.zeros(_FIRST_STATES, dtype=np.int8)
         self.after: NDArray[np.int32] = np.full(_FIRST_STATES, -1, dtype=np.int32)
         self.locality: NDArray[np.float64] = np.ones(_FIRST_STATES)
+        self.preference: NDArray[np.float64] = np.zeros(_FIRST_STATES)
         self.verdicts: dict[int, Verdict] = {}  # state → verdict
         self._judge = judge
         self._surroundings = surroundings
@@ -58,6 +60,9 @@ class Table:
         if verdict.fits:
             after = self.states.number(state.shape, verdict.after)
             self.after[number] = after
+            devices = verdict.devices()
+            self.preference[number] = preference.wasted(state.shape, devices)
+            self.preference[number] += preference.tainted(state.shape, devices)
         if verdict.locality is not None:
             self.locality[number] = verdict.locality.score
 
@@ -66,6 +71,7 @@ class Table:
         self.code = np.concatenate([self.code, np.zeros(size, dtype=np.int8)])
         self.after = np.concatenate([self.after, np.full(size, -1, dtype=np.int32)])
         self.locality = np.concatenate([self.locality, np.ones(size)])
+        self.preference = np.concatenate([self.preference, np.zeros(size)])
 
 
 class Tables:

@@ -38,6 +38,11 @@ def taken(hardware: Shape, verdict: Verdict) -> float:
     return total
 
 
+def gpus_of(hardware: Shape) -> float:
+    """GPUs of a machine, whoever holds them."""
+    return gpus_left(hardware, NOTHING)
+
+
 def gpus_left(hardware: Shape, usage: Usage) -> float:
     """GPUs of a state that nobody holds; a shared one counts by what is left of it."""
     consumed = {device: dict(amounts) for device, amounts in usage.shared}

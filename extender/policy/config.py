@@ -38,7 +38,7 @@ class Locality(Section, frozen=True):
     mode: Literal["Preferred", "Required"] = "Preferred"
     level: Literal["PIX", "PXB", "PHB", "NODE"] = "PHB"
     unknown: Literal["Accept", "Refuse"] = "Refuse"
-    communication_share: Share = 0.23
+    communication_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.23
 
 
 class DeclaredClass(Section, frozen=True):

@@ -84,6 +84,7 @@ def assemble(
             platform.name: locality.Calibration(**hardware.calibration(platform.name))
             for platform in hardware.platforms
         },
+        matches=names.matches,
     )
     return engine.Engine(
         picture, cluster, verdicts, policy=policy, clock=clock, on_prediction=on_prediction

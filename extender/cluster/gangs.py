@@ -1,0 +1,58 @@
+"""Where the members of a gang are: bound, or decided and not yet seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from extender.demand import gang
+from extender.kube import objects
+
+_MOST_ASSUMED = 4096  # members decided and never seen again; the oldest are dropped
+
+
+class Gangs:
+    """Gang → nodes of its members. Bound pods are told by the watch, others are assumed."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, tuple[str, str]] = {}  # pod uid → (gang, node name)
+        self._assumed: dict[str, None] = {}  # pod uids told by `assume` alone, oldest first
+        self._nodes: dict[str, Counter[str]] = {}  # gang → node name → members there
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def nodes(self, name: str) -> Counter[str]:
+        """How many members of the gang are on which node."""
+        return self._nodes.get(name, Counter())
+
+    def see(self, pod: objects.Pod | None, uid: str, node: str) -> None:
+        """The pod is bound to `node` now; None or "" where it is gone, or not bound."""
+        name = gang.of_pod(pod) if pod is not None and node else ""
+        self._assumed.pop(uid, None)
+        self._place(uid, name, node)
+
+    def assume(self, pod: objects.Pod, node: str) -> None:
+        """The pod was ranked first on `node`; believed until the watch says otherwise."""
+        name = gang.of_pod(pod)
+        if not name:
+            return
+        self._assumed.pop(pod.metadata.uid, None)
+        self._assumed[pod.metadata.uid] = None
+        self._place(pod.metadata.uid, name, node)
+        while len(self._assumed) > _MOST_ASSUMED:
+            oldest = next(iter(self._assumed))
+            del self._assumed[oldest]
+            self._place(oldest, "", "")
+
+    def _place(self, uid: str, name: str, node: str) -> None:
+        old = self._of.pop(uid, None)
+        if old is not None:
+            members = self._nodes[old[0]]
+            members[old[1]] -= 1
+            if not members[old[1]]:
+                del members[old[1]]
+            if not members:
+                del self._nodes[old[0]]
+        if name:
+            self._of[uid] = (name, node)
+            self._nodes.setdefault(name, Counter())[node] += 1

@@ -1,0 +1,133 @@
+"""How many units of a demand a state can still give: by arithmetic where that is exact.
+
+Following placements one after the other is always right and costs a search per step. For one plain
+device, one share of a device, or one unit of a plug-in, the count is a sum over devices.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TypeAlias
+
+from extender import errors
+from extender.decisions.question import Question
+from extender.demand.requests import EXACT, DeviceChoice
+from extender.hardware.shape import Device, Shape
+from extender.hardware.usage import Usage
+
+# (expression, device) → whether the selector admits the device
+Matches: TypeAlias = Callable[[str, Device], bool]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Room:
+    """What one state gives to one unit: placements, and GPUs in parts large enough for it.
+
+    `parts` is in units' own devices, 1.0 is a whole one.
+    """
+
+    count: int
+    parts: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """How to count one unit on one shape.
+
+    `plain` is the mask of whole devices that suit; `shares` are (device, wanted fraction of its
+    scarcest capacity by name); `resource` is the place of a plug-in's resource, or -1.
+    """
+
+    plain: int = 0
+    shares: tuple[tuple[int, tuple[tuple[str, int, int], ...]], ...] = ()
+    resource: int = -1
+
+    def room(self, hardware: Shape, usage: Usage) -> Room:
+        """Count on one usage of the shape."""
+        if self.resource >= 0:
+            held = usage.held[self.resource] if usage.held else 0
+            left = hardware.resources[self.resource].count - held
+            return Room(left, float(left))
+        count = (self.plain & ~usage.taken).bit_count()
+        parts = float(count)
+        if self.shares:
+            consumed = {device: dict(amounts) for device, amounts in usage.shared}
+            for device, wants in self.shares:
+                if usage.taken >> device & 1:
+                    continue
+                used = consumed.get(device, {})
+                fits = min((total - used.get(name, 0)) // want for name, want, total in wants)
+                if fits > 0:
+                    count += fits
+                    parts += min(1 - used.get(name, 0) / total for name, _, total in wants)
+        return Room(count, parts)
+
+
+def plan(hardware: Shape, unit: Question, matches: Matches) -> Plan | None:
+    """How to count the unit on the shape; None where only placing it tells."""
+    if not unit.claims and len(unit.extended) == 1:
+        return _resource(hardware, unit)
+    choice = _single_device(unit)
+    if choice is None:
+        return None
+    plain, shares = 0, []
+    for place, device in enumerate(hardware.devices):
+        if not any(pool.start <= place < pool.stop for pool in hardware.pools):
+            continue  # behind a plug-in: no claim gets it
+        try:
+            suits = all(matches(expression, device) for expression in choice.selectors)
+        except (errors.SelectorError, errors.UnknownSelectorError):
+            return None
+        if not suits:
+            continue
+        if device.consumes_counters or device.taints or device.binding_conditions:
+            return None
+        if not device.allow_multiple_allocations:
+            if not _large_enough(device, choice):
+                continue
+            plain |= 1 << place
+            continue
+        wants = _wants(device, choice)
+        if wants is None:
+            return None
+        shares.append((place, wants))
+    return Plan(plain=plain, shares=tuple(shares))
+
+
+def _resource(hardware: Shape, unit: Question) -> Plan | None:
+    name, _ = unit.extended[0]
+    for place, resource in enumerate(hardware.resources):
+        if resource.name == name:
+            return Plan(resource=place)
+    return None if hardware.pools else Plan()  # DRA may serve it
+
+
+def _single_device(unit: Question) -> DeviceChoice | None:
+    if len(unit.claims) != 1 or unit.extended or len(unit.claims[0].requests) != 1:
+        return None
+    request = unit.claims[0].requests[0]
+    choice = request.choices[0]
+    single = not request.prioritized and choice.mode == EXACT and choice.count == 1
+    return choice if single and not choice.admin_access else None
+
+
+def _large_enough(device: Device, choice: DeviceChoice) -> bool:
+    return all(
+        name in device.capacity and device.capacity[name].value >= wanted
+        for name, wanted in choice.capacity
+    )
+
+
+def _wants(device: Device, choice: DeviceChoice) -> tuple[tuple[str, int, int], ...] | None:
+    """(capacity, wanted, all there is) of one share; None where a request policy decides."""
+    asked = dict(choice.capacity)
+    if not asked or any(capacity.policy is not None for capacity in device.capacity.values()):
+        return None
+    wants = []
+    for name, capacity in device.capacity.items():
+        wanted = asked.get(name, capacity.value)  # without a request a share takes it all
+        if wanted <= 0 or not capacity.value:
+            return None
+        wants.append((name, wanted, capacity.value))
+    return tuple(wants) if asked.keys() <= device.capacity.keys() else None

@@ -1,0 +1,36 @@
+"""Which pods belong together: the group that a pod names, in any of the ways in use.
+
+Sources: core/v1 PodSpec.schedulingGroup (1.36) and workloadRef (1.35); the labels and annotations
+of coscheduling, Volcano, KAI Scheduler, Kueue, Grove, LeaderWorkerSet and JobSet.
+"""
+
+from __future__ import annotations
+
+from extender.kube import objects
+
+# The first that is set counts; the narrower grouping stands before the wider one.
+LABELS = (
+    "scheduling.x-k8s.io/pod-group",
+    "leaderworkerset.sigs.k8s.io/group-key",
+    "grove.io/podgang",
+    "kueue.x-k8s.io/pod-group-name",
+    "volcano.sh/job-name",
+    "jobset.sigs.k8s.io/jobset-name",
+)
+ANNOTATIONS = ("scheduling.k8s.io/group-name", "pod-group-name")
+
+
+def of_pod(pod: objects.Pod) -> str:
+    """The group's name within the cluster, "" for a pod on its own."""
+    namespace = pod.metadata.namespace or "default"
+    spec = pod.spec
+    if spec.scheduling_group is not None and spec.scheduling_group.pod_group_name:
+        return f"{namespace}/{spec.scheduling_group.pod_group_name}"
+    if spec.workload_ref is not None and spec.workload_ref.name:
+        return f"{namespace}/{spec.workload_ref.name}/{spec.workload_ref.pod_group}"
+    labels, annotations = pod.metadata.labels or {}, pod.metadata.annotations or {}
+    for found, names in ((labels, LABELS), (annotations, ANNOTATIONS)):
+        for name in names:
+            if found.get(name):
+                return f"{namespace}/{found[name]}"
+    return ""

@@ -1,0 +1,40 @@
+"""How near a node is to the members of a gang that are placed already.
+
+The levels are node labels from the nearest (NVLink clique, then blocks and tiers of the fabric as
+Topograph writes them) to the farthest. The measured cost of leaving a level grows with GPU speed
+(Gavel: 2.4–9.6× at 8 V100; NVLink domain against RoCE on GB200: about 8×), so nearness counts per
+member: a node near to most of the gang wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+# A node's values of the policy's labels, None where the label is absent.
+Domains: TypeAlias = tuple[str | None, ...]
+
+
+def domains(labels: Mapping[str, str], levels: Sequence[str]) -> Domains:
+    """The node's place: its value of each level's label."""
+    return tuple(labels.get(level) for level in levels)
+
+
+def distance(node: Domains, members: Sequence[tuple[Domains, int]]) -> float:
+    """Mean distance to the members, 0 (same nearest domain) to 1 (nothing in common).
+
+    `members` are (place, how many). Equal values of a level's label mean the same domain; an
+    absent label says nothing, and so matches nothing.
+    """
+    total = sum(count for _, count in members)
+    if not total or not node:
+        return 0.0
+    far = sum(count * _between(node, place) for place, count in members)
+    return far / total
+
+
+def _between(one: Domains, other: Domains) -> float:
+    for level, (mine, theirs) in enumerate(zip(one, other, strict=True)):
+        if mine is not None and mine == theirs:
+            return level / len(one)
+    return 1.0
