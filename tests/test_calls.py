@@ -5,7 +5,7 @@ import gzip
 import io
 
 import aiohttp
-import conftest
+import bodies
 import orjson
 import pytest
 import services
@@ -77,7 +77,7 @@ async def test_idle_connections_outlive_those_of_go():
     assert services.settings().limits.idle_seconds > 90
 
 
-@pytest.mark.parametrize("path", sorted((conftest.GOLDEN / "wire" / "captured").glob("*/*.json")))
+@pytest.mark.parametrize("path", bodies.captured())
 async def test_whatever_real_schedulers_sent_is_answered(client, path):
     verb, mode, _ = path.stem.split("-", 2)
     sent = orjson.loads(path.read_bytes())

@@ -7,7 +7,7 @@ nodes, so the number of series does not grow with the cluster.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import prometheus_client
 from prometheus_client import Counter, Histogram
@@ -15,12 +15,17 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 VERBS = ("filter", "prioritize", "preempt")
+RELOADED = ("certificate", "policy")
 RESULTS = ("same", "different", "elsewhere", "expired")
 STATUSES = (200, 400, 403, 404, 405, 408, 411, 413, 415, 500, 503)
 # 100 µs is an answer for a few nodes, 5 s is kube-scheduler's default patience.
 _SECONDS = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01),
     *(0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)
+_BY_VERB: tuple[tuple[str, ...], list[tuple[str | int, ...]]] = (
+    ("verb",),
+    [(verb,) for verb in VERBS],
 )
 _NODES = (1, 10, 100, 250, 500, 1000, 2500, 5000, 10000, 25000)
 
@@ -56,60 +61,57 @@ class Metrics:
     def __init__(self, picture: Callable[[], Picture]) -> None:
         # The creation times would double the series and tell what a restart already tells.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # upstream has none
-        registry = prometheus_client.CollectorRegistry()
-        self.registry = registry
-        requests = Counter(
-            "railyard_requests", "Requests answered, by verb and status.", ["verb", "code"],
-            registry=registry,
-        )  # fmt: skip
-        seconds = Histogram(
+        self.registry = prometheus_client.CollectorRegistry()
+        self._requests = self._counters(
+            "railyard_requests",
+            "Requests answered, by verb and status.",
+            ("verb", "code"),
+            [(verb, code) for verb in (*VERBS, "other") for code in STATUSES],
+        )
+        self._opened = self._counters(
+            "railyard_fail_open", "Requests let through unjudged after a fault of ours.", *_BY_VERB
+        )
+        self._unready = self._counters(
+            "railyard_not_ready", "Requests that came before the first sync.", *_BY_VERB
+        )
+        self._unknown = Counter(
+            "railyard_unknown_nodes",
+            "Asked node names not known here, passed unjudged.",
+            registry=self.registry,
+        )
+        self._predictions = self._counters(
+            "railyard_predictions",
+            "Predicted devices compared with those allocated.",
+            ("result",),
+            [(result,) for result in RESULTS],
+        )
+        self._reloads = self._counters(
+            "railyard_reloads",
+            "Files read again after a change, by outcome.",
+            ("what", "outcome"),
+            [(what, outcome) for what in RELOADED for outcome in ("used", "refused")],
+        )
+        self._seconds = self._histograms(
             "railyard_request_duration_seconds",
             "Time from a whole request body to a whole answer.",
-            ["verb"],
-            buckets=_SECONDS,
-            registry=registry,
+            _SECONDS,
         )
-        sizes = Histogram(
-            "railyard_request_nodes", "Nodes asked about in a request.", ["verb"],
-            buckets=_NODES, registry=registry,
-        )  # fmt: skip
-        opened = Counter(
-            "railyard_fail_open", "Requests let through unjudged after a fault of ours.", ["verb"],
-            registry=registry,
-        )  # fmt: skip
-        unready = Counter(
-            "railyard_not_ready", "Requests that came before the first sync.", ["verb"],
-            registry=registry,
-        )  # fmt: skip
-        self._unknown = Counter(
-            "railyard_unknown_nodes", "Asked node names not known here, passed unjudged.",
-            registry=registry,
-        )  # fmt: skip
-        predictions = Counter(
-            "railyard_predictions", "Predicted devices compared with those allocated.", ["result"],
-            registry=registry,
-        )  # fmt: skip
-        reloads = Counter(
-            "railyard_reloads", "Files read again after a change, by outcome.", ["what", "outcome"],
-            registry=registry,
-        )  # fmt: skip
-        self._requests = {
-            (verb, code): requests.labels(verb, str(code))
-            for verb in (*VERBS, "other")
-            for code in STATUSES
-        }
-        self._seconds = {verb: seconds.labels(verb) for verb in VERBS}
-        self._sizes = {verb: sizes.labels(verb) for verb in VERBS}
-        self._opened = {verb: opened.labels(verb) for verb in VERBS}
-        self._unready = {verb: unready.labels(verb) for verb in VERBS}
-        self._predictions = {result: predictions.labels(result) for result in RESULTS}
-        self._reloads = {
-            (what, good): reloads.labels(what, "used" if good else "refused")
-            for what in ("certificate", "policy")
-            for good in (True, False)
-        }
-        registry.register(_PictureCollector(picture))
-        prometheus_client.ProcessCollector(registry=registry)
+        self._sizes = self._histograms(
+            "railyard_request_nodes", "Nodes asked about in a request.", _NODES
+        )
+        self.registry.register(_PictureCollector(picture))
+        prometheus_client.ProcessCollector(registry=self.registry)
+
+    def _counters(
+        self, name: str, text: str, labels: tuple[str, ...], values: list[tuple[str | int, ...]]
+    ) -> dict[tuple[str | int, ...], Counter]:
+        # Every series is there from the start, so that a rate over it misses no first event.
+        family = Counter(name, text, labels, registry=self.registry)
+        return {each: family.labels(*map(str, each)) for each in values}
+
+    def _histograms(self, name: str, text: str, buckets: Sequence[float]) -> dict[str, Histogram]:
+        family = Histogram(name, text, ["verb"], buckets=buckets, registry=self.registry)
+        return {verb: family.labels(verb) for verb in VERBS}
 
     def request(self, verb: str, code: int, seconds: float) -> None:
         """Count an answer; only judgements (200) count in the durations."""
@@ -121,10 +123,10 @@ class Metrics:
         self._sizes[verb].observe(count)
 
     def fail_open(self, verb: str) -> None:
-        self._opened[verb].inc()
+        self._opened[verb,].inc()
 
     def not_ready(self, verb: str) -> None:
-        self._unready[verb].inc()
+        self._unready[verb,].inc()
 
     def unknown_nodes(self, count: int) -> None:
         if count:
@@ -132,11 +134,11 @@ class Metrics:
 
     def prediction(self, result: str) -> None:
         """Count a comparison: same, different, elsewhere or expired."""
-        self._predictions[result].inc()
+        self._predictions[result,].inc()
 
     def reload(self, what: str, *, good: bool) -> None:
         """Count a changed file, "certificate" or "policy", that was taken into use or refused."""
-        self._reloads[what, good].inc()
+        self._reloads[what, "used" if good else "refused"].inc()
 
     def exposition(self) -> bytes:
         """All metrics in the text format of Prometheus."""
