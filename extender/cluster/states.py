@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from extender.hardware.shape import Shape
 from extender.hardware.usage import NOTHING, NodeState, Usage
 
 __all__ = ["NOTHING", "States", "Usage"]
 
+_FIRST = 1024
+_WORD = (1 << 64) - 1
+
 
 class States:
-    """The interner of `NodeState`s. Numbers are dense and never reused, so tables index by them."""
+    """The interner of `NodeState`s. Numbers are dense and never reused, so tables index by them.
+
+    `shape_of` and `taken` say of many states at once which shape they have (`shapes` lists them)
+    and which of their first 64 devices are taken.
+    """
 
     def __init__(self) -> None:
+        self.shapes: list[Shape] = []
+        self._shape_numbers: dict[Shape, int] = {}  # by identity
         self._numbers: dict[tuple[Shape, Usage], int] = {}  # (shape by identity, usage) → number
         self._states: list[NodeState] = []
+        self._shape_of: NDArray[np.int32] = np.zeros(_FIRST, dtype=np.int32)
+        self._taken: NDArray[np.uint64] = np.zeros(_FIRST, dtype=np.uint64)
 
     def __len__(self) -> int:
         return len(self._states)
@@ -21,11 +35,31 @@ class States:
     def __getitem__(self, number: int) -> NodeState:
         return self._states[number]
 
+    @property
+    def shape_of(self) -> NDArray[np.int32]:
+        return self._shape_of[: len(self._states)]
+
+    @property
+    def taken(self) -> NDArray[np.uint64]:
+        return self._taken[: len(self._states)]
+
     def number(self, shape: Shape, usage: Usage) -> int:
         """The state's number, a new one if it was never seen."""
         key = (shape, usage)
         number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = len(self._states)
-            self._states.append(NodeState(shape, usage))
+        return self._add(key) if number is None else number
+
+    def _add(self, key: tuple[Shape, Usage]) -> int:
+        shape, usage = key
+        number = self._numbers[key] = len(self._states)
+        self._states.append(NodeState(shape, usage))
+        if number >= len(self._taken):
+            self._shape_of = np.concatenate([self._shape_of, np.zeros_like(self._shape_of)])
+            self._taken = np.concatenate([self._taken, np.zeros_like(self._taken)])
+        place = self._shape_numbers.get(shape)
+        if place is None:
+            place = self._shape_numbers[shape] = len(self.shapes)
+            self.shapes.append(shape)
+        self._shape_of[number] = place
+        self._taken[number] = usage.taken & _WORD
         return number

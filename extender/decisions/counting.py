@@ -43,6 +43,11 @@ class Plan:
     shares: tuple[tuple[int, tuple[tuple[str, int, int], ...]], ...] = ()
     resource: int = -1
 
+    @property
+    def masked(self) -> bool:
+        """Whether the mask of whole devices is all there is to count."""
+        return not self.shares and self.resource < 0
+
     def room(self, hardware: Shape, usage: Usage) -> Room:
         """Count on one usage of the shape."""
         if self.resource >= 0:

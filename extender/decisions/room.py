@@ -22,6 +22,7 @@ from extender.policy import config, packing, prices
 from extender.policy.mix import Classes, Floats, Mix
 
 _FIRST_STATES = 1024
+_WORD_BITS = 64  # of `States.taken`
 _MOST_PLANS = 8192  # (ask, shape) pairs; tens of each are usual
 _MOST_GPUS = 8.0  # of one node, to bring CPU and GPUs to one scale
 # More units than this on one node tell nothing more about scarcity, and bound the counting.
@@ -205,27 +206,43 @@ class Room:
         if len(missing):
             table = self._table_of(ask)
             size = self.size_of(ask)
-            for state in np.unique(missing).tolist():
-                if not self._calculate(ask, state, counts, size):
-                    self._count(state, table, counts, size)
+            missing = self._calculate(ask, np.unique(missing), counts, size)
+            for state in missing.tolist():
+                self._count(state, table, counts, size)
         return counts
 
-    def _calculate(self, ask: Question, state: int, counts: _Counts, size: float) -> bool:
-        """Count by arithmetic; false where only placing tells."""
-        hardware, usage = self._index.states[state]
+    def _calculate(
+        self, ask: Question, missing: NDArray[np.int32], counts: _Counts, size: float
+    ) -> NDArray[np.int32]:
+        """Count by arithmetic, shape by shape; returns the states that only placing can tell."""
+        states = self._index.states
+        shape_of = states.shape_of[missing]
+        left: list[NDArray[np.int32]] = []
+        for place in np.unique(shape_of).tolist():
+            those = missing[shape_of == place]
+            hardware = states.shapes[place]
+            plan = self._plan(ask, hardware)
+            if plan is None:
+                left.append(those)
+            elif plan.masked and len(hardware.devices) <= _WORD_BITS:
+                free = np.bitwise_count(np.uint64(plan.plain) & ~states.taken[those])
+                counts.chain[those] = free
+                counts.free[those] = free * size
+            else:
+                whole = size if plan.plain or plan.resource >= 0 else 1.0
+                for state in those.tolist():
+                    room = plan.room(hardware, states[state].usage)
+                    counts.chain[state] = room.count
+                    counts.free[state] = room.parts * whole
+        return np.concatenate(left) if left else np.zeros(0, dtype=np.int32)
+
+    def _plan(self, ask: Question, hardware: Shape) -> counting.Plan | None:
         key = (ask, hardware)
         if key not in self._plans:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
             self._plans[key] = counting.plan(hardware, ask, self._matches)
-        plan = self._plans[key]
-        if plan is None:
-            return False
-        room = plan.room(hardware, usage)
-        counts.chain[state] = room.count
-        whole = size if plan.plain or plan.resource >= 0 else 1.0
-        counts.free[state] = room.parts * whole
-        return True
+        return self._plans[key]
 
     def _count(self, state: int, table: tables.Table, counts: _Counts, size: float) -> None:
         """Follow the placements of one unit after the other until a state that is counted."""

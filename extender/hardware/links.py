@@ -11,6 +11,7 @@ bare ones belong to the driver's own domain.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
@@ -91,21 +92,54 @@ class Links(NamedTuple):
 
 
 def facts(driver: str, device: objects.Device) -> DeviceFacts:
-    """What this device tells about its place; `device` with its real, published values."""
+    """What this device tells about its place; `device` with its real, published values.
+
+    Machines of one model publish the same places under different serial numbers, so all but
+    `body` is worked out once per place.
+    """
     attributes = device.attributes or {}
-    address = _address(driver, attributes)
+    told = tuple([attributes.get(name) for name in _telling(driver)])
+    place = _place(driver, told, bool(_PART_NAME.search(device.name)))
+    body = _first_text(attributes, driver, "parentUUID", "parentPciAddr", "uuid", "pciAddr")
+    body = body or (str(place.address) if place.address else "")
+    return place if not body else dataclasses.replace(place, body=body)
+
+
+@functools.lru_cache(maxsize=256)
+def _telling(driver: str) -> tuple[str, ...]:
+    """The attribute names that may tell the place or kind of a driver's devices."""
+    patterns = (*_NUMA_NAMES, *_ROOT_NAMES, *_ADDRESS_NAMES, *_PRODUCT_NAMES, "{}/type")
+    names = [*_names(patterns, driver), f"{_DRANET}/virtual", f"{driver}/virtual"]
+    names += [f"{_DRANET}/pciAddress{part}" for part in _ADDRESS_PARTS]
+    bare = [name.removeprefix(f"{driver}/") for name in names]
+    return tuple(dict.fromkeys((*names, *bare)))
+
+
+@functools.lru_cache(maxsize=65536)
+def _place(
+    driver: str, told: tuple[objects.DeviceAttribute | None, ...], part: bool
+) -> DeviceFacts:
+    """The facts without `body`, from the values of `_telling`."""
+    names = _telling(driver)
+    attributes = {name: value for name, value in zip(names, told, strict=True) if value is not None}
     texts = dict(_texts(driver, attributes))
-    parent = texts.get(f"{driver}/parentUUID") or texts.get(f"{driver}/parentPciAddr")
-    own = texts.get(f"{driver}/uuid") or texts.get(f"{driver}/pciAddr")
     product = next((texts[name] for name in _names(_PRODUCT_NAMES, driver) if name in texts), "")
     return DeviceFacts(
-        kind=kind_of(driver, attributes, device.name),
+        kind=kind_of(driver, attributes, "-partition-" if part else ""),
         product=product,
         numa=_numa(driver, attributes),
         roots=_roots(driver, attributes),
-        address=address,
-        body=parent or own or (str(address) if address else ""),
+        address=_address(driver, attributes),
     )
+
+
+def _first_text(attributes: Attributes, driver: str, *names: str) -> str:
+    """The first of the driver's own attributes that is a string, qualified or bare."""
+    for name in names:
+        value = attributes.get(name) or attributes.get(f"{driver}/{name}")
+        if value is not None and value.string:
+            return value.string
+    return ""
 
 
 def links(devices: Sequence[DeviceFacts], *, linked: frozenset[str] = frozenset()) -> Links:
