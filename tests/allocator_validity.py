@@ -217,7 +217,7 @@ class _Check:
                         for use in device["consumesCounters"]:
                             for counter, amount in use["counters"].items():
                                 totals[use["counterSet"], counter] -= quantity.nano(amount["value"])
-            if drawn and min(totals.values()) < 0:
+            if drawn and min(totals.values(), default=0) < 0:
                 self._say(f"the counters of {pool} are overdrawn")
 
     def _shared_capacity(self) -> None:
