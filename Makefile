@@ -38,4 +38,7 @@ lock: $(VENV)/.ready ## resolve the dependencies again, with hashes
 load: $(VENV)/.ready requirements-load.txt ## install what the load tests need
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-load.txt
 
-.PHONY: help demo test lint lock load
+fuzz-allocator: $(VENV)/.ready ## compare N predictions with the real allocator of KUBERNETES (needs Go)
+	$(BIN)/python tests/fuzz_allocator.py --cases $(N) --kubernetes $(KUBERNETES) $(if $(SEED),--seed $(SEED))
+
+.PHONY: help demo test lint lock load fuzz-allocator
