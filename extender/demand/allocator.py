@@ -1,5 +1,7 @@
 """What kube-scheduler's allocator picks on a node: an exact, bounded replay.
 
+`allocate` answers for one node. `Planner` gives the same answers for many, and remembers.
+
 Source: dra.md §2; k8s.io/dynamic-resource-allocation structured allocator.
 """
 
@@ -8,16 +10,31 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from extender import errors
-from extender.demand import requests
+from extender.demand import plan
 from extender.demand.options import Prepared, Selectors
 from extender.demand.outcome import Allocated, Failed, NoFit, Outcome, Pick, Unknown
 from extender.demand.requests import ClaimDemand
-from extender.demand.search import OutOfBudgetError, Search
 from extender.hardware import shape, versions
 from extender.hardware.usage import NodeState, Usage
 
-__all__ = ["Allocated", "Failed", "NoFit", "Outcome", "Pick", "Planner", "Selectors", "Unknown"]
+__all__ = [
+    "BUDGET",
+    "Allocated",
+    "Failed",
+    "NoFit",
+    "Outcome",
+    "Pick",
+    "Planner",
+    "Selectors",
+    "Unknown",
+    "after",
+    "allocate",
+]
+
+# Steps and candidates that one search may take: about 5 ms, so that no other call waits longer.
+BUDGET = 2_500
+# Plans kept: so many shapes times kinds of pods; each is some kilobytes.
+_MOST_PLANS = 1024
 
 
 def allocate(
@@ -28,56 +45,14 @@ def allocate(
     selectors: Selectors,
     features: versions.Features,
     surroundings: shape.Broken | None = None,
-    budget: int,
+    budget: int = BUDGET,
 ) -> Outcome:
     """Replay the search on one node; `budget` bounds its steps, Unknown beyond it.
 
     `surroundings`: the worst of the broken counter pools of other nodes (`slices.broken_pools`).
     """
     prepared = Prepared(machine, claims, selectors=selectors, features=features)
-    return searched(prepared, usage, surroundings=surroundings, budget=budget)
-
-
-def searched(
-    prepared: Prepared, usage: Usage, *, surroundings: shape.Broken | None, budget: int
-) -> Outcome:
-    """The same for claims already laid over the shape."""
-    broken = {pool.broken for pool in prepared.machine.pools} | {surroundings}
-    if broken != {None} and asks_for_all(prepared.claims):
-        return Failed("asks for all devices, but a resource pool is being updated or invalid", True)
-    search = Search(prepared, usage, budget=budget)
-    try:
-        search.prepare()
-        picks = search.run()
-    except OutOfBudgetError as problem:
-        return Unknown(search.steps, str(problem))
-    except errors.UnknownSelectorError as problem:
-        return Unknown(search.steps, str(problem))
-    except (errors.ClaimError, errors.SelectorError) as problem:
-        return Failed(str(problem), whole_pod=True, steps=search.steps)
-    if picks is not None:
-        return Allocated(picks, search.steps, certain=_certain(prepared))
-    if shape.Broken.INVALID in broken and not prepared.features.mixed_slices:
-        return Failed("invalid resource pools were encountered", False, search.steps)
-    return NoFit(search.steps, "")
-
-
-def asks_for_all(claims: tuple[ClaimDemand, ...]) -> bool:
-    """Whether some choice has mode All."""
-    return any(
-        choice.mode == requests.ALL
-        for claim in claims
-        for request in claim.requests
-        for choice in request.choices
-    )
-
-
-def _certain(prepared: Prepared) -> bool:
-    """Whether the order of the walk is known: always from 1.36 on, else where there is but one."""
-    if prepared.features.pool_order_known:
-        return True
-    used = [pool for pool in prepared.machine.pools if pool.stop > pool.start]
-    return len(used) <= 1 and all(pool.slices == 1 for pool in used)
+    return plan.searched(prepared, usage, surroundings=surroundings, budget=budget)
 
 
 def after(
@@ -105,14 +80,28 @@ def after(
 
 
 class Planner:
-    """Answers `allocate` for many states, remembering what is the same for all of them."""
+    """Answers `allocate` for many states, remembering what is the same for all of them.
+
+    Plans are kept per (claims, shape), answers per what of a usage matters. `steps` in an answer
+    counts only what was searched for it: 0 where a remembered list of solutions gave it.
+    """
 
     def __init__(
-        self, *, selectors: Selectors, features: versions.Features, budget: int = 2_500
+        self,
+        *,
+        selectors: Selectors,
+        features: versions.Features,
+        budget: int = BUDGET,
     ) -> None:
         self._selectors = selectors
         self._features = features
         self._budget = budget
+        # claims → shape → plan
+        self._plans: dict[tuple[ClaimDemand, ...], dict[shape.Shape, plan.Plan]] = {}
+        self._count = 0
+        # The claims asked about last: one pod is asked about on many nodes, and hashing is slow.
+        self._last: tuple[ClaimDemand, ...] = ()
+        self._last_plans: dict[shape.Shape, plan.Plan] = self._plans.setdefault((), {})
 
     def allocate(
         self,
@@ -121,13 +110,29 @@ class Planner:
         *,
         surroundings: shape.Broken | None = None,
     ) -> Outcome:
-        """Return exactly what `allocate` returns for the state."""
-        return allocate(
-            state.shape,
-            state.usage,
-            claims,
-            selectors=self._selectors,
-            features=self._features,
-            surroundings=surroundings,
-            budget=self._budget,
-        )
+        """Return what `allocate` returns for the state, but for `steps`.
+
+        Where `allocate` runs out of budget, this may still know the answer.
+        """
+        if claims is not self._last:
+            self._last, self._last_plans = claims, self._plans.setdefault(claims, {})
+        known = self._last_plans.get(state.shape)
+        if known is None:
+            known = self._new(state.shape, claims)
+        return known.answer(state.usage, surroundings)
+
+    def forget(self) -> None:
+        """Drop all plans: selectors, and so answers, may mean something else now."""
+        self._plans.clear()
+        self._count = 0
+        self._last = ()
+        self._last_plans = self._plans.setdefault((), {})
+
+    def _new(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...]) -> plan.Plan:
+        if self._count >= _MOST_PLANS:
+            self.forget()
+            self._last, self._last_plans = claims, self._plans.setdefault(claims, {})
+        self._count += 1
+        prepared = Prepared(machine, claims, selectors=self._selectors, features=self._features)
+        known = self._last_plans[machine] = plan.Plan(prepared, budget=self._budget)
+        return known

@@ -201,8 +201,9 @@ class Holdings:
 
     def _record(self, hold: Hold) -> None:
         option = hold.option
-        self.picks[option.claim].append(
-            Pick(
+        pick = option.picks.get(hold.device) if hold.consumed is None else None
+        if pick is None:
+            pick = Pick(
                 claim=option.claim,
                 request=option.choice.name,
                 device=hold.device,
@@ -210,7 +211,9 @@ class Holdings:
                 shared=hold.consumed is not None,
                 consumed=tuple(sorted((hold.consumed or _NONE).items())),
             )
-        )
+            if hold.consumed is None:
+                option.picks[hold.device] = pick
+        self.picks[option.claim].append(pick)
 
     # ------------------------------------------------------------ the parts of undoing
 

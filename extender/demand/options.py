@@ -6,9 +6,10 @@ fail on a device behind the solution must not be asked.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from extender.demand import capacity, constraints, requests
+from extender.demand import capacity, constraints, outcome, requests
 from extender.hardware import shape, versions
 from extender.kube import objects
 
@@ -52,6 +53,10 @@ class Option:
         self.admitted: dict[int, bool] = {}  # device → selectors and node rule
         self.tolerated: dict[int, bool] = {}  # device → taints
         self.wanted: dict[int, dict[str, int] | None] = {}  # device → capacity taken
+        self.picks: dict[int, outcome.Pick] = {}  # device → pick of it as a whole
+        # Over all devices, as bits; None until somebody asks.
+        self.all_admitted: int | None = None
+        self.all_welcome: int | None = None
 
 
 class Prepared:
@@ -81,14 +86,18 @@ class Prepared:
         self.pool_of = tuple(
             index for index, p in enumerate(machine.pools) for _ in range(p.start, p.stop)
         )
-        for options in self.options:
-            for choices in options:
-                for option in choices:
-                    option.possible = (1 << self.count) - 1
+        for option in self.each_option():
+            option.possible = (1 << self.count) - 1
         # 1.34 fails when the walk comes to an invalid pool; None where there is no such pool.
         self.wall = _wall(machine) if features.mixed_slices else None
         # constraint → device → value
         self._values: dict[requests.Constraint, dict[int, shape.Value | None]] = {}
+
+    def each_option(self) -> Iterator[Option]:
+        """Yield the options of all requests of all claims, in order."""
+        for claim in self.options:
+            for choices in claim:
+                yield from choices
 
     def admits(self, option: Option, device: int) -> bool:
         """Whether class and request select the device, and it is for this node.
@@ -101,6 +110,28 @@ class Prepared:
             known = self._judged(option, body)
             option.admitted[device] = known
         return known
+
+    def admitted(self, option: Option) -> int:
+        """All devices that `admits`, as bits; raises what the selectors raise."""
+        if option.all_admitted is None:
+            option.all_admitted = sum(
+                1 << device for device in range(self.count) if self.admits(option, device)
+            )
+        return option.all_admitted
+
+    def welcome(self, option: Option) -> int:
+        """The devices whose taints are tolerated and whose kind of device is known, as bits."""
+        if option.all_welcome is None:
+            option.all_welcome = sum(
+                1 << device
+                for device in range(self.count)
+                if (not self.features.device_taints or self.tolerates(option, device))
+                and (self.features.partitionable or not self._draws(device))
+            )
+        return option.all_welcome
+
+    def _draws(self, device: int) -> bool:
+        return bool(self.machine.devices[device].consumes_counters)
 
     def _judged(self, option: Option, body: shape.Device) -> bool:
         if body.binding_conditions and not self.features.binding_conditions:
@@ -129,6 +160,11 @@ class Prepared:
                 option.asked, self.machine.devices[device], features=self.features
             )
         return option.wanted[device]
+
+    def has_room(self, option: Option, device: int, used: Mapping[str, int]) -> bool:
+        """Whether the capacities cover what the option takes beside what is used."""
+        takes = self.takes(option, device)
+        return takes is not None and capacity.fits(takes, self.machine.devices[device], used, {})
 
     def value(self, constraint: requests.Constraint, device: int) -> shape.Value | None:
         """The device's value of a constraint's attribute, None where it has none."""

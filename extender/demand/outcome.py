@@ -38,13 +38,16 @@ class Allocated:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NoFit:
-    """The claims do not fit; `why` is a short hint, machine-readable: "in-use", "selectors", ….
+    """The claims do not fit; `why` is one of the words of `extender.demand.hints`.
 
-    The words of `why` are the constants of `extender.demand.allocator`.
+    `request` of claim number `claim` is the first that cannot be had; empty where every request
+    could be had alone.
     """
 
     steps: int
     why: str
+    claim: int = 0
+    request: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import dataclasses
 import enum
 
 from extender import errors
-from extender.demand import capacity
 from extender.demand.holdings import Hold, Holdings
 from extender.demand.options import MOST_DEVICES, Option, Prepared
 from extender.demand.outcome import Pick
@@ -57,7 +56,7 @@ class Search:
         self._holdings = Holdings(prepared, usage)
         self._levels: list[_Level] = []
         self._every: dict[int, list[int]] = {}  # id of an option of mode All → its devices
-        self._begun = False
+        self._verdict: _Verdict | None = None  # where `run` stopped
         self.budget = budget
         self.steps = 0  # as upstream counts: calls of allocateOne
         self.work = 0  # steps and candidates looked at: what the budget bounds
@@ -92,36 +91,34 @@ class Search:
             return True
         if self._features.all_by_remaining:
             return self._holdings.has_room(option, device)
-        takes = self._prepared.takes(option, device)
-        body = self._prepared.machine.devices[device]
-        return takes is not None and capacity.fits(takes, body, {}, {})
+        return self._prepared.has_room(option, device, {})
 
     # ------------------------------------------------------------ the walk
 
     def run(self) -> tuple[Pick, ...] | None:
         """Return the picks of the next solution, None when there is none (any more).
 
-        Raises OutOfBudgetError, errors.ClaimError, and what selectors raise.
+        Raises errors.ClaimError, and what selectors raise. Raises OutOfBudgetError as soon as the
+        work passes the budget; with a higher `budget` the search then goes on where it was.
         """
-        verdict = _Verdict.FAIL if self._begun else self._enter_request(0, 0)
-        self._begun = True
-        while verdict is not _Verdict.DONE:
-            if verdict is _Verdict.OPEN:
-                verdict = self._try(self._levels[-1])
+        if self._verdict is None:
+            self._verdict = self._enter_request(0, 0)
+        elif self._verdict is _Verdict.DONE:
+            self._verdict = _Verdict.FAIL
+        while self._verdict is not _Verdict.DONE:
+            if self.work > self.budget:
+                raise OutOfBudgetError(f"no answer within {self.budget} steps")
+            if self._verdict is _Verdict.OPEN:
+                self._verdict = self._try(self._levels[-1])
             elif self._levels:
-                verdict = self._back(self._levels[-1], verdict)
+                self._verdict = self._back(self._levels[-1], self._verdict)
             else:
                 return None
         return tuple(pick for picks in self._holdings.picks for pick in picks)
 
     def _step(self) -> None:
         self.steps += 1
-        self._look()
-
-    def _look(self) -> None:
         self.work += 1
-        if self.work > self.budget:
-            raise OutOfBudgetError(f"no answer within {self.budget} steps")
 
     def _enter_request(self, claim: int, request: int) -> _Verdict:
         """Begin a request, or what comes after the last one."""
@@ -212,7 +209,7 @@ class Search:
             device = bit.bit_length() - 1
             if wall is not None and device >= wall:
                 break
-            self._look()
+            self.work += 1
             if not self._prepared.admits(option, device):
                 option.possible ^= bit
                 continue

@@ -1,0 +1,133 @@
+"""Why claims do not fit: a cheap guess at what to tell people, made after the search said no.
+
+The search itself knows only that no combination works. The hint names the first request that
+cannot be had even alone, and what stands in its way.
+"""
+
+from __future__ import annotations
+
+from extender import errors
+from extender.demand.options import Option, Prepared
+from extender.demand.outcome import NoFit
+from extender.hardware.usage import NOTHING, Usage
+
+NO_DEVICE = "no-device"  # the selectors admit too few devices of this node
+TAINTED = "tainted"  # enough are admitted, but their taints are not tolerated
+IN_USE = "in-use"  # enough would do, but others have them
+CAPACITY = "capacity"  # enough are free, but not with that much capacity left
+COUNTERS = "counters"  # enough are free, but what they share with others is used up
+CONSTRAINT = "constraint"  # each request can be had, but not under the claim's constraints
+TOGETHER = "together"  # each request can be had, but not all of them
+
+
+# From what is far from fitting to what is near.
+_NEARNESS = ("", NO_DEVICE, TAINTED, IN_USE, CAPACITY)
+
+
+def no_fit(prepared: Prepared, usage: Usage, steps: int) -> NoFit:
+    """Make the answer "does not fit", with the hint."""
+    try:
+        lacking = _first_lacking(prepared, usage, steps)
+        draws = any(_draws(prepared, option) for option in prepared.each_option())
+    except (errors.ClaimError, errors.SelectorError, errors.UnknownSelectorError):
+        return NoFit(steps, TOGETHER)  # a device behind the search's end cannot be judged
+    if lacking is not None:
+        return lacking
+    if draws:
+        return NoFit(steps, COUNTERS)
+    constrained = any(claim.constraints for claim in prepared.claims)
+    return NoFit(steps, CONSTRAINT if constrained else TOGETHER)
+
+
+class Quick:
+    """The same for claims that only ask for whole devices: what they need, as bit counts.
+
+    Where it finds a request that cannot be had alone, the claims surely do not fit.
+    """
+
+    def __init__(self, prepared: Prepared) -> None:
+        constrained = any(claim.constraints for claim in prepared.claims)
+        self._otherwise = NoFit(0, CONSTRAINT if constrained else TOGETHER)
+        # Per request: (answer if in use, (need, devices that would do) per choice).
+        self._needs: list[tuple[NoFit, list[tuple[int, int]]]] = []
+        # The answer, where it is "no" whatever is in use.
+        self.never = _first_lacking(prepared, NOTHING, 0)
+        for number, claim in enumerate(prepared.options):
+            for choices in claim:
+                busy = NoFit(0, IN_USE, number, choices[0].request)
+                self._needs.append((busy, [_need(prepared, option) for option in choices]))
+
+    def lacking(self, taken: int) -> NoFit | None:
+        """The answer for the first request of which no choice can be had alone."""
+        if self.never is not None:
+            return self.never
+        for busy, choices in self._needs:
+            for need, devices in choices:
+                if (devices & ~taken).bit_count() >= need:
+                    break
+            else:
+                return busy
+        return None
+
+    def otherwise(self) -> NoFit:
+        """The answer where every request can be had alone."""
+        return self._otherwise
+
+
+def _need(prepared: Prepared, option: Option) -> tuple[int, int]:
+    admitted = prepared.admitted(option)
+    devices = admitted & prepared.welcome(option)
+    if prepared.features.consumable_capacity:
+        devices &= sum(1 << d for d in bits(devices) if prepared.has_room(option, d, {}))
+    if option.every and not admitted:
+        return 1, 0
+    return (admitted.bit_count() if option.every else option.choice.count), devices
+
+
+def _first_lacking(prepared: Prepared, usage: Usage, steps: int) -> NoFit | None:
+    """The first request of which no choice can be had alone."""
+    for number, claim in enumerate(prepared.options):
+        for choices in claim:
+            words = [_lack(prepared, option, usage) for option in choices]
+            if all(words):
+                # Of several choices the one that came nearest tells most.
+                return NoFit(steps, max(words, key=_NEARNESS.index), number, choices[0].request)
+    return None
+
+
+def _lack(prepared: Prepared, option: Option, usage: Usage) -> str:
+    """What keeps the option from being had alone; empty if nothing does."""
+    admitted = prepared.admitted(option)
+    need = admitted.bit_count() if option.every else option.choice.count
+    if admitted.bit_count() < need or (option.every and not need):
+        return NO_DEVICE
+    welcome = admitted & prepared.welcome(option)
+    if welcome.bit_count() < need:
+        return TAINTED
+    if option.choice.admin_access:
+        return ""
+    free = welcome & ~usage.taken
+    if free.bit_count() < need:
+        return IN_USE
+    if not prepared.features.consumable_capacity:
+        return ""
+    used = {device: dict(amounts) for device, amounts in usage.shared}
+    roomy = sum(prepared.has_room(option, device, used.get(device, {})) for device in bits(free))
+    return CAPACITY if roomy < need else ""
+
+
+def _draws(prepared: Prepared, option: Option) -> bool:
+    devices = prepared.machine.devices
+    return prepared.features.partitionable and any(
+        devices[device].consumes_counters for device in bits(prepared.admitted(option))
+    )
+
+
+def bits(mask: int) -> list[int]:
+    """The positions of the bits that are set."""
+    found = []
+    while mask:
+        low = mask & -mask
+        found.append(low.bit_length() - 1)
+        mask ^= low
+    return found

@@ -1,0 +1,103 @@
+"""One pod's claims on one shape, answered for any usage: the planner's unit of memory."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from extender import errors
+from extender.demand import hints, requests, solutions
+from extender.demand.options import Prepared
+from extender.demand.outcome import Allocated, Failed, NoFit, Outcome, Unknown
+from extender.demand.requests import ClaimDemand
+from extender.demand.search import OutOfBudgetError, Search
+from extender.hardware import shape
+from extender.hardware.usage import Usage
+
+# What of a usage matters to the claims: taken devices, and where they matter shares and counters.
+_Key: TypeAlias = tuple[int, object, object]
+# Answers kept per plan; a node of 16 devices has no more conditions than this.
+_MOST = 65536
+
+
+class Plan:
+    """The claims on the shape; `answer` is the search's answer, remembered."""
+
+    def __init__(self, prepared: Prepared, *, budget: int) -> None:
+        self._prepared = prepared
+        self._budget = budget
+        self._broken = {pool.broken for pool in prepared.machine.pools} - {None}
+        self._solutions = solutions.of(prepared)
+        self._certain = certain(prepared)
+        self._devices = (1 << prepared.count) - 1
+        self._answers: dict[_Key, Outcome] = {}
+
+    def answer(self, usage: Usage, surroundings: shape.Broken | None) -> Outcome:
+        """Return what the search says, see `allocator.allocate`."""
+        broken = self._broken | {surroundings} - {None} if surroundings else self._broken
+        if broken:
+            return searched(self._prepared, usage, surroundings=surroundings, budget=self._budget)
+        found = self._solutions
+        plain = found is not None and not any(found.relevant >> d & 1 for d, _ in usage.shared)
+        key: _Key
+        if found is not None and plain:
+            key = (usage.taken & found.relevant, None, None)
+        else:
+            key = (usage.taken & self._devices, usage.shared, usage.drawn)
+        known = self._answers.get(key)
+        if known is None:
+            if len(self._answers) >= _MOST:
+                self._answers.clear()
+            known = self._answers[key] = self._new(usage, found if plain else None)
+        return known
+
+    def _new(self, usage: Usage, found: solutions.Solutions | None) -> Outcome:
+        if found is not None:
+            try:
+                picks = found.first(usage.taken, budget=self._budget)
+            except OutOfBudgetError:
+                pass  # too many ways to list: the search may still be lucky
+            else:
+                if isinstance(picks, NoFit):
+                    return picks
+                return Allocated(picks, 0, certain=self._certain)
+        return searched(self._prepared, usage, surroundings=None, budget=self._budget)
+
+
+def searched(
+    prepared: Prepared, usage: Usage, *, surroundings: shape.Broken | None, budget: int
+) -> Outcome:
+    """Search afresh; see `allocator.allocate`."""
+    broken = {pool.broken for pool in prepared.machine.pools} | {surroundings}
+    if broken != {None} and asks_for_all(prepared.claims):
+        return Failed("asks for all devices, but a resource pool is being updated or invalid", True)
+    search = Search(prepared, usage, budget=budget)
+    try:
+        search.prepare()
+        picks = search.run()
+    except (OutOfBudgetError, errors.UnknownSelectorError) as problem:
+        return Unknown(search.steps, str(problem))
+    except (errors.ClaimError, errors.SelectorError) as problem:
+        return Failed(str(problem), whole_pod=True, steps=search.steps)
+    if picks is not None:
+        return Allocated(picks, search.steps, certain=certain(prepared))
+    if shape.Broken.INVALID in broken and not prepared.features.mixed_slices:
+        return Failed("invalid resource pools were encountered", False, search.steps)
+    return hints.no_fit(prepared, usage, search.steps)
+
+
+def asks_for_all(claims: tuple[ClaimDemand, ...]) -> bool:
+    """Whether some choice has mode All."""
+    return any(
+        choice.mode == requests.ALL
+        for claim in claims
+        for request in claim.requests
+        for choice in request.choices
+    )
+
+
+def certain(prepared: Prepared) -> bool:
+    """Whether the order of the walk is known: always from 1.36 on, else where there is but one."""
+    if prepared.features.pool_order_known:
+        return True
+    used = [pool for pool in prepared.machine.pools if pool.stop > pool.start]
+    return len(used) <= 1 and all(pool.slices == 1 for pool in used)

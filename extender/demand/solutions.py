@@ -1,0 +1,139 @@
+"""All ways to satisfy a pod's claims on one shape, found once and asked for every usage.
+
+Where no counters, shares or defects are involved, the search visits the same solutions in the same
+order whatever is in use; what is in use only rules solutions out. So the first solution whose
+devices are all free is the one that the search would have found.
+"""
+
+from __future__ import annotations
+
+from extender import errors
+from extender.demand import hints
+from extender.demand.options import Option, Prepared
+from extender.demand.outcome import NoFit, Pick
+from extender.demand.search import OutOfBudgetError, Search
+from extender.hardware.usage import NOTHING
+
+# Beyond so many solutions remembering them costs more than searching anew.
+_MOST = 1024
+# Solutions beside each other have most devices in common: so many are skipped by one look.
+_BLOCK = 16
+
+
+class Solutions:
+    """The solutions over an unused shape, in the order of the search, found as they are needed."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._search = Search(prepared, NOTHING, budget=0)
+        self._search.prepare()
+        self._masks: list[int] = []
+        self._picks: list[tuple[Pick, ...]] = []
+        self._seen: set[int] = set()
+        self._common: list[int] = []  # block → the devices that all its solutions have
+        self._complete = False
+        self._quick = hints.Quick(prepared)
+        # The devices that can be part of a solution, as bits.
+        self.relevant = 0
+        for option in prepared.each_option():
+            self.relevant |= prepared.admitted(option)
+
+    def first(self, taken: int, *, budget: int) -> tuple[Pick, ...] | NoFit:
+        """Return the first solution without the taken devices, or that there is none.
+
+        Raises OutOfBudgetError when finding more solutions takes more steps than `budget`, or
+        there are too many to remember.
+        """
+        lacking = self._quick.lacking(taken)
+        if lacking is not None:
+            return lacking
+        for block, common in enumerate(self._common):
+            if common & taken:
+                continue
+            for number in range(block * _BLOCK, min((block + 1) * _BLOCK, len(self._masks))):
+                if not self._masks[number] & taken:
+                    return self._picks[number]
+        found = self._later(taken, budget)
+        return self._quick.otherwise() if found is None else found
+
+    def _later(self, taken: int, budget: int) -> tuple[Pick, ...] | None:
+        """Find more solutions, up to one without the taken devices."""
+        self._search.budget = self._search.work + budget
+        while not self._complete:
+            if len(self._masks) >= _MOST:
+                raise OutOfBudgetError(f"more than {_MOST} ways to satisfy the claims")
+            picks = self._search.run()
+            if picks is None:
+                self._complete = True
+                break
+            mask = _mask(picks)
+            if mask in self._seen:
+                continue  # the same devices in other hands come later, if at all
+            self._remember(mask, picks)
+            if not mask & taken:
+                return picks
+        return None
+
+    def _remember(self, mask: int, picks: tuple[Pick, ...]) -> None:
+        if len(self._masks) % _BLOCK:
+            self._common[-1] &= mask
+        else:
+            self._common.append(mask)
+        self._seen.add(mask)
+        self._masks.append(mask)
+        self._picks.append(picks)
+
+
+def of(prepared: Prepared) -> Solutions | None:
+    """Return the solutions, None where they depend on more than which devices are taken."""
+    try:
+        if prepared.features.mixed_slices or not all(
+            _plain(prepared, option) for option in prepared.each_option()
+        ):
+            return None
+        return Solutions(prepared)
+    except (errors.ClaimError, errors.SelectorError, errors.UnknownSelectorError):
+        # The search may end before it comes to what fails here.
+        return None
+
+
+def _plain(prepared: Prepared, option: Option) -> bool:
+    """Whether what the option accepts depends on which devices are taken, and nothing else."""
+    features = prepared.features
+    if option.choice.admin_access or (option.every and option.constraints):
+        # A constraint that refuses one of "all" is an error, unless another one is taken before.
+        return False
+    if features.distinct and _forgets(prepared, option):
+        return False
+    admitted = prepared.admitted(option)
+    for device in range(prepared.count):
+        if not admitted >> device & 1:
+            continue
+        if prepared.shares(device):
+            return False
+        if features.partitionable and prepared.machine.devices[device].consumes_counters:
+            return False
+        if features.consumable_capacity:
+            prepared.takes(option, device)  # raises where the search might
+        if features.list_undo and features.list_attributes and _lists(prepared, option, device):
+            return False
+    return True
+
+
+def _forgets(prepared: Prepared, option: Option) -> bool:
+    """Whether the defect of distinctAttribute can show: with two devices in one request."""
+    constraints = prepared.claims[option.claim].constraints
+    several = option.every or option.choice.count > 1
+    return several and any(constraints[number].distinct for number in option.constraints)
+
+
+def _lists(prepared: Prepared, option: Option, device: int) -> bool:
+    constraints = prepared.claims[option.claim].constraints
+    values = (prepared.value(constraints[number], device) for number in option.constraints)
+    return any(value is not None and isinstance(value[1], tuple) for value in values)
+
+
+def _mask(picks: tuple[Pick, ...]) -> int:
+    mask = 0
+    for pick in picks:
+        mask |= 1 << pick.device
+    return mask
