@@ -63,12 +63,12 @@ async def test_a_head_that_drips_is_cut_off_too():
 
 
 async def test_the_clock_of_a_head_starts_anew_for_each_request():
-    async with services.running(chosen=services.settings(head_seconds=0.2)) as sites:
+    async with services.running(chosen=services.settings(head_seconds=0.6)) as sites:
         reader, writer = await asyncio.open_connection(sites.bound.host, sites.bound.port)
         for _ in range(3):
             writer.write(services.post("/filter", BODY))
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.35)
             await reader.read(4096)
         writer.close()
         await writer.wait_closed()

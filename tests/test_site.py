@@ -20,7 +20,7 @@ BODY = orjson.dumps({"Pod": {"metadata": {"name": "gpu"}}, "NodeNames": ["a", "b
 
 async def test_a_drain_loses_no_call():
     """Two schedulers call without pause while endpoints move from one replica to another."""
-    drain = Drain(announce_seconds=0.4, finish_seconds=2.0)
+    drain = Drain(announce_seconds=1.5, finish_seconds=2.0)
     async with (
         services.running(chosen=services.settings(drain=drain)) as leaving,
         services.running() as staying,
@@ -55,7 +55,7 @@ async def test_a_drain_loses_no_call():
 
 
 async def test_while_draining_answers_ask_to_reconnect_and_readiness_is_down():
-    drain = Drain(announce_seconds=0.3, finish_seconds=1.0)
+    drain = Drain(announce_seconds=1.0, finish_seconds=1.0)
     async with (
         services.running(chosen=services.settings(drain=drain)) as sites,
         aiohttp.ClientSession() as session,
