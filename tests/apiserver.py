@@ -239,9 +239,9 @@ class ApiServer:
         initial = "sendInitialEvents" in query
         if initial and not self.watch_lists:
             return _answer(refusal(422, "Invalid", "sendInitialEvents is forbidden for watch"))
-        if version.isdecimal() and int(version) > self.version:
+        if initial and version.isdecimal() and int(version) > self.version:
             return _answer(too_large())
-        since = int(version or 0)
+        since = int(version or 0)  # one of the future is accepted, and waited for in silence
         if not initial and since < collection.horizon:
             return _answer(refusal(410, "Expired", f"too old resource version: {version}"))
         queue = asyncio.Queue()
@@ -255,7 +255,8 @@ class ApiServer:
             for at, data in collection.log:
                 if at > since:
                     queue.put_nowait(data)
-        collection.watchers.add(queue)
+        if since <= self.version:
+            collection.watchers.add(queue)
         try:
             return await self._feed(request, queue)
         finally:

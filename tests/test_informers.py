@@ -45,8 +45,14 @@ class Rig:
         )
         self.task = asyncio.create_task(self.informers.run())
 
-    async def ready(self):
-        await eventually(lambda: not self.informers.waiting_for(), "readiness")
+    async def ready(self, pace=0):
+        """Wait until nothing is waited for, while `pace` seconds pass at each look."""
+
+        def is_ready():
+            self.clock.advance(pace)
+            return not self.informers.waiting_for()
+
+        await eventually(is_ready, "readiness")
 
     async def stop(self):
         if self.task is not None:
@@ -170,8 +176,7 @@ async def test_before_discovery_every_kind_is_waited_for(rig):
     await eventually(lambda: rig.informers.statuses["DeviceClass"].problem)
     assert set(rig.informers.waiting_for()) == {each.kind for each in informers.KINDS}
     await rig.server.start()
-    rig.clock.advance(5)
-    await rig.ready()
+    await rig.ready(pace=0.1)
 
 
 async def test_where_discovery_is_not_permitted_the_newest_version_is_tried(rig):

@@ -578,9 +578,41 @@ async def test_a_silent_watch_is_noticed_within_75_seconds(synced):
     await asyncio.sleep(0.01)
     assert synced.status.state == "watching"
     synced.clock.advance(1)
-    assert 0.8 <= await synced.wake() < 5
+    await eventually(lambda: synced.sink.state == synced.server.state(NODES))
+    assert [each.verb for each in synced.server.requests] == ["watchlist", "list", "watch"]
+    assert synced.clock.now == 10_070.0
+
+
+async def test_a_kind_on_which_nothing_happens_is_asked_for_anew_but_not_read_again(synced):
+    # A real API server sends no bookmark to a watch at a version that etcd has not passed.
+    for count in range(50):
+        await synced.watching(count + 1)
+        await eventually(lambda: synced.status.state == "watching")
+        synced.clock.advance(70)
+        await eventually(lambda count=count: len(synced.server.of("watch")) == count + 1)
+    assert len(synced.server.of("watchlist")) == 1
+    assert synced.status.lists == 1
+    assert len(synced.server.requests) <= 0.03 * 50 * 70
+    assert synced.sink.calls == [("replace", ["a", "b"], "1002")]
+    probes = {each.query["fieldSelector"] for each in synced.server.of("list")}
+    assert probes == {"metadata.name=-"}
+
+
+async def test_a_version_of_the_future_is_given_up(synced):
+    # A restore of etcd takes the version back; a watch beyond it is accepted, and silent.
+    synced.clock.advance(30)
+    synced.server.version = 500
+    synced.server.send(NODES, "close")
+    await eventually(lambda: len(synced.server.of("watch")) == 1)
+    synced.server.delete(NODES, "a")
+    synced.server.put(NODES, "c")
+    await eventually(lambda: synced.status.last_event == synced.clock.now)
+    assert set(synced.sink.items) == {"a", "b"}
+    synced.clock.advance(70)
     await synced.in_step()
-    assert [each.verb for each in synced.server.requests] == ["watchlist", "watch"]
+    assert set(synced.sink.items) == {"b", "c"}
+    versions = [each.query.get("resourceVersion") for each in synced.server.of("watchlist")]
+    assert versions[-2:] == ["1002", None]
 
 
 async def test_a_watch_with_bookmarks_is_not_silent(synced):

@@ -59,6 +59,7 @@ class Reflector:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         rng: random.Random | None = None,
+        patience: float = silence.SECONDS,
     ) -> None:
         self._api = api
         self._resource = resource
@@ -66,7 +67,7 @@ class Reflector:
         self.status = status or KindStatus(kind=resource.kind)
         self._clock = clock
         self._sleep = sleep
-        self._silence = silence.Silence(clock=clock, sleep=sleep)
+        self._silence = silence.Silence(clock=clock, sleep=sleep, patience=patience)
         self._rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
         self._backoff = backoff.Backoff(clock=clock, rng=self._rng)
         self._decoder = decoding.Decoder(resource.kind, condense)
@@ -76,6 +77,7 @@ class Reflector:
         self._resumable = False  # a watch from `_version` continues what the sink has
         self._streams_lists = True  # whether the server knows WatchList
         self._list_instead = False  # the last WatchList broke: use pages once
+        self._doubtful = False  # the last watch was silent: `_version` may be of the future
         self._paged = False  # the server pages also what it might serve from its watch cache
         # What a WatchList has brought so far: (namespace, name) → object; None once it is complete.
         self._arriving: dict[tuple[str, str], objects.Object] | None = None
@@ -109,6 +111,8 @@ class Reflector:
             return await self._silence.guard(self._list())
         except errors.ExpiredError as error:
             return self._expired(error)
+        except silence.SilentError as error:
+            return self._quiet() if self._resumable and self._answered else self._failed(error)
         except errors.ApiError as error:
             return self._failed(error)
         except Exception:  # noqa: BLE001 - logged with its trace; see the next line
@@ -126,6 +130,13 @@ class Reflector:
         # A list "not older than" the last version is served even where a watch from it is not.
         self._resumable = False
         return pause
+
+    def _quiet(self) -> float:
+        """An accepted watch fell silent: its path is dead, or nothing happens; ask anew at once."""
+        self.status.watch_restarts += 1
+        self._doubtful = True
+        self._well()  # dead or not, there was no refusal
+        return 0.0
 
     def _failed(self, error: errors.ApiError) -> float:
         if self._resumable:
@@ -184,14 +195,8 @@ class Reflector:
 
     async def _page(self, query: dict[str, str], items: list[objects.Object]) -> decoding.ListMeta:
         """Append one page's objects to `items`."""
-        parts = []
-        async with self._api.stream(self._resource.path, query) as stream:
-            self._answered = True
-            while chunk := await stream.read():
-                self._silence.heard()
-                parts.append(chunk)
         try:
-            page = self._decoder.page(b"".join(parts))
+            page = self._decoder.page(await self._body(query))
         except decoding.UndecodableError as error:
             raise errors.ApiError(200, "Undecodable", str(error)) from error
         for raw in page.items or ():
@@ -201,6 +206,14 @@ class Reflector:
                 self._skip(error)
             await self._breathe(len(memoryview(raw)))
         return page.metadata
+
+    async def _body(self, query: dict[str, str]) -> bytes:
+        parts = []
+        async with self._api.stream(self._resource.path, query) as stream:
+            while chunk := await stream.read():
+                self._silence.heard()
+                parts.append(chunk)
+        return b"".join(parts)
 
     def _replace(self, items: list[objects.Object], version: str) -> None:
         """Hand a whole list over; a sink that fails gets a new one later."""
@@ -225,10 +238,13 @@ class Reflector:
         self.status.watches += 1
         self._arriving = {} if initial else None
         self._taken = 0
+        if self._doubtful and not initial:
+            await self._probe()
         started = self._clock()
         split = lines.Lines()
         async with self._api.stream(self._resource.path, self._watch_query(initial)) as stream:
             self._answered = True
+            self.status.last_event = self._clock()
             while chunk := await stream.read():
                 self._silence.heard()
                 for line in split.feed(chunk):
@@ -241,6 +257,19 @@ class Reflector:
             raise errors.ApiError(200, "VeryShortWatch", f"a watch of {lived:.3f} s and no event")
         self.status.watch_restarts += 1
         return self._backoff.next() if lived < _SHORT_SECONDS else 0.0
+
+    async def _probe(self) -> None:
+        """Make sure that the server knows our version; `ExpiredError` if it is yet to come.
+
+        After a restore of etcd it may be: a watch from there is accepted and never says a word,
+        while a list of nothing is refused.
+        """
+        selector = self._resource.field_selector
+        if "metadata.name=" not in selector:  # else this is one object, and may be all we may see
+            selector = ",".join(filter(None, (selector, "metadata.name=-")))
+        query = {"resourceVersion": self._version, "fieldSelector": selector}
+        await self._body(query)
+        self._doubtful = False
 
     def _watch_query(self, initial: bool) -> dict[str, str]:
         query = self._query(
@@ -311,6 +340,10 @@ class Reflector:
         self._version = version or self._version
         self.status.resource_version = self._version
         self.status.last_event = self._clock()
+        self._doubtful = False
+        self._well()
+
+    def _well(self) -> None:
         self.status.problem, self.status.problem_code = "", 0
 
     def _skip(self, error: decoding.UndecodableError) -> None:
