@@ -72,6 +72,10 @@ class Tally:
 
 def pick(cluster, kind, rows, policy, wire, order):
     """The node kube-scheduler takes; `order` breaks ties (the smallest wins)."""
+    ours = wire.cpu_pods == "ours" or kind.num
+    if ours and not wire.top and wire.intree == "none" and hasattr(policy, "best"):
+        best = policy.best(cluster, kind, rows)
+        return int(best[order[best].argmin()])
     if wire.cpu_pods == "intree" and kind.num == 0:
         total = baselines.in_tree(cluster, kind, rows).astype(float)
     else:

@@ -11,6 +11,7 @@ from loadtests import cluster_sim, openb
 
 MOST_CPU = 128000
 MOST_GPU = 8.0
+UNKNOWN = -1
 
 
 class States:
@@ -24,7 +25,7 @@ class States:
         self.asks = {}  # ask → column
         self.free = np.zeros((0, 0))
         self.chain = np.zeros((0, 0))
-        self.after = {}  # (GPUs, thousandths) → state → state after such a pod
+        self.after = {}  # (GPUs, thousandths) → array: state → state after such a pod
 
     def number(self, model, gpu):
         key = (model, tuple(gpu) if self.ordered else tuple(sorted(gpu)))
@@ -69,16 +70,23 @@ class States:
         """The states after a pod of this kind, for the states given."""
         if kind.num == 0:
             return states
-        table = self.after.setdefault((kind.num, kind.milli), {})
-        return np.array([self.step(table, kind, state) for state in states.tolist()])
+        key = (kind.num, kind.milli)
+        table = self.after.get(key)
+        if table is None or len(table) < len(self.contents):
+            grown = np.full(2 * len(self.contents), UNKNOWN)
+            if table is not None:
+                grown[: len(table)] = table
+            table = self.after[key] = grown
+        after = table[states]
+        for state in set(states[after == UNKNOWN].tolist()):
+            table[state] = self.step(kind, state)
+        return table[states]
 
-    def step(self, table, kind, state):
-        if state not in table:
-            model, slots = self.contents[state]
-            gpu = np.array(slots)
-            taken = self.taken(gpu, kind)
-            table[state] = self.number(model, tuple((gpu - taken * kind.milli).tolist()))
-        return table[state]
+    def step(self, kind, state):
+        model, slots = self.contents[state]
+        gpu = np.array(slots)
+        taken = self.taken(gpu, kind)
+        return self.number(model, (gpu - taken * kind.milli).tolist())
 
     def taken(self, gpu, kind):
         if self.ordered:
@@ -126,6 +134,13 @@ class Prices:
         cost, tie = self.judged(cluster, kind, rows)
         return ranking.ranked(cost, tie, maximum=len(rows)).astype(float)
 
+    def best(self, cluster, kind, rows):
+        """The rows that share the first rank."""
+        cost, tie = self.judged(cluster, kind, rows)
+        near = np.flatnonzero(steps(cost) == steps(cost.min()))
+        tie = steps(tie[near])
+        return rows[near[tie == tie.min()]]
+
     def judged(self, cluster, kind, rows):
         """Cost and second key of the rows, recomputed where a node or the prices changed."""
         if self.state is None:
@@ -152,7 +167,7 @@ class Prices:
         then = self.states.afters(kind, now)
         cpu, memory = cluster.cpu[rows], cluster.memory[rows]
         parts = self.parts()
-        before = packing.usable(parts.take(now), cpu, memory, self.classes, self.form)
+        before = self.room_now(cluster, rows, parts.take(now))
         after = packing.usable(
             parts.take(then), cpu - kind.cpu, memory - kind.memory, self.classes, self.form
         )
@@ -162,6 +177,21 @@ class Prices:
         )
         return packing.cost(before, after, self.prices), tie
 
+    def room_now(self, cluster, rows, parts):
+        """The room of the rows as they are; only what changed since the prices is recomputed."""
+        stale = self.room_stamp[rows] != cluster.stamp[rows]
+        if stale.any():
+            which = rows[stale]
+            self.room[which] = packing.usable(
+                packing.Parts(parts.cliff[stale], parts.count[stale]),
+                cluster.cpu[which],
+                cluster.memory[which],
+                self.classes,
+                self.form,
+            )
+            self.room_stamp[which] = cluster.stamp[which]
+        return self.room[rows]
+
     def refresh(self, cluster):
         self.changes = 0
         self.epoch += 1
@@ -170,8 +200,9 @@ class Prices:
             self.form = self.adapted(cluster)
         self.memo = None
         parts = self.parts().take(self.state)
-        room = packing.usable(parts, cluster.cpu, cluster.memory, self.classes, self.form)
-        self.prices = prices.prices(self.classes, room.sum(axis=0), self.form)
+        self.room = packing.usable(parts, cluster.cpu, cluster.memory, self.classes, self.form)
+        self.room_stamp = cluster.stamp.copy()
+        self.prices = prices.prices(self.classes, self.room.sum(axis=0), self.form)
 
     def parts(self):
         """The parts of all states; extended when a transition met a new state."""
@@ -207,3 +238,8 @@ def joined(one, other):
     return packing.Parts(
         cliff=np.vstack([one.cliff, other.cliff]), count=np.vstack([one.count, other.count])
     )
+
+
+def steps(values):
+    """Values in the steps within which ranking takes them for equal."""
+    return np.round(values / ranking.RESOLUTION)
