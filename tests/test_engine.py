@@ -129,7 +129,7 @@ def test_a_pod_whose_claim_is_not_known_passes_unjudged(judging):
     found = judging.filter(make_pod("p").claim("late").obj(), NODES)
 
     assert found.passing(NODES) == NODES
-    assert judging.prioritize(make_pod("p").claim("late").obj(), NODES) == []
+    assert list(judging.prioritize(make_pod("p").claim("late").obj(), NODES)) == []
     assert judging.unjudged["ResourceClaim"] == 1
 
 
@@ -199,9 +199,9 @@ def test_a_reservation_never_vetoes_and_ends_with_its_deadline():
 def test_a_node_that_is_expected_to_be_full_is_tried_last():
     judging = engine()
     feed(judging, make_node("a").gpus(H100, 2), make_node("b").gpus(H100, 2))
-    first = judging.prioritize(make_pod("first").gpus(2).obj(), ["a", "b"])
+    first = list(judging.prioritize(make_pod("first").gpus(2).obj(), ["a", "b"]))
 
-    second = judging.prioritize(make_pod("second").gpus(2).obj(), ["a", "b"])
+    second = list(judging.prioritize(make_pod("second").gpus(2).obj(), ["a", "b"]))
 
     taken = first.index(max(first))
     assert second[taken] < second[1 - taken]
@@ -216,6 +216,23 @@ def test_the_pod_seen_bound_ends_its_reservation():
     judging.settle()
 
     assert len(judging.index.reservations) == 0
+    assert judging.index.verify() == []
+
+
+def test_a_pod_seen_bound_before_its_claim_still_keeps_its_devices_from_the_next():
+    judging = engine()
+    feed(judging, *p4d("a"), *p4d("b"), make_class(GPU))
+    for name in ("one", "two"):
+        feed(judging, make_claim(name).request("r", GPU))
+    judging.prioritize(make_pod("p").claim("one").obj(), ["a", "b"])
+    (holding,) = [n for n in "ab" if list(judging.index.reservations.on(n))]
+
+    feed(judging, make_pod("p").claim("one").node(holding))
+    found = judging.score(make_pod("q").claim("two").obj(), [holding])
+
+    state = int(found.states[0])
+    devices = found.table.states[state].shape.devices
+    assert [devices[p.device].name for p in found.table.verdict(state).picks] == ["gpu-1"]
     assert judging.index.verify() == []
 
 

@@ -1,7 +1,9 @@
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from extender.cluster import reservations
+from extender.demand import outcome
 
 
 def hold(pod, node, deadline=10.0):
@@ -40,6 +42,72 @@ def test_the_oldest_goes_when_there_are_too_many():
 
 def test_forgetting_a_stranger_changes_nothing():
     assert reservations.Reservations().forget("nobody") == set()
+
+
+def hold_for_claims():
+    """A pod's hold of two claims and of devices that have no claim object yet, and its CPU."""
+    picks = tuple(outcome.Pick(claim, f"r{claim}", claim) for claim in (0, 0, 1, 2))
+    claims = (("default", "first"), ("default", "second"))
+    return reservations.Reservation(
+        pod="p", node="a", deadline=10.0, cpu=100, memory=0, picks=picks, claims=claims
+    )
+
+
+def test_a_pod_seen_before_its_claims_still_holds_their_devices():
+    held = reservations.Reservations()
+    held.assume(hold_for_claims())
+
+    assert held.pod_seen("p", "a") == {"a"}
+
+    (left,) = held.on("a")
+    assert left.cpu == 0
+    assert len(left.picks) == 4
+
+
+def test_a_claim_seen_leaves_what_the_other_claims_and_the_pod_hold():
+    held = reservations.Reservations()
+    held.assume(hold_for_claims())
+
+    assert held.claim_seen("p", ("default", "first"), "a") == {"a"}
+
+    (left,) = held.on("a")
+    assert left.cpu == 100
+    assert [pick.claim for pick in left.picks] == [1, 2]
+
+
+def test_a_claim_that_was_not_known_stands_for_the_devices_without_one():
+    held = reservations.Reservations()
+    held.assume(hold_for_claims())
+
+    held.claim_seen("p", ("default", "p-extended-resources"), "a")
+
+    assert [pick.claim for pick in held.of("p").picks] == [0, 0, 1]
+
+
+def test_what_was_seen_whole_is_held_no_more():
+    held = reservations.Reservations()
+    held.assume(hold_for_claims())
+
+    held.pod_seen("p", "a")
+    for name in ("first", "second", "p-extended-resources"):
+        touched = held.claim_seen("p", ("default", name), "a")
+
+    assert touched == {"a"}
+    assert held.of("p") is None
+
+
+@pytest.mark.parametrize("seen", ["pod", "claim"])
+def test_what_is_seen_on_another_node_is_held_no_more(seen):
+    held = reservations.Reservations()
+    held.assume(hold_for_claims())
+
+    if seen == "pod":
+        touched = held.pod_seen("p", "b")
+    else:
+        touched = held.claim_seen("p", ("default", "first"), "b")
+
+    assert touched == {"a"}
+    assert held.of("p") is None
 
 
 class AnyOrder(RuleBasedStateMachine):

@@ -5,18 +5,24 @@ when 10–30 further decisions of a burst have been made. So the predicted devic
 node that we ranked first. Reservations lower scores and sharpen predictions; they never veto. They
 are volatile: each replica has its own, and a restart forgets them.
 
-            assume (prioritize)         pod or claim seen on that node
+            assume (prioritize)         pod and each claim seen on that node
   unknown ──────────────────► assumed ──────────────────────► confirmed (the store has it)
      ▲                          │  deadline passed; seen on another node; pod deleted
      └──────────────────────────┴───────────────────────────► forgotten
+
+Pods and claims come by different watches, so a bound pod may be seen before the allocation of its
+claims, or after: what is seen is no longer held, the rest still is.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from extender.demand.outcome import Pick
+
+ClaimKey: TypeAlias = tuple[str, str]  # (namespace, name)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,6 +37,21 @@ class Reservation:
     picks: tuple[Pick, ...] = ()
     held: tuple[int, ...] = ()  # units, per Shape.resources
     taken: int = 0  # mask of devices behind plug-ins
+    claims: tuple[ClaimKey, ...] = ()  # those that `Pick.claim` counts; what is beyond has no key
+
+    def without_pod(self) -> Reservation:
+        """What is left to hold once the store has the bound pod."""
+        return dataclasses.replace(self, cpu=0, memory=0, held=(), taken=0)
+
+    def without_claim(self, key: ClaimKey) -> Reservation:
+        """What is left to hold once the store has the claim's allocation."""
+        known = self.claims.index(key) if key in self.claims else len(self.claims)
+        left = tuple(pick for pick in self.picks if min(pick.claim, len(self.claims)) != known)
+        return dataclasses.replace(self, picks=left)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.picks or self.cpu or self.memory or any(self.held) or self.taken)
 
 
 class Reservations:
@@ -55,6 +76,26 @@ class Reservations:
         self._of[reservation.pod] = reservation
         self._on.setdefault(reservation.node, {})[reservation.pod] = reservation
         return touched | {reservation.node}
+
+    def pod_seen(self, pod: str, node: str) -> set[str]:
+        """Stop holding what the pod bound to `node` now shows; return the nodes that changed."""
+        reservation = self._of.get(pod)
+        if reservation is None:
+            return set()
+        return self._confirmed(reservation, reservation.without_pod(), node)
+
+    def claim_seen(self, pod: str, claim: ClaimKey, node: str) -> set[str]:
+        """Stop holding what the pod's claim, allocated on `node`, now shows; as `pod_seen`."""
+        reservation = self._of.get(pod)
+        if reservation is None:
+            return set()
+        return self._confirmed(reservation, reservation.without_claim(claim), node)
+
+    def _confirmed(self, reservation: Reservation, left: Reservation, node: str) -> set[str]:
+        if node != reservation.node or left.empty:
+            return self.forget(reservation.pod)
+        self._of[left.pod] = self._on[left.node][left.pod] = left
+        return {left.node}
 
     def forget(self, pod: str) -> set[str]:
         """Drop the pod's reservation, if any; return the nodes that changed."""

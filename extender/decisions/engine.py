@@ -7,6 +7,7 @@ here awaits, reads a clock or writes; soft reservations are the one thing a deci
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -62,6 +63,8 @@ class Engine:
         self.journal = journal.Journal(cluster, on_prediction)
         self.unjudged: Counter[str] = Counter()  # why → pods passed unjudged
         self._clock = clock
+        # What filter let through last: names, their rows, and the layout that these belong to.
+        self._last: tuple[list[str], NDArray[np.int32], int] = ([], np.zeros(0, np.int32), -1)
         self._new_pods: dict[str, objects.Pod] = {}  # uid → pod seen, not yet learnt from
         self.use(policy)
         source.listeners.append(self._observe)
@@ -103,33 +106,42 @@ class Engine:
         if not asked.question and not asked.bound_to:
             return answers.Filtered()
         rows = self.index.rows_of(names)
-        known = np.flatnonzero(rows >= 0)
-        states = self.index.state[rows[known]]
+        known = rows >= 0
         table = self.table(asked.question)
-        table.fill(states)
+        states = self.index.state[rows]
+        table.fill(states[known])
+        bad = (table.code[states] >= Code.BUSY) & known
         refused: dict[str, str] = {}
         unresolvable: dict[str, str] = {}
-        for place in np.flatnonzero(table.code[states] >= Code.BUSY).tolist():
+        for place in np.flatnonzero(bad).tolist():
             verdict = table.verdicts[int(states[place])]
             into = unresolvable if verdict.code is Code.NEVER else refused
-            into[names[int(known[place])]] = verdict.reason
+            into[names[place]] = verdict.reason
         if asked.bound_to:
-            unresolvable |= self._elsewhere(asked, [names[int(place)] for place in known])
+            unresolvable |= self._elsewhere(asked, list(itertools.compress(names, known)))
             refused = {name: why for name, why in refused.items() if name not in unresolvable}
-        return answers.Filtered(refused, unresolvable, unknown=len(names) - len(known))
+            return answers.Filtered(refused, unresolvable, unknown=int((~known).sum()))
+        kept = list(itertools.compress(names, (~bad).tolist()))
+        self._last = (kept, rows[~bad], self.index.layout)
+        return answers.Filtered(
+            refused,
+            unresolvable,
+            unknown=len(names) - int(np.count_nonzero(known)),
+            kept=kept,
+            distinct=self._distinct(rows, known),
+        )
 
-    def prioritize(self, pod: objects.Pod, names: Sequence[str]) -> list[int]:
-        """Score the nodes, parallel to `names`; [] where we have no opinion."""
+    def prioritize(self, pod: objects.Pod, names: Sequence[str]) -> NDArray[np.int64]:
+        """Score the nodes, parallel to `names`; empty where we have no opinion."""
         scored = self.score(pod, names)
         if scored is None:
-            return []
+            return np.zeros(0, dtype=np.int64)
         states = np.where(scored.rows >= 0, scored.states, -1)
         self._remember(pod, scored.asked, names, states, scored.table)
         best = int(np.argmax(scored.scores))
         if scored.rows[best] >= 0 and scored.asked.question:
             self._reserve(pod, scored.asked, names[best], scored.table, int(scored.states[best]))
-        found: list[int] = scored.scores.tolist()
-        return found
+        return scored.scores
 
     def preempt(
         self, pod: objects.Pod, offered: Mapping[str, answers.Victims]
@@ -148,7 +160,7 @@ class Engine:
         asked = self.asker.ask(pod, self.policy)
         if isinstance(asked, asking.Unjudged):
             return None
-        rows = self.index.rows_of(names)
+        rows = self._rows_of(names)
         if not (rows >= 0).any():
             return None
         states = np.where(rows >= 0, self.index.expected[rows], self.index.expected[rows.max()])
@@ -166,6 +178,21 @@ class Engine:
         if unknown.any():
             scores[unknown] = int(np.median(scores[~unknown]))
         return Scored(asked, table, rows, states, scores, costs.total, costs.parts)
+
+    def _rows_of(self, names: Sequence[str]) -> NDArray[np.int32]:
+        """The rows of the names, at hand where they are what filter just let through."""
+        kept, rows, layout = self._last
+        if names is kept and layout == self.index.layout:
+            return rows
+        return self.index.rows_of(names)
+
+    def _distinct(self, rows: NDArray[np.int32], known: NDArray[np.bool_]) -> bool:
+        """Whether no node was asked twice, told from rows where all are known."""
+        if not known.all():
+            return False
+        seen = np.zeros(len(self.index.state), dtype=np.bool_)
+        seen[rows] = True
+        return int(np.count_nonzero(seen)) == len(rows)
 
     def _elsewhere(self, asked: asking.Asked, names: Sequence[str]) -> dict[str, str]:
         """The nodes on which an allocation that the pod already has cannot be used."""
@@ -235,6 +262,9 @@ class Engine:
             picks=verdict.picks,
             held=tuple(counts.get(resource.name, 0) for resource in hardware.resources),
             taken=sum(1 << d for _, devices in verdict.plugin for d in devices),
+            claims=tuple(
+                (pod.metadata.namespace or "default", claim.claim_name) for claim in asked.claims
+            ),
         )
         self.index.soften(self.index.reservations.assume(held))
         self.gangs.assume(pod, name)
@@ -247,8 +277,11 @@ class Engine:
                 return
             if old is None and new is not None:
                 self._new_pods[pod.metadata.uid] = pod
-            if new is None or pod.spec.node_name:
-                self.index.soften(self.index.reservations.forget(pod.metadata.uid))
+            held = self.index.reservations
+            if new is None:
+                self.index.soften(held.forget(pod.metadata.uid))
+            elif pod.spec.node_name:
+                self.index.soften(held.pod_seen(pod.metadata.uid, pod.spec.node_name))
             self.gangs.see(
                 new if isinstance(new, objects.Pod) else None,
                 pod.metadata.uid,
@@ -259,8 +292,10 @@ class Engine:
         elif isinstance(new, objects.ResourceClaim) and new.status.allocation is not None:
             served = {self.journal.allocated(new)}
             served |= {consumer.uid for consumer in new.status.reserved_for or ()}
+            key = (new.metadata.namespace or "default", new.metadata.name)
+            node = journal.node_of(new.status.allocation)
             for uid in served:
-                self.index.soften(self.index.reservations.forget(uid))
+                self.index.soften(self.index.reservations.claim_seen(uid, key, node))
 
     def _learn(self) -> None:
         if not self._new_pods:
