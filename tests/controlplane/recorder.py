@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -21,6 +22,8 @@ class Call:
     arguments: dict[str, Any]
     status: int
     answer: Any  # decoded; None when the extender could not be reached
+    seconds: float  # from the last byte of the request here to the last of the answer
+    at: float = dataclasses.field(default_factory=time.monotonic)  # when it was answered
 
     @property
     def pod(self) -> str:
@@ -61,15 +64,16 @@ class Recorder:
         """
         filtered = self.of("filter", pod)[-1]
         passed = set(filtered.answer["NodeNames"])
-        if len(passed) == 1:
-            return passed
-        scores = {score["Host"]: score["Score"] for score in self.of("prioritize", pod)[-1].answer}
+        prioritized = self.of("prioritize", pod)
+        if len(passed) == 1 or not prioritized[-1].answer:
+            return passed  # no list is no opinion: all are as good
+        scores = {score["Host"]: score["Score"] for score in prioritized[-1].answer}
         return {name for name, score in scores.items() if score == max(scores.values())}
 
     async def _forward(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
         verb = request.match_info["verb"]
         body = await request.read()
-        arguments = orjson.loads(body)
+        arguments, began = orjson.loads(body), time.monotonic()
         try:
             async with self._session.post(
                 f"{self._target.url}/{verb}",
@@ -78,8 +82,8 @@ class Recorder:
             ) as response:
                 answer, status = await response.read(), response.status
         except aiohttp.ClientError as error:
-            self.calls.append(Call(verb, arguments, 502, None))
+            self.calls.append(Call(verb, arguments, 502, None, time.monotonic() - began))
             return aiohttp.web.Response(status=502, text=str(error))
         decoded = orjson.loads(answer) if status == 200 else answer
-        self.calls.append(Call(verb, arguments, status, decoded))
+        self.calls.append(Call(verb, arguments, status, decoded, time.monotonic() - began))
         return aiohttp.web.Response(body=answer, status=status, content_type="application/json")
