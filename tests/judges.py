@@ -21,6 +21,9 @@ class NameJudge:
     def concerns(self, pod):
         return pod.metadata.name != "plain"
 
+    def scores(self, pod):
+        return self.concerns(pod)
+
     def filter(self, pod, names):
         self._called("filter", pod, names)
         return Filtered(

@@ -63,6 +63,7 @@ class TopologyIndex:
         self.cpu: NDArray[np.float64] = np.zeros(_FIRST_ROWS)  # free, milli, as expected
         self.memory: NDArray[np.float64] = np.zeros(_FIRST_ROWS)  # free, bytes, as expected
         self.generation = 0  # moves when any row changed
+        self.layout = 0  # moves when a name gets or loses its row
         self.changed: set[int] = set()  # rows changed since `take_changed`
         self._free: list[int] = []
         self._softened: set[str] = set()  # nodes whose reservations changed
@@ -201,6 +202,7 @@ class TopologyIndex:
             if row >= len(self.state):
                 self._grow()
         self.rows[name] = row
+        self.layout += 1
         return row
 
     def _grow(self) -> None:
@@ -221,6 +223,7 @@ class TopologyIndex:
         self.state[row] = self.expected[row] = -1
         self.cpu[row] = self.memory[row] = 0
         self._free.append(row)
+        self.layout += 1
         self.changed.add(row)
 
     # ------------------------------------------------------------ truth

@@ -27,7 +27,10 @@ class Judge(Protocol):
         """The kinds of objects not read yet; empty when ready to judge."""
 
     def concerns(self, pod: objects.Pod) -> bool:
-        """Whether this pod can be refused or scored at all, told from the pod alone, at once."""
+        """Whether this pod can be refused at all, told from the pod alone, at once."""
+
+    def scores(self, pod: objects.Pod) -> bool:
+        """Whether prioritize has an opinion on this pod, told at once."""
 
     def filter(self, pod: objects.Pod, names: list[str]) -> Filtered:
         """Refuse nodes, each with a reason. Called again if names turn out to be repeated."""
@@ -86,7 +89,7 @@ class Verbs:
             if self._judge.waiting_for():
                 self._metrics.not_ready("prioritize")
                 return b"[]"
-            if not self._judge.concerns(question.pod):
+            if not self._judge.scores(question.pod):
                 return b"[]"
             return replies.priorities(names, self._judge.prioritize(question.pod, names))
         except Exception:  # noqa: BLE001 - any fault of ours opens, is counted and logged

@@ -15,7 +15,7 @@ from extender.hardware.shape import Shape
 from extender.hardware.usage import Usage
 from extender.kube import objects
 from extender.kube.collection import KindStatus
-from extender.server import metrics
+from extender.server import metrics, replies
 
 Statuses = Callable[[], Mapping[str, KindStatus]]
 
@@ -44,10 +44,13 @@ class Facade:
     def concerns(self, pod: objects.Pod) -> bool:
         return self.engine.concerns(pod)
 
+    def scores(self, pod: objects.Pod) -> bool:
+        return self.engine.scores(pod)
+
     def filter(self, pod: objects.Pod, names: list[str]) -> answers.Filtered:
         return self.engine.filter(pod, names)
 
-    def prioritize(self, pod: objects.Pod, names: list[str]) -> Sequence[int]:
+    def prioritize(self, pod: objects.Pod, names: list[str]) -> replies.Scores:
         return self.engine.prioritize(pod, names)
 
     def preempt(
