@@ -41,6 +41,7 @@ ATTRIBUTES = (
     "nic.x.io/numa",
     "gpu.x.io/ver",
     "nic.x.io/model",
+    "gpu.x.io/side",
 )
 ANY_CLASS = "any"
 
@@ -235,7 +236,7 @@ def _constraints(rng: random.Random, flavours: frozenset[str], requests: list[Js
     for flavour, field in (("match", "matchAttribute"), ("distinct", "distinctAttribute")):
         if flavour in flavours:
             for _ in range(rng.choice((1, 1, 2))):
-                constraint: Json = {field: rng.choice(ATTRIBUTES[: rng.choice((1, 3, 6))])}
+                constraint: Json = {field: rng.choice(ATTRIBUTES[: rng.choice((1, 3, 6, 7))])}
                 if rng.random() < 0.5:
                     constraint["requests"] = rng.sample(names, rng.randint(1, len(names)))
                 constraints.append(constraint)
@@ -261,8 +262,9 @@ def _allocated(
                 continue
             seen.add(key)
             identity = dict(zip(("Driver", "Pool", "Device"), key, strict=True))
-            # Without the gate kube-scheduler counts a shared device as plainly taken.
-            gate = "DRAConsumableCapacity" in features
+            # Without the gate kube-scheduler counts a shared device as plainly taken, and one that
+            # only became shareable later is still in use by a claim without a share.
+            gate = "DRAConsumableCapacity" in features and rng.random() < 0.95
             if not gate or not device.get("allowMultipleAllocations"):
                 taken.append(identity)
                 continue

@@ -56,7 +56,7 @@ FLAVOURS = {
 def draw_slices(rng: random.Random, flavours: frozenset[str], *, mixed_slices: bool) -> list[Json]:
     """Return the ResourceSlices of one to five pools, in an order of no meaning.
 
-    `mixed_slices` lets one slice hold devices and counters, which the API allowed in 1.34 only.
+    `mixed_slices`: one slice often holds devices and counters, which the API allowed in 1.34 only.
     """
     pools = {
         (rng.choice(DRIVERS[: rng.choice((1, 2, 2, 3))]), rng.choice(POOLS))
@@ -97,7 +97,8 @@ def _pool(
         slices.append({"spec": {**rule, "devices": devices}})
     if counter_sets:
         slices += _counter_slices(rng, flavours, home=home, counter_sets=counter_sets)
-        if mixed and rng.random() < 0.5:
+        # Later versions forbid this, but keep such slices as they find them.
+        if rng.random() < (0.5 if mixed else 0.03):
             slices = _merged(slices)
     if "broken pools" in flavours and rng.random() < 0.3:
         _repeat_a_device(rng, slices)
@@ -255,6 +256,10 @@ def _attributes(rng: random.Random, flavours: frozenset[str]) -> Json:
         attributes[PCIE_ROOT] = root
     if rng.random() < 0.6:
         attributes["model"] = {"string": rng.choice(("A", "A", "B"))}
+    if "types" in flavours and rng.random() < 0.4:
+        # One attribute under both of its names: a constraint takes the qualified one.
+        for name in rng.sample(("side", "gpu.x.io/side", "nic.x.io/side"), 2):
+            attributes[name] = {"int": rng.choice((0, 1))}
     if rng.random() < 0.3:
         attributes["big"] = {"bool": rng.random() < 0.5}
     if rng.random() < 0.3:

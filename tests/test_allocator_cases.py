@@ -49,14 +49,17 @@ def test_names_of_slices_are_unique_and_not_in_list_order(cases):
     assert unsorted > CASES / 2
 
 
-@pytest.mark.parametrize(("version", "mixed"), [((1, 34), True), ((1, 35), False)])
-def test_devices_and_counters_share_a_slice_only_where_the_api_allowed_it(version, mixed):
+@pytest.mark.parametrize(("version", "often"), [((1, 34), True), ((1, 35), False)])
+def test_devices_and_counters_share_a_slice_often_only_where_the_api_allows_it(version, often):
     slices = [
         item["spec"]
-        for number in range(200)
+        for number in range(CASES)
         for item in allocator_cases.draw(5, number, version=version)["input"]["slices"]
     ]
-    assert any("devices" in spec and "sharedCounters" in spec for spec in slices) == mixed
+    counting = [spec for spec in slices if "sharedCounters" in spec and "devices" not in spec]
+    mixed = [spec for spec in slices if "sharedCounters" in spec and "devices" in spec]
+    assert mixed
+    assert (len(mixed) > len(counting) / 5) == often
 
 
 def test_kube_scheduler_would_not_take_its_stable_variant(cases):
