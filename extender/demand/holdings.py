@@ -46,9 +46,7 @@ class Holdings:
         self._mine = [0] * len(prepared.claims)  # claim → devices marked for it, as bits
         self._marked = 0  # the union of `_mine`
         self._shares: dict[int, _Amounts] = {}  # device → what this pod takes of it
-        self._counters = counters.Counters(
-            prepared.machine, usage, prepared.pool_of, features=prepared.features
-        )
+        self._counters = counters.Counters(prepared, usage)
         # claim → constraint
         self._rules = [
             [
@@ -67,6 +65,8 @@ class Holdings:
 
     def has_room(self, option: Option, device: int) -> bool:
         """Whether the device's capacities cover what the option takes, beside other shares."""
+        if device not in self._used and device not in self._shares:
+            return self._prepared.fits_empty(option, device)
         takes = self._prepared.takes(option, device)
         return takes is not None and capacity.fits(
             takes,
@@ -78,11 +78,12 @@ class Holdings:
     def take(self, option: Option, device: int, *, ordinal: int, must: bool) -> Hold | None:
         """Allocate the device, None if a test refuses it.
 
-        The device must be selectable. `ordinal`: how many the request has already. `must`: the
-        device belongs to "all", so a constraint that refuses it raises errors.ClaimError.
+        The device must be selectable and, unless it is a `must`, free and roomy enough.
+        `ordinal`: how many devices the request has already. `must`: the device belongs to "all",
+        so a constraint that refuses it raises errors.ClaimError.
         """
         prepared, features = self._prepared, self._features
-        if self.busy(option) >> device & 1:
+        if must and self.busy(option) >> device & 1:
             return None
         hold = Hold(option, device)
         if prepared.machine.devices[device].consumes_counters and not self._draw(hold):
@@ -104,8 +105,9 @@ class Holdings:
             self._mine[option.claim] |= 1 << device
             self._marked |= 1 << device
             hold.marked = True
-        checked = self._checked(device, ordinal)
-        if features.consumable_capacity and not self.has_room(option, checked):
+        # For one device of many this was asked before the take, and nothing has changed since.
+        again = features.consumable_capacity and (must or features.mixed_slices)
+        if again and not self.has_room(option, self._checked(device, ordinal)):
             self._refuse(hold)
             return None
         if shared:
@@ -140,7 +142,7 @@ class Holdings:
 
     def _checked(self, device: int, ordinal: int) -> int:
         """The device whose capacity is checked once more: 1.34 takes the wrong one of the slice."""
-        if not self._features.mixed_slices or not self._features.consumable_capacity:
+        if not self._features.mixed_slices:
             return device
         pool = self._prepared.machine.pools[self._prepared.pool_of[device]]
         if pool.start + ordinal >= pool.stop:

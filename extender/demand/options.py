@@ -53,6 +53,7 @@ class Option:
         self.admitted: dict[int, bool] = {}  # device → selectors and node rule
         self.tolerated: dict[int, bool] = {}  # device → taints
         self.wanted: dict[int, dict[str, int] | None] = {}  # device → capacity taken
+        self.fits_empty: dict[int, bool] = {}  # device → capacity, while nobody shares it
         self.picks: dict[int, outcome.Pick] = {}  # device → pick of it as a whole
         # Over all devices, as bits; None until somebody asks.
         self.all_admitted: int | None = None
@@ -90,6 +91,7 @@ class Prepared:
             option.possible = (1 << self.count) - 1
         # 1.34 fails when the walk comes to an invalid pool; None where there is no such pool.
         self.wall = _wall(machine) if features.mixed_slices else None
+        self._draws: dict[int, tuple[tuple[tuple[str, str], int], ...]] = {}
         # constraint → device → value
         self._values: dict[requests.Constraint, dict[int, shape.Value | None]] = {}
 
@@ -126,12 +128,31 @@ class Prepared:
                 1 << device
                 for device in range(self.count)
                 if (not self.features.device_taints or self.tolerates(option, device))
-                and (self.features.partitionable or not self._draws(device))
+                and (
+                    self.features.partitionable
+                    or not self.machine.devices[device].consumes_counters
+                )
             )
         return option.all_welcome
 
-    def _draws(self, device: int) -> bool:
-        return bool(self.machine.devices[device].consumes_counters)
+    def draws(self, device: int) -> tuple[tuple[tuple[str, str], int], ...]:
+        """The counters that the device draws: (counter set, counter), nano units."""
+        known = self._draws.get(device)
+        if known is None:
+            total: dict[tuple[str, str], int] = {}
+            for counter_set, counters in self.machine.devices[device].consumes_counters:
+                for counter, amount in counters:
+                    key = (counter_set, counter)
+                    total[key] = total.get(key, 0) + amount
+            known = self._draws[device] = tuple(total.items())
+        return known
+
+    def fits_empty(self, option: Option, device: int) -> bool:
+        """Whether the capacities cover what the option takes of a device that nobody shares."""
+        known = option.fits_empty.get(device)
+        if known is None:
+            known = option.fits_empty[device] = self.has_room(option, device, {})
+        return known
 
     def _judged(self, option: Option, body: shape.Device) -> bool:
         if body.binding_conditions and not self.features.binding_conditions:
