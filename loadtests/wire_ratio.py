@@ -57,6 +57,9 @@ class TableJudge:
     def concerns(self, pod: objects.Pod):
         return bool(pod.spec.resource_claims)
 
+    def scores(self, pod: objects.Pod):
+        return bool(pod.spec.resource_claims)
+
     def filter(self, _pod, names):
         rows = self._rows_of(names)
         refused = self._refused[rows]
@@ -244,6 +247,8 @@ def measured(services, names, seconds):
             first = body(names[start:] + names[:start])
             answer = orjson.loads(services["railyard"].client.post("/filter", first))
             second = body(answer["NodeNames"])
+            scored = orjson.loads(services["railyard"].client.post("/prioritize", second))
+            assert len(scored) == len(answer["NodeNames"]), "a fault was let through"
             for name in numbers.sample(sorted(services), len(services)):
                 times[name].append(services[name].pair(first, second))
         if number:  # the first round warms up

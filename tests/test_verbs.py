@@ -294,6 +294,19 @@ def test_a_known_list_of_names_is_not_decoded_again():
     assert first == ["a", "b"]
 
 
+def test_a_pod_that_is_only_scored_is_scored_on_the_names_it_passed_with():
+    class Scoring(NameJudge):
+        def scores(self, _pod):
+            return True
+
+    judge = Scoring()
+    serving, _ = service(judge)
+    serving.filter(args("a", "busy-1", pod="plain"))
+    answer = orjson.loads(serving.prioritize(args("a", "busy-1", pod="plain")))
+    assert [entry["Host"] for entry in answer] == ["a", "busy-1"]
+    assert [verb for verb, _, _ in judge.asked] == ["prioritize"]
+
+
 def test_nodes_per_request_are_counted():
     serving, figures = service()
     serving.filter(args("a", "b"))

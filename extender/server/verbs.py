@@ -65,7 +65,7 @@ class Verbs:
                 self._metrics.not_ready("filter")
                 return replies.no_judgement(f"Railyard is still reading: {', '.join(waiting)}")
             if not self._judge.concerns(question.pod):
-                return replies.filtered(asked.once(), _ALL).body
+                return self._remembered(replies.filtered(asked.once(), _ALL))
             answer = self._judge.filter(question.pod, asked.names)
             if not answer.distinct and (once := asked.once()) is not asked:
                 asked = once
@@ -75,9 +75,7 @@ class Verbs:
             self._fault("filter", question.pod)
             return replies.filtered(asked.once(), _ALL).body
         self._metrics.unknown_nodes(answer.unknown)
-        if reply.listed is not None:
-            self._last = _Expected(reply.passing, reply.listed)
-        return reply.body
+        return self._remembered(reply)
 
     def prioritize(self, body: bytes) -> bytes:
         """Answer prioritize: a score per node, or `[]` for no opinion."""
@@ -111,6 +109,11 @@ class Verbs:
         except Exception:  # noqa: BLE001 - any fault of ours opens, is counted and logged
             self._fault("preempt", asked.pod)
             return replies.preemption(asked.victims)
+
+    def _remembered(self, reply: replies.FilterReply) -> bytes:
+        if reply.listed is not None:
+            self._last = _Expected(reply.passing, reply.listed)
+        return reply.body
 
     def _fault(self, verb: str, pod: objects.Pod) -> None:
         self._metrics.fail_open(verb)
