@@ -17,6 +17,11 @@ class Resource:
     path: str  # such as /api/v1/nodes
     field_selector: str = ""
 
+    def query(self, **parameters: str) -> dict[str, str]:
+        """The parameters of a request for it; empty ones are left out."""
+        parameters["fieldSelector"] = self.field_selector
+        return {name: value for name, value in parameters.items() if value}
+
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class KindStatus:

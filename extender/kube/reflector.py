@@ -19,13 +19,11 @@ import time
 from collections.abc import Awaitable, Callable
 
 from extender import errors
-from extender.kube import backoff, client, decoding, failures, lines, objects, silence
+from extender.kube import backoff, client, decoding, failures, lines, listing, objects, silence
 from extender.kube.collection import KindStatus, Resource, Sink
 
 _log = logging.getLogger(__name__)
 
-# A list without a watch cache behind it is read in pages; 100 slices decode in about 10 ms.
-PAGE_SIZE = 100
 # The server ends a watch after so long, times 1 to 2, so that reconnects spread.
 _WATCH_SECONDS = 300
 # client-go's VeryShortWatchError: a watch that ends so soon and brings nothing has failed.
@@ -34,6 +32,8 @@ _VERY_SHORT_SECONDS = 1.0
 _SHORT_SECONDS = 5.0
 # So many watches in a row without an event: the version may be what is wrong, so list again.
 _FRUITLESS_WATCHES = 5
+# How servers without WatchList answer it: BadRequest, Invalid.
+_NOT_UNDERSTOOD = frozenset({400, 422})
 # How servers without WatchList answer it: BadRequest, Invalid.
 _NOT_UNDERSTOOD = frozenset({400, 422})
 # What is decoded before the event loop gets its turn: 0.2 to 0.5 ms of slices or of small events.
@@ -71,20 +71,23 @@ class Reflector:
         self._rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
         self._backoff = backoff.Backoff(clock=clock, rng=self._rng)
         self._decoder = decoding.Decoder(resource.kind, condense)
+        self._lister = listing.Lister(
+            api, resource, self._decoder, heard=self._silence.heard, skip=self._skip
+        )
+        self._turns = listing.Turns()
         self._version = ""  # last seen: of a list, an event or a bookmark
         self._version_refused = False  # the last list could not be served at `_version`
         self._ordered = False  # events carry versions to resume from (synthetic ADDED do not)
         self._resumable = False  # a watch from `_version` continues what the sink has
         self._streams_lists = True  # whether the server knows WatchList
         self._list_instead = False  # the last WatchList broke: use pages once
-        self._doubtful = False  # the last watch was silent: `_version` may be of the future
-        self._paged = False  # the server pages also what it might serve from its watch cache
+        # The last watch was silent: after a restore of etcd `_version` may be of the future.
+        self._doubtful = False
         # What a WatchList has brought so far: (namespace, name) → object; None once it is complete.
         self._arriving: dict[tuple[str, str], objects.Object] | None = None
         self._fruitless = 0  # watches in a row that failed without an event
         self._taken = 0  # events and bookmarks of this watch
         self._answered = False  # the server has begun to answer this request
-        self._spent = 0  # decoded in this turn of the event loop, in bytes
 
     def __repr__(self) -> str:
         return f"<Reflector {self._resource.kind} {self.status.state} at {self._version or 'none'}>"
@@ -120,6 +123,8 @@ class Reflector:
             _log.exception("%s: reflecting failed", self._resource.kind)
             self._resumable = False
             return self._failed(errors.ApiError(0, "InternalError", "see the log"))
+        finally:
+            self._arriving = None  # a list that broke off is of no use, and may be large
 
     def _expired(self, error: errors.ExpiredError) -> float:
         if not self._resumable and not self._version_refused:
@@ -157,63 +162,13 @@ class Reflector:
         named = error.retry_after if isinstance(error, errors.TooManyRequestsError) else None
         return max(self._backoff.next(), named or 0.0)
 
-    async def _breathe(self, size: int) -> None:
-        """Count `size` decoded bytes; let others run once this turn has had its share."""
-        self._spent += size + _EVENT_BYTES
-        if self._spent > _TURN_BYTES:
-            self._spent = 0
-            await asyncio.sleep(0)
-
     # ------------------------------------------------------------ list
 
     async def _list(self) -> float:
         self.status.state = "listing"
         version = "" if self._version_refused else self._version or "0"
-        whole = self._query(resourceVersion=version)
-        # A server lists "not older than" a version from its watch cache, which has no pages.
-        query = whole
-        if version in {"", "0"} or self._paged:
-            query = {**whole, "limit": str(PAGE_SIZE)}
-        items: list[objects.Object] = []
-        first: str | None = None
-        while True:
-            try:
-                meta = await self._page(query, items)
-            except errors.ExpiredError:
-                if "continue" not in query:
-                    raise
-                query, first = whole, None  # it took too long to turn the pages
-                items.clear()
-                continue
-            first = meta.resource_version if first is None else first
-            if not meta.continue_:
-                break
-            self._paged = self._paged or version == "0"
-            query = self._query(limit=str(PAGE_SIZE), **{"continue": meta.continue_})
-        self._replace(items, first)
+        self._replace(*await self._lister.read(version))
         return 0.0
-
-    async def _page(self, query: dict[str, str], items: list[objects.Object]) -> decoding.ListMeta:
-        """Append one page's objects to `items`."""
-        try:
-            page = self._decoder.page(await self._body(query))
-        except decoding.UndecodableError as error:
-            raise errors.ApiError(200, "Undecodable", str(error)) from error
-        for raw in page.items or ():
-            try:
-                items.append(self._decoder.item(raw, named=False))
-            except decoding.UndecodableError as error:
-                self._skip(error)
-            await self._breathe(len(memoryview(raw)))
-        return page.metadata
-
-    async def _body(self, query: dict[str, str]) -> bytes:
-        parts = []
-        async with self._api.stream(self._resource.path, query) as stream:
-            while chunk := await stream.read():
-                self._silence.heard()
-                parts.append(chunk)
-        return b"".join(parts)
 
     def _replace(self, items: list[objects.Object], version: str) -> None:
         """Hand a whole list over; a sink that fails gets a new one later."""
@@ -239,7 +194,8 @@ class Reflector:
         self._arriving = {} if initial else None
         self._taken = 0
         if self._doubtful and not initial:
-            await self._probe()
+            # A watch of the future is accepted and never says a word; a list is refused.
+            await self._lister.probe(self._version)
         started = self._clock()
         split = lines.Lines()
         async with self._api.stream(self._resource.path, self._watch_query(initial)) as stream:
@@ -249,7 +205,7 @@ class Reflector:
                 self._silence.heard()
                 for line in split.feed(chunk):
                     self._take(line)
-                    await self._breathe(len(line))
+                    await self._turns.spend(len(line))
         if self._arriving is not None:
             raise errors.ApiError(200, "ListIncomplete", "the WatchList ended before its last item")
         lived = self._clock() - started
@@ -258,21 +214,8 @@ class Reflector:
         self.status.watch_restarts += 1
         return self._backoff.next() if lived < _SHORT_SECONDS else 0.0
 
-    async def _probe(self) -> None:
-        """Make sure that the server knows our version; `ExpiredError` if it is yet to come.
-
-        After a restore of etcd it may be: a watch from there is accepted and never says a word,
-        while a list of nothing is refused.
-        """
-        selector = self._resource.field_selector
-        if "metadata.name=" not in selector:  # else this is one object, and may be all we may see
-            selector = ",".join(filter(None, (selector, "metadata.name=-")))
-        query = {"resourceVersion": self._version, "fieldSelector": selector}
-        await self._body(query)
-        self._doubtful = False
-
     def _watch_query(self, initial: bool) -> dict[str, str]:
-        query = self._query(
+        query = self._resource.query(
             watch="true",
             allowWatchBookmarks="true",
             timeoutSeconds=str(int(_WATCH_SECONDS * (1 + self._rng.random()))),
@@ -281,10 +224,6 @@ class Reflector:
         if initial:
             query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
         return query
-
-    def _query(self, **parameters: str) -> dict[str, str]:
-        parameters["fieldSelector"] = self._resource.field_selector
-        return {name: value for name, value in parameters.items() if value}
 
     def _take(self, line: bytes) -> None:
         if not line.strip():
