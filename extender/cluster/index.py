@@ -12,6 +12,7 @@ reservations, and decides predictions and scores.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -62,6 +63,8 @@ class TopologyIndex:
         self.expected: NDArray[np.int32] = np.full(_FIRST_ROWS, -1, dtype=np.int32)
         self.cpu: NDArray[np.float64] = np.zeros(_FIRST_ROWS)  # free, milli, as expected
         self.memory: NDArray[np.float64] = np.zeros(_FIRST_ROWS)  # free, bytes, as expected
+        self.version: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)  # of each row
+        self._writes = 0
         self.generation = 0  # moves when any row changed
         self.layout = 0  # moves when a name gets or loses its row
         self.changed: set[int] = set()  # rows changed since `take_changed`
@@ -80,8 +83,8 @@ class TopologyIndex:
 
     def rows_of(self, names: Sequence[str]) -> NDArray[np.int32]:
         """The row of each name, -1 where the name is unknown."""
-        get = self.rows.get
-        return np.fromiter((get(name, -1) for name in names), dtype=np.int32, count=len(names))
+        found = map(self.rows.get, names, itertools.repeat(-1))
+        return np.fromiter(found, dtype=np.int32, count=len(names))
 
     def detail(self, name: str) -> Row | None:
         row = self.rows.get(name)
@@ -164,6 +167,12 @@ class TopologyIndex:
         self.expected[row] = self.states.number(shape, usage)
         self.cpu[row] = detail.cpu - cpu
         self.memory[row] = detail.memory - memory
+        self._stamp(row)
+
+    def _stamp(self, row: int) -> None:
+        """Say that the row is not what it was."""
+        self._writes += 1
+        self.version[row] = self._writes
         self.changed.add(row)
 
     def _compact(self) -> None:
@@ -209,6 +218,7 @@ class TopologyIndex:
         size = len(self.state)
         self.state = np.concatenate([self.state, np.full(size, -1, dtype=np.int32)])
         self.expected = np.concatenate([self.expected, np.full(size, -1, dtype=np.int32)])
+        self.version = np.concatenate([self.version, np.zeros(size, dtype=np.int64)])
         self.cpu = np.concatenate([self.cpu, np.zeros(size)])
         self.memory = np.concatenate([self.memory, np.zeros(size)])
 
@@ -224,7 +234,7 @@ class TopologyIndex:
         self.cpu[row] = self.memory[row] = 0
         self._free.append(row)
         self.layout += 1
-        self.changed.add(row)
+        self._stamp(row)
 
     # ------------------------------------------------------------ truth
 

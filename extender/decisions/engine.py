@@ -169,7 +169,7 @@ class Engine:
             table.fill(states)
             costs = self.scoring.of_devices(pod, asked, table, rows, states)
         elif self.room.priced and self.policy.cpu_pods == "Score":
-            costs = self.scoring.of_cpu(asked, rows, states)
+            costs = self.scoring.of_cpu(asked, table, rows, states)
         else:
             return None
         scores = ranking.ranked(costs.total, costs.tie, maximum=self.policy.scores.maximum)

@@ -23,6 +23,7 @@ from extender.policy.mix import Classes, Floats, Mix
 
 _FIRST_STATES = 1024
 _WORD_BITS = 64  # of `States.taken`
+_MOST_LOSSES = 256  # sizes of pods in a burst; 5,000 rows are 80 KB each
 _MOST_PLANS = 8192  # (ask, shape) pairs; tens of each are usual
 _MOST_GPUS = 8.0  # of one node, to bring CPU and GPUs to one scale
 # More units than this on one node tell nothing more about scarcity, and bound the counting.
@@ -35,6 +36,15 @@ class _Counts:
 
     free: Floats
     chain: Floats
+
+
+@dataclasses.dataclass(slots=True)
+class _Losses:
+    """What a pod of one size costs per row, and the row's version that this is of."""
+
+    epoch: int
+    loss: Floats
+    version: NDArray[np.int64]
 
 
 class Room:
@@ -58,6 +68,8 @@ class Room:
         self._form = packing.Form()
         self._counts: dict[Question, _Counts] = {}  # unit ask → counts
         self._sizes: dict[Question, float] = {}  # unit ask → GPUs
+        # (question, CPU, memory) → losses, the latest last
+        self._losses: dict[tuple[Question, int, int], _Losses] = {}
         self._left: Floats = np.full(_FIRST_STATES, np.nan)  # state → free GPUs
         self._states: object = None
         self._age = 0  # placements and pods since the prices were renewed
@@ -122,21 +134,52 @@ class Room:
         return prices.refresh_every(_MOST_GPUS * len(self._index.rows))
 
     def cost(
-        self,
-        states: NDArray[np.int32],
-        after: NDArray[np.int32],
-        rows: NDArray[np.int32],
-        *,
-        cpu: int,
-        memory: int,
+        self, table: tables.Table, rows: NDArray[np.int32], *, cpu: int, memory: int
     ) -> Floats:
-        """The priced loss of room per row, in GPUs, of a placement that leads to `after`."""
+        """The priced loss of room, in GPUs, of placing such a pod on each row; 0 where it cannot.
+
+        Worked out once per row, until the row or the prices change.
+        """
         if not len(self.prices):
             return np.zeros(len(rows))
-        cpu_now, memory_now = self._index.cpu[rows], self._index.memory[rows]
-        before = self._usable(states, cpu_now, memory_now)
-        then = self._usable(after, cpu_now - cpu, memory_now - memory)
-        return packing.cost(before, then, self.prices)
+        known = self._loss_of(table, cpu, memory)
+        stale = rows[known.version[rows] != self._index.version[rows]]
+        if len(stale):
+            stale = np.unique(stale)
+            known.loss[stale] = self._loss(table, stale, cpu=cpu, memory=memory)
+            known.version[stale] = self._index.version[stale]
+        return known.loss[rows]
+
+    def _loss_of(self, table: tables.Table, cpu: int, memory: int) -> _Losses:
+        key = (table.question, cpu, memory)
+        known = self._losses.get(key)
+        size = len(self._index.version)
+        if known is None or known.epoch != self.epoch or len(known.version) != size:
+            self._losses.pop(key, None)
+            if len(self._losses) >= _MOST_LOSSES:
+                del self._losses[next(iter(self._losses))]
+            known = _Losses(self.epoch, np.zeros(size), np.full(size, -1, dtype=np.int64))
+            self._losses[key] = known
+        return known
+
+    def _loss(
+        self, table: tables.Table, rows: NDArray[np.int32], *, cpu: int, memory: int
+    ) -> Floats:
+        states = self._index.expected[rows]
+        if table.question:
+            table.fill(states)
+            after = table.after[states]
+        else:
+            after = states
+        fits = np.flatnonzero(after >= 0)
+        found = np.zeros(len(rows))
+        if len(fits):
+            rows = rows[fits]
+            cpu_now, memory_now = self._index.cpu[rows], self._index.memory[rows]
+            before = self._usable(states[fits], cpu_now, memory_now)
+            then = self._usable(after[fits], cpu_now - cpu, memory_now - memory)
+            found[fits] = packing.cost(before, then, self.prices)
+        return found
 
     def tightness(self, rows: NDArray[np.int32], states: NDArray[np.int32], *, cpu: int) -> Floats:
         """BestFit's key, the second one: CPU and GPUs left on each node; the least is tightest."""
@@ -149,9 +192,9 @@ class Room:
 
     def gpus(self, states: NDArray[np.int32]) -> Floats:
         """GPUs of each state's machine, taken or not."""
-        return np.array(
-            [units.gpus_of(self._index.states[state].shape) for state in states.tolist()]
-        )
+        shapes, place = np.unique(self._index.states.shape_of[states], return_inverse=True)
+        machines = [units.gpus_of(self._index.states.shapes[shape]) for shape in shapes.tolist()]
+        return np.array(machines)[place]
 
     def gpus_asked(self, question: Question) -> float:
         """GPUs that the demand takes in all."""

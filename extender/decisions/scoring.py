@@ -78,8 +78,7 @@ class Scoring:
         fits = table.after[states] >= 0
         parts = {"locality": profile.locality.weight * (1 - table.locality[states])}
         if profile.packing.weight:
-            priced = self._priced(asked, table, rows, states, fits)
-            parts["packing"] = profile.packing.weight * priced
+            parts["packing"] = profile.packing.weight * self._priced(asked, table, rows)
         self._add_proximity(parts, pod, profile, rows)
         self._add_preference(parts, pod, profile, table, rows, states)
         if not fits.all():
@@ -87,39 +86,26 @@ class Scoring:
         tie = self._room.tightness(rows, states, cpu=asked.requests.cpu)
         return Costs(np.sum(list(parts.values()), axis=0), parts, tie)
 
-    def of_cpu(self, asked: asking.Asked, rows: Numbers, states: Numbers) -> Costs:
+    def of_cpu(
+        self, asked: asking.Asked, table: tables.Table, rows: Numbers, states: Numbers
+    ) -> Costs:
         """The costs for a pod without devices: the room for GPU pods that its CPU takes away.
 
         Nodes without GPUs cost nothing and come first.
         """
         cpu, memory = asked.requests.cpu, asked.requests.memory
-        loss = self._room.cost(states, states, rows, cpu=cpu, memory=memory)
+        loss = self._room.cost(table, rows, cpu=cpu, memory=memory)
         has_gpus = self._room.gpus(states) > 0
         tie = np.where(has_gpus, self._room.tightness(rows, states, cpu=cpu), -1.0)
         return Costs(loss, {"packing": loss}, tie)
 
     # ------------------------------------------------------------ parts
 
-    def _priced(
-        self,
-        asked: asking.Asked,
-        table: tables.Table,
-        rows: Numbers,
-        states: Numbers,
-        fits: NDArray[np.bool_],
-    ) -> Floats:
+    def _priced(self, asked: asking.Asked, table: tables.Table, rows: Numbers) -> Floats:
         """Lost room in GPUs per GPU asked, so that the weight means the same for all pods."""
-        found = np.zeros(len(rows))
-        where = np.flatnonzero(fits)
-        if len(where):
-            found[where] = self._room.cost(
-                states[where],
-                table.after[states[where]],
-                rows[where],
-                cpu=asked.requests.cpu,
-                memory=asked.requests.memory,
-            ) / max(self._room.gpus_asked(table.question), 1.0)
-        return found
+        cpu, memory = asked.requests.cpu, asked.requests.memory
+        loss = self._room.cost(table, rows, cpu=cpu, memory=memory)
+        return loss / max(self._room.gpus_asked(table.question), 1.0)
 
     def _add_proximity(
         self, parts: dict[str, Floats], pod: objects.Pod, profile: config.Profile, rows: Numbers
