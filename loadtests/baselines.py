@@ -79,7 +79,7 @@ class GpuClustering:
         other = np.where(present == 0, STEPS // 4, 0)
         return (packed + np.where(same, alone, other)).astype(float)
 
-    def placed(self, node, kind, sign=1):
+    def clustered(self, node, kind, sign):
         if kind.num:
             self.tags.setdefault(kind.tag, np.zeros(self.size, dtype=np.int64))[node] += sign
 

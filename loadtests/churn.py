@@ -59,20 +59,16 @@ def run(trace, nodes, policy, *, wire, load, arrivals, seed, progress=None):
     drawn = trace.pods[stream.integers(len(trace.pods), size=arrivals)]
     ends = np.arange(arrivals) + lives.exponential(life, size=arrivals)
     running = []  # (end, number, node, kind, slots)
-    hooks = {name: getattr(policy, name, None) for name in ("arrived", "placed", "changed")}
+    told = packing.Hooks(policy)
     tally, allocated = Tally(), 0
     for number in range(arrivals):
         while running and running[0][0] <= number:
-            _, _, node, kind, slots = heapq.heappop(running)
+            _, which, node, kind, slots = heapq.heappop(running)
             cluster.remove(node, kind, slots)
             allocated -= kind.gpu
-            if hooks["placed"]:
-                hooks["placed"](node, kind, sign=-1)
-            if hooks["changed"]:
-                hooks["changed"](cluster, node)
+            told.gone(cluster, str(which), node, kind)
         kind = trace.kinds[drawn[number]]
-        if hooks["arrived"]:
-            hooks["arrived"](str(number), kind)
+        told.arrived(str(number), kind)
         rows = np.flatnonzero(cluster.feasible(kind))
         if len(rows):
             node = packing.pick(cluster, kind, rows, policy, wire, ties.random(len(nodes.names)))
@@ -80,10 +76,7 @@ def run(trace, nodes, policy, *, wire, load, arrivals, seed, progress=None):
             cluster.place(node, kind, slots)
             allocated += kind.gpu
             heapq.heappush(running, (ends[number], number, node, kind, slots))
-            if hooks["placed"]:
-                hooks["placed"](node, kind)
-            if hooks["changed"]:
-                hooks["changed"](cluster, node)
+            told.placed(cluster, str(number), node, kind, slots)
         if number >= WARM_UP * life:
             tally.count(kind, len(rows) > 0, allocated / nodes.capacity)
         if progress and number % 5000 == 0:
@@ -117,6 +110,7 @@ def main(arguments=None):
         "load": options.load,
         **packing.settings(options, wire),
         **tally.report(),
+        "disagreed": getattr(policy, "disagreed", 0),
         "seconds": round(time.monotonic() - began, 1),
     }
     if options.json:

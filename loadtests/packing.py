@@ -8,6 +8,7 @@ its in-tree resource scores where asked, and a random pick among equal totals.
 import argparse
 import dataclasses
 import json
+import pathlib
 import sys
 import time
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from extender.policy import packing as policy_packing
 from extender.policy import ranking
-from loadtests import baselines, cluster_sim, openb, priced
+from loadtests import baselines, cluster_sim, openb, priced, railyard
 
 LEVELS = (50, 80, 95, 100, 110, 120, 130)  # % of capacity asked, where allocation is reported
 TOP = 10  # the extender API's documented maximum
@@ -89,26 +90,47 @@ def pick(cluster, kind, rows, policy, wire, order):
     return int(best[order[best].argmin()])
 
 
+class Hooks:
+    """What a policy wants to be told of; most want nothing."""
+
+    def __init__(self, policy):
+        names = ("arrived", "clustered", "changed", "bound", "left")
+        self.policy = {name: getattr(policy, name, None) for name in names}
+
+    def arrived(self, uid, kind):
+        self.tell("arrived", uid, kind)
+
+    def placed(self, cluster, uid, node, kind, slots):
+        self.tell("clustered", node, kind, 1)
+        self.tell("changed", cluster, node)
+        self.tell("bound", uid, node, kind, slots)
+
+    def gone(self, cluster, uid, node, kind):
+        self.tell("clustered", node, kind, -1)
+        self.tell("changed", cluster, node)
+        self.tell("left", uid)
+
+    def tell(self, name, *what):
+        hook = self.policy[name]
+        if hook is not None:
+            hook(*what)
+
+
 def run(trace, nodes, order, ranks, policy, *, wire, rng, progress=None):
     """Place the pods one after the other; returns the tally."""
     cluster = cluster_sim.empty(nodes)
     tally = Tally(capacity=nodes.capacity)
-    arrived = getattr(policy, "arrived", None)
-    placed = getattr(policy, "placed", None)
-    changed = getattr(policy, "changed", None)
+    told = Hooks(policy)
     for number, pod in enumerate(order):
         kind = trace.kinds[trace.pods[pod]]
-        if arrived:
-            arrived(str(number), kind)
+        told.arrived(str(number), kind)
         rows = np.flatnonzero(cluster.feasible(kind))
         if len(rows):
             keys = ranks if wire.ties == "rank" else rng.random(len(nodes.names))
             node = pick(cluster, kind, rows, policy, wire, keys)
-            cluster.place(node, kind, policy.slots(cluster, node, kind))
-            if placed:
-                placed(node, kind)
-            if changed:
-                changed(cluster, node)
+            slots = policy.slots(cluster, node, kind)
+            cluster.place(node, kind, slots)
+            told.placed(cluster, str(number), node, kind, slots)
         tally.count(kind, len(rows) > 0)
         if progress and number % 2000 == 0:
             progress(f"{number}/{len(order)} pods, {tally.allocated / nodes.capacity:.1%}")
@@ -116,7 +138,13 @@ def run(trace, nodes, order, ranks, policy, *, wire, rng, progress=None):
 
 
 def make_policy(name, trace, nodes, options):
-    """A policy by name: a baseline, or `prices` (static), `prices-first`, `prices-adaptive`."""
+    """A policy by name.
+
+    `railyard`, or a policy file: the product's engine. `prices`, `prices-first`,
+    `prices-adaptive`: the same formulas on the simulator's arrays. Else a baseline.
+    """
+    if name == "railyard" or pathlib.Path(name).suffix in (".yaml", ".yml"):
+        return railyard.Railyard(nodes, policy=None if name == "railyard" else name)
     if not name.startswith("prices"):
         return baselines.named(name, trace, nodes)
     blend = options.blend
@@ -142,7 +170,11 @@ def parser(description):
     parse.add_argument("--order", help="an arrival order; by default the published one of --seed")
     parse.add_argument("--ties", choices=("random", "rank"), default="random")
     parse.add_argument("--seed", type=int, default=42)
-    parse.add_argument("--policy", default="prices", help="prices[-first|-adaptive], FGD, …")
+    parse.add_argument(
+        "--policy",
+        default="prices",
+        help="railyard, a policy file, prices[-first|-adaptive], FGD, BestFit, …",
+    )
     parse.add_argument("--intree", choices=("none", "default"), default="none")
     parse.add_argument("--cpu-pods", choices=("ours", "intree"), default="ours")
     parse.add_argument("--wire", type=int, default=0, help="largest score; 0: undivided")
@@ -192,6 +224,7 @@ def main(arguments=None):
         "trace": trace.name,
         **settings(options, wire),
         **tally.report(),
+        "disagreed": getattr(policy, "disagreed", 0),
         "seconds": round(time.monotonic() - began, 1),
     }
     if options.json:

@@ -1,0 +1,189 @@
+"""The product's own engine on openb: what it answers is what the benchmark places by.
+
+Every machine is a Node with a ResourceSlice of GPUs that several claims may share (capacity
+`milli`, 1000 a GPU); every pod is a Pod with a ResourceClaim, or with CPU and memory alone. A pod
+is shown as the watch would show it, filtered and prioritized, and its placement is written back
+as an allocation and a binding. Devices are taken first-fit, as kube-scheduler does.
+"""
+
+import itertools
+import pathlib
+
+import msgspec
+import numpy as np
+
+from extender.hardware import versions
+from extender.kube import objects
+from extender.policy import config
+from extender.service import assembly
+from loadtests import openb
+
+DRIVER = "gpu.openb.example"
+CLASS = "gpu"
+MIB = 1 << 20
+MOST_PODS = "1000000"  # the trace has no limit on pods
+
+
+class Railyard:
+    """An engine over the trace's cluster, as a policy of the benchmark.
+
+    `disagreed` counts nodes that fit by the simulator and were refused by the engine; 0 is true.
+    """
+
+    def __init__(self, nodes, *, policy=None):
+        chosen = assembly.read_policy(pathlib.Path(policy)) if policy else config.DEFAULT
+        self.engine = assembly.assemble(
+            policy=chosen,
+            features=versions.Features(),
+            hardware=assembly.read_catalogue(),
+            clock=itertools.count().__next__,
+        )
+        self.nodes = nodes
+        self.disagreed = 0
+        self.pending = None  # (uid, pod, claim) of the pod being placed
+        self.bound_pods = {}  # uid → (pod, claim) as last written
+        self.show("DeviceClass", {"metadata": {"name": CLASS}, "spec": {}})
+        for number, name in enumerate(nodes.names):
+            self.show("Node", node_of(nodes, number))
+            self.show("ResourceSlice", slice_of(nodes, number, name))
+        self.engine.settle()
+
+    def show(self, kind, body, event="ADDED"):
+        item = built(kind, body)
+        self.engine.store.apply(kind, event, item)
+        return item
+
+    # ------------------------------------------------------------ the benchmark's hooks
+
+    def arrived(self, uid, kind):
+        if self.pending is not None:
+            self.forget(*self.pending)
+        claim = claim_of(uid, kind) if kind.num else None
+        if claim is not None:
+            self.show("ResourceClaim", claim)
+        pod = pod_of(uid, kind)
+        self.pending = (uid, pod, claim)
+        self.pod = self.show("Pod", pod)
+
+    def scores(self, cluster, kind, rows):  # noqa: ARG002 - the shape of a policy
+        names = [self.nodes.names[row] for row in rows.tolist()]
+        found = self.engine.filter(self.pod, names)
+        kept = found.passing(names)
+        self.disagreed += len(names) - len(kept)
+        given = self.engine.prioritize(self.pod, kept)
+        if len(kept) == len(names):
+            return np.asarray(given if len(given) else np.zeros(len(names)), dtype=float)
+        score = dict(zip(kept, given, strict=True))
+        return np.array([float(score.get(name, -1)) for name in names])
+
+    def slots(self, cluster, node, kind):
+        fits = cluster.gpu[node] >= kind.milli
+        return np.flatnonzero(fits & (fits.cumsum() <= kind.num))
+
+    def bound(self, uid, node, kind, slots):
+        _, pod, claim = self.pending
+        self.pending = None
+        name = self.nodes.names[node]
+        if claim is not None:
+            claim = claim | {"status": status_of(uid, name, kind, slots)}
+            self.show("ResourceClaim", claim, "MODIFIED")
+        pod = pod | {"spec": pod["spec"] | {"nodeName": name}}
+        self.show("Pod", pod, "MODIFIED")
+        self.bound_pods[uid] = (pod, claim)
+
+    def left(self, uid):
+        self.forget(uid, *self.bound_pods.pop(uid))
+
+    def forget(self, _uid, pod, claim):
+        self.show("Pod", pod, "DELETED")
+        if claim is not None:
+            self.show("ResourceClaim", claim, "DELETED")
+
+
+def built(kind, body):
+    return objects.upgraded(msgspec.convert(body, objects.KINDS[kind], strict=False))
+
+
+def node_of(nodes, number):
+    allocatable = {
+        "cpu": f"{nodes.cpu[number]}m",
+        "memory": str(nodes.memory[number] * MIB),
+        "pods": MOST_PODS,
+    }
+    name = nodes.names[number]
+    return {
+        "metadata": {"name": name, "uid": name},
+        "spec": {},
+        "status": {"allocatable": allocatable},
+    }
+
+
+def slice_of(nodes, number, name):
+    device = {
+        "attributes": {
+            "type": {"string": "gpu"},
+            "productName": {"string": nodes.models[nodes.model[number]]},
+        },
+        "capacity": {"milli": {"value": str(openb.GPU)}},
+        "allowMultipleAllocations": True,
+    }
+    return {
+        "metadata": {"name": f"{name}-gpus", "uid": f"{name}-gpus"},
+        "spec": {
+            "driver": DRIVER,
+            "nodeName": name,
+            "pool": {"name": name, "generation": 1, "resourceSliceCount": 1},
+            "devices": [device | {"name": f"gpu-{slot}"} for slot in range(nodes.gpus[number])],
+        },
+    }
+
+
+def claim_of(uid, kind):
+    exactly = {
+        "deviceClassName": CLASS,
+        "allocationMode": "ExactCount",
+        "count": kind.num,
+        "capacity": {"requests": {"milli": str(kind.milli)}},
+    }
+    if kind.models:
+        product = f'device.attributes["{DRIVER}"].productName'
+        wanted = " || ".join(f'{product} == "{model}"' for model in sorted(set(kind.models)))
+        exactly["selectors"] = [{"cel": {"expression": wanted}}]
+    return {
+        "metadata": {"name": f"claim-{uid}", "namespace": "openb", "uid": f"claim-{uid}"},
+        "spec": {"devices": {"requests": [{"name": "gpu", "exactly": exactly}]}},
+    }
+
+
+def pod_of(uid, kind):
+    requests = {"cpu": f"{kind.cpu}m", "memory": str(kind.memory * MIB)}
+    claimed = {}
+    if kind.num:
+        claimed = {"resourceClaims": [{"name": "gpu", "resourceClaimName": f"claim-{uid}"}]}
+    container = {"name": "main", "resources": {"requests": requests}}
+    return {
+        "metadata": {"name": f"pod-{uid}", "namespace": "openb", "uid": uid},
+        "spec": {"containers": [container], **claimed},
+    }
+
+
+def status_of(uid, node, kind, slots):
+    results = [
+        {
+            "request": "gpu",
+            "driver": DRIVER,
+            "pool": node,
+            "device": f"gpu-{slot}",
+            "shareID": f"{uid}-{slot}",
+            "consumedCapacity": {"milli": str(kind.milli)},
+        }
+        for slot in slots.tolist()
+    ]
+    on_node = {"key": "metadata.name", "operator": "In", "values": [node]}
+    return {
+        "allocation": {
+            "devices": {"results": results},
+            "nodeSelector": {"nodeSelectorTerms": [{"matchFields": [on_node]}]},
+        },
+        "reservedFor": [{"resource": "pods", "name": f"pod-{uid}", "uid": uid}],
+    }
