@@ -26,9 +26,7 @@ sys.path.insert(0, str(ROOT))  # run as a script, the tests' shared modules are 
 
 from extender import errors  # noqa: E402 - after the path is set
 from extender.demand import selectors  # noqa: E402 - the same
-from extender.hardware import shape  # noqa: E402 - the same
-from extender.kube import quantity  # noqa: E402 - the same
-from tests import selector_cases  # noqa: E402 - the same
+from tests import selector_cases, selector_values  # noqa: E402 - the same
 from tests.controlplane.oracle import build  # noqa: E402 - the same
 
 Json = dict[str, Any]
@@ -95,7 +93,7 @@ def ours(case: Json) -> str:
     """Our verdict, or "unknown"."""
     engine = ENGINES["DRAListTypeAttributes" in case.get("features", ())]
     try:
-        return str(engine.matches(case["expression"], as_device(case))).lower()
+        return str(engine.matches(case["expression"], selector_values.as_device(case))).lower()
     except errors.SelectorError as problem:
         return "runtime" if problem.compiled else "compile"
     except errors.UnknownSelectorError:
@@ -103,23 +101,6 @@ def ours(case: Json) -> str:
 
 
 ENGINES = {lists: selectors.Selectors(list_attributes=lists) for lists in (False, True)}
-
-
-def as_device(case: Json) -> shape.Device:
-    """The device of a case."""
-    attributes = {
-        name: (kind, tuple(value) if isinstance(value, list) else value)
-        for name, attribute in (case.get("attributes") or {}).items()
-        for kind, value in attribute.items()
-    }
-    capacity = {
-        name: shape.Capacity(quantity.nano(amount["value"]))
-        for name, amount in (case.get("capacity") or {}).items()
-    }
-    multiple = bool(case.get("allowMultipleAllocations"))
-    return shape.Device(
-        case["driver"], "device-0", attributes, capacity, allow_multiple_allocations=multiple
-    )
 
 
 def compared(mine: str, theirs: Json) -> str:

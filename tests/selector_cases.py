@@ -11,6 +11,7 @@ from typing import Any
 
 from extender.demand.cel import environment, signatures
 from extender.demand.cel.signatures import Overload, Type
+from tests import selector_values
 
 Json = dict[str, Any]
 
@@ -90,10 +91,18 @@ _VERSION_KINDS = frozenset({"version", "versions"})
 def case(rng: random.Random) -> Json:
     """A case as the oracle reads it."""
     lists = rng.random() < 0.2
-    text = Writer(rng, lists=lists).expression()
+    given = device(rng, lists=lists)
+    writer = Writer(rng, lists=lists)
+    drawn = rng.random()
+    if drawn < 0.3:
+        text = writer.single(given)
+    elif drawn < 0.5:
+        text = writer.equation(given)
+    else:
+        text = writer.expression()
     if rng.random() < 0.03:
         text = _damaged(rng, text)
-    found: Json = {"expression": text, **device(rng, lists=lists)}
+    found: Json = {"expression": text, **given}
     if lists:
         found["features"] = ["DRAConsumableCapacity", "DRAListTypeAttributes"]
     return found
@@ -153,6 +162,7 @@ class Writer:
     def __init__(self, rng: random.Random, *, lists: bool) -> None:
         self._rng = rng
         self._variables: list[tuple[str, Type]] = []
+        self._lists = lists
         functions = environment.FUNCTIONS_WITH_LISTS if lists else environment.FUNCTIONS
         self._overloads = [
             one
@@ -166,6 +176,28 @@ class Writer:
         depth = self._rng.choice((1, 2, 2, 3, 3, 4, 5))
         wanted = signatures.BOOL if self._rng.random() < 0.97 else self._some_type()
         return self.of(wanted, depth)
+
+    def single(self, given: Json) -> str:
+        """One call on literals, compared with the value that we find it to have."""
+        overload = self._rng.choice(self._overloads)
+        bound: dict[str, Type] = {}
+        text = self._written(overload, bound, 0)
+        shown = selector_values.shown(text, given, lists=self._lists)
+        return text if shown is None else f"{text} == {shown}"
+
+    def equation(self, given: Json) -> str:
+        """An expression compared with the value that we find it to have."""
+        wanted = self._rng.choice((*_SCALARS, *_SCALARS, signatures.IP, signatures.CIDR))
+        drawn = self._rng.random()
+        if drawn < 0.3:
+            wanted = signatures.list_of(wanted)
+        elif drawn < 0.4:
+            wanted = signatures.map_of(signatures.STRING, wanted)
+        elif drawn < 0.5:
+            wanted = signatures.optional_of(wanted)
+        text = self._call(wanted, self._rng.choice((1, 1, 2, 2, 3)))
+        shown = selector_values.shown(text, given, lists=self._lists)
+        return f"{text} == {self.of(wanted, 1) if shown is None else shown}"
 
     def of(self, wanted: Type, depth: int) -> str:
         """An expression of a type, usually."""
@@ -289,6 +321,10 @@ class Writer:
             return bound[one.name]
         if one.kind == "dyn":
             return self._rng.choice(_SCALARS)
+        if one.kind == "map" and one.parameters[0].kind == "variable":
+            # Upstream panics when it looks for bytes in a map.
+            keys = (signatures.STRING, signatures.INT, signatures.BOOL, signatures.UINT)
+            bound.setdefault(one.parameters[0].name, self._rng.choice(keys))
         return Type(one.kind, one.name, tuple(self._concrete(p, bound) for p in one.parameters))
 
     def _macro(self, wanted: Type, depth: int) -> str:

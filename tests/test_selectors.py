@@ -7,30 +7,9 @@ import pytest
 
 from extender import errors
 from extender.demand import selectors
-from extender.hardware import shape
-from extender.kube import quantity
+from tests import selector_values
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "cel" / "cel_v1.36.json"
-
-
-def device(case):
-    """The device of a case in the API's JSON."""
-    attributes = {
-        name: (kind, tuple(value) if isinstance(value, list) else value)
-        for name, attribute in (case.get("attributes") or {}).items()
-        for kind, value in attribute.items()
-    }
-    capacity = {
-        name: shape.Capacity(quantity.nano(amount["value"]))
-        for name, amount in (case.get("capacity") or {}).items()
-    }
-    return shape.Device(
-        case["driver"],
-        "device-0",
-        attributes,
-        capacity,
-        allow_multiple_allocations=bool(case.get("allowMultipleAllocations")),
-    )
 
 
 def verdict(engine, expression, given):
@@ -63,4 +42,4 @@ def test_upstream_cases_have_the_same_result_or_error_class(case):
         # Stored expressions know all fields, whatever the gates say.
         consumable_capacity=case["enableConsumableCapacity"] or not case["newExpressionsEnv"],
     )
-    assert verdict(engine, case["expression"], device(case)) == upstream(case)
+    assert verdict(engine, case["expression"], selector_values.as_device(case)) == upstream(case)

@@ -103,14 +103,14 @@ class Selectors:
 
     def _compiled(self, text: str) -> _Expression:
         try:
-            program = engine.compile_expression(
+            program = engine.compile_selector(
                 text,
                 list_attributes=self._list_attributes,
                 consumable_capacity=self._consumable_capacity,
             )
         except meter.InvalidError as problem:
             return _Expression(None, errors.SelectorError(str(problem), compiled=False))
-        except meter.UnansweredError as problem:
+        except (meter.UnansweredError, RecursionError) as problem:
             return _Expression(None, errors.UnknownSelectorError(str(problem)))
         return _Expression(program, None)
 
@@ -146,7 +146,8 @@ class Selectors:
             return entry.program.evaluate(self._presented(device))
         except meter.EvaluationError as problem:
             return errors.SelectorError(str(problem))
-        except meter.UnansweredError as problem:
+        except (meter.UnansweredError, RecursionError) as problem:
+            # The levels are limited, but not how much of the stack the caller has used up.
             return errors.UnknownSelectorError(str(problem))
 
     def _presented(self, device: shape.Device) -> dict[str, values.Value]:

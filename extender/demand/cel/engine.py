@@ -26,12 +26,12 @@ from extender.demand.cel.meter import (
     UnansweredError,
 )
 from extender.demand.cel.run import Run
-from extender.demand.cel.values import Value
+from extender.demand.cel.values import Optional, Value
 
 # As the API server limits it.
 MOST_CHARACTERS = 10 * 1024
-# About 15 ms of Python; selectors that people write take below 100.
-STEPS = 60_000
+# At most 40 ms of Python; selectors that people write take below 100.
+STEPS = 20_000
 
 
 class Program:
@@ -47,29 +47,47 @@ class Program:
 
         EvaluationError where upstream fails too, UnansweredError beyond our budget.
         """
-        try:
-            value = self._planned.evaluate(Run(Meter(STEPS), device, self._slots))
-        except CostLimitError as problem:
-            raise EvaluationError(str(problem)) from None
+        value = self.value(device)
+        while type(value) is Optional:
+            # Upstream converts an optional by converting what it holds.
+            if not value.present:
+                raise EvaluationError("optional.none() dereference")
+            value = value.value
         if type(value) is not bool:
             raise EvaluationError("the result could not be converted to bool")
         return value
 
+    def value(self, device: dict[str, Value]) -> Value:
+        """What the expression evaluates to, of whatever type."""
+        try:
+            return self._planned.evaluate(Run(Meter(STEPS), device, self._slots))
+        except CostLimitError as problem:
+            raise EvaluationError(str(problem)) from None
+
+
+def compile_selector(text: str, *, list_attributes: bool, consumable_capacity: bool) -> Program:
+    """The program of a selector; InvalidError or UnansweredError if there is none."""
+    program = compile_expression(
+        text, list_attributes=list_attributes, consumable_capacity=consumable_capacity
+    )
+    result = program.tree.type or signatures.ERROR
+    allowed = {"bool", "any", "dyn"} if list_attributes else {"bool", "any"}
+    if result.kind not in allowed:
+        raise InvalidError(f"must evaluate to bool or the unknown type, not {result.name}")
+    return program
+
 
 def compile_expression(text: str, *, list_attributes: bool, consumable_capacity: bool) -> Program:
-    """The program of an expression; InvalidError or UnansweredError if there is none."""
+    """The program of an expression of any type; InvalidError or UnansweredError if none."""
     if len(text) > MOST_CHARACTERS:
         raise UnansweredError("the expression is longer than the API allows")
     tree = parser.parse(text)
     functions = environment.FUNCTIONS_WITH_LISTS if list_attributes else environment.FUNCTIONS
-    result = checker.check(
+    checker.check(
         tree, functions=functions, names=environment.NAMES,
         fields=_fields(list_attributes, consumable_capacity),
     )  # fmt: skip
     validation.validate(tree)
-    allowed = {"bool", "any", "dyn"} if list_attributes else {"bool", "any"}
-    if result.kind not in allowed:
-        raise InvalidError(f"must evaluate to bool or the unknown type, not {result.name}")
     making = planner.Planner(
         functions=functions, singletons=environment.SINGLETONS, patterns=patterns.CONSTANT
     )

@@ -11,7 +11,7 @@ import datetime as dt
 import re
 from collections.abc import Callable
 
-from extender.demand.cel import signatures, urls
+from extender.demand.cel import formatting, signatures, urls
 from extender.demand.cel.meter import EvaluationError, Meter
 from extender.demand.cel.signatures import Overload
 from extender.demand.cel.values import NONE, Opaque, Optional
@@ -126,7 +126,7 @@ def _uri(text: str) -> list[str]:
     try:
         urls.parse(text)
     except EvaluationError as problem:
-        return [str(problem)]
+        return [f"parse {formatting.quoted(text)}: {problem}"]
     return []
 
 

@@ -159,12 +159,12 @@ def _element(meter: Meter, value: Value) -> str:
     shown = _string(meter, value)
     meter.allow(len(shown))
     if kind is str:
-        return _quoted(shown)
+        return quoted(shown)
     if kind is bytes:
-        return f"b{_quoted(shown)}"
+        return f"b{quoted(shown)}"
     if kind is Timestamp:
-        return f"timestamp({_quoted(shown)})"
-    return f"duration({_quoted(shown)})" if kind is Duration else shown
+        return f"timestamp({quoted(shown)})"
+    return f"duration({quoted(shown)})" if kind is Duration else shown
 
 
 def _quoted_double(value: float) -> str:
@@ -191,7 +191,7 @@ _ESCAPES = {
 }  # fmt: skip
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A string as Go's %q writes it."""
     return '"' + "".join(_ESCAPES.get(one) or _printable(one) for one in text) + '"'
 

@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 from extender.demand.cel import values
-from extender.demand.cel.meter import InvalidError
+from extender.demand.cel.meter import InvalidError, UnansweredError
 
 _ESCAPE = r"\\(?:[abfnrtv\"'\\?`]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-3][0-7]{2})"
 _QUOTED = "|".join([
@@ -32,6 +32,8 @@ _SIMPLE = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
 }  # fmt: skip
 _ESCAPED = re.compile(r"\\(?:([xX])(..)|u(....)|U(.{8})|([0-3][0-7]{2})|(.))", re.DOTALL)
+# The text of 10 KiB that the API allows has about 3,000 where people write it.
+_MOST_TOKENS = 4000
 _MOST_DIGITS = 400  # Python refuses ints of more than 4,300 digits; doubles end near 309
 
 
@@ -61,6 +63,8 @@ def tokens(text: str) -> list[Token]:
         word = match[0]
         own = kind == "operator" or (kind == "name" and word in _KEYWORDS)
         found.append(Token(word if own else kind, word))
+        if len(found) > _MOST_TOKENS:
+            raise UnansweredError("the expression is too large")
     found.append(END)
     return found
 

@@ -37,6 +37,8 @@ def reread(value: Value) -> Value:
     Upstream takes an optional apart there and puts it together again from Go's own types, which
     some values do not survive.
     """
+    if isinstance(value, EvaluationError):
+        raise value
     if type(value) is not Optional or not value.present:
         return value
     held = value.held
@@ -130,6 +132,8 @@ def _get(value: Value, key: Value) -> Value:
     present, found = _find(value, key)
     if not present:
         raise EvaluationError(f"no such key: {key!r}")
+    if isinstance(found, EvaluationError):
+        raise found
     return found
 
 

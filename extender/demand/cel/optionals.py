@@ -40,7 +40,7 @@ def _unwrap(meter: Meter, given: list[Value]) -> list[Value]:
     meter.charge(len(given))
     if not all(type(one) is Optional for one in given):
         raise EvaluationError("value is not optional")
-    return [one.value for one in given if one.present]
+    return [one.held for one in given if one.present]
 
 
 def _at(given: list[Value], place: int) -> Optional:

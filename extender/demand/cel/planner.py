@@ -174,7 +174,7 @@ class Planner:
                         raise EvaluationError("cannot initialize from a value not optional")
                     if not value.present:
                         continue
-                    value = value.value
+                    value = value.held
                 made.append(value)
             return made
 
@@ -198,7 +198,7 @@ class Planner:
                     if not value.present:
                         made.remove(name)
                         continue
-                    value = value.value
+                    value = value.held
                 made.put(name, value)
             return made
 

@@ -6,7 +6,7 @@ import dataclasses
 import ipaddress
 import re
 
-from extender.demand.cel import signatures
+from extender.demand.cel import formatting, signatures
 from extender.demand.cel.meter import EvaluationError, Meter
 from extender.demand.cel.signatures import Overload
 from extender.demand.cel.values import Map, Opaque
@@ -46,8 +46,10 @@ def _escaped(path: bytes) -> str:
 
 def parse(text: str, *, request: bool = True) -> _Url:
     """The URL a text says, absolute or a path if `request`; EvaluationError if it says none."""
-    if _CONTROL.search(text) or (request and not text):
-        raise EvaluationError("no URL")
+    if _CONTROL.search(text):
+        raise EvaluationError("net/url: invalid control character in URL")
+    if request and not text:
+        raise EvaluationError("empty url")
     if text == "*":
         return _Url("", "", b"*", "*", "")
     if text.startswith(":"):
@@ -69,8 +71,10 @@ def parse(text: str, *, request: bool = True) -> _Url:
 
 
 def _unescaped(text: str) -> bytes:
-    if _BAD_PERCENT.search(text):
-        raise EvaluationError("invalid URL escape")
+    bad = _BAD_PERCENT.search(text)
+    if bad is not None:
+        shown = formatting.quoted(text[bad.start() : bad.start() + 3])
+        raise EvaluationError(f"invalid URL escape {shown}")
     return _PERCENT.sub(lambda match: bytes.fromhex(match[1].decode()), text.encode())
 
 
@@ -79,7 +83,7 @@ def _authority(scheme: str, text: str) -> str:
     found = _host(scheme, host)
     if at:
         if not _USER.fullmatch(user):
-            raise EvaluationError("invalid userinfo")
+            raise EvaluationError("net/url: invalid userinfo")
         _unescaped(user)
     return found
 
@@ -94,7 +98,7 @@ def _host(scheme: str, host: str) -> str:
     if first >= 0:
         port = host[first if scheme in {"http", "https"} else last :]
         if not _PORT.fullmatch(port):
-            raise EvaluationError("invalid port after host")
+            raise EvaluationError(f"invalid port {formatting.quoted(port)} after host")
     return _host_text(host)
 
 

@@ -2,13 +2,14 @@
 
 null is None; bool, int, double, string, bytes and list are bool, int, float, str, bytes and list;
 the others are classes of this module. Lists are never changed once another value can see them.
+Rarely an EvaluationError is an element: upstream stores errors that come out of optionals.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from extender.demand.cel.meter import EvaluationError, Meter, no_such_overload
@@ -154,7 +155,7 @@ _NAMES: dict[type, str] = {
     type(None): "null_type", bool: "bool", int: "int", Uint: "uint", float: "double",
     str: "string", bytes: "bytes", list: "list", Map: "map", TypeValue: "type",
     Duration: "google.protobuf.Duration", Timestamp: "google.protobuf.Timestamp",
-    Optional: "optional_type", Quantity: "kubernetes.Quantity",
+    Optional: "optional_type", Quantity: "kubernetes.Quantity", EvaluationError: "error",
 }  # fmt: skip
 
 
@@ -165,6 +166,7 @@ def type_name(value: Value) -> str:
 
 
 _NUMBERS = frozenset({int, Uint, float})
+_PRIMITIVES = frozenset({int, bool})
 
 
 def plain(number: Value) -> int | float:
@@ -190,25 +192,16 @@ def equal(meter: Meter, left: Value, right: Value) -> bool:
     the left operand's type refuses to compare: Quantity, Semver and the like with anything else.
     """
     meter.charge(1)
+    kind = type(left)
+    if kind is type(right) and kind in _PRIMITIVES:
+        return bool(left == right)
     if left is None or right is None:
         return left is right
-    kind = type(left)
+    special = _EQUAL.get(kind)
+    if special is not None:
+        return special(meter, left, right)
     if kind in _NUMBERS:
         return type(right) in _NUMBERS and _ordered(left, right) == 0
-    if kind is list:
-        return type(right) is list and _lists_equal(meter, left, right)
-    if kind is Map:
-        return type(right) is Map and _maps_equal(meter, left, right)
-    if kind is Optional:
-        return type(right) is Optional and _optionals_equal(meter, left, right)
-    if kind is Quantity:
-        if type(right) is not Quantity or right.computed:
-            raise no_such_overload(left, right)
-        return compare_quantities(left, right) == 0
-    if kind is Opaque:
-        if type(right) is not Opaque or right.name != left.name:
-            raise no_such_overload(left, right)
-        return bool(left.identity == right.identity)
     if kind is str or kind is bytes:
         meter.charge(min(len(left), 4096) // 64)
     return kind is type(right) and bool(left == right)
@@ -230,14 +223,14 @@ def _undecided_is_equal(meter: Meter, left: Value, right: Value) -> bool:
         return True
 
 
-def _lists_equal(meter: Meter, left: list[Value], right: list[Value]) -> bool:
-    if len(left) != len(right):
+def _lists_equal(meter: Meter, left: list[Value], right: Value) -> bool:
+    if type(right) is not list or len(left) != len(right):
         return False
     return all(_undecided_is_equal(meter, a, b) for a, b in zip(left, right, strict=True))
 
 
-def _maps_equal(meter: Meter, left: Map, right: Map) -> bool:
-    if len(left.entries) != len(right.entries):
+def _maps_equal(meter: Meter, left: Map, right: Value) -> bool:
+    if type(right) is not Map or len(left.entries) != len(right.entries):
         return False
     for key, value in left.entries.values():
         found, other = right.find(key)
@@ -246,10 +239,33 @@ def _maps_equal(meter: Meter, left: Map, right: Map) -> bool:
     return True
 
 
-def _optionals_equal(meter: Meter, left: Optional, right: Optional) -> bool:
-    if not left.present or not right.present:
-        return left.present == right.present
+def _optionals_equal(meter: Meter, left: Optional, right: Value) -> bool:
+    if type(right) is not Optional or not left.present or not right.present:
+        return type(right) is Optional and left.present == right.present
     return equal(meter, left.value, right.value)
+
+
+def _quantities_equal(_: Meter, left: Quantity, right: Value) -> bool:
+    if type(right) is not Quantity or right.computed:
+        raise no_such_overload(left, right)
+    return compare_quantities(left, right) == 0
+
+
+def _opaques_equal(_: Meter, left: Opaque, right: Value) -> bool:
+    if type(right) is not Opaque or right.name != left.name:
+        raise no_such_overload(left, right)
+    return bool(left.identity == right.identity)
+
+
+def _error_equals(_: Meter, left: EvaluationError, __: Value) -> bool:
+    raise left
+
+
+# Python type of the left operand → its equality
+_EQUAL: dict[type, Callable[[Meter, Value, Value], bool]] = {
+    list: _lists_equal, Map: _maps_equal, Optional: _optionals_equal,
+    Quantity: _quantities_equal, Opaque: _opaques_equal, EvaluationError: _error_equals,
+}  # fmt: skip
 
 
 def compare(left: Value, right: Value) -> int:
