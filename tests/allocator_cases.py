@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import random
 
-from tests import allocator_pools
+from tests import allocator_flavours, allocator_pools
 from tests.allocator_pools import Json
 
 BINDING = "DRADeviceBindingConditions+DRAResourceClaimDeviceStatus"
@@ -49,9 +49,7 @@ ANY_CLASS = "any"
 def draw(seed: int, number: int, *, version: tuple[int, int]) -> Json:
     """Return case `number` of the sequence `seed`, legal for the API of this minor version."""
     rng = random.Random(f"{seed}/{number}")
-    flavours = frozenset(
-        name for name, share in allocator_pools.FLAVOURS.items() if rng.random() < share
-    )
+    flavours = allocator_flavours.draw(rng)
     features = _features(rng, flavours, version=version)
     if version < (1, 36):
         flavours -= {"lists"}
@@ -271,7 +269,7 @@ def _allocated(
             for number in range(rng.choice((1, 1, 2))):
                 shared.append({**identity, "ShareID": _share_id(len(shared), number)})
             # An empty map does not survive the API's JSON, so a share has some or none.
-            if rng.random() < 0.9 and (consumed := _consumed(rng, device)):
+            if rng.random() < 0.8 and (consumed := _consumed(rng, device)):
                 capacity.append({**identity, "Capacity": consumed})
     if share and rng.random() < 0.1:
         taken.append({"Driver": "gpu.x.io", "Pool": "n1", "Device": "gone"})

@@ -1,8 +1,6 @@
 """Draw small pools of devices, as ResourceSlices in API form, for the differential fuzzer.
 
-Everything here is a function of the `random.Random` it is given. A case turns on some *flavours*
-(see FLAVOURS) and leaves the others out, so that features meet each other in small combinations
-instead of all being present, diluted, every time.
+Everything here is a function of the `random.Random` it is given.
 """
 
 from __future__ import annotations
@@ -23,34 +21,6 @@ POOLS = ("n1", "n1", "pool-0", "pool-1", "n1-1", "n2")
 PCIE_ROOT = "resource.kubernetes.io/pcieRoot"
 COUNTER_SETS = ("cs-0", "cs-1")
 COUNTERS = ("mem", "slots")
-
-# How often a case has each; rare ones mostly end in an error before anything else is tried.
-FLAVOURS = {
-    "admin": 0.2,
-    "all": 0.3,
-    "allocated": 0.45,
-    "binding": 0.3,
-    "broken pools": 0.12,
-    "capacity": 0.3,
-    "counters": 0.4,
-    "distinct": 0.25,
-    "first available": 0.35,
-    "generations": 0.2,
-    "limits": 0.1,
-    "lists": 0.12,
-    "match": 0.3,
-    "mig": 0.15,
-    "multi": 0.35,
-    "node rules": 0.3,
-    "odd quantities": 0.12,
-    "per device": 0.2,
-    "policies": 0.25,
-    "selector errors": 0.15,
-    "selectors": 0.35,
-    "several claims": 0.4,
-    "taints": 0.3,
-    "types": 0.15,
-}
 
 
 def draw_slices(rng: random.Random, flavours: frozenset[str], *, mixed_slices: bool) -> list[Json]:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests import allocator_cases, allocator_pools
+from tests import allocator_cases, allocator_flavours
 
 CASES = 600
 
@@ -68,4 +68,10 @@ def test_kube_scheduler_would_not_take_its_stable_variant(cases):
 
 
 def test_flavours_are_probabilities():
-    assert all(0 < share < 1 for share in allocator_pools.FLAVOURS.values())
+    assert all(0 < share < 1 for share in allocator_flavours.SHARES.values())
+
+
+def test_recipes_are_made_of_flavours():
+    assert {name for recipe in allocator_flavours.RECIPES for name in recipe} <= set(
+        allocator_flavours.SHARES
+    )
