@@ -109,14 +109,14 @@ def difference(vector: Vector, judges: Judges) -> str:
     broken = allocator_validity.violations(
         vector.case,
         allocator_replay.as_results(ours),
-        matches=_matches(judge),
+        matches=matches(judge),
         repeats=vector.features.permutations,
     )
     return "; ".join(broken)
 
 
-def _matches(judge: selectors.Selectors) -> allocator_validity.Matches:
-    def matches(expression: str, driver: str, device: Json) -> bool:
+def matches(judge: selectors.Selectors) -> allocator_validity.Matches:
+    def judged(expression: str, driver: str, device: Json) -> bool:
         body = {"driver": driver, "allNodes": True, "devices": [device]}
         body["pool"] = {"name": "p", "generation": 1, "resourceSliceCount": 1}
         found = slices.inventory(
@@ -128,7 +128,7 @@ def _matches(judge: selectors.Selectors) -> allocator_validity.Matches:
         )
         return judge.matches(expression, found.devices[0])
 
-    return matches
+    return judged
 
 
 def _devices(answer: allocator_replay.Answer) -> list[list[str]]:

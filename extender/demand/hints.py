@@ -21,13 +21,14 @@ TOGETHER = "together"  # each request can be had, but not all of them
 
 
 # From what is far from fitting to what is near.
-_NEARNESS = ("", NO_DEVICE, TAINTED, IN_USE, CAPACITY)
+_NEARNESS = ("", NO_DEVICE, TAINTED, CAPACITY, IN_USE)
 
 
 def no_fit(prepared: Prepared, usage: Usage, steps: int) -> NoFit:
     """Make the answer "does not fit", with the hint."""
     try:
-        lacking = _first_lacking(prepared, usage, steps)
+        # What no usage can change tells more than what is in use.
+        lacking = _first_lacking(prepared, NOTHING, steps) or _first_lacking(prepared, usage, steps)
         draws = any(_draws(prepared, option) for option in prepared.each_option())
     except (errors.ClaimError, errors.SelectorError, errors.UnknownSelectorError):
         return NoFit(steps, TOGETHER)  # a device behind the search's end cannot be judged
@@ -106,14 +107,13 @@ def _lack(prepared: Prepared, option: Option, usage: Usage) -> str:
         return TAINTED
     if option.choice.admin_access:
         return ""
-    free = welcome & ~usage.taken
-    if free.bit_count() < need:
-        return IN_USE
-    if not prepared.features.consumable_capacity:
-        return ""
-    used = {device: dict(amounts) for device, amounts in usage.shared}
-    roomy = sum(prepared.has_room(option, device, used.get(device, {})) for device in bits(free))
-    return CAPACITY if roomy < need else ""
+    if prepared.features.consumable_capacity:
+        used = {device: dict(amounts) for device, amounts in usage.shared}
+        roomy = [d for d in bits(welcome) if prepared.has_room(option, d, used.get(d, {}))]
+        welcome = sum(1 << device for device in roomy)
+        if len(roomy) < need:
+            return CAPACITY
+    return IN_USE if (welcome & ~usage.taken).bit_count() < need else ""
 
 
 def _draws(prepared: Prepared, option: Option) -> bool:
