@@ -53,9 +53,7 @@ def slices(name, *, gpus=8, nics=8):
 def held(name, devices):
     """A claim that holds these (driver, device) pairs of the node."""
     results = tuple(
-        objects.DeviceRequestAllocationResult(
-            request="r", driver=driver, pool=name, device=device
-        )
+        objects.DeviceRequestAllocationResult(request="r", driver=driver, pool=name, device=device)
         for driver, device in devices
     )
     allocation = objects.AllocationResult(devices=objects.DeviceAllocationResult(results=results))
@@ -74,7 +72,7 @@ def device_class(driver):
     )
 
 
-def template(name, gpus, nics, *, aligned=True):
+def template(name, gpus, nics, *, aligned=True, namespace="default"):
     requests = tuple(
         objects.DeviceRequest(
             name=title,
@@ -90,7 +88,7 @@ def template(name, gpus, nics, *, aligned=True):
         objects.DeviceClaim(requests=requests, constraints=constraints)
     )
     return objects.ResourceClaimTemplate(
-        metadata=objects.ObjectMeta(name=name, namespace="default"),
+        metadata=objects.ObjectMeta(name=name, namespace=namespace),
         spec=objects.ResourceClaimTemplateSpec(spec=spec),
     )
 
@@ -105,14 +103,14 @@ def pod(name, template_name):
     )
 
 
-def cluster(count, *, seed=7, share=0.4):
+def cluster(count, *, seed=7, share=0.4, node_names=None):
     """An engine over `count` nodes with a random `share` of their GPUs and NICs taken."""
     rng = random.Random(seed)
     judging = assembly.assemble(
         policy=config.DEFAULT, features=versions.Features(), hardware=assembly.read_catalogue()
     )
     apply = judging.store.apply
-    for name in names(count):
+    for name in node_names or names(count):
         apply("Node", "ADDED", node(name))
         for item in slices(name):
             apply("ResourceSlice", "ADDED", item)
@@ -137,5 +135,3 @@ def cluster(count, *, seed=7, share=0.4):
         apply("Pod", "ADDED", pod(f"seen-{number}", kind))
     judging.settle()
     return judging
-
-

@@ -1,11 +1,11 @@
 """filter + prioritize over HTTP, as a ratio to a handler that only decodes and re-encodes.
 
-    python -m loadtests.wire_ratio [--names 500 5000] [--seconds 8]
+    python -m loadtests.wire_ratio [--names 500 5000] [--seconds 8] [--judge engine|table]
 
 Both services run in processes of their own on loopback; the client sends the same bytes to each in
-turn, in random order, so that what disturbs one disturbs the other. The judge is as cheap as a
-judge of real work can be (a table look-up per name, a tenth of them refused), so the ratio is that
-of the wire. `plain` is a pod that is none of our business: filter alone, in the handler.
+turn, in random order, so that what disturbs one disturbs the other. `--judge engine` is the product
+on a synthetic cluster; `--judge table` is as cheap as a judge of real work can be (a look-up per
+name, a tenth of them refused), so that its ratio is that of the wire alone. `plain` is a pod that is none of our business: filter alone, in the handler.
 
 The last line is JSON: medians in microseconds, and ratios with the range of their rounds; wall as
 the client waits, and CPU time of the service, which neighbours on the machine disturb less.
@@ -33,7 +33,9 @@ from extender.decisions.answers import Filtered, Victims
 from extender.kube import objects
 from extender.server import metrics, site
 from extender.server.verbs import Verbs
+from extender.service import facade
 from extender.settings import Address, Settings
+from loadtests import synthetic
 
 _LOOPBACK = "127.0.0.1"
 _ROUNDS = 12
@@ -129,13 +131,19 @@ async def echoing(sock):
     await asyncio.Event().wait()
 
 
-async def judging(pipe: Connection, count):
+def engine_judge(names):
+    """The product's engine over eight GPUs and NICs a node, 40 % of them taken at random."""
+    judging = synthetic.cluster(len(names), node_names=names)
+    wanted = synthetic.template("one-gpu", 1, 1, aligned=False, namespace="ml")
+    judging.store.apply("ResourceClaimTemplate", "ADDED", wanted)
+    return facade.Facade(judging)
+
+
+async def judging(pipe: Connection, count, kind):
     free = Address(_LOOPBACK, 0)
     figures = metrics.Metrics(metrics.Picture)
-
-    sites = site.Sites(
-        TableJudge(cluster(count)), NoQuestions(), figures, Settings(bind=free, admin_bind=free)
-    )
+    judge = {"table": TableJudge, "engine": engine_judge}[kind](cluster(count))
+    sites = site.Sites(judge, NoQuestions(), figures, Settings(bind=free, admin_bind=free))
     await sites.start()
     pipe.send(sites.bound.port)
     await asyncio.Event().wait()
@@ -147,8 +155,8 @@ def _echo_process(pipe: Connection):
         _run(echoing(sock))
 
 
-def _judge_process(pipe: Connection, count):
-    _run(judging(pipe, count))
+def _judge_process(pipe: Connection, count, kind):
+    _run(judging(pipe, count, kind))
 
 
 def _run(work):
@@ -209,26 +217,26 @@ class Service:
         self._process.join()
 
 
-def compare(count, seconds):
+def compare(count, seconds, kind):
     """Pairs against both services in turn, and the ratios of their medians, round by round."""
     names = cluster(count)
-    services = {"echo": Service(_echo_process), "railyard": Service(_judge_process, count)}
+    services = {"echo": Service(_echo_process), "railyard": Service(_judge_process, count, kind)}
     try:
         rounds = list(measured(services, names, seconds))
     finally:
         for service in services.values():
             service.stop()
     report = {"names": count}
-    for place, kind in enumerate(("wall", "cpu")):
+    for place, measure in enumerate(("wall", "cpu")):
         found = {name: [one[name][place] for one in rounds] for name in services}
         ratios = [
             mine / floor for mine, floor in zip(found["railyard"], found["echo"], strict=True)
         ]
-        report[f"{kind}_us"] = {
+        report[f"{measure}_us"] = {
             name: round(statistics.median(all_)) for name, all_ in found.items()
         }
-        report[f"{kind}_ratio"] = round(statistics.median(ratios), 2)
-        report[f"{kind}_range"] = [round(min(ratios), 2), round(max(ratios), 2)]
+        report[f"{measure}_ratio"] = round(statistics.median(ratios), 2)
+        report[f"{measure}_range"] = [round(min(ratios), 2), round(max(ratios), 2)]
     return report
 
 
@@ -275,9 +283,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--names", type=int, nargs="+", default=[500, 5000])
     parser.add_argument("--seconds", type=float, default=8.0, help="per number of names")
+    parser.add_argument("--judge", choices=("engine", "table"), default="engine")
     chosen = parser.parse_args()
     report = {
-        "pairs": [compare(count, chosen.seconds) for count in chosen.names],
+        "pairs": [compare(count, chosen.seconds, chosen.judge) for count in chosen.names],
         "plain": [plain(count) for count in chosen.names],
     }
     for row in report["pairs"]:

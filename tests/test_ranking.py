@@ -39,3 +39,15 @@ def test_the_order_of_nodes_changes_no_score(costs, random):
     moved = scores([costs[i] for i in shuffled])
 
     assert [moved[shuffled.index(i)] for i in range(len(costs))] == scores(costs)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 3)), min_size=1, max_size=600),
+    st.integers(1, 20),
+)
+def test_looking_at_contenders_only_changes_no_score(keys, maximum):
+    distinct = sorted(set(keys))
+
+    found = scores([key[0] for key in keys], [key[1] for key in keys], maximum)
+
+    assert found == [max(maximum - distinct.index(key), 0) for key in keys]

@@ -110,6 +110,8 @@ class TopologyIndex:
     def settle(self) -> int:
         """Apply everything the store marked dirty; return how many nodes were looked at."""
         source = self.store
+        if not source.pending and not self._softened:
+            return 0
         if self.builder.learn(source):
             source.everything_dirty = True
         dirty_shapes = set(source.nodes) | set(self.rows) if source.everything_dirty else (

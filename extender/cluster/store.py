@@ -73,6 +73,7 @@ class ClusterStore:
         self.everything_dirty = False
         self._expressions: set[str] = set()  # CEL of classes and claims, seen and not yet taken
         self.classes_version = 0  # moves when a class, and so perhaps a demand, changes
+        self.demands_version = 0  # moves when a class, a claim or a template changes
         self.version = 0  # moves with every change that matters
         self.listeners: list[Listener] = []
 
@@ -134,7 +135,13 @@ class ClusterStore:
     @property
     def pending(self) -> bool:
         """Whether the index has something to settle."""
-        return bool(self.everything_dirty or self.dirty or self.dirty_shapes or self.dirty_pools)
+        return bool(
+            self.everything_dirty
+            or self.dirty
+            or self.dirty_shapes
+            or self.dirty_pools
+            or self._expressions
+        )
 
     def counts(self) -> dict[str, int]:
         """How many objects of each kind are kept."""
@@ -186,12 +193,14 @@ class ClusterStore:
         self._hold(key, new, remove=False)
         if new is not None:
             self._expressions.update(expressions(new.spec))
+        self.demands_version += 1
         self.version += 1
 
     def _class_changed(self, _key: str, _old: object, new: objects.DeviceClass | None) -> None:
         if new is not None:
             self._expressions.update(_texts(new.spec.selectors))
         self.classes_version += 1
+        self.demands_version += 1
         self.version += 1
 
     def _rule_changed(self, _key: str, _old: object, _new: object) -> None:
@@ -207,6 +216,7 @@ class ClusterStore:
     ) -> None:
         if new is not None:
             self._expressions.update(expressions(new.spec.spec))
+        self.demands_version += 1
         self.version += 1
 
     def _move_pod(self, key: Key, new: objects.Pod | None) -> None:

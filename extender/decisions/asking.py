@@ -44,10 +44,22 @@ class Asker:
     def __init__(self, source: store.ClusterStore, features: versions.Features) -> None:
         self._store = source
         self._features = features
+        self._questions: dict[questions.Question, questions.Question] = {}  # equal ones are one
+        self._last: tuple[objects.Pod, config.Policy, int, Answer] | None = None
         self._demands: dict[tuple[object, ...], requests.ClaimDemand] = {}
 
     def ask(self, pod: objects.Pod, policy: config.Policy) -> Answer:
-        """Read what the pod asks for."""
+        """Read what the pod asks for; the answer to the same pod is at hand for the next verb."""
+        version = self._store.demands_version
+        if self._last is not None:
+            last_pod, last_policy, last_version, answer = self._last
+            if last_version == version and last_policy is policy and last_pod == pod:
+                return answer
+        answer = self._read_pod(pod, policy)
+        self._last = (pod, policy, version, answer)
+        return answer
+
+    def _read_pod(self, pod: objects.Pod, policy: config.Policy) -> Answer:
         try:
             asked = pods.requests_of(pod)
         except ValueError as error:
@@ -66,8 +78,11 @@ class Asker:
             device_class_names=questions.device_classes(demands),
             resources=(name for name, _ in asked.extended),
         )
+        question = questions.of(demands, asked, pod, chosen.locality)
+        if len(self._questions) >= _MOST_DEMANDS:
+            self._questions.clear()
         return Asked(
-            question=questions.of(demands, asked, pod, chosen.locality),
+            question=self._questions.setdefault(question, question),
             requests=asked,
             profile=chosen,
             claims=open_claims,

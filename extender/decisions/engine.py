@@ -73,6 +73,8 @@ class Engine:
         """Judge by another policy from now on."""
         self.policy = policy
         self.room.configure(policy.profiles[-1].packing, cpu_pods_scored=policy.cpu_pods == "Score")
+        conditions = (c for each in policy.profiles for c in each.preference.avoid_conditions)
+        self.scoring.configure(tuple(dict.fromkeys(conditions)))
 
     def concerns(self, pod: objects.Pod) -> bool:
         """Whether the pod asks for devices; the cheap first question of a request."""

@@ -39,6 +39,15 @@ class Question:
     level: str = "PHB"
     unknown: str = "Refuse"
     communication_share: float = 0.23
+    _hash: int = dataclasses.field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # A question is looked up several times a request, and is deep.
+        values = (getattr(self, field.name) for field in dataclasses.fields(self) if field.compare)
+        object.__setattr__(self, "_hash", hash(tuple(values)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __bool__(self) -> bool:
         """Whether devices are asked for at all."""

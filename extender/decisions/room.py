@@ -66,6 +66,7 @@ class Room:
         self.room: Floats = np.zeros(0)  # U, GPUs per class over the whole cluster
         self.epoch = 0
         self._form = packing.Form()
+        self._declared: tuple[config.DeclaredClass, ...] = ()
         self._counts: dict[Question, _Counts] = {}  # unit ask → counts
         self._sizes: dict[Question, float] = {}  # unit ask → GPUs
         # (question, CPU, memory) → losses, the latest last
@@ -87,6 +88,8 @@ class Room:
             steepness=settings.alpha,
             part=settings.part_credit,
         )
+        self.mix.configure(horizon=settings.half_life_pods)
+        self._declared = settings.reserve
         self._stale = True
 
     def learn(self, uid: str, question: Question, *, cpu: int, memory: int) -> None:
@@ -118,6 +121,7 @@ class Room:
         if not self._stale and self._age < self._refresh_after:
             return
         self._age, self._stale = 0, False
+        self._reserve_declared()
         self.classes = self.mix.classes()
         rows = np.fromiter(self._index.rows.values(), dtype=np.int64, count=len(self._index.rows))
         if not len(rows) or not len(self.classes.weight):
@@ -128,6 +132,22 @@ class Room:
         self.room = used.sum(axis=0)
         self.prices = prices.prices(self.classes, self.room, self._form)
         self.epoch += 1
+
+    def _reserve_declared(self) -> None:
+        """Give the policy's declared sizes their share, of each kind of whole GPU asked for."""
+        if not self._declared:
+            return
+        asks = [ask for ask, size in self._sizes.items() if size == 1.0]
+        for declared in self._declared:
+            for ask in asks:
+                self.mix.reserve(
+                    ask,
+                    count=declared.gpus,
+                    share=1.0,
+                    cpu=1000 * declared.cpu_per_gpu * declared.gpus,
+                    memory=0.0,
+                    weight=declared.share / len(asks),
+                )
 
     @property
     def _refresh_after(self) -> int:

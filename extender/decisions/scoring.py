@@ -84,7 +84,10 @@ class Scoring:
         if not fits.all():
             parts["expected full"] = np.where(table.code[states] >= Code.BUSY, EXPECTED_FULL, 0.0)
         tie = self._room.tightness(rows, states, cpu=asked.requests.cpu)
-        return Costs(np.sum(list(parts.values()), axis=0), parts, tie)
+        total = np.zeros(len(rows))
+        for part in parts.values():
+            total += part
+        return Costs(total, parts, tie)
 
     def of_cpu(
         self, asked: asking.Asked, table: tables.Table, rows: Numbers, states: Numbers

@@ -32,9 +32,12 @@ class Locality(Section, frozen=True):
     (an `nvidia-smi topo -m` word); `Preferred` only scores. `communication_share` is the share of
     a job's time spent communicating (0.23 fits the published H100 pair of results, packing.md
     §3.4). `unknown` says what Required makes of devices whose nearness is not published.
+
+    The weight lets nearness decide before packing does: distant devices cost a job for as long as
+    it runs, and among equally near nodes packing still chooses.
     """
 
-    weight: Weight = 1.0
+    weight: Weight = 10.0
     mode: Literal["Preferred", "Required"] = "Preferred"
     level: Literal["PIX", "PXB", "PHB", "NODE"] = "PHB"
     unknown: Literal["Accept", "Refuse"] = "Refuse"

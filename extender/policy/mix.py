@@ -94,6 +94,12 @@ class Mix:
         self._reserved: dict[_Key, _Reserved] = {}  # (device ask, devices, CPU bucket) → size
         self._uids: dict[str, None] = {}  # remembered pods, oldest first
 
+    def configure(self, *, horizon: float) -> None:
+        """Look back on that many pods from now on, and keep no size that was declared before."""
+        self._keep = 1.0 - 1.0 / horizon
+        self._gain = 1.0 / horizon
+        self._reserved.clear()
+
     def learn(
         self,
         uid: str,
