@@ -36,6 +36,10 @@ class Interner:
         # (driver, attribute names, live names) → how to read the attributes
         self._plans: dict[tuple[str, tuple[str, ...], frozenset[str] | None], _Plan] = {}
 
+    def __len__(self) -> int:
+        """How many devices and pools somebody holds."""
+        return len(self._devices) + len(self._pools)
+
     def device(self, key: tuple[object, ...], build: Callable[[], shape.Device]) -> shape.Device:
         """Return the device of this content; `build` makes it when nobody holds one."""
         found = self._devices.get(key)
