@@ -1,0 +1,117 @@
+"""What the cluster can still give to the pods it usually sees, through an engine on small nodes."""
+
+import msgspec
+import numpy as np
+import pytest
+from builders import make_node, make_pod
+from test_engine import H100, engine, feed
+
+from extender.policy import config
+
+
+def policy(**packing):
+    return config.Policy(profiles=(config.Profile("default", packing=config.Packing(**packing)),))
+
+
+def seen(judging, *sizes):
+    """Pods of these sizes were seen, and are pending."""
+    for number, gpus in enumerate(sizes):
+        feed(judging, make_pod(f"seen-{number}").gpus(gpus).request("cpu", 4))
+    judging.settle()
+
+
+def test_nothing_is_scarce_before_anybody_asked():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 8))
+    judging.settle()
+
+    assert not judging.room.priced
+
+
+def test_room_is_counted_in_gpus_over_the_whole_cluster():
+    judging = engine(policy(cliff_share=1.0))
+    feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 4))
+    seen(judging, 1)
+
+    assert judging.room.room.tolist() == [12.0]
+
+
+def test_a_size_that_fits_nowhere_has_no_room_and_the_dearest_price():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 8))
+    for name in "ab":
+        feed(judging, make_pod(f"holder-{name}").gpus(1).node(name))
+    seen(judging, 1, 8)
+
+    sizes = judging.room.classes.size.tolist()
+    by_size = dict(zip(sizes, judging.room.prices.tolist(), strict=True))
+    room = dict(zip(sizes, judging.room.room.tolist(), strict=True))
+    assert by_size[8.0] > by_size[1.0]
+    assert room[8.0] < room[1.0]
+
+
+def test_the_same_pod_counts_once_however_often_it_is_seen():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 8))
+    for _ in range(3):
+        feed(judging, make_pod("p").gpus(1))
+        judging.settle()
+
+    assert judging.room.mix.seen == 1
+
+
+def test_a_declared_size_is_a_class_before_the_first_such_pod():
+    declared = config.DeclaredClass(gpus=8, share=0.25, cpu_per_gpu=2)
+    judging = engine(policy(reserve=(declared,)))
+    feed(judging, make_node("a").gpus(H100, 8))
+    seen(judging, 1)
+
+    classes = judging.room.classes
+    place = classes.size.tolist().index(8.0)
+    assert classes.weight[place] == 0.25
+    assert classes.cpu[place] == 16_000
+
+
+def test_a_policy_without_the_declared_size_lets_it_go():
+    declared = config.DeclaredClass(gpus=8, share=0.25)
+    judging = engine(policy(reserve=(declared,)))
+    feed(judging, make_node("a").gpus(H100, 8))
+    seen(judging, 1)
+
+    judging.use(policy())
+    judging.settle()
+
+    assert 8.0 not in judging.room.classes.size.tolist()
+
+
+@pytest.mark.parametrize("half_life", [100, 1000])
+def test_the_mix_looks_back_on_as_many_pods_as_the_policy_says(half_life):
+    judging = engine(policy(half_life_pods=half_life))
+    feed(judging, make_node("a").gpus(H100, 8))
+    seen(judging, 1)
+
+    assert judging.room.classes.weight[0] == pytest.approx(1 / half_life)
+
+
+def test_placing_a_small_pod_on_a_whole_node_costs_more_than_on_a_broken_one():
+    judging = engine()
+    feed(judging, make_node("whole").gpus(H100, 8), make_node("broken").gpus(H100, 8))
+    feed(judging, make_pod("holder").gpus(1).node("broken"))
+    seen(judging, 1, 8)
+    found = judging.score(make_pod("p").gpus(1).obj(), ["whole", "broken"])
+
+    whole, broken = found.parts["packing"]
+    assert whole > broken
+
+
+def test_locality_of_the_demand_makes_no_difference_to_room():
+    strict = msgspec.structs.replace(
+        config.Profile("default"), locality=config.Locality(mode="Required")
+    )
+    rooms = []
+    for chosen in (config.DEFAULT, config.Policy(profiles=(strict,))):
+        judging = engine(chosen)
+        feed(judging, make_node("a").gpus(H100, 8))
+        seen(judging, 2)
+        rooms.append(judging.room.room)
+    assert np.array_equal(*rooms)
