@@ -212,6 +212,8 @@ class ApiServer:
         return await self._watch(request, collection, query)
 
     def _discovery(self, path):
+        if path == "/version":
+            return _json({"major": "1", "minor": "36", "gitVersion": "v1.36.3"})
         names = self.served.get(path.removeprefix("/apis/").removeprefix("/api/"))
         if names is None:
             return _answer(refusal(404, "NotFound", "the server could not find it"))
