@@ -12,7 +12,7 @@ from typing import Protocol
 from extender import errors
 from extender.demand import requests
 from extender.hardware import versions
-from extender.kube import objects
+from extender.kube import objects, quantity
 
 IMPLICIT_PREFIX = "deviceclass.resource.kubernetes.io/"
 
@@ -37,6 +37,75 @@ def class_of(name: str, classes: Mapping[str, objects.DeviceClass]) -> str | Non
         return None
     newest = max(meta.creation_timestamp or "" for meta in claiming)
     return min(meta.name for meta in claiming if (meta.creation_timestamp or "") == newest)
+
+
+def extended_claim(
+    pod: objects.Pod,
+    resources: Mapping[str, str],  # resource name → device class, those that DRA serves here
+    classes: Mapping[str, objects.DeviceClass],  # by name
+    *,
+    features: versions.Features,
+) -> requests.ClaimDemand | None:
+    """The special claim that kube-scheduler makes for the pod on a node; None if it needs none.
+
+    `resources` are the pod's extended resources for which the node has no device plug-in. One
+    request per container and resource, `container-<i>-request-<j>`; the requests are sorted by
+    name as text. Raises errors.ClaimError as `requests.claim_demand` does.
+    """
+    found = [
+        objects.DeviceRequest(
+            name=name,
+            exactly=objects.ExactDeviceRequest(
+                device_class_name=behind, allocation_mode=requests.EXACT, count=count
+            ),
+        )
+        for resource, behind in sorted(resources.items())
+        for name, count in device_requests(pod, resource)
+    ]
+    if not found:
+        return None
+    found.sort(key=lambda request: request.name)
+    spec = objects.ResourceClaimSpec(objects.DeviceClaim(requests=tuple(found)))
+    return requests.claim_demand(spec, classes, features=features)
+
+
+def device_requests(pod: objects.Pod, resource: str) -> list[tuple[str, int]]:
+    """The (name, count) of the device requests for one extended resource of the pod.
+
+    Containers and sidecars ask for themselves. An init container uses what the containers after
+    it have; of what init containers need beyond that, only the largest is asked for.
+    """
+    starting = pod.spec.init_containers or ()
+    containers = (*starting, *(pod.spec.containers or ()))
+    lasting: dict[int, tuple[str, int]] = {}  # container → its request
+    for index, container in enumerate(containers):
+        short = index < len(starting) and container.restart_policy != "Always"
+        asked = 0 if short else _asked(container, resource)
+        if asked:
+            lasting[index] = (_request_name(index, container, resource), asked)
+    largest: tuple[str, int] | None = None
+    for index, container in enumerate(starting):
+        if container.restart_policy == "Always":
+            continue
+        later = sum(count for place, (_, count) in lasting.items() if place >= index)
+        more = _asked(container, resource) - later
+        if more > 0 and (largest is None or largest[1] < more):
+            largest = (_request_name(index, container, resource), more)
+    return [*([largest] if largest else []), *lasting.values()]
+
+
+def _asked(container: objects.Container, resource: str) -> int:
+    return quantity.whole(_amounts(container).get(resource, 0))
+
+
+def _request_name(index: int, container: objects.Container, resource: str) -> str:
+    """The request's name: the resource's place is among all that the container asks for."""
+    return f"container-{index}-request-{sorted(_amounts(container)).index(resource)}"
+
+
+def _amounts(container: objects.Container) -> objects.Quantities:
+    """What the container requests; the API lets a limit stand for a missing request."""
+    return {**(container.resources.limits or {}), **(container.resources.requests or {})}
 
 
 class Classes:

@@ -1,0 +1,66 @@
+"""A version's switches are those of its allocator."""
+
+from __future__ import annotations
+
+import pytest
+
+from extender.hardware import versions
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        pytest.param("v1.36.3+k3s1", "1.36.3", id="a distribution's version"),
+        pytest.param("1.36", "1.36.9", id="no patch is the newest patch"),
+        pytest.param("1.40.1", "1.37", id="later than known"),
+        pytest.param("1.31", "1.34", id="earlier than known"),
+        pytest.param("v1.37.0-beta.0", "1.37", id="a pre-release"),
+    ],
+)
+def test_versions_are_read_as_api_servers_write_them(text, same):
+    assert versions.features_of(text) == versions.features_of(same)
+
+
+def test_what_is_no_version_is_refused():
+    with pytest.raises(ValueError, match="latest"):
+        versions.features_of("latest")
+
+
+def test_the_newest_version_has_no_known_defect_and_a_known_order():
+    newest = versions.features_of("1.37")
+    assert newest == versions.Features()
+    assert newest.pool_order_known
+
+
+def test_the_leak_is_gone_from_1_36_3_on():
+    assert versions.features_of("1.36.2").leak
+    assert not versions.features_of("1.36.3").leak
+    assert versions.features_of("1.36.3").key
+
+
+@pytest.mark.parametrize(
+    ("version", "gates", "known", "newer"),
+    [
+        pytest.param("1.36", {}, True, True, id="1.36"),
+        pytest.param(
+            "1.36",
+            {"DRAConsumableCapacity": False, "DRADeviceBindingConditions": False},
+            False,
+            False,
+            id="1.36 with few gates falls back to the stable variant",
+        ),
+        pytest.param("1.35", {}, False, False, id="1.35"),
+        pytest.param("1.35", {"DRAConsumableCapacity": True}, False, True, id="1.35, more gates"),
+        pytest.param("1.34", {}, False, True, id="1.34 needs its newest variant by default"),
+        pytest.param(
+            "1.34", {"DRAResourceClaimDeviceStatus": False}, False, False, id="1.34, fewer"
+        ),
+    ],
+)
+def test_gates_decide_which_variant_runs(version, gates, known, newer):
+    features = versions.features_of(version, gates=gates)
+    assert (features.pool_order_known, features.newer_variant) == (known, newer)
+
+
+def test_gates_that_are_not_the_allocators_are_passed_over():
+    assert versions.features_of("1.36", gates={"Other": True}) == versions.features_of("1.36")
