@@ -59,10 +59,16 @@ class Program:
 
     def value(self, device: dict[str, Value]) -> Value:
         """What the expression evaluates to, of whatever type."""
+        run = Run(Meter(STEPS), device, self._slots)
         try:
-            return self._planned.evaluate(Run(Meter(STEPS), device, self._slots))
+            value = self._planned.evaluate(run)
         except CostLimitError as problem:
             raise EvaluationError(str(problem)) from None
+        except EvaluationError:
+            run.meter.settle()
+            raise
+        run.meter.settle()
+        return value
 
 
 def compile_selector(text: str, *, list_attributes: bool, consumable_capacity: bool) -> Program:

@@ -141,15 +141,15 @@ def _invariant(source: Evaluate, predicate: Evaluate, decisive: bool) -> Evaluat
         rounds = len(list(_pairs(source(run), second=False)))
         if not rounds:
             return default
-        before = run.meter.rounds
+        before = run.meter.certain
         try:
             value = predicate(run)
         except EvaluationError:
-            run.meter.repeat(rounds + (rounds - 1) * (run.meter.rounds - before))
+            run.meter.spend(rounds + (rounds - 1) * (run.meter.certain - before))
             raise
         if value is decisive:
             return not default
-        run.meter.repeat(rounds + (rounds - 1) * (run.meter.rounds - before))
+        run.meter.spend(rounds + (rounds - 1) * (run.meter.certain - before))
         if type(value) is not bool:
             raise no_such_overload(value)
         return default

@@ -31,11 +31,17 @@ def _flatten(meter: Meter, given: Value, depth: Value = 1) -> list[Value]:
         raise no_such_overload(given)
     if depth < 0:
         raise EvaluationError("level must be non-negative")
+    found = _flat(meter, given, depth)
+    meter.spend(len(given) * depth)
+    return found
+
+
+def _flat(meter: Meter, given: list[Value], depth: int) -> list[Value]:
     found: list[Value] = []
     for one in given:
         meter.charge(1)
         if type(one) is list and depth > 0:
-            found += _flatten(meter, one, depth - 1)
+            found += _flat(meter, one, depth - 1)
         else:
             found.append(one)
     return found
@@ -58,6 +64,7 @@ def _sort_by(meter: Meter, given: list[Value], keys: list[Value]) -> list[Value]
         raise EvaluationError("list elements must be comparable")
     if len(keys) > 1 and any(type(key) is not type(keys[0]) for key in keys):
         raise EvaluationError("list elements must have the same type")
+    meter.spend(2 * len(keys) ** 2)
     by_key = functools.cmp_to_key(_order)
     return [given[i] for i in sorted(range(len(keys)), key=lambda i: by_key(keys[i]))]
 
@@ -78,6 +85,7 @@ def _sort(meter: Meter, given: list[Value]) -> list[Value]:
 
 def _range(meter: Meter, count: int) -> list[int]:
     meter.charge(max(count, 0))
+    meter.spend(max(count, 0))
     return list(range(count))
 
 
@@ -91,6 +99,7 @@ def _distinct(meter: Meter, given: list[Value]) -> list[Value]:
     for one in given:
         if not any(values.matches(meter, one, other) for other in found):
             found.append(one)
+    meter.spend(2 * len(given) ** 2)
     return found
 
 
@@ -150,6 +159,7 @@ def _last_index_of(meter: Meter, given: list[Value], wanted: Value) -> int:
 
 
 def _holds_all(meter: Meter, given: list[Value], wanted: list[Value]) -> bool:
+    meter.spend(len(given) * len(wanted))
     return all(operators.contains(meter, one, given) for one in wanted)
 
 
@@ -158,6 +168,7 @@ def _equivalent(meter: Meter, given: list[Value], other: list[Value]) -> bool:
 
 
 def _intersects(meter: Meter, given: list[Value], other: list[Value]) -> bool:
+    meter.spend(len(given) * len(other))
     return any(operators.contains(meter, one, other) for one in given)
 
 

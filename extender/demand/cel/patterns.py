@@ -53,6 +53,7 @@ def compile_constant(pattern: str) -> None:
 def _use(meter: Meter, text: str, pattern: str) -> _Pattern:
     # A regular expression costs a multiple of a step even on a short text.
     meter.charge(20 + len(text) // 4 + len(pattern))
+    meter.suspect((len(text) // 10 + 2) * (len(pattern) // 4 + 1))
     compiled = _compiled(pattern)
     if compiled is None:
         raise EvaluationError("illegal regex")

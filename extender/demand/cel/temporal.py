@@ -165,10 +165,17 @@ def _part(name: str) -> Implementation:
 
 def _span(unit: int) -> Implementation:
     def implementation(_: Meter, value: Duration) -> int:
-        size = abs(value.nanos) // unit
+        # Go computes these as doubles, and a long duration rounds up.
+        whole, part = divmod(abs(value.nanos), unit)
+        size = int(float(whole) + float(part) / float(unit))
         return -size if value.nanos < 0 else size
 
     return implementation
+
+
+def _milliseconds(_: Meter, value: Duration) -> int:
+    size = abs(value.nanos) // 10**6
+    return -size if value.nanos < 0 else size
 
 
 OVERLOADS: tuple[Overload, ...] = (
@@ -177,5 +184,5 @@ OVERLOADS: tuple[Overload, ...] = (
     signatures.overload("duration::getHours() -> int", _span(3600 * 10**9)),
     signatures.overload("duration::getMinutes() -> int", _span(60 * 10**9)),
     signatures.overload("duration::getSeconds() -> int", _span(10**9)),
-    signatures.overload("duration::getMilliseconds() -> int", _span(10**6)),
+    signatures.overload("duration::getMilliseconds() -> int", _milliseconds),
 )
