@@ -292,7 +292,7 @@ class Room:
                 counts.chain[those] = free
                 counts.free[those] = free * size
             else:
-                whole = size if plan.plain or plan.resource >= 0 else 1.0
+                whole = 1.0 if plan.shares else size
                 for state in those.tolist():
                     room = plan.room(hardware, states[state].usage)
                     counts.chain[state] = room.count

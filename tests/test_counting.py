@@ -1,0 +1,109 @@
+"""How many units a state can still give, by arithmetic."""
+
+import pytest
+
+from extender.decisions import counting
+from extender.decisions.question import Question
+from extender.demand.requests import ClaimDemand, DeviceChoice, Request
+from extender.hardware.shape import Capacity, Device, Kind, PluginResource, Pool, Shape
+from extender.hardware.usage import NOTHING, Usage
+from loadtests import mig
+
+DRIVER = "gpu.example.com"
+
+
+def ask(selector, *, count=1, **capacity):
+    wanted = tuple(sorted(capacity.items()))
+    choice = DeviceChoice("r", "gpu", selectors=(selector,), count=count, capacity=wanted)
+    return Question(claims=(ClaimDemand((Request("r", (choice,)),)),))
+
+
+def by_name(expression, device):
+    return device.name.startswith(expression)
+
+
+def gpu(name, **options):
+    return Device(DRIVER, name, {}, {}, kind=Kind.GPU, **options)
+
+
+def machine(devices, counters=None):
+    pool = Pool(DRIVER, "0", 0, len(devices), counters or {})
+    return Shape(devices=tuple(devices), pools=(pool,))
+
+
+def mig_machine():
+    """One GPU as its driver publishes it: a device per placement, a counter per memory slice."""
+    devices = [
+        Device(
+            DRIVER,
+            f"{name}-at-{start}",
+            {},
+            {},
+            consumes_counters=(
+                ("gpu-0", tuple((f"slice-{s}", 1) for s in range(start, start + size))),
+            ),
+            kind=Kind.PARTITION,
+        )
+        for name, size, starts in mig.PROFILES
+        for start in starts
+    ]
+    return machine(devices, {"gpu-0": {f"slice-{s}": 1 for s in range(mig.SLICES)}})
+
+
+def counted(hardware, unit, usage=NOTHING):
+    return counting.plan(hardware, unit, by_name).room(hardware, usage)
+
+
+def test_whole_devices_are_those_that_suit_and_are_free():
+    hardware = machine([gpu("gpu-0"), gpu("gpu-1"), gpu("gpu-2"), gpu("nic-0")])
+    assert counted(hardware, ask("gpu"), Usage(taken=0b001)) == counting.Room(2, 2.0)
+
+
+def test_shares_count_how_many_more_and_how_much_is_left_where_one_fits():
+    capacity = {"milli": Capacity(1000)}
+    devices = [
+        Device(DRIVER, f"gpu-{n}", {}, capacity, allow_multiple_allocations=True, kind=Kind.GPU)
+        for n in range(2)
+    ]
+    usage = Usage(shared=((0, (("milli", 700),)), (1, (("milli", 200),))))
+    found = counted(machine(devices), ask("gpu", milli=400), usage)
+    assert found == counting.Room(2, 0.8)
+
+
+@pytest.mark.parametrize("taken", [[], ["1g.10gb-at-0"], ["3g.40gb-at-4"], ["2g.20gb-at-2"]])
+@pytest.mark.parametrize("profile", range(len(mig.PROFILES)), ids=[p[0] for p in mig.PROFILES])
+def test_partitions_count_their_legal_placements(taken, profile):
+    hardware = mig_machine()
+    names = [device.name for device in hardware.devices]
+    used, mask = 0, 0
+    for name in taken:
+        used |= 1 << names.index(name)
+        own, start = name.split("-at-")
+        size = next(size for other, size, _ in mig.PROFILES if other == own)
+        mask |= mig.window(size, int(start))
+    found = counted(hardware, ask(mig.PROFILES[profile][0]), Usage(taken=used))
+    assert found.count == mig.LEGAL[mask, profile].sum()
+
+
+def test_counters_drawn_by_devices_of_other_nodes_close_placements():
+    hardware = mig_machine()
+    elsewhere = Usage(drawn=((0, "gpu-0", "slice-7", 1),))
+    assert counted(hardware, ask("3g.40gb"), elsewhere).count == 1
+    assert counted(hardware, ask("7g.80gb"), elsewhere).count == 0
+
+
+def test_units_of_a_plugin_are_what_is_not_held():
+    hardware = Shape(resources=(PluginResource("nvidia.com/gpu", 8),))
+    unit = Question(extended=(("nvidia.com/gpu", 1),))
+    assert counted(hardware, unit, Usage(held=(3,))) == counting.Room(5, 5.0)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        pytest.param(ask("gpu", count=2), id="several devices"),
+        pytest.param(Question(claims=(ClaimDemand(()), ClaimDemand(()))), id="two claims"),
+    ],
+)
+def test_what_only_placing_tells_has_no_plan(unit):
+    assert counting.plan(machine([gpu("gpu-0"), gpu("gpu-1")]), unit, by_name) is None
