@@ -1,0 +1,189 @@
+"""Write loadtests/RESULTS.md from the reports in loadtests/out: `python -m loadtests.results`.
+
+Every benchmark prints one JSON object with `--json`; each line of a file in loadtests/out is one.
+Rows are means over the seeds named beside them. Nothing here runs a benchmark.
+"""
+
+import argparse
+import collections
+import json
+import pathlib
+
+HERE = pathlib.Path(__file__).parent
+PLAIN = {
+    "refresh": 20,
+    "devices": "tightest",
+    "blend": None,
+    "ties": "random",
+    "intree": "none",
+    "cpu_pods": "ours",
+    "top": 0,
+    "weight": 1,
+}
+WORDS = {
+    "refresh": "prices every {} placements",
+    "devices": "{}-fit devices",
+    "blend": "a = {}",
+    "ties": "ties by {}",
+    "intree": "in-tree scores on",
+    "cpu_pods": "CPU-only pods left to kube-scheduler",
+    "top": "scores 0..{}",
+    "weight": "weight {}",
+}
+POLICIES = {
+    "railyard": "Railyard's engine, default policy",
+    "prices": "scarcity prices (fast model)",
+    "prices-first": "scarcity prices, first form (fast model)",
+    "prices-adaptive": "scarcity prices, adaptive blend (fast model)",
+    "kube": "kube-scheduler's defaults",
+}
+
+
+def reports(folder):
+    for path in sorted(folder.glob("*.json*")):
+        for line in path.read_text().splitlines():
+            if line.strip():
+                yield json.loads(line)
+
+
+def named(report):
+    """A policy with what was changed about its setting, in words."""
+    words = [POLICIES.get(report["policy"], report["policy"])]
+    fast = report["policy"].startswith("prices")
+    for key, plain in PLAIN.items():
+        value = report.get(key, plain)
+        if value != plain and (fast or key not in {"refresh", "devices", "blend"}):
+            words.append(WORDS[key].format(value))
+    return ", ".join(words)
+
+
+def grouped(found, *keys):
+    """Reports by (keys…, policy in words), each seed once: the last report wins."""
+    groups = collections.defaultdict(dict)
+    for report in found:
+        groups[*(report[key] for key in keys), named(report)][report["seed"]] = report
+    return groups
+
+
+def mean(seeds, read):
+    values = [read(report) for report in seeds.values()]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def number(value, digits=2):
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def seeds_of(seeds):
+    return ", ".join(str(seed) for seed in sorted(seeds))
+
+
+def table(head, rows):
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+def packing_section(found):
+    groups = grouped(found, "trace")
+    rows = []
+    for (trace, policy), seeds in sorted(groups.items()):
+        levels = [
+            number(mean(seeds, lambda r, x=x: r["allocation"].get(x))) for x in ("95", "100", "130")
+        ]
+        rejected = number(mean(seeds, lambda r: r["rejected"]), 0)
+        large = number(mean(seeds, lambda r: r["large_accepted"]), 1)
+        rows.append([trace, policy, *levels, rejected, large, seeds_of(seeds)])
+    head = ("trace", "policy", "at 95 %", "at 100 %", "at 130 %", "rejected", "8-GPU %", "seeds")
+    yield "## Saturation: openb, GPU allocation in % when so much was asked"
+    yield ""
+    yield "`python -m loadtests.packing --pods TRACE --seed N --policy P --json`, random ties."
+    yield ""
+    yield from table(head, rows)
+
+
+def churn_section(found):
+    rows = []
+    for (trace, load, policy), seeds in sorted(grouped(found, "trace", "load").items()):
+        keys = ("gpu_accepted", "allocation", "large_accepted")
+        values = [number(mean(seeds, lambda r, k=k: r[k])) for k in keys]
+        rows.append([trace, str(load), policy, *values, seeds_of(seeds)])
+    head = ("mix", "load", "policy", "GPUs accepted %", "allocation %", "8-GPU accepted %", "seeds")
+    yield "## Departures: openb's mixes"
+    yield ""
+    yield "`python -m loadtests.churn --pods MIX --load L --seed N --policy P --json`: 26,000"
+    yield "arrivals, counted after 1.4 mean lives. Compare rows of the same mix, load and seeds."
+    yield ""
+    yield from table(head, rows)
+
+
+def mig_section(found):
+    latest = {(r["load"], r["driver"], r["policy"]): r for r in found}
+    mixes = ("uniform", "skew-small", "skew-big", "bimodal", "small-only")
+    rows = []
+    for (load, driver, policy), report in sorted(latest.items()):
+        cells = [
+            f"{report['mixes'][m]['slices']:.2f} ± {report['mixes'][m]['error']:.2f}"
+            if m in report["mixes"]
+            else "–"
+            for m in mixes
+        ]
+        rows.append([str(load), driver, policy, *cells, str(report["seeds"])])
+    yield "## MIG instances coming and going: slices accepted in %"
+    yield ""
+    yield "`python -m loadtests.mig_churn --policy P --driver D --load L --seeds N --json`; the"
+    yield "error is of the mean over the seeds; `repack` may move everything and is a ceiling."
+    yield ""
+    yield from table(("load", "driver", "score", *mixes, "seeds"), rows)
+
+
+def published_section(found):
+    runs = {(r["trace"], r["policy"], r["seed"]): r["off"] for f in found for r in f["runs"]}
+    by_policy = collections.defaultdict(list)
+    for (_, policy, _), off in runs.items():
+        by_policy[policy].append(off)
+    yield "## The harness against the published runs"
+    yield ""
+    yield "`python -m loadtests.published`: allocation at 50, 80, 95, 100, 110, 120 and 130 %, run"
+    yield "by run, fixed rank among equals as published; both sides rounded to 0.01."
+    yield ""
+    rows = [
+        [policy, str(len(offs)), str(sum(off < 0.0101 for off in offs)), number(max(offs), 3)]
+        for policy, offs in sorted(by_policy.items())
+    ]
+    yield from table(("policy", "runs", "equal at every level", "largest difference"), rows)
+
+
+SECTIONS = {
+    "published": published_section,
+    "packing": packing_section,
+    "churn": churn_section,
+    "mig_churn": mig_section,
+}
+
+
+def main(arguments=None):
+    parse = argparse.ArgumentParser(description=__doc__)
+    parse.add_argument("--out", type=pathlib.Path, default=HERE / "out")
+    parse.add_argument("--to", type=pathlib.Path, default=HERE / "RESULTS.md")
+    options = parse.parse_args(arguments)
+    by_benchmark = collections.defaultdict(list)
+    for report in reports(options.out):
+        by_benchmark[report.get("benchmark")].append(report)
+    lines = [
+        "# Measured",
+        "",
+        "Generated by `python -m loadtests.results` from the reports in `loadtests/out`.",
+        "Runs marked fast model use the formulas of `extender.policy` on the simulator's arrays;",
+        "runs of Railyard's engine show it every pod, claim and binding as the watch would.",
+    ]
+    for name, section in SECTIONS.items():
+        if by_benchmark[name]:
+            lines += ["", *section(by_benchmark[name])]
+    options.to.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
