@@ -104,16 +104,13 @@ class Judge:
         if held is None:
             return _refused(_lack(question, hardware), question)
         claims = question.claims if special is None else (*question.claims, special)
-        usage = dataclasses.replace(
-            usage,
-            held=held,
-            taken=usage.taken | sum(1 << d for _, many in plugin for d in many),
-        )
+        if held != usage.held or plugin:
+            taken = usage.taken | sum(1 << d for _, many in plugin for d in many)
+            usage = dataclasses.replace(usage, held=held, taken=taken)
+            state = NodeState(hardware, usage)
         if not claims:
             return Verdict(Code.FITS, plugin=plugin, after=usage)
-        outcome = self._planner.allocate(
-            NodeState(hardware, usage), claims, surroundings=surroundings
-        )
+        outcome = self._planner.allocate(state, claims, surroundings=surroundings)
         return self._from_outcome(question, hardware, usage, claims, outcome, plugin)
 
     def _from_outcome(
