@@ -38,7 +38,17 @@ lock: $(VENV)/.ready ## resolve the dependencies again, with hashes
 load: $(VENV)/.ready requirements-load.txt ## install what the load tests need
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-load.txt
 
+schema: $(VENV)/.ready ## write the policy's JSON schema again
+	$(BIN)/railyard schema > config/policy.schema.json
+
+controlplane: $(VENV)/.ready ## build the real control plane and allocator of KUBERNETES (needs Go; cached)
+	$(BIN)/python tests/controlplane/build.py --kubernetes $(KUBERNETES)
+	$(BIN)/python tests/controlplane/oracle/build.py --kubernetes $(KUBERNETES)
+
+test-controlplane: controlplane ## run the tests with the real control plane of KUBERNETES
+	KUBERNETES=$(KUBERNETES) $(BIN)/pytest -q -m controlplane
+
 fuzz-allocator: $(VENV)/.ready ## compare N predictions with the real allocator of KUBERNETES (needs Go)
 	$(BIN)/python tests/fuzz_allocator.py --cases $(N) --kubernetes $(KUBERNETES) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help demo test lint lock load fuzz-allocator
+.PHONY: help demo test lint lock load schema controlplane test-controlplane fuzz-allocator
