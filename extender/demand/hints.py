@@ -80,9 +80,17 @@ def _need(prepared: Prepared, option: Option) -> tuple[int, int]:
     devices = admitted & prepared.welcome(option)
     if prepared.features.consumable_capacity:
         devices &= sum(1 << d for d in bits(devices) if prepared.has_room(option, d, {}))
-    if option.every and not admitted:
-        return 1, 0
-    return (admitted.bit_count() if option.every else option.choice.count), devices
+    if not option.every:
+        return option.choice.count, devices
+    asked = _asked(prepared, option, admitted)
+    return (asked.bit_count(), devices & asked) if asked else (1, 0)
+
+
+def _asked(prepared: Prepared, option: Option, admitted: int) -> int:
+    """The devices that "all" means: of those admitted the ones that have the capacity at all."""
+    if not prepared.features.consumable_capacity:
+        return admitted
+    return sum(1 << device for device in bits(admitted) if prepared.fits_empty(option, device))
 
 
 def _first_lacking(prepared: Prepared, usage: Usage, steps: int) -> NoFit | None:
@@ -99,6 +107,8 @@ def _first_lacking(prepared: Prepared, usage: Usage, steps: int) -> NoFit | None
 def _lack(prepared: Prepared, option: Option, usage: Usage) -> str:
     """What keeps the option from being had alone; empty if nothing does."""
     admitted = prepared.admitted(option)
+    if option.every:
+        admitted = _asked(prepared, option, admitted)
     need = admitted.bit_count() if option.every else option.choice.count
     if admitted.bit_count() < need or (option.every and not need):
         return NO_DEVICE
