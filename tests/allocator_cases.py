@@ -89,6 +89,8 @@ def _features(
     if rng.random() < 0.15:
         for name in rng.sample(features, rng.choice((1, 1, 2))):
             features.remove(name)
+        if "DRAConsumableCapacity" not in features and FRACTIONS in features:
+            features.remove(FRACTIONS)  # which depends on it
         if not set(features) & set(BEYOND_STABLE):
             features.append(rng.choice(BEYOND_STABLE if version > (1, 34) else (BINDING,)))
     if version >= (1, 36) and "lists" in flavours and rng.random() < 0.8:

@@ -111,12 +111,12 @@ def predict(
     found = slices.inventory(
         node["name"],
         node.get("labels") or {},
-        _decoded(case["slices"], objects.ResourceSlice),
+        decoded(case["slices"], objects.ResourceSlice),
         features=features,
         interner=slices.Interner(),
     )
-    classes = {item.metadata.name: item for item in _decoded(case["classes"], objects.DeviceClass)}
-    claims = _decoded(case["claims"], objects.ResourceClaim)
+    classes = {item.metadata.name: item for item in decoded(case["classes"], objects.DeviceClass)}
+    claims = decoded(case["claims"], objects.ResourceClaim)
     try:
         demands = tuple(
             requests.claim_demand(claim.spec, classes, features=features) for claim in claims
@@ -125,21 +125,21 @@ def predict(
         return Answer(POD_ERROR, message=str(problem))
     answer = allocator.allocate(
         shape.Shape(devices=found.devices, pools=found.pools),
-        slices.used(found, _in_use(case), features=features),
+        slices.used(found, in_use(case), features=features),
         demands,
         selectors=judge,
         features=features,
         surroundings=found.broken_foreign,
         budget=budget,
     )
-    return _read(answer, found, len(claims))
+    return read(answer, found, len(claims))
 
 
-def _decoded(items: list[Json] | None, kind: type[Any]) -> list[Any]:
+def decoded(items: list[Json] | None, kind: type[Any]) -> list[Any]:
     return [objects.upgraded(msgspec.convert(item, kind, strict=False)) for item in items or ()]
 
 
-def _in_use(case: Json) -> list[objects.DeviceRequestAllocationResult]:
+def in_use(case: Json) -> list[objects.DeviceRequestAllocationResult]:
     """Return results of claims that lead to the allocated state of a case."""
     results = [_result(item) for item in case.get("allocatedDevices") or ()]
     capacity = {_identity(i): i["Capacity"] for i in case.get("allocatedCapacity") or ()}
@@ -163,7 +163,7 @@ def _result(item: Json, **share: Any) -> objects.DeviceRequestAllocationResult:
     )
 
 
-def _read(answer: outcome.Outcome, found: slices.Inventory, claims: int) -> Answer:
+def read(answer: outcome.Outcome, found: slices.Inventory, claims: int) -> Answer:
     match answer:
         case outcome.NoFit():
             return Answer(NO_FIT, message=answer.why)

@@ -41,7 +41,7 @@ def main() -> int:
     binary = build.build(version)
     print(f"seed {options.seed}, Kubernetes {version}", file=sys.stderr)
     against = str(build.build(options.against)) if options.against else ""
-    setting = allocator_duel.Setting(version, str(binary), options.timeout, against)
+    setting = allocator_duel.Setting(version, str(binary), options.timeout, against, options.live)
     tally: collections.Counter[str] = collections.Counter()
     differing: list[int] = []
     begin = time.monotonic()
@@ -70,6 +70,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kubernetes", default=build.DEFAULT_VERSION, metavar="VERSION")
     parser.add_argument(
         "--against", metavar="VERSION", help="compare with this version, not with our prediction"
+    )
+    parser.add_argument(
+        "--live", action="store_true", help="predict through store, index and planner"
     )
     parser.add_argument("--jobs", type=int, default=2, metavar="N")
     parser.add_argument("--timeout", default="2s", help="of the oracle, per case")
