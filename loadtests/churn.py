@@ -50,8 +50,11 @@ class Tally:
         }
 
 
-def run(trace, nodes, policy, *, wire, load, arrivals, seed, progress=None):
-    """The mix, the lives and the ties come from three streams, equal for every policy."""
+def run(trace, nodes, policy, *, wire, load, arrivals, seed, unseen=0, progress=None):
+    """The mix, the lives and the ties come from three streams, equal for every policy.
+
+    Pods of `unseen` GPUs are never learnt from: each of them is the first of its size.
+    """
     stream, lives, ties = (np.random.default_rng([seed, part]) for part in range(3))
     cluster = cluster_sim.empty(nodes)
     sizes = np.array([kind.gpu for kind in trace.kinds])[trace.pods]
@@ -68,7 +71,8 @@ def run(trace, nodes, policy, *, wire, load, arrivals, seed, progress=None):
             allocated -= kind.gpu
             told.gone(cluster, str(which), node, kind)
         kind = trace.kinds[drawn[number]]
-        told.arrived(str(number), kind)
+        if not unseen or kind.num != unseen:
+            told.arrived(str(number), kind)
         rows = np.flatnonzero(cluster.feasible(kind))
         if len(rows):
             node = packing.pick(cluster, kind, rows, policy, wire, ties.random(len(nodes.names)))
@@ -88,7 +92,10 @@ def main(arguments=None):
     parse = packing.parser(__doc__)
     parse.add_argument("--load", type=float, default=0.95)
     parse.add_argument("--arrivals", type=int, default=ARRIVALS)
+    parse.add_argument("--unseen", type=int, default=0, help="GPUs of pods never learnt from")
     options = parse.parse_args(arguments)
+    if options.unseen and options.policy == "railyard":
+        parse.error("--unseen is not for the engine: it sees every pod")
     nodes = openb.read_nodes(options.nodes)
     trace = openb.read_trace(options.pods)
     wire = packing.wire_of(options)
@@ -102,12 +109,14 @@ def main(arguments=None):
         load=options.load,
         arrivals=options.arrivals,
         seed=options.seed,
+        unseen=options.unseen,
         progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
     report = {
         "benchmark": "churn",
         "trace": trace.name,
         "load": options.load,
+        "unseen": options.unseen,
         **packing.settings(options, wire),
         **tally.report(),
         "disagreed": getattr(policy, "disagreed", 0),

@@ -19,6 +19,7 @@ PLAIN = {
     "cpu_pods": "ours",
     "top": 0,
     "weight": 1,
+    "unseen": 0,
 }
 WORDS = {
     "refresh": "prices every {} placements",
@@ -29,6 +30,7 @@ WORDS = {
     "cpu_pods": "CPU-only pods left to kube-scheduler",
     "top": "scores 0..{}",
     "weight": "weight {}",
+    "unseen": "{}-GPU pods never seen before",
 }
 POLICIES = {
     "railyard": "Railyard's engine, default policy",
