@@ -142,6 +142,14 @@ async def test_discovery_names_what_a_version_serves(server, api):
         await api.resources("resource.k8s.io/v9")
 
 
+async def test_the_servers_version_is_told_and_empty_where_it_is_not(server, api):
+    assert await api.version() == "v1.36.3"
+    server.script["get"].append(apiserver.Fault(body=b"{}"))
+    assert await api.version() == ""
+    server.script["get"].append(apiserver.Fault(body=b"not JSON"))
+    assert await api.version() == ""
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"resources": 5}'])
 async def test_a_discovery_that_is_no_discovery_is_an_error(server, api, body):
     server.script["get"].append(apiserver.Fault(body=body))
