@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import json
 import pathlib
 import random
@@ -40,14 +41,15 @@ MEMORY = 3 * 2**30
 
 def main() -> int:
     options = _options()
-    print(f"seed {options.seed}", file=sys.stderr)
+    version = build.resolve(options.kubernetes)
+    print(f"seed {options.seed}, Kubernetes {version}", file=sys.stderr)
     rng = random.Random(options.seed)
     tally: collections.Counter[str] = collections.Counter()
     different: list[tuple[Json, str, Json]] = []
     for start in range(0, options.cases, BATCH):
         cases = [selector_cases.case(rng) for _ in range(min(BATCH, options.cases - start))]
         for case, theirs in zip(cases, ask(options.oracle, cases), strict=True):
-            mine = ours(case)
+            mine = ours(case, version)
             kind = compared(mine, theirs)
             if kind == "different" and not _repeats(options.oracle, case, theirs):
                 kind = "unstable"
@@ -89,9 +91,9 @@ def verdict(answer: Json) -> str:
     return str(answer["result"]).lower() if "result" in answer else str(answer["error"])
 
 
-def ours(case: Json) -> str:
-    """Our verdict, or "unknown"."""
-    engine = ENGINES["DRAListTypeAttributes" in case.get("features", ())]
+def ours(case: Json, version: str = build.DEFAULT_VERSION) -> str:
+    """Our verdict for a version of Kubernetes, or "unknown"."""
+    engine = engine_of(version, "DRAListTypeAttributes" in case.get("features", ()))
     try:
         return str(engine.matches(case["expression"], selector_values.as_device(case))).lower()
     except errors.SelectorError as problem:
@@ -100,7 +102,15 @@ def ours(case: Json) -> str:
         return "unknown"
 
 
-ENGINES = {lists: selectors.Selectors(list_attributes=lists) for lists in (False, True)}
+@functools.cache
+def engine_of(version: str, lists: bool) -> selectors.Selectors:
+    """Our engine as that version has it."""
+    minor = int(version.split(".")[1])
+    return selectors.Selectors(
+        list_attributes=lists and minor >= 36,
+        includes=minor >= 36,
+        dynamic_attributes=lists if minor == 36 else minor > 36,
+    )
 
 
 def compared(mine: str, theirs: Json) -> str:

@@ -163,7 +163,7 @@ class Writer:
         self._rng = rng
         self._variables: list[tuple[str, Type]] = []
         self._lists = lists
-        functions = environment.FUNCTIONS_WITH_LISTS if lists else environment.FUNCTIONS
+        functions = environment.Dialect().functions
         self._overloads = [
             one
             for name, overloads in functions.items()

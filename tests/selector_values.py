@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from extender.demand import selectors
-from extender.demand.cel import engine, temporal, values
+from extender.demand.cel import engine, environment, temporal, values
 from extender.demand.cel.meter import EvaluationError, InvalidError, UnansweredError
 from extender.hardware import shape
 from extender.kube import quantity
@@ -35,7 +35,7 @@ def shown(text: str, case: Json, *, lists: bool) -> str | None:
     """The value of an expression of any type as a literal; None if we cannot write it."""
     judge = selectors.Selectors(list_attributes=lists)
     try:
-        program = engine.compile_expression(text, list_attributes=lists, consumable_capacity=True)
+        program = engine.compile_expression(text, environment.Dialect(dynamic=lists))
         return _literal(program.value(judge._presented(as_device(case))))
     except (InvalidError, EvaluationError, UnansweredError, KeyError):
         return None

@@ -10,7 +10,7 @@ import collections
 from typing import TypeAlias
 
 from extender import errors
-from extender.demand.cel import engine, meter, quantities, reads, values, versions
+from extender.demand.cel import engine, environment, meter, quantities, reads, values, versions
 from extender.hardware import shape
 
 # How many expressions are kept, as in kube-scheduler's own cache of one per class and claim.
@@ -49,7 +49,9 @@ class Selectors:
 
     `list_attributes` and `consumable_capacity` are the cluster's feature gates: without the first,
     a list-valued attribute fails every selector on its device; without the second,
-    `device.allowMultipleAllocations` does not compile.
+    `device.allowMultipleAllocations` does not compile. `includes` says that there is that function
+    (since 1.36), `dynamic_attributes` that attributes can be iterated over (since 1.37 always;
+    before, and where None is given, with list attributes).
     """
 
     def __init__(
@@ -57,11 +59,17 @@ class Selectors:
         *,
         list_attributes: bool = False,
         consumable_capacity: bool = True,
+        includes: bool = True,
+        dynamic_attributes: bool | None = None,
         programs: int = PROGRAMS,
         results: int = RESULTS,
     ) -> None:
         self._list_attributes = list_attributes
-        self._consumable_capacity = consumable_capacity
+        self._dialect = environment.Dialect(
+            shares=consumable_capacity,
+            includes=includes,
+            dynamic=list_attributes if dynamic_attributes is None else dynamic_attributes,
+        )
         self._most_programs = programs
         self._most_results = results
         self._results = 0
@@ -103,11 +111,7 @@ class Selectors:
 
     def _compiled(self, text: str) -> _Expression:
         try:
-            program = engine.compile_selector(
-                text,
-                list_attributes=self._list_attributes,
-                consumable_capacity=self._consumable_capacity,
-            )
+            program = engine.compile_selector(text, self._dialect)
         except meter.InvalidError as problem:
             return _Expression(None, errors.SelectorError(str(problem), compiled=False))
         except (meter.UnansweredError, RecursionError) as problem:

@@ -6,8 +6,6 @@ and how a device is presented to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from extender.demand.cel import (
     checker,
     environment,
@@ -18,6 +16,7 @@ from extender.demand.cel import (
     syntax,
     validation,
 )
+from extender.demand.cel.environment import Dialect
 from extender.demand.cel.meter import (
     CostLimitError,
     EvaluationError,
@@ -71,34 +70,23 @@ class Program:
         return value
 
 
-def compile_selector(text: str, *, list_attributes: bool, consumable_capacity: bool) -> Program:
+def compile_selector(text: str, dialect: Dialect) -> Program:
     """The program of a selector; InvalidError or UnansweredError if there is none."""
-    program = compile_expression(
-        text, list_attributes=list_attributes, consumable_capacity=consumable_capacity
-    )
+    program = compile_expression(text, dialect)
     result = program.tree.type or signatures.ERROR
-    allowed = {"bool", "any", "dyn"} if list_attributes else {"bool", "any"}
-    if result.kind not in allowed:
+    if result.kind not in dialect.results:
         raise InvalidError(f"must evaluate to bool or the unknown type, not {result.name}")
     return program
 
 
-def compile_expression(text: str, *, list_attributes: bool, consumable_capacity: bool) -> Program:
+def compile_expression(text: str, dialect: Dialect) -> Program:
     """The program of an expression of any type; InvalidError or UnansweredError if none."""
     if len(text) > MOST_CHARACTERS:
         raise UnansweredError("the expression is longer than the API allows")
     tree = parser.parse(text)
-    functions = environment.FUNCTIONS_WITH_LISTS if list_attributes else environment.FUNCTIONS
-    checker.check(
-        tree, functions=functions, names=environment.NAMES,
-        fields=_fields(list_attributes, consumable_capacity),
-    )  # fmt: skip
+    checker.check(tree, functions=dialect.functions, names=environment.NAMES, fields=dialect.fields)
     validation.validate(tree)
     making = planner.Planner(
-        functions=functions, singletons=environment.SINGLETONS, patterns=patterns.CONSTANT
+        functions=dialect.functions, singletons=environment.SINGLETONS, patterns=patterns.CONSTANT
     )
     return Program(tree, making.plan(tree), making.slots)
-
-
-def _fields(lists: bool, shares: bool) -> Mapping[str, Mapping[str, signatures.Type]]:
-    return environment.fields(lists_allowed=lists, shares_allowed=shares)

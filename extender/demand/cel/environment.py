@@ -5,6 +5,7 @@ Sources: apiserver pkg/cel/environment/base.go, dynamic-resource-allocation cel/
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 from extender.demand.cel import (
@@ -73,9 +74,9 @@ def _by_function(overloads: tuple[Overload, ...]) -> Mapping[str, tuple[Overload
     return found
 
 
-# name → overloads, without and with list attributes
-FUNCTIONS = _by_function(_OVERLOADS)
-FUNCTIONS_WITH_LISTS = _by_function((*_OVERLOADS, *lists.INCLUDES))
+# name → overloads, without and with `includes`
+_FUNCTIONS = _by_function(_OVERLOADS)
+_FUNCTIONS_WITH_INCLUDES = _by_function((*_OVERLOADS, *lists.INCLUDES))
 
 SINGLETONS: Mapping[str, Implementation] = {**operators.IMPLEMENTATIONS, **lists.IMPLEMENTATIONS}
 
@@ -93,17 +94,39 @@ NAMES: Mapping[str, Type] = {
 }
 
 
-def fields(*, lists_allowed: bool, shares_allowed: bool) -> Mapping[str, Mapping[str, Type]]:
-    """The fields of object types; `shares_allowed` adds allowMultipleAllocations."""
-    value = signatures.DYN if lists_allowed else signatures.ANY
-    device = {
-        "driver": signatures.STRING,
-        "attributes": _domains(value),
-        "capacity": _domains(signatures.QUANTITY),
-    }
-    if shares_allowed:
-        device["allowMultipleAllocations"] = signatures.BOOL
-    return {signatures.DEVICE.name: device}
+@dataclasses.dataclass(frozen=True, slots=True)
+class Dialect:
+    """What versions and feature gates of Kubernetes change.
+
+    `shares`: `device.allowMultipleAllocations` is known (1.34). `includes`: that function is known
+    (1.36). `dynamic`: attributes are dyn, so that they can be iterated over, rather than any.
+    """
+
+    shares: bool = True
+    includes: bool = True
+    dynamic: bool = False
+
+    @property
+    def functions(self) -> Mapping[str, tuple[Overload, ...]]:
+        """Name → overloads, in the order in which they are tried."""
+        return _FUNCTIONS_WITH_INCLUDES if self.includes else _FUNCTIONS
+
+    @property
+    def fields(self) -> Mapping[str, Mapping[str, Type]]:
+        """Name of an object type → field → type."""
+        device = {
+            "driver": signatures.STRING,
+            "attributes": _domains(signatures.DYN if self.dynamic else signatures.ANY),
+            "capacity": _domains(signatures.QUANTITY),
+        }
+        if self.shares:
+            device["allowMultipleAllocations"] = signatures.BOOL
+        return {signatures.DEVICE.name: device}
+
+    @property
+    def results(self) -> frozenset[str]:
+        """Kinds of types that a selector may have."""
+        return frozenset({"bool", "dyn" if self.dynamic else "any"})
 
 
 def _domains(value: Type) -> Type:

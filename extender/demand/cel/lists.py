@@ -213,7 +213,8 @@ OVERLOADS: tuple[Overload, ...] = (
     ),
 )
 
-# `includes` exists where attributes may be lists.
+# New in Kubernetes 1.36, whatever the gate of list attributes says: expressions that are already
+# stored are compiled with everything that there is.
 INCLUDES: tuple[Overload, ...] = _overloads(("dyn::includes(dyn) -> bool", _includes))
 
 # function → what all its overloads run

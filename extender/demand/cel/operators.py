@@ -17,9 +17,11 @@ from extender.demand.cel.values import Duration, Map, Timestamp, Uint, Value
 FIRST_SECOND = -62135596800
 LAST_SECOND = 253402300799
 
-_COMPARED = ("bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration")
-_MIXED = (
-    "int, double", "int, uint", "uint, double", "uint, int", "double, int", "double, uint",
+# In upstream's order: the first that fits decides what a type not yet known becomes.
+_COMPARED = (
+    "bool, bool", "int, int", "int, double", "int, uint", "uint, uint", "uint, double", "uint, int",
+    "double, double", "double, int", "double, uint", "string, string", "bytes, bytes",
+    "timestamp, timestamp", "duration, duration",
 )  # fmt: skip
 
 # Signatures; what they run is in IMPLEMENTATIONS, by function.
@@ -56,11 +58,7 @@ SIGNATURES: tuple[str, ...] = (
     "_-_(timestamp, duration) -> timestamp",
     "_-_(timestamp, timestamp) -> duration",
     "_-_(uint, uint) -> uint",
-    *(
-        f"_{operator}_({pair}) -> bool"
-        for operator in ("<", "<=", ">", ">=")
-        for pair in (*(f"{one}, {one}" for one in _COMPARED), *_MIXED)
-    ),
+    *(f"_{operator}_({pair}) -> bool" for operator in ("<", "<=", ">", ">=") for pair in _COMPARED),
     "_[_](list(A), int) -> A",
     "_[_](map(A, B), A) -> B",
     "@in(A, list(A)) -> bool",
