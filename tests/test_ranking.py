@@ -51,3 +51,19 @@ def test_looking_at_contenders_only_changes_no_score(keys, maximum):
     found = scores([key[0] for key in keys], [key[1] for key in keys], maximum)
 
     assert found == [max(maximum - distinct.index(key), 0) for key in keys]
+
+
+def test_with_an_order_the_winner_is_one_node_and_its_equals_are_next():
+    costs, ties = np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(4)
+
+    found = ranking.ranked(costs, ties, maximum=10, order=np.array([0, 7, 5, 6]))
+
+    assert found.tolist() == [8, 9, 10, 9]
+
+
+def test_an_order_changes_nothing_where_the_winner_stands_alone():
+    costs, ties = np.array([1.0, 0.0, 1.0]), np.zeros(3)
+
+    found = ranking.ranked(costs, ties, maximum=10, order=np.array([3, 2, 1]))
+
+    assert found.tolist() == [9, 10, 9]

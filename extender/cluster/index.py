@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -64,6 +65,8 @@ class TopologyIndex:
         self.cpu: NDArray[np.float64] = np.zeros(_FIRST_ROWS)  # free, milli, as expected
         self.memory: NDArray[np.float64] = np.zeros(_FIRST_ROWS)  # free, bytes, as expected
         self.version: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)  # of each row
+        # A number of each row that no replica numbers otherwise: what breaks the last tie.
+        self.order: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)
         self._writes = 0
         self.generation = 0  # moves when any row changed
         self.layout = 0  # moves when a name gets or loses its row
@@ -213,6 +216,7 @@ class TopologyIndex:
             if row >= len(self.state):
                 self._grow()
         self.rows[name] = row
+        self.order[row] = zlib.crc32(name.encode()) << 31 | zlib.adler32(name.encode()) >> 1
         self.layout += 1
         return row
 
@@ -221,6 +225,7 @@ class TopologyIndex:
         self.state = np.concatenate([self.state, np.full(size, -1, dtype=np.int32)])
         self.expected = np.concatenate([self.expected, np.full(size, -1, dtype=np.int32)])
         self.version = np.concatenate([self.version, np.zeros(size, dtype=np.int64)])
+        self.order = np.concatenate([self.order, np.zeros(size, dtype=np.int64)])
         self.cpu = np.concatenate([self.cpu, np.zeros(size)])
         self.memory = np.concatenate([self.memory, np.zeros(size)])
 

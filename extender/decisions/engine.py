@@ -174,7 +174,9 @@ class Engine:
             costs = self.scoring.of_cpu(asked, table, rows, states)
         else:
             return None
-        scores = ranking.ranked(costs.total, costs.tie, maximum=self.policy.scores.maximum)
+        scores = ranking.ranked(
+            costs.total, costs.tie, maximum=self.policy.scores.maximum, order=self.index.order[rows]
+        )
         # An unknown node is not judged: it gets what the middle of the others got.
         unknown = rows < 0
         if unknown.any():

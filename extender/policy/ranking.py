@@ -7,6 +7,8 @@ distinct keys: the best gets the maximum, the next one less, down to 0.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,11 +18,17 @@ _PER_STEP = 8  # places looked at per score: equal nodes come in groups
 
 
 def ranked(
-    cost: NDArray[np.float64], tie_break: NDArray[np.float64], *, maximum: int
+    cost: NDArray[np.float64],
+    tie_break: NDArray[np.float64],
+    *,
+    maximum: int,
+    order: NDArray[np.integer[Any]] | None = None,
 ) -> NDArray[np.int64]:
     """Turn costs (smaller wins) into scores 0..maximum; equal costs are told by `tie_break`.
 
-    Equal pairs share a rank, and so a score. NaN ranks last.
+    Equal pairs share a rank, and so a score; NaN ranks last. With `order`, which must tell all
+    nodes apart, the winner is one node: of several equal ones the least, and the others are next.
+    Then it is known where the pod goes, and with it what the next pod finds there.
     """
     if not len(cost):
         return np.zeros(0, dtype=np.int64)
@@ -28,11 +36,17 @@ def ranked(
     second = np.round(np.nan_to_num(tie_break, nan=np.inf) / RESOLUTION)
     scores = np.zeros(len(first), dtype=np.int64)
     places = _contenders(first, maximum)
-    order = places[np.lexsort((second[places], first[places]))]
-    a, b = first[order], second[order]
-    steps = np.zeros(len(order), dtype=np.int64)
+    best = places[np.lexsort((second[places], first[places]))]
+    a, b = first[best], second[best]
+    steps = np.zeros(len(best), dtype=np.int64)
     steps[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
-    scores[order] = np.maximum(maximum - np.cumsum(steps), 0)
+    ranks = np.cumsum(steps)
+    winners = best[ranks == 0]
+    if order is not None and len(winners) > 1:
+        ranks += 1
+    scores[best] = np.maximum(maximum - ranks, 0)
+    if order is not None:
+        scores[winners[np.argmin(order[winners])]] = maximum
     return scores
 
 
