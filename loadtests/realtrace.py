@@ -31,7 +31,7 @@ from tests.controlplane.plane import ControlPlane
 
 PRODUCT = "nvidia.com/gpu.product"
 SHARES = "milli"  # the capacity that claims share, 1000 to a GPU
-# Far above what in-tree scores add up to, so that the extender decides (controlplane.md §3).
+# Far above what in-tree scores add up to, so that the extender decides (1,200 at most).
 WEIGHT = 100
 # Pods waiting at a time: enough to keep the scheduler busy, few enough to keep their order.
 WINDOW = 50

@@ -2,7 +2,7 @@
 
 `allocate` answers for one node. `Planner` gives the same answers for many, and remembers.
 
-Source: dra.md §2; k8s.io/dynamic-resource-allocation structured allocator.
+Source: k8s.io/dynamic-resource-allocation structured allocator.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From a pod to its claims: by name, by template, allocated or still to allocate.
 
-Source: dra.md §1.3; k8s.io/dynamic-resource-allocation/resourceclaim. kube-scheduler never asks
+Source: k8s.io/dynamic-resource-allocation/resourceclaim. kube-scheduler never asks
 about a pod whose claims it does not know, so a claim missing here means that our picture lags:
 the pod is then not judged, and that is said.
 """

@@ -71,7 +71,7 @@ def extended_by_container(pod: objects.Pod) -> Iterator[tuple[int, dict[str, int
     """Yield (index, extended resources) of the pod's containers, init containers first.
 
     The order is the one in which kube-scheduler numbers the requests of the special claim
-    (dra.md §2.6): KEP-5004 counts init containers before containers.
+    (KEP-5004): it counts init containers before containers.
     """
     spec = pod.spec
     for index, container in enumerate((*(spec.init_containers or ()), *(spec.containers or ()))):

@@ -1,6 +1,6 @@
 """What a claim asks for, as the allocator reads it: values, hashable, canonical: the memo key.
 
-Source: dra.md §1.2 and §2.3; k8s.io/dynamic-resource-allocation structured allocator.
+Source: resource.k8s.io/v1 types; k8s.io/dynamic-resource-allocation structured allocator.
 """
 
 from __future__ import annotations

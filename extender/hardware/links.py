@@ -4,7 +4,7 @@ What no attribute tells is UNKNOWN, never far. Two inferences are made, because 
 PCIe root belongs to one NUMA node, so one device that tells it tells it for all; and on GB200 and
 GB300 the PCI domain names the Grace socket.
 
-Names of attributes differ by driver and release (dra.md §5 of the design notes lists them): the
+Names of attributes differ by driver and release (each repository lists its own): the
 bare ones belong to the driver's own domain.
 """
 

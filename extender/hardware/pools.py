@@ -1,6 +1,6 @@
 """Which pools a node has, which of their slices count, and whether a pool may be used.
 
-Source: dra.md §2.2; k8s.io/dynamic-resource-allocation pools_incubating.go, and for 1.34
+Source: k8s.io/dynamic-resource-allocation pools_incubating.go, and for 1.34
 pools_experimental.go of that version.
 """
 

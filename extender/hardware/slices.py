@@ -1,6 +1,6 @@
 """From ResourceSlices to the devices and pools of one node, in the allocator's order.
 
-Source: dra.md §2.2; k8s.io/dynamic-resource-allocation pools_incubating.go, resourceslice/tracker.
+Source: k8s.io/dynamic-resource-allocation pools_incubating.go, resourceslice/tracker.
 """
 
 from __future__ import annotations

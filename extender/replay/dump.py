@@ -22,7 +22,7 @@ _SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
 _NAMESPACED = {"Pod", "ResourceClaim", "ResourceClaimTemplate", "ConfigMap"}
 _RESOURCE = "resource.k8s.io"
 
-# kind → the API versions whose form `objects` can hold, the newest first (dra.md: v1alpha3 and
+# kind → the API versions whose form `objects` can hold, the newest first (v1alpha3 and
 # v1beta1 put a device's fields under `basic`; earlier versions are another API of the same name)
 _VERSIONS: dict[str, tuple[str, ...]] = {
     "Node": ("v1",),
