@@ -346,6 +346,7 @@ async def test_a_watch_list_that_ends_early_is_followed_by_a_list(rig):
     await rig.in_step()
     assert [each.verb for each in rig.server.requests][:2] == ["watchlist", "list"]
     assert "ghost" not in rig.sink.items
+    assert "ListIncomplete" in rig.sink.named("lost")[0][1]
 
 
 async def test_a_watch_list_that_never_ends_its_list_is_given_up(rig):
