@@ -1,7 +1,7 @@
 """From costs to the integers kube-scheduler sees: the winner gets a score of its own.
 
 kube-scheduler picks at random among equal totals, and eleven steps lose much of a good score when
-it is scaled into them (packing.md §1.5: 95.4 → 89.6 % allocation). So nodes are ranked by their
+it is scaled into them (openb at saturation: 95.4 → 89.6 % allocation). So nodes are ranked by their
 distinct keys: the best gets the maximum, the next one less, down to 0.
 """
 
