@@ -15,10 +15,11 @@ import time
 import numpy as np
 
 from extender.policy import mix, packing, partitions, prices
-from loadtests import mig
+from loadtests import mig, mig_railyard
+from loadtests import packing as openb_packing
 
 NODES, GPUS = 13, 8
-ARRIVALS, WARM_UP = 6000, 2000
+ARRIVALS, WARM_UP = 6000, 2000  # a third warms up
 MIXES = {  # shares in mig.PROFILES order
     "uniform": (1 / 6,) * 6,
     "skew-small": (0.40, 0.20, 0.20, 0.10, 0.05, 0.05),
@@ -150,16 +151,19 @@ def run(shares, score, *, driver, load, seed, arrivals=ARRIVALS, warm_up=WARM_UP
     ends = np.arange(arrivals) + lives.exponential(life, size=arrivals)
     masks = np.zeros((NODES, GPUS), dtype=np.int64)
     learner = mix.Mix()
+    told = openb_packing.Hooks(score)
     running, live = [], np.zeros(KINDS, dtype=np.int64)
     slices, counts = np.zeros(2), np.zeros(2)
     for number in range(arrivals):
         while running and running[0][0] <= number:
-            _, _, profile, place, taken = heapq.heappop(running)
+            _, which, profile, place, taken = heapq.heappop(running)
+            told.tell("left", str(which))
             live[profile] -= 1
             if place is not None:
                 masks[place] &= ~taken
         profile = int(drawn[number])
         learner.learn(str(number), profile, count=1, share=mig.SIZES[profile] / mig.SLICES)
+        told.tell("arrived", str(number), profile)
         place, taken, accepted = None, 0, False
         if score is None:
             accepted = mig.fits_repacked(live + (np.arange(KINDS) == profile), NODES * GPUS)
@@ -173,6 +177,7 @@ def run(shares, score, *, driver, load, seed, arrivals=ARRIVALS, warm_up=WARM_UP
                 gpu, start = driven(masks[node], profile, driver, ties)
                 place, taken = (node, gpu), mig.window(mig.PROFILES[profile][1], start)
                 masks[place] |= taken
+                told.tell("bound", str(number), node, profile, (gpu, start))
         if accepted:
             live[profile] += 1
             heapq.heappush(running, (ends[number], number, profile, place, taken))
@@ -193,21 +198,34 @@ def learnt(learner):
 def main(arguments=None):
     parse = argparse.ArgumentParser(description=__doc__)
     parse.add_argument("--mix", choices=tuple(MIXES), action="append")
-    parse.add_argument("--policy", choices=(*SCORES, "repack"), default="ahead")
+    parse.add_argument("--policy", choices=(*SCORES, "railyard", "repack"), default="ahead")
     parse.add_argument("--driver", choices=("first", "last", "random"), default="first")
     parse.add_argument("--load", type=float, default=1.0)
     parse.add_argument("--seeds", type=int, default=20)
+    parse.add_argument("--arrivals", type=int, default=ARRIVALS)
     parse.add_argument("--json", action="store_true")
     options = parse.parse_args(arguments)
     report = {"benchmark": "mig_churn", "mixes": {}}
-    report |= {key: getattr(options, key) for key in ("policy", "driver", "load", "seeds")}
+    report |= {
+        key: getattr(options, key) for key in ("policy", "driver", "load", "seeds", "arrivals")
+    }
     began = time.monotonic()
     for name in options.mix or MIXES:
         found = []
         for seed in range(options.seeds):
             score = SCORES.get(options.policy)
+            if options.policy == "railyard":
+                score = mig_railyard.MigRailyard(NODES, GPUS)
             found.append(
-                run(MIXES[name], score, driver=options.driver, load=options.load, seed=seed)
+                run(
+                    MIXES[name],
+                    score,
+                    driver=options.driver,
+                    load=options.load,
+                    seed=seed,
+                    arrivals=options.arrivals,
+                    warm_up=options.arrivals // 3,
+                )
             )
             print(f"{name} seed {seed}: {found[-1][0]:.2f} %", file=sys.stderr, flush=True)
         means, spread = np.mean(found, axis=0), np.std(found, axis=0) / np.sqrt(len(found))

@@ -20,17 +20,18 @@ from loadtests import openb
 
 DRIVER = "gpu.openb.example"
 CLASS = "gpu"
+NAMESPACE = "openb"
 MIB = 1 << 20
 MOST_PODS = "1000000"  # the trace has no limit on pods
 
 
-class Railyard:
-    """An engine over the trace's cluster, as a policy of the benchmark.
+class Shown:
+    """An engine and what it was shown.
 
     `disagreed` counts nodes that fit by the simulator and were refused by the engine; 0 is true.
     """
 
-    def __init__(self, nodes, *, policy=None):
+    def __init__(self, *, policy=None):
         chosen = assembly.read_policy(pathlib.Path(policy)) if policy else config.DEFAULT
         self.engine = assembly.assemble(
             policy=chosen,
@@ -38,66 +39,99 @@ class Railyard:
             hardware=assembly.read_catalogue(),
             clock=itertools.count().__next__,
         )
-        self.nodes = nodes
         self.disagreed = 0
-        self.pending = None  # (uid, pod, claim) of the pod being placed
+        self.pending = None  # (pod, claim) of the pod being placed
         self.bound_pods = {}  # uid → (pod, claim) as last written
-        self.show("DeviceClass", {"metadata": {"name": CLASS}, "spec": {}})
-        for number, name in enumerate(nodes.names):
-            self.show("Node", node_of(nodes, number))
-            self.show("ResourceSlice", slice_of(nodes, number, name))
-        self.engine.settle()
 
     def show(self, kind, body, event="ADDED"):
         item = built(kind, body)
         self.engine.store.apply(kind, event, item)
         return item
 
-    # ------------------------------------------------------------ the benchmark's hooks
-
-    def arrived(self, uid, kind):
-        if self.pending is not None:
-            self.forget(*self.pending)
-        claim = claim_of(uid, kind) if kind.num else None
+    def await_pod(self, uid, pod, claim):
+        """Show a pending pod and its claim; one that found no node before goes away."""
+        self.drop_pending()
         if claim is not None:
             self.show("ResourceClaim", claim)
-        pod = pod_of(uid, kind)
         self.pending = (uid, pod, claim)
         self.pod = self.show("Pod", pod)
 
-    def scores(self, cluster, kind, rows):  # noqa: ARG002 - the shape of a policy
-        names = [self.nodes.names[row] for row in rows.tolist()]
+    def drop_pending(self):
+        if self.pending is not None:
+            self.forget(*self.pending[1:])
+            self.pending = None
+
+    def scored(self, names):
+        """What kube-scheduler would get for these nodes; -1 where filter refused one."""
         found = self.engine.filter(self.pod, names)
         kept = found.passing(names)
         self.disagreed += len(names) - len(kept)
-        given = self.engine.prioritize(self.pod, kept)
+        given = np.asarray(self.engine.prioritize(self.pod, kept), dtype=float)
+        if not len(given):
+            given = np.zeros(len(kept))
         if len(kept) == len(names):
-            return np.asarray(given if len(given) else np.zeros(len(names)), dtype=float)
-        score = dict(zip(kept, given, strict=True))
-        return np.array([float(score.get(name, -1)) for name in names])
+            return given
+        score = dict(zip(kept, given.tolist(), strict=True))
+        return np.array([score.get(name, -1.0) for name in names])
+
+    def bind(self, uid, node, results):
+        """Write the allocation and the binding, as kube-scheduler does."""
+        _, pod, claim = self.pending
+        self.pending = None
+        if claim is not None:
+            claim = claim | {"status": status(uid, node, results)}
+            self.show("ResourceClaim", claim, "MODIFIED")
+        pod = pod | {"spec": pod["spec"] | {"nodeName": node}}
+        self.show("Pod", pod, "MODIFIED")
+        self.bound_pods[uid] = (pod, claim)
+
+    def left(self, uid):
+        self.forget(*self.bound_pods.pop(uid))
+
+    def forget(self, pod, claim):
+        self.show("Pod", pod, "DELETED")
+        if claim is not None:
+            self.show("ResourceClaim", claim, "DELETED")
+
+
+class Railyard(Shown):
+    """An engine over the trace's cluster, as a policy of the benchmark."""
+
+    def __init__(self, nodes, *, policy=None):
+        super().__init__(policy=policy)
+        self.nodes = nodes
+        self.show("DeviceClass", {"metadata": {"name": CLASS}, "spec": {}})
+        for number, name in enumerate(nodes.names):
+            self.show("Node", node_of(nodes, number))
+            self.show("ResourceSlice", slice_of(nodes, number, name))
+        self.engine.settle()
+
+    def arrived(self, uid, kind):
+        requests = {"cpu": f"{kind.cpu}m", "memory": str(kind.memory * MIB)}
+        wanted = claim(uid, exactly_of(kind)) if kind.num else None
+        self.await_pod(uid, pod(uid, requests, claimed=kind.num > 0), wanted)
+
+    def scores(self, cluster, kind, rows):  # noqa: ARG002 - the shape of a policy
+        return self.scored([self.nodes.names[row] for row in rows.tolist()])
 
     def slots(self, cluster, node, kind):
         fits = cluster.gpu[node] >= kind.milli
         return np.flatnonzero(fits & (fits.cumsum() <= kind.num))
 
     def bound(self, uid, node, kind, slots):
-        _, pod, claim = self.pending
-        self.pending = None
         name = self.nodes.names[node]
-        if claim is not None:
-            claim = claim | {"status": status_of(uid, name, kind, slots)}
-            self.show("ResourceClaim", claim, "MODIFIED")
-        pod = pod | {"spec": pod["spec"] | {"nodeName": name}}
-        self.show("Pod", pod, "MODIFIED")
-        self.bound_pods[uid] = (pod, claim)
-
-    def left(self, uid):
-        self.forget(uid, *self.bound_pods.pop(uid))
-
-    def forget(self, _uid, pod, claim):
-        self.show("Pod", pod, "DELETED")
-        if claim is not None:
-            self.show("ResourceClaim", claim, "DELETED")
+        results = [
+            {
+                "request": "gpu",
+                "driver": DRIVER,
+                "pool": name,
+                "device": f"gpu-{slot}",
+                "shareID": f"{uid}-{slot}",
+                "consumedCapacity": {"milli": str(kind.milli)},
+            }
+            for slot in (slots.tolist() if kind.num else ())
+        ]
+        self.bind(uid, name, results)
 
 
 def built(kind, body):
@@ -138,7 +172,8 @@ def slice_of(nodes, number, name):
     }
 
 
-def claim_of(uid, kind):
+def exactly_of(kind):
+    """The request of a claim: so many GPUs, or one share of one."""
     exactly = {
         "deviceClassName": CLASS,
         "allocationMode": "ExactCount",
@@ -149,36 +184,25 @@ def claim_of(uid, kind):
         product = f'device.attributes["{DRIVER}"].productName'
         wanted = " || ".join(f'{product} == "{model}"' for model in sorted(set(kind.models)))
         exactly["selectors"] = [{"cel": {"expression": wanted}}]
+    return exactly
+
+
+def claim(uid, exactly):
     return {
-        "metadata": {"name": f"claim-{uid}", "namespace": "openb", "uid": f"claim-{uid}"},
+        "metadata": {"name": f"claim-{uid}", "namespace": NAMESPACE, "uid": f"claim-{uid}"},
         "spec": {"devices": {"requests": [{"name": "gpu", "exactly": exactly}]}},
     }
 
 
-def pod_of(uid, kind):
-    requests = {"cpu": f"{kind.cpu}m", "memory": str(kind.memory * MIB)}
-    claimed = {}
-    if kind.num:
-        claimed = {"resourceClaims": [{"name": "gpu", "resourceClaimName": f"claim-{uid}"}]}
+def pod(uid, requests, *, claimed):
     container = {"name": "main", "resources": {"requests": requests}}
-    return {
-        "metadata": {"name": f"pod-{uid}", "namespace": "openb", "uid": uid},
-        "spec": {"containers": [container], **claimed},
-    }
+    spec = {"containers": [container]}
+    if claimed:
+        spec["resourceClaims"] = [{"name": "gpu", "resourceClaimName": f"claim-{uid}"}]
+    return {"metadata": {"name": f"pod-{uid}", "namespace": NAMESPACE, "uid": uid}, "spec": spec}
 
 
-def status_of(uid, node, kind, slots):
-    results = [
-        {
-            "request": "gpu",
-            "driver": DRIVER,
-            "pool": node,
-            "device": f"gpu-{slot}",
-            "shareID": f"{uid}-{slot}",
-            "consumedCapacity": {"milli": str(kind.milli)},
-        }
-        for slot in slots.tolist()
-    ]
+def status(uid, node, results):
     on_node = {"key": "metadata.name", "operator": "In", "values": [node]}
     return {
         "allocation": {
