@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extender import errors
-from extender.demand import allocator, hints, outcome, requests
+from extender.demand import allocator, hints, options, outcome, requests, search
 from extender.hardware import shape, slices, versions
 from extender.hardware.usage import NOTHING, NodeState, Usage
 from extender.kube import objects
-from tests import allocator_replay, allocator_validity, allocator_vectors, builders
+from tests import allocator_cases, allocator_replay, allocator_validity, allocator_vectors, builders
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "allocator"
 ROOT = "resource.kubernetes.io/pcieRoot"
@@ -68,12 +68,20 @@ def test_without_defects_only_the_cases_that_depend_on_one_change():
     assert len(changed) >= 20
 
 
-def test_the_search_takes_as_many_steps_as_upstream():
+def test_a_search_that_remembers_nothing_takes_as_many_steps_as_upstream():
     judges = allocator_vectors.Judges()
     for vector in itertools.islice(allocator_vectors.read(GOLDEN / FUZZ), 400):
-        ours = _searched(vector, judges)
-        if ours is not None:
-            assert (vector.name, ours.steps) == (vector.name, vector.expected["numAllocateOne"])
+        seen = _seen(vector)
+        if seen is None or vector.expected.get("error"):
+            continue
+        machine, usage, claims, _ = seen
+        prepared = options.Prepared(
+            machine, claims, selectors=judges.of(vector.features), features=vector.features
+        )
+        found = search.Search(prepared, usage, budget=10**6, remember_after=None)
+        found.prepare()
+        found.run()
+        assert (vector.name, found.steps) == (vector.name, vector.expected["numAllocateOne"])
 
 
 def test_the_planner_answers_upstreams_cases_like_the_search():
@@ -577,3 +585,59 @@ def test_a_pick_is_uncertain_where_the_order_of_pools_is_random():
     two = machine_of(eight(), eight("nic"), features=old)
     assert allocate(one, claim(choice()), features=old).certain
     assert not allocate(two, claim(choice()), features=old).certain
+
+
+# ---------------------------------------------------------------- dead ends
+
+
+@pytest.mark.parametrize("version", ["1.35", "1.36.2", "1.36.3", "1.37"])
+def test_remembering_dead_ends_changes_no_answer(version):
+    minor = tuple(int(part) for part in version.split(".")[:2])
+    compared = 0
+    for number in range(250):
+        case = allocator_cases.draw(5, number, version=minor)["input"]
+        features = allocator_replay.switches(case["features"], version)
+        seen = _seen(_vector(case, features))
+        if seen is None:
+            continue
+        machine, usage, claims, _ = seen
+        judge = allocator_replay.judge(features)
+        prepared = options.Prepared(machine, claims, selectors=judge, features=features)
+        answers = [_run(prepared, usage, after) for after in (None, 0)]
+        if "budget" not in answers:
+            assert answers[0] == answers[1], number
+            compared += 1
+    assert compared > 150
+
+
+def _run(prepared, usage, remember_after):
+    found = search.Search(prepared, usage, budget=20_000, remember_after=remember_after)
+    try:
+        found.prepare()
+        return found.run()
+    except search.OutOfBudgetError:
+        return "budget"
+    except (errors.ClaimError, errors.SelectorError, errors.UnknownSelectorError) as problem:
+        return type(problem)
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases(), st.sampled_from(["1.35", "1.36.2", "1.36.3", "1.37"]))
+def test_remembering_dead_ends_finds_the_same_first_solution(case, version):
+    features = allocator_replay.switches(case["features"], version)
+    machine, usage, claims, _ = _seen(_vector(case, features))
+    judge = allocator_replay.judge(features)
+    prepared = options.Prepared(machine, claims, selectors=judge, features=features)
+    assert _run(prepared, usage, None) == _run(prepared, usage, 0)
+
+
+def test_what_takes_upstream_millions_of_steps_is_seen_at_once():
+    gpus = builders.make_slice("gpu", "gpu").on("n1").pool(slices=2)
+    for number in range(22):
+        gpus.device(f"gpu-{number}", pcieRoot=f"p{number}", consumes={"c": {"m": "1"}})
+    counters = (
+        builders.make_slice("sets", "gpu").on("n1").pool("n1", slices=2).counters(c={"m": "9"})
+    )
+    demand = claim(*(choice(f"r{n}", count=count) for n, count in enumerate((2, 3, 3, 3))))
+    answer = allocate(machine_of(gpus, counters), demand, budget=1_000)
+    assert isinstance(answer, outcome.NoFit)

@@ -5,7 +5,7 @@ Source: k8s.io/dynamic-resource-allocation allocator_experimental.go and constra
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Protocol
 
 from extender.hardware import shape, versions
@@ -19,6 +19,9 @@ class Rule(Protocol):
 
     def remove(self, request: str) -> None:
         """Undo the last `add` that was true; `request` is its request."""
+
+    def state(self) -> Hashable:
+        """All that the answers of later calls depend on."""
 
 
 def rule(*, distinct: bool, features: versions.Features) -> Rule:
@@ -78,6 +81,11 @@ class _Match:
         if self._lists and not self._keeps:
             self._common.pop()
 
+    def state(self) -> Hashable:
+        if not self._count:
+            return None
+        return self._common[-1] if self._lists else self._value
+
 
 class _Distinct:
     """No two devices have a value in common."""
@@ -94,6 +102,9 @@ class _Distinct:
 
     def remove(self, request: str) -> None:  # noqa: ARG002 (protocol)
         self._values.pop()
+
+    def state(self) -> Hashable:
+        return frozenset(self._values)
 
 
 class _DistinctByRequest:
@@ -116,6 +127,9 @@ class _DistinctByRequest:
     def remove(self, request: str) -> None:
         self._values.pop(request, None)
         self._count -= 1
+
+    def state(self) -> Hashable:
+        return (self._count > 0, frozenset(self._values.items()))
 
 
 def _differs(value: shape.Value, others: Iterable[shape.Value], *, lists: bool) -> bool:

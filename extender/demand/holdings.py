@@ -2,13 +2,14 @@
 
 The order of the tests, and what each version forgets to give back, are upstream's.
 
-Source: dra.md §2.3 and §2.4; k8s.io/dynamic-resource-allocation allocator_incubating.go,
+Source: k8s.io/dynamic-resource-allocation allocator_incubating.go,
 allocateDevice and rollbackDevice (0.36.2 and 0.36.3 differ).
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Hashable
 from typing import TypeAlias
 
 from extender import errors
@@ -43,8 +44,8 @@ class Holdings:
         self._features = prepared.features
         self._taken = usage.taken
         self._used = {device: dict(amounts) for device, amounts in usage.shared}
-        self._mine = [0] * len(prepared.claims)  # claim → devices marked for it, as bits
-        self._marked = 0  # the union of `_mine`
+        self.mine = [0] * len(prepared.claims)  # claim → devices marked for it, as bits
+        self.marked = 0  # the union of `_mine`
         self._shares: dict[int, _Amounts] = {}  # device → what this pod takes of it
         self._counters = counters.Counters(prepared, usage)
         # claim → constraint
@@ -60,8 +61,8 @@ class Holdings:
     def busy(self, option: Option) -> int:
         """The devices that this option cannot have because somebody has them, as bits."""
         if option.choice.admin_access:
-            return self._mine[option.claim]
-        return self._taken | self._marked
+            return self.mine[option.claim]
+        return self._taken | self.marked
 
     def has_room(self, option: Option, device: int) -> bool:
         """Whether the device's capacities cover what the option takes, beside other shares."""
@@ -102,8 +103,8 @@ class Holdings:
             return None
         shared = prepared.shares(device)
         if not shared:
-            self._mine[option.claim] |= 1 << device
-            self._marked |= 1 << device
+            self.mine[option.claim] |= 1 << device
+            self.marked |= 1 << device
             hold.marked = True
         # For one device of many this was asked before the take, and nothing has changed since.
         again = features.consumable_capacity and (must or features.mixed_slices)
@@ -128,6 +129,10 @@ class Holdings:
                 self._counters.release(hold.device)
         elif hold.consumed:
             self._unshare(hold.device, hold.consumed)
+
+    def rule_states(self, claim: int) -> tuple[Hashable, ...]:
+        """What the claim's constraints remember."""
+        return tuple(rule.state() for rule in self._rules[claim])
 
     # ------------------------------------------------------------ the parts of taking
 
@@ -196,10 +201,10 @@ class Holdings:
             del self._shares[device]
 
     def _unmark(self, hold: Hold) -> None:
-        self._mine[hold.option.claim] &= ~(1 << hold.device)
-        self._marked = 0
-        for devices in self._mine:
-            self._marked |= devices
+        self.mine[hold.option.claim] &= ~(1 << hold.device)
+        self.marked = 0
+        for devices in self.mine:
+            self.marked |= devices
 
     def _record(self, hold: Hold) -> None:
         option = hold.option

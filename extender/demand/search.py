@@ -3,7 +3,7 @@
 A level of the search is one device of one request, one list of choices, or the end of a claim.
 Levels are opened downwards; a level that runs out of candidates fails back to the one above.
 
-Source: dra.md §2.3; k8s.io/dynamic-resource-allocation allocator_incubating.go, allocateOne.
+Source: k8s.io/dynamic-resource-allocation allocator_incubating.go, allocateOne.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ import dataclasses
 import enum
 
 from extender import errors
+from extender.demand import deadends
 from extender.demand.holdings import Hold, Holdings
 from extender.demand.options import MOST_DEVICES, Option, Prepared
 from extender.demand.outcome import Pick
 from extender.hardware.usage import Usage
+
+# Most searches end sooner; telling devices apart costs about as much.
+_REMEMBER_AFTER = 128
 
 
 class OutOfBudgetError(errors.RailyardError):
@@ -45,18 +49,35 @@ class _Level:
     start: int = 0  # the first device to try
     exceeded: bool = True  # every choice so far had too many devices
     hold: Hold | None = None
+    skip: int = 0  # devices, as bits, that would fail like one that did
+    key: deadends.Key | None = None  # the conditions under which the request was begun
 
 
 class Search:
     """One search: `run` finds the first solution and, called again, the next one."""
 
-    def __init__(self, prepared: Prepared, usage: Usage, *, budget: int) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        usage: Usage,
+        *,
+        budget: int,
+        remember_after: int | None = _REMEMBER_AFTER,
+    ) -> None:
+        """`remember_after`: the work after which dead ends are remembered, None for never.
+
+        Whoever asks for a second solution must not remember any.
+        """
         self._prepared = prepared
+        self._usage = usage
         self._features = prepared.features
         self._holdings = Holdings(prepared, usage)
         self._levels: list[_Level] = []
         self._every: dict[int, list[int]] = {}  # id of an option of mode All → its devices
         self._verdict: _Verdict | None = None  # where `run` stopped
+        self._remember_after = remember_after
+        self._dead_ends: deadends.DeadEnds | None = None
+        self._failed: dict[deadends.Key, _Verdict] = {}
         self.budget = budget
         self.steps = 0  # as upstream counts: calls of allocateOne
         self.work = 0  # steps and candidates looked at: what the budget bounds
@@ -130,13 +151,36 @@ class Search:
             self._step()
         if claim == len(options):
             return _Verdict.DONE
+        key = self._key(claim, request)
+        if key is not None and key in self._failed:
+            return self._failed[key]
         if self._prepared.claims[claim].requests[request].prioritized:
-            self._levels.append(_Level(_Kind.CHOICE, claim, request, choice=-1))
+            self._levels.append(_Level(_Kind.CHOICE, claim, request, choice=-1, key=key))
             return _Verdict.OPEN
-        return self._enter_device(claim, request, 0, 0, 0)
+        return self._enter_device(claim, request, 0, 0, 0, key=key)
+
+    def _key(self, claim: int, request: int) -> deadends.Key | None:
+        if self._remember_after is not None and self.work > self._remember_after:
+            self._remember_after = None
+            self._dead_ends = deadends.of(self._prepared, self._usage, self._holdings)
+        return self._dead_ends.key(claim, request) if self._dead_ends else None
+
+    def _close(self, level: _Level, verdict: _Verdict) -> _Verdict:
+        """Leave the level for good: nothing below it succeeded."""
+        self._levels.pop()
+        if level.key is not None:
+            self._failed[level.key] = verdict
+        return verdict
 
     def _enter_device(
-        self, claim: int, request: int, choice: int, ordinal: int, start: int
+        self,
+        claim: int,
+        request: int,
+        choice: int,
+        ordinal: int,
+        start: int,
+        *,
+        key: deadends.Key | None = None,
     ) -> _Verdict:
         """Begin one device of a request, or the next request when this one has all."""
         option = self._prepared.options[claim][request][choice]
@@ -147,7 +191,7 @@ class Search:
             return self._enter_request(claim, request + 1)
         if len(self._holdings.picks[claim]) + size - ordinal > MOST_DEVICES:
             return _Verdict.TOO_MANY
-        self._levels.append(_Level(_Kind.DEVICE, claim, request, choice, ordinal, start))
+        self._levels.append(_Level(_Kind.DEVICE, claim, request, choice, ordinal, start, key=key))
         return _Verdict.OPEN
 
     def _try(self, level: _Level) -> _Verdict:
@@ -161,8 +205,7 @@ class Search:
         else:
             level.hold = self._take_next(level, option)
         if level.hold is None:
-            self._levels.pop()
-            return _Verdict.FAIL
+            return self._close(level, _Verdict.FAIL)
         self._step()
         forgets = option.every and self._features.all_forgets_choice
         return self._enter_device(
@@ -176,33 +219,32 @@ class Search:
     def _try_choice(self, level: _Level) -> _Verdict:
         level.choice += 1
         if level.choice == len(self._prepared.options[level.claim][level.request]):
-            self._levels.pop()
-            return _Verdict.TOO_MANY if level.exceeded else _Verdict.FAIL
+            return self._close(level, _Verdict.TOO_MANY if level.exceeded else _Verdict.FAIL)
         self._step()
         return self._enter_device(level.claim, level.request, level.choice, 0, 0)
 
     def _back(self, level: _Level, verdict: _Verdict) -> _Verdict:
         """What becomes of a level when everything below it failed."""
         if level.kind is _Kind.CLAIM:
-            self._levels.pop()
-            return _Verdict.FAIL
+            return self._close(level, _Verdict.FAIL)
         if level.kind is _Kind.CHOICE:
             level.exceeded = level.exceeded and verdict is _Verdict.TOO_MANY
             return _Verdict.OPEN
         if level.hold is not None:
             self._holdings.give_back(level.hold)
+            if self._dead_ends is not None:
+                level.skip |= self._dead_ends.alike(level.hold.device)
             level.hold = None
         option = self._prepared.options[level.claim][level.request][level.choice]
         if option.every or verdict is _Verdict.TOO_MANY:
-            self._levels.pop()
-            return verdict
+            return self._close(level, verdict)
         return _Verdict.OPEN
 
     def _take_next(self, level: _Level, option: Option) -> Hold | None:
         """Take the next device that passes every test, beginning at `level.start`."""
         holdings = self._holdings
         wall = self._prepared.wall
-        left = option.possible & ~holdings.busy(option) & (-1 << level.start)
+        left = option.possible & ~holdings.busy(option) & ~level.skip & (-1 << level.start)
         while left:
             bit = left & -left
             left ^= bit

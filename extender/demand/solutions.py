@@ -8,7 +8,7 @@ devices are all free is the one that the search would have found.
 from __future__ import annotations
 
 from extender import errors
-from extender.demand import hints
+from extender.demand import deadends, hints
 from extender.demand.options import Option, Prepared
 from extender.demand.outcome import NoFit, Pick
 from extender.demand.search import OutOfBudgetError, Search
@@ -24,7 +24,7 @@ class Solutions:
     """The solutions over an unused shape, in the order of the search, found as they are needed."""
 
     def __init__(self, prepared: Prepared) -> None:
-        self._search = Search(prepared, NOTHING, budget=0)
+        self._search = Search(prepared, NOTHING, budget=0, remember_after=None)
         self._search.prepare()
         self._masks: list[int] = []
         self._picks: list[tuple[Pick, ...]] = []
@@ -86,9 +86,7 @@ class Solutions:
 def of(prepared: Prepared) -> Solutions | None:
     """Return the solutions, None where they depend on more than which devices are taken."""
     try:
-        if prepared.features.mixed_slices or not all(
-            _plain(prepared, option) for option in prepared.each_option()
-        ):
+        if not all(_plain(prepared, option) for option in prepared.each_option()):
             return None
         return Solutions(prepared)
     except (errors.ClaimError, errors.SelectorError, errors.UnknownSelectorError):
@@ -98,38 +96,12 @@ def of(prepared: Prepared) -> Solutions | None:
 
 def _plain(prepared: Prepared, option: Option) -> bool:
     """Whether what the option accepts depends on which devices are taken, and nothing else."""
-    features = prepared.features
-    if option.choice.admin_access or (option.every and option.constraints):
-        # A constraint that refuses one of "all" is an error, unless another one is taken before.
+    if option.choice.admin_access or not deadends.sound(prepared, option):
         return False
-    if features.distinct and _forgets(prepared, option):
-        return False
+    if not prepared.features.partitionable:
+        return True
     admitted = prepared.admitted(option)
-    for device in range(prepared.count):
-        if not admitted >> device & 1:
-            continue
-        if prepared.shares(device):
-            return False
-        if features.partitionable and prepared.machine.devices[device].consumes_counters:
-            return False
-        if features.consumable_capacity:
-            prepared.takes(option, device)  # raises where the search might
-        if features.list_undo and features.list_attributes and _lists(prepared, option, device):
-            return False
-    return True
-
-
-def _forgets(prepared: Prepared, option: Option) -> bool:
-    """Whether the defect of distinctAttribute can show: with two devices in one request."""
-    constraints = prepared.claims[option.claim].constraints
-    several = option.every or option.choice.count > 1
-    return several and any(constraints[number].distinct for number in option.constraints)
-
-
-def _lists(prepared: Prepared, option: Option, device: int) -> bool:
-    constraints = prepared.claims[option.claim].constraints
-    values = (prepared.value(constraints[number], device) for number in option.constraints)
-    return any(value is not None and isinstance(value[1], tuple) for value in values)
+    return not any(admitted >> d & 1 and prepared.draws(d) for d in range(prepared.count))
 
 
 def _mask(picks: tuple[Pick, ...]) -> int:
