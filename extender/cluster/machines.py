@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from extender.cluster import occupancy, reservations, store
+from extender.cluster import occupancy, places, reservations, store
 from extender.demand import allocator
 from extender.hardware import catalogue, labels, links, shape, slices, versions
 from extender.hardware.shape import Broken, Shape
@@ -100,16 +100,17 @@ class Builder:
         return Machine(
             shape=self._interned(content),
             inventory=inventory,
-            broken=self._broken(source.slices_on.get(name, {}).values()),
+            broken=self._broken(name, source),
         )
 
-    def _broken(self, own: Iterable[objects.ResourceSlice]) -> shape.Broken | None:
-        if not self.features.counters_everywhere:
+    def _broken(self, name: str, source: store.ClusterStore) -> shape.Broken | None:
+        """How the node's own counter pools are broken in the eyes of other nodes."""
+        own = source.slices_on.get(name, {}).values()
+        counting = {places.pool_of(item) for item in own if item.spec.shared_counters}
+        if not counting or not self.features.counters_everywhere:
             return None
-        counted = list(own)
-        if not any(item.spec.shared_counters for item in counted):
-            return None
-        return slices.worst(slices.broken_pools(counted, features=self.features).values())
+        whole = [item for item in source.slices_of(name) if places.pool_of(item) in counting]
+        return slices.worst(slices.broken_pools(whole, features=self.features).values())
 
     def _near(self, facts: list[links.DeviceFacts]) -> links.Links:
         """The links of these devices; machines that differ in serial numbers only are one."""
@@ -143,7 +144,7 @@ class Builder:
             devices=inventory.devices + plugin.devices,
             pools=inventory.pools,
             resources=plugin.resources,
-            levels=_joined(near.levels, plugin.levels),
+            levels=_joined(near, plugin),
             numa=near.numa + plugin.numa,
             root=near.root + plugin.root,
             product=product or plugin.product,
@@ -203,11 +204,19 @@ def _kind(driver: str, device: objects.Device) -> shape.Kind:
     return links.kind_of(driver, device.attributes or {}, device.name)
 
 
-def _joined(left: tuple[bytes, ...], right: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """Two level matrices side by side; nothing is known between devices of different sources."""
-    unknown = bytes([shape.Level.UNKNOWN])
-    return tuple(row + unknown * len(right) for row in left) + tuple(
-        unknown * len(left) + row for row in right
+def _joined(left: links.Links, right: labels.PluginInventory) -> tuple[bytes, ...]:
+    """Two level matrices side by side; across sources only the NUMA node tells how near."""
+
+    def between(one: int | None, other: int | None) -> int:
+        if one is None or other is None:
+            return shape.Level.UNKNOWN
+        return shape.Level.NODE if one == other else shape.Level.SYS
+
+    across = [bytes(between(one, other) for other in right.numa) for one in left.numa]
+    back = [bytes(between(one, other) for other in left.numa) for one in right.numa]
+    return tuple(
+        [row + more for row, more in zip(left.levels, across, strict=True)]
+        + [more + row for row, more in zip(right.levels, back, strict=True)]
     )
 
 

@@ -1,19 +1,25 @@
 """How near the predicted devices are, as an expected slow-down of the job.
 
-The cost model is packing.md §3.4, fitted to published measurements (kubernetes-sigs/dranet
-examples, Azure AKS): a GPU–NIC pair behind one PCIe root, or on one NUMA node where that is the
-best the machine has, runs at 1.0 of the bandwidth; one on another NUMA node at 0.5 (measured
-0.45–0.58); k GPUs that share a path across sockets get 0.5/k each, floor 0.14. A job's slow-down is
-(1 - f) + f/r, with f its share of communication and r the rate of its slowest member. Which NIC
-serves which GPU is an assignment, not a greedy pairing, so uneven machines come out right.
+The cost model is fitted to the measurements that kubernetes-sigs/dranet publishes with its
+examples (EKS p4d, GKE A4, AKS GB300, H100 and MI300X, OKE GB200): a GPU–NIC pair behind one PCIe
+root, or on one NUMA node where that is the best the machine has, runs at 1.0 of the bandwidth; one
+on another NUMA node at 0.5 (measured 0.45–0.58); k GPUs that share a path across sockets get 0.5/k
+each, floor 0.14. A job's slow-down is (1 - f) + f/r, with f its share of communication and r the
+rate of its slowest member. Which NIC serves which GPU is an assignment, not a greedy pairing, so
+uneven machines come out right. What is not published is neither near nor far.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from extender.hardware.shape import Kind, Level, Shape
+from extender.policy import assignment
+
+Pairs: TypeAlias = tuple[tuple[int, int], ...]  # (GPU, NIC), device indices
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,7 +32,7 @@ class Calibration:
     unknown: float = 0.8  # nothing is published: not far, but not promised either
     floor: float = 0.14  # four GPUs behind one cross-socket link (MI300X)
     # GPU–GPU without NVLink on a machine that has it: PCIe 24 GB/s against NVLink 240 and more
-    # (NCCL's link model, packing.md §3.2).
+    # (NCCL's link model, NVIDIA/nccl src/graph/topo.h).
     no_nvlink: float = 0.1
     # GPU–GPU across sockets on a machine without NVLink: 6/5 cost through the CPU, and shared.
     gpu_other_numa: float = 0.6
@@ -50,7 +56,7 @@ class Assessment:
     nearness: str  # of GPUs and NICs, the refusal's words; empty without such a pair
     why: str
     counts: tuple[int, int] = (0, 0)  # GPUs, NICs
-    pairs: tuple[tuple[int, int], ...] = ()  # (GPU, NIC) as assigned, device indices
+    pairs: Pairs = ()  # as assigned
     other_root: bool = False  # some pair is known to sit behind different PCIe roots
 
 
@@ -62,70 +68,81 @@ def assess(
     calibration: Calibration = DEFAULT,
 ) -> Assessment:
     """Judge the devices that a pod would get together."""
-    gpus = [i for i in devices if shape.devices[i].kind in {Kind.GPU, Kind.PARTITION}]
-    nics = [i for i in devices if shape.devices[i].kind is Kind.NIC]
-    pairs = assign(shape, gpus, nics, calibration) if gpus and nics else ()
-    nic_rate, worst = _nic_rate(shape, pairs, calibration)
-    gpu_rate = _gpu_rate(shape, gpus, calibration)
+    return _assessed(shape, tuple(devices), communication_share, calibration)
+
+
+# Many states of a machine lead to the same devices.
+@functools.lru_cache(maxsize=32768)
+def _assessed(
+    shape: Shape, devices: tuple[int, ...], communication_share: float, calibration: Calibration
+) -> Assessment:
+    machine = _machine(shape, calibration)
+    gpus = [i for i in devices if machine.kinds[i] in _GPUS]
+    nics = [i for i in devices if machine.kinds[i] is Kind.NIC]
+    pairs = _assign(machine, gpus, nics)
+    levels = [Level(shape.levels[gpu][nic]) for gpu, nic in pairs]
+    worst = max(levels, default=None)
+    nic_rate = _nic_rate(machine, pairs, levels, calibration)
+    gpu_levels = {shape.levels[a][b] for i, a in enumerate(gpus) for b in gpus[i + 1 :]}
+    linked = bool(machine.link) and all(machine.kinds[i] is Kind.GPU for i in gpus)
+    gpu_rate = _gpu_rate(gpu_levels, calibration, linked=linked)
     rate = min(nic_rate, gpu_rate)
-    slow_down = (1 - communication_share) + communication_share / rate
-    nearness = "" if worst is None else _nearness(shape, pairs, worst)
-    unknown = worst is Level.UNKNOWN or (len(gpus) > 1 and not _published(shape, gpus))
+    apart = any(other_root(shape, gpu, nic) for gpu, nic in pairs)
+    nearness = "" if worst is None else _nearness(worst, apart=apart)
+    words = [f"{nearness}; bandwidth factor {nic_rate:.2f}"] if nearness else []
+    words += _gpu_words(gpu_levels, machine.link if linked else "")
     return Assessment(
-        score=1 / slow_down,
+        score=1 / (1 - communication_share + communication_share / rate),
         rate=rate,
         worst=worst,
-        unknown=unknown,
+        unknown=Level.UNKNOWN in levels or Level.UNKNOWN in gpu_levels,
         nearness=nearness,
-        why=_why(shape, gpus, nearness=nearness, nic_rate=nic_rate, gpu_rate=gpu_rate),
+        why=", ".join(words) or "one device: nothing to be near to",
         counts=(len(gpus), len(nics)),
         pairs=pairs,
-        other_root=any(other_root(shape, gpu, nic) for gpu, nic in pairs),
+        other_root=apart,
     )
-
-
-def possible(shape: Shape, *, gpus: int, nics: int, level: Level) -> bool:
-    """Whether the machine, empty, has that many GPUs and NICs that can be paired within `level`."""
-    if not gpus or not nics:
-        return True
-    all_gpus = [i for i, device in enumerate(shape.devices) if device.kind is Kind.GPU]
-    all_gpus = all_gpus or [i for i, d in enumerate(shape.devices) if d.kind is Kind.PARTITION]
-    all_nics = [i for i, device in enumerate(shape.devices) if device.kind is Kind.NIC]
-    near = [
-        [column for column, nic in enumerate(all_nics) if shape.levels[gpu][nic] <= level]
-        for gpu in all_gpus
-    ]
-    if gpus >= nics:
-        # Several GPUs share a NIC: enough NICs must each have a share of the GPUs near.
-        share = -(-gpus // nics)
-        return _matching(near, len(all_nics), room=share) >= gpus
-    return _matching(near, len(all_nics), room=1) >= gpus
 
 
 def assign(
     shape: Shape, gpus: Sequence[int], nics: Sequence[int], calibration: Calibration = DEFAULT
-) -> tuple[tuple[int, int], ...]:
-    """Give each GPU a NIC so that the slowest pair is as fast as can be, then the sum largest."""
-    room = -(-len(gpus) // len(nics))
-    seats = [nic for nic in nics for _ in range(room)]
-    rates = [[_pair_rate(shape, gpu, nic, calibration) for nic in seats] for gpu in gpus]
-    bottleneck = _bottleneck(rates)
-    cost = [[1 - rate if rate >= bottleneck else 1e3 for rate in row] for row in rates]
-    return tuple((gpus[i], seats[j]) for i, j in enumerate(_assignment(cost)))
+) -> Pairs:
+    """Give GPUs their NICs so that the slowest pair is as fast as can be, then the sum largest.
+
+    With more GPUs than NICs a NIC serves several. With more NICs each GPU has as many as all can
+    have; those left over serve nobody (a machine's ninth and tenth are for storage).
+    """
+    return _assign(_machine(shape, calibration), gpus, nics)
 
 
-# ---------------------------------------------------------------- rates
+@functools.lru_cache(maxsize=4096)
+def possible(shape: Shape, *, gpus: int, nics: int, level: Level) -> bool:
+    """Whether the machine, empty, has that many GPUs and NICs that can be paired within `level`.
 
-
-def _pair_rate(shape: Shape, gpu: int, nic: int, calibration: Calibration) -> float:
-    level = Level(shape.levels[gpu][nic])
-    if level <= Level.PHB:
-        return 1.0
-    if level is Level.NODE:
-        return 1.0 if _best_level(shape) is Level.NODE else calibration.same_numa
-    if level is Level.SYS:
-        return calibration.other_numa
-    return calibration.other_root if other_root(shape, gpu, nic) else calibration.unknown
+    Exact where nearness divides the machine into parts, as roots and NUMA nodes do; else it may
+    say yes too often.
+    """
+    if not gpus or not nics:
+        return True
+    kinds = [device.kind for device in shape.devices]
+    kind = Kind.GPU if Kind.GPU in kinds else Kind.PARTITION
+    columns = [i for i, found in enumerate(kinds) if found is Kind.NIC]
+    near = [
+        frozenset(j for j, nic in enumerate(columns) if shape.levels[gpu][nic] <= level)
+        for gpu, found in enumerate(kinds)
+        if found is kind
+    ]
+    share, room = max(nics // gpus, 1), -(-gpus // nics)
+    if not assignment.blocks(near):
+        rows = [sorted(row) for row in near for _ in range(share)]
+        return assignment.matching(rows, len(columns), room=room) >= gpus * share
+    parts = [(near.count(part), len(part)) for part in set(near) if part]
+    if nics >= gpus:
+        return sum(min(here, there // share) for here, there in parts) >= gpus
+    served = (
+        max(0, min(room, here - number * room)) for here, there in parts for number in range(there)
+    )
+    return sum(sorted(served, reverse=True)[:nics]) >= gpus
 
 
 def other_root(shape: Shape, left: int, right: int) -> bool:
@@ -134,148 +151,171 @@ def other_root(shape: Shape, left: int, right: int) -> bool:
     return None not in roots and roots[0] != roots[1]
 
 
-def _best_level(shape: Shape) -> Level:
-    """The nearest that a GPU and a NIC are on this machine."""
-    nics = [i for i, device in enumerate(shape.devices) if device.kind is Kind.NIC]
-    found = (
-        shape.levels[i][j]
-        for i, device in enumerate(shape.devices)
-        if device.kind in {Kind.GPU, Kind.PARTITION}
-        for j in nics
+# ---------------------------------------------------------------- a machine at a glance
+
+_GPUS = frozenset({Kind.GPU, Kind.PARTITION})
+_NO_PAIR = 255
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Machine:
+    """What the model needs of one shape under one calibration, worked out once.
+
+    `ranks[gpu][nic]` places the pair in `rates`, the best first. `tree`: nearness divides the
+    machine into parts within parts, so that giving each GPU the nearest free NIC is optimal.
+    """
+
+    kinds: tuple[Kind, ...]
+    ranks: dict[int, bytes]
+    rates: tuple[float, ...]
+    costs: tuple[float, ...]
+    tree: bool
+    link: str  # "NVLink" or "XGMI", empty where no GPUs are joined
+
+
+@functools.lru_cache(maxsize=1024)
+def _machine(shape: Shape, calibration: Calibration) -> _Machine:
+    kinds = tuple(device.kind for device in shape.devices)
+    gpus = [i for i, kind in enumerate(kinds) if kind in _GPUS]
+    nics = [i for i, kind in enumerate(kinds) if kind is Kind.NIC]
+    best = min((shape.levels[i][j] for i in gpus for j in nics), default=Level.UNKNOWN)
+    # (1 - rate, level): of equal rates the nearer level goes first, for the sake of `worst`.
+    steps = {
+        (gpu, nic): (1 - _pair_rate(shape, gpu, nic, best, calibration), shape.levels[gpu][nic])
+        for gpu in gpus
+        for nic in nics
+    }
+    order = sorted(set(steps.values()))
+    rank = {step: number for number, step in enumerate(order)}
+    ranks = {
+        gpu: bytes(
+            rank[steps[gpu, device]] if kind is Kind.NIC else _NO_PAIR
+            for device, kind in enumerate(kinds)
+        )
+        for gpu in gpus
+    }
+    tree = all(
+        assignment.blocks([frozenset(n for n in nics if ranks[gpu][n] <= most) for gpu in gpus])
+        for most in range(len(order))
     )
-    return Level(min(found, default=Level.UNKNOWN))
+    return _Machine(
+        kinds=kinds,
+        ranks=ranks,
+        rates=tuple(1 - lost for lost, _ in order),
+        costs=tuple(lost + level * assignment.SAME / 10 for lost, level in order),
+        tree=tree,
+        link=_link(shape),
+    )
+
+
+def _pair_rate(shape: Shape, gpu: int, nic: int, best: int, calibration: Calibration) -> float:
+    level = shape.levels[gpu][nic]
+    if level <= Level.PHB:
+        return 1.0
+    if level == Level.NODE:
+        return 1.0 if best == Level.NODE else calibration.same_numa
+    if level == Level.SYS:
+        return calibration.other_numa
+    return calibration.other_root if other_root(shape, gpu, nic) else calibration.unknown
+
+
+def _link(shape: Shape) -> str:
+    """How the vendor calls what joins the GPUs of this machine, if anything does."""
+    if not any(Level.NVLINK in row for row in shape.levels):
+        return ""
+    drivers = {device.driver for device in shape.devices if device.kind is Kind.GPU}
+    amd = any("amd.com" in driver for driver in drivers) or "instinct" in shape.product.lower()
+    return "XGMI" if amd else "NVLink"
+
+
+# ---------------------------------------------------------------- pairs
+
+
+def _assign(machine: _Machine, gpus: Sequence[int], nics: Sequence[int]) -> Pairs:
+    if not gpus or not nics:
+        return ()
+    share, room = max(len(nics) // len(gpus), 1), -(-len(gpus) // len(nics))
+    rows = [gpu for gpu in gpus for _ in range(share)]
+    seats = [nic for nic in nics for _ in range(room)]
+    if machine.tree:
+        return tuple(_nearest_first(machine, rows, seats))
+    ranks = [[machine.ranks[gpu][nic] for nic in seats] for gpu in rows]
+    found = assignment.fairest(ranks, machine.costs)
+    return tuple((gpu, seats[place]) for gpu, place in zip(rows, found, strict=True))
+
+
+def _nearest_first(
+    machine: _Machine, rows: Sequence[int], seats: list[int]
+) -> Iterator[tuple[int, int]]:
+    """Pairs by rank: within a part any choice is as good, and what is left over moves up."""
+    free = list(seats)
+    waiting: Sequence[int] = rows
+    for rank in range(len(machine.rates)):
+        left = []
+        for gpu in waiting:
+            row = machine.ranks[gpu]
+            for place, nic in enumerate(free):
+                if row[nic] == rank:
+                    del free[place]
+                    yield gpu, nic
+                    break
+            else:
+                left.append(gpu)
+        if not left:
+            return
+        waiting = left
+
+
+# ---------------------------------------------------------------- rates
 
 
 def _nic_rate(
-    shape: Shape, pairs: Sequence[tuple[int, int]], calibration: Calibration
-) -> tuple[float, Level | None]:
-    if not pairs:
-        return 1.0, None
-    levels = [Level(shape.levels[gpu][nic]) for gpu, nic in pairs]
-    across = levels.count(Level.SYS)
-    rates = [_pair_rate(shape, gpu, nic, calibration) for gpu, nic in pairs]
-    if across:
-        rates.append(max(calibration.floor, calibration.other_numa / across))
-    return min(rates), max(levels)
+    machine: _Machine, pairs: Pairs, levels: Sequence[Level], calibration: Calibration
+) -> float:
+    """The rate of the slowest GPU; one with several NICs has the mean of them."""
+    across = len({gpu for (gpu, _), level in zip(pairs, levels, strict=True) if level is Level.SYS})
+    far = max(calibration.floor, calibration.other_numa / max(across, 1))
+    of_gpu: dict[int, list[float]] = {}
+    for (gpu, nic), level in zip(pairs, levels, strict=True):
+        rate = far if level is Level.SYS else machine.rates[machine.ranks[gpu][nic]]
+        of_gpu.setdefault(gpu, []).append(rate)
+    return min((sum(rates) / len(rates) for rates in of_gpu.values()), default=1.0)
 
 
-def _gpu_rate(shape: Shape, gpus: Sequence[int], calibration: Calibration) -> float:
-    if len(gpus) < 2:
-        return 1.0
-    levels = {shape.levels[a][b] for i, a in enumerate(gpus) for b in gpus[i + 1 :]}
-    if _has_nvlink(shape):
-        return 1.0 if levels == {Level.NVLINK} else calibration.no_nvlink
+def _gpu_rate(levels: set[int], calibration: Calibration, *, linked: bool) -> float:
+    """The rate among the GPUs; parts of GPUs have no links (MIG user guide: no peer to peer)."""
+    if linked:
+        if levels <= {Level.NVLINK}:
+            return 1.0
+        return calibration.unknown if levels <= _MAYBE_LINKED else calibration.no_nvlink
     if Level.SYS in levels:
         return calibration.gpu_other_numa
-    return 1.0
+    return calibration.unknown if Level.UNKNOWN in levels else 1.0
 
 
-def _has_nvlink(shape: Shape) -> bool:
-    return any(Level.NVLINK in row for row in shape.levels)
-
-
-def _published(shape: Shape, gpus: Sequence[int]) -> bool:
-    return all(
-        shape.levels[a][b] != Level.UNKNOWN for i, a in enumerate(gpus) for b in gpus[i + 1 :]
-    )
+_MAYBE_LINKED = {Level.NVLINK, Level.UNKNOWN}
 
 
 # ---------------------------------------------------------------- words
 
 
-def _why(
-    shape: Shape, gpus: Sequence[int], *, nearness: str, nic_rate: float, gpu_rate: float
-) -> str:
-    parts = [f"{nearness}; bandwidth factor {nic_rate:.2f}"] if nearness else []
-    if len(gpus) > 1:
-        if _has_nvlink(shape):
-            linked = "all GPUs are linked by NVLink"
-            parts.append(linked if gpu_rate == 1.0 else "some GPUs are not linked by NVLink")
-        elif gpu_rate < 1:
-            parts.append("GPUs on several NUMA nodes")
-    return ", ".join(parts) or "one device: nothing to be near to"
+def _gpu_words(levels: set[int], link: str) -> list[str]:
+    if link and levels:
+        if levels == {Level.NVLINK}:
+            return [f"all GPUs are linked by {link}"]
+        if levels <= _MAYBE_LINKED:
+            return [f"whether {link} joins all GPUs is not published"]
+        return [f"some GPUs are not linked by {link}"]
+    return ["GPUs on several NUMA nodes"] if Level.SYS in levels else []
 
 
-def _nearness(shape: Shape, pairs: Sequence[tuple[int, int]], worst: Level) -> str:
+def _nearness(worst: Level, *, apart: bool) -> str:
     if worst <= Level.PHB:
         return f"GPU and NIC share a pcieRoot ({worst.name})"
     if worst is Level.NODE:
         return "GPU and NIC share a NUMA node, not a pcieRoot (NODE)"
     if worst is Level.SYS:
         return "GPU and NIC sit on different NUMA nodes (SYS)"
-    if any(other_root(shape, gpu, nic) for gpu, nic in pairs):
+    if apart:
         return "GPU and NIC do not share a pcieRoot"
     return "nearness of GPU and NIC is not published"
-
-
-# ---------------------------------------------------------------- matching
-
-
-def _matching(near: Sequence[Sequence[int]], columns: int, *, room: int) -> int:
-    """Largest number of rows that get a column, each column serving at most `room` rows (Kuhn)."""
-    holders: list[list[int]] = [[] for _ in range(columns)]
-
-    def seat(row: int, tried: set[int]) -> bool:
-        for column in near[row]:
-            if column in tried:
-                continue
-            tried.add(column)
-            if len(holders[column]) < room:
-                holders[column].append(row)
-                return True
-            for place, holder in enumerate(holders[column]):
-                if seat(holder, tried):
-                    holders[column][place] = row
-                    return True
-        return False
-
-    return sum(seat(row, set()) for row in range(len(near)))
-
-
-def _bottleneck(rates: Sequence[Sequence[float]]) -> float:
-    """The largest rate such that every row can have a column of at least that rate."""
-    for rate in sorted({rate for row in rates for rate in row}, reverse=True):
-        near = [[j for j, value in enumerate(row) if value >= rate] for row in rates]
-        if _matching(near, len(rates[0]), room=1) == len(rates):
-            return rate
-    return 0.0
-
-
-def _assignment(cost: Sequence[Sequence[float]]) -> list[int]:
-    """Column of each row with the smallest total cost, columns ≥ rows.
-
-    The Hungarian method with potentials (Kuhn 1955; Jonker and Volgenant 1987), O(rows²·columns).
-    """
-    rows, columns = len(cost), len(cost[0])
-    row_potential, column_potential = [0.0] * (rows + 1), [0.0] * (columns + 1)
-    owner = [0] * (columns + 1)  # column → row, 1-based; 0 is nobody
-    for row in range(1, rows + 1):
-        owner[0], column = row, 0
-        slack, came_from = [float("inf")] * (columns + 1), [0] * (columns + 1)
-        done = [False] * (columns + 1)
-        while owner[column]:
-            done[column] = True
-            current, delta, following = owner[column], float("inf"), 0
-            for j in range(1, columns + 1):
-                if done[j]:
-                    continue
-                reduced = cost[current - 1][j - 1] - row_potential[current] - column_potential[j]
-                if reduced < slack[j]:
-                    slack[j], came_from[j] = reduced, column
-                if slack[j] < delta:
-                    delta, following = slack[j], j
-            for j in range(columns + 1):
-                if done[j]:
-                    row_potential[owner[j]] += delta
-                    column_potential[j] -= delta
-                else:
-                    slack[j] -= delta
-            column = following
-        while column:
-            owner[column] = owner[came_from[column]]
-            column = came_from[column]
-    found = [0] * rows
-    for j in range(1, columns + 1):
-        if owner[j]:
-            found[owner[j] - 1] = j - 1
-    return found
