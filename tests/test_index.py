@@ -207,6 +207,20 @@ class AnyOrder(RuleBasedStateMachine):
         self.apply("ResourceSlice", "DELETED" if gone else "MODIFIED", made.obj())
 
     @rule(
+        node=st.sampled_from(["a", "b", ""]),
+        gone=st.booleans(),
+        generation=st.integers(1, 2),
+        slices=st.integers(1, 3),
+        consumes=st.booleans(),
+    )
+    def change_a_part_of_a_pool(self, node, gone, generation, slices, consumes):
+        part = make_slice(f"part-{node}", DRIVER)
+        part = part.on(node) if node else part.everywhere()
+        part.pool("spread", generation=generation, slices=slices)
+        part.device(f"part-{node}", consumes={"set": {"memory": "1"}} if consumes else None)
+        self.apply("ResourceSlice", "DELETED" if gone else "MODIFIED", part.obj())
+
+    @rule(
         name=st.sampled_from("pq"),
         node=st.sampled_from(["a", "b", "c", ""]),
         gone=st.booleans(),

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
+from extender.cluster import places
 from extender.kube import objects
 
-PoolId: TypeAlias = tuple[str, str]  # (driver, pool name)
+PoolId: TypeAlias = places.PoolId
 Key: TypeAlias = tuple[str, str]  # (namespace, name)
 
 # What is told of a change: (kind, the object before, the object after).
@@ -37,6 +38,7 @@ class ClusterStore:
         self.slices: dict[str, objects.ResourceSlice] = {}  # name → slice
         self.slices_on: dict[str, dict[str, objects.ResourceSlice]] = {}  # node name → name → slice
         self.slices_beyond: dict[str, objects.ResourceSlice] = {}  # name → slice without nodeName
+        self._places = places.Places()
         self.claims: dict[Key, objects.ResourceClaim] = {}
         # pool → claim → what the claim holds there
         self.allocated: dict[PoolId, dict[Key, tuple[objects.DeviceRequestAllocationResult, ...]]]
@@ -161,9 +163,14 @@ class ClusterStore:
         return taken
 
     def slices_of(self, node_name: str) -> Iterator[objects.ResourceSlice]:
-        """Yield the slices that may concern the node: its own, then those that name no node."""
-        yield from self.slices_on.get(node_name, {}).values()
+        """Yield the slices that may concern the node: its own, then those that name no node.
+
+        Last come what other nodes have of the same pools: a pool is judged as a whole.
+        """
+        own = self.slices_on.get(node_name, {}).values()
+        yield from own
         yield from self.slices_beyond.values()
+        yield from self._places.elsewhere(node_name, own)
 
     # ------------------------------------------------------------ what a change touches
 
@@ -184,6 +191,9 @@ class ClusterStore:
     ) -> None:
         self._place_slice(old, remove=True)
         self._place_slice(new, remove=False)
+        if places.shown_elsewhere(old) != places.shown_elsewhere(new):
+            for item in (old, new):
+                self._touch_pool(item)
         self.version += 1
 
     def _claim_changed(
@@ -233,6 +243,7 @@ class ClusterStore:
         if item is None:
             return
         name, node_name = item.metadata.name, item.spec.node_name
+        self._places.put(item, remove=remove)
         if node_name:
             mine = self.slices_on.setdefault(node_name, {})
             mine.pop(name, None)
@@ -246,6 +257,15 @@ class ClusterStore:
         if not remove:
             self.slices_beyond[name] = item
         self.everything_dirty = True
+
+    def _touch_pool(self, item: objects.ResourceSlice | None) -> None:
+        """Mark what sees another part of the slice's pool."""
+        if item is None:
+            return
+        others = self._places.others(item)
+        if places.BEYOND in others:
+            self.everything_dirty = True
+        self.dirty_shapes |= others - {places.BEYOND}
 
     def _hold(self, key: Key, claim: objects.ResourceClaim | None, *, remove: bool) -> None:
         for pool, results in results_by_pool(claim).items():
