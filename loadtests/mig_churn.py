@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from extender.policy import mix, packing, partitions, prices
-from loadtests import mig, mig_railyard
+from extender.policy import mix, packing, prices
+from loadtests import lookahead, mig, mig_railyard
 from loadtests import packing as openb_packing
 
 NODES, GPUS = 13, 8
@@ -80,12 +80,12 @@ def ahead(view, profile, rows):
     """Legal placements lost, and the expected loss of the next instance."""
     now = view.losses()
     then = view.losses(view.after(profile))
-    expected = partitions.next_loss(now, then, view.learnt)
+    expected = lookahead.next_loss(now, then, view.learnt)
     return (now[:, profile] + expected)[rows]
 
 
 def priced(view, profile, rows):
-    """Scarcity prices with profiles as classes: how many of each a first-fit chain still gives."""
+    """Scarcity prices with profiles as classes: room is the legal placements, as in the product."""
     form = packing.Form()
     classes = mix.Classes(
         asks=tuple(range(KINDS)),
@@ -99,26 +99,14 @@ def priced(view, profile, rows):
     plenty = np.full(NODES, 1.0)
     rooms = []
     for masks in (view.masks, view.after(profile)):
-        device = packing.parts(USABLE[masks].sum(axis=1), CHAIN[masks].sum(axis=1), classes, form)
+        chain = WINDOWS[masks].sum(axis=1)
+        device = packing.parts(chain * classes.share, chain, classes, form)
         rooms.append(packing.usable(device, plenty, plenty, classes, form))
     price = prices.prices(classes, rooms[0].sum(axis=0), form)
     return packing.cost(rooms[0], rooms[1], price)[rows]
 
 
-def chains():
-    """`[mask, profile]`: instances a first-fit chain still makes on one GPU."""
-    table = np.zeros((mig.MASKS, KINDS))
-    for mask in range(mig.MASKS):
-        for profile in range(KINDS):
-            left = mask
-            while mig.FIRST[left, profile] != mig.NONE:
-                left = mig.AFTER[left, profile]
-                table[mask, profile] += 1
-    return table
-
-
-CHAIN = chains()
-USABLE = np.where(CHAIN > 0, mig.FREE[:, None] / mig.SLICES, 0.0)
+WINDOWS = mig.LEGAL.sum(axis=2).astype(float)  # [mask, profile]
 SCORES = {
     "least": least,
     "most": most,

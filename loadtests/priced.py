@@ -12,6 +12,9 @@ from loadtests import cluster_sim, openb
 MOST_CPU = 128000
 MOST_GPU = 8.0
 UNKNOWN = -1
+_LOW, _HIGH = 0.3, 0.6  # the adaptive blend's ends
+_SPAN = 0.3  # surplus of CPU per GPU at which the blend reaches its high end
+_SPARE = 0.02  # of the total, added to what is idle: a full cluster divides by nothing
 
 
 class States:
@@ -213,7 +216,7 @@ class Prices:
         return self.memo
 
     def adapted(self, cluster):
-        blend = prices.adaptive_blend(
+        blend = adaptive_blend(
             self.classes,
             idle_cpu=float(cluster.cpu.sum()),
             total_cpu=float(self.nodes.cpu.sum()),
@@ -243,3 +246,18 @@ def joined(one, other):
 def steps(values):
     """Values in the steps within which ranking takes them for equal."""
     return np.round(values / ranking.RESOLUTION)
+
+
+def adaptive_blend(classes, *, idle_cpu, total_cpu, idle_gpus, total_gpus):
+    """The blend a from how much CPU idle GPUs still have, against what the mix asks.
+
+    0.3 + 0.3 * clip((rho - 1) / 0.3, 0, 1), rho = idle CPU per idle GPU / CPU per GPU asked, each
+    idle sum plus 2 % of its total. 0.6 where nothing is known.
+    """
+    asked_cpu = float((classes.weight * classes.cpu).sum())
+    asked_gpus = float((classes.weight * classes.size).sum())
+    if asked_cpu <= 0.0 or asked_gpus <= 0.0 or total_gpus <= 0.0:
+        return _HIGH
+    per_gpu = (idle_cpu + _SPARE * total_cpu) / (idle_gpus + _SPARE * total_gpus)
+    surplus = per_gpu / (asked_cpu / asked_gpus) - 1.0
+    return _LOW + (_HIGH - _LOW) * min(max(surplus / _SPAN, 0.0), 1.0)

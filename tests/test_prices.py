@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 from extender.policy import mix, packing, prices
 
 
-def classes_of(weights, *, counts=None, cpu=10.0):
+def classes_of(weights, *, counts=None):
     size = len(weights)
     return mix.Classes(
         asks=("gpu",),
         ask=np.zeros(size, dtype=np.int64),
         count=np.array(counts if counts is not None else [1.0] * size, dtype=float),
         share=np.ones(size),
-        cpu=np.full(size, cpu),
+        cpu=np.full(size, 10.0),
         memory=np.ones(size),
         weight=np.array(weights, dtype=float),
     )
@@ -61,33 +61,6 @@ def test_prices_have_a_mean_of_one_over_the_room(pairs, steepness):
     assert (got >= 0).all()
     slack = np.array(room) + form.slack * classes.size
     assert got @ slack == pytest.approx(slack.sum())
-
-
-@pytest.mark.parametrize(
-    ("idle_cpu", "expected"),
-    [
-        pytest.param(500.0, 0.3, id="half the CPU that idle GPUs will ask"),
-        pytest.param(1000.0, 0.3, id="just enough"),
-        pytest.param(1150.0, 0.45, id="some surplus"),
-        pytest.param(5000.0, 0.6, id="plenty"),
-    ],
-)
-def test_the_blend_follows_the_cpu_left_for_idle_gpus(idle_cpu, expected):
-    got = prices.adaptive_blend(
-        classes_of([1.0], cpu=10.0),
-        idle_cpu=idle_cpu * 0.98,
-        total_cpu=idle_cpu,
-        idle_gpus=98.0,
-        total_gpus=100.0,
-    )
-    assert got == pytest.approx(expected)
-
-
-def test_the_blend_of_an_unknown_mix_is_the_plain_one():
-    got = prices.adaptive_blend(
-        mix.Mix().classes(), idle_cpu=1.0, total_cpu=1.0, idle_gpus=1.0, total_gpus=1.0
-    )
-    assert got == 0.6
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,6 @@ from extender.policy.packing import Form
 
 REFRESH_SHARE = 0.003  # of the cluster's GPUs: prices that old cost nothing, measured
 _LEAST_REFRESH = 1
-_LOW, _HIGH = 0.3, 0.6  # the adaptive blend's ends
-_SPAN = 0.3  # surplus of CPU per GPU at which the blend reaches its high end
-_SPARE = 0.02  # of the total, added to what is idle: a full cluster divides by nothing
 
 
 def prices(classes: Classes, room: Floats, form: Form) -> Floats:
@@ -32,28 +29,6 @@ def prices(classes: Classes, room: Floats, form: Form) -> Floats:
     raw = classes.weight / (slack / scale) ** form.steepness
     mean = float(raw @ slack) / float(slack.sum())
     return raw / mean if mean > 0.0 else np.zeros_like(raw)
-
-
-def adaptive_blend(
-    classes: Classes,
-    *,
-    idle_cpu: float,
-    total_cpu: float,
-    idle_gpus: float,
-    total_gpus: float,
-) -> float:
-    """The blend a from how much CPU idle GPUs still have, against what the mix asks.
-
-    0.3 + 0.3 * clip((rho - 1) / 0.3, 0, 1), rho = idle CPU per idle GPU / CPU per GPU asked, each
-    idle sum plus 2 % of its total. 0.6 where nothing is known.
-    """
-    asked_cpu = float((classes.weight * classes.cpu).sum())
-    asked_gpus = float((classes.weight * classes.size).sum())
-    if asked_cpu <= 0.0 or asked_gpus <= 0.0 or total_gpus <= 0.0:
-        return _HIGH
-    per_gpu = (idle_cpu + _SPARE * total_cpu) / (idle_gpus + _SPARE * total_gpus)
-    surplus = per_gpu / (asked_cpu / asked_gpus) - 1.0
-    return _LOW + (_HIGH - _LOW) * min(max(surplus / _SPAN, 0.0), 1.0)
 
 
 def refresh_every(total_gpus: float) -> int:

@@ -3,8 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from extender.policy import partitions
-from loadtests import mig, mig_churn
+from loadtests import lookahead, mig, mig_churn
 
 INF = np.inf
 
@@ -12,7 +11,7 @@ INF = np.inf
 def test_the_next_instance_goes_where_it_costs_least():
     now = np.array([[3.0, 5.0], [1.0, 9.0], [2.0, 7.0]])
     then = np.array([[INF, 5.0], [4.0, 9.0], [2.0, 6.0]])
-    got = partitions.next_loss(now, then, np.array([0.5, 0.5]))
+    got = lookahead.next_loss(now, then, np.array([0.5, 0.5]))
     # row 0: 1 and 5 elsewhere or here; row 1: 2 on another node, 5; row 2: 1 elsewhere, 5
     assert got.tolist() == [3.0, 3.5, 3.0]
 
@@ -20,14 +19,14 @@ def test_the_next_instance_goes_where_it_costs_least():
 def test_a_profile_that_would_fit_nowhere_costs_more_than_any_placement():
     now = np.array([[2.0], [INF]])
     then = np.array([[INF], [INF]])
-    got = partitions.next_loss(now, then, np.array([1.0]))
-    assert got.tolist() == [partitions.NOWHERE, 2.0]
-    assert mig.OPEN.max() < partitions.NOWHERE
+    got = lookahead.next_loss(now, then, np.array([1.0]))
+    assert got.tolist() == [lookahead.NOWHERE, 2.0]
+    assert mig.OPEN.max() < lookahead.NOWHERE
 
 
 def test_no_nodes_expect_nothing():
     empty = np.zeros((0, 3))
-    assert partitions.next_loss(empty, empty, np.ones(3)).shape == (0,)
+    assert lookahead.next_loss(empty, empty, np.ones(3)).shape == (0,)
 
 
 def test_looking_ahead_is_the_plain_minimum_over_the_changed_cluster():
@@ -36,12 +35,12 @@ def test_looking_ahead_is_the_plain_minimum_over_the_changed_cluster():
     now[rng.random((6, 4)) < 0.3] = INF
     then = now + rng.integers(0, 3, size=(6, 4))
     weight = np.array([0.1, 0.2, 0.3, 0.4])
-    got = partitions.next_loss(now, then, weight)
+    got = lookahead.next_loss(now, then, weight)
     for row in range(6):
         changed = now.copy()
         changed[row] = then[row]
         best = changed.min(axis=0)
-        expected = weight @ np.where(np.isinf(best), partitions.NOWHERE, best)
+        expected = weight @ np.where(np.isinf(best), lookahead.NOWHERE, best)
         assert got[row] == pytest.approx(expected)
 
 
