@@ -1,0 +1,116 @@
+import pytest
+from builders import make_pod
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extender.cluster import occupancy
+from extender.hardware.shape import Device, Level, PluginResource, Shape
+
+GPU = "nvidia.com/gpu"
+
+
+def machine(count=8, *, replicas=1, devices=None):
+    """Two islands of four: near within one, far between them."""
+    indices = tuple(range(count)) if devices is None else devices
+    return Shape(
+        devices=tuple(Device("plugin", f"gpu-{n}", {}, {}) for n in range(count)),
+        resources=(PluginResource(GPU, count * replicas, indices, replicas),),
+        levels=tuple(
+            bytes(Level.NVLINK if a // 4 == b // 4 else Level.SYS for b in range(count))
+            for a in range(count)
+        ),
+    )
+
+
+def pod(name, gpus, devices=None):
+    found = make_pod(name).gpus(gpus).node("a")
+    found.body["metadata"]["creationTimestamp"] = f"2026-01-01T00:00:0{ord(name[0]) % 10}Z"
+    if devices is not None:
+        found.annotation(occupancy.DEVICES_ANNOTATION, devices)
+    return found.obj()
+
+
+def test_the_annotation_is_believed_before_any_inference():
+    held, taken, inferred = occupancy.held_by([pod("a", 2, f"{GPU}=1,6")], machine())
+
+    assert (held, taken, inferred) == ((2,), 0b1000010, False)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", f"{GPU}=one", f"{GPU}", "other/gpu=1", f"{GPU}=-1"]
+)
+def test_an_annotation_that_cannot_be_read_is_as_good_as_none(text):
+    _, taken, inferred = occupancy.held_by([pod("a", 1, text)], machine())
+
+    assert (taken, inferred) == (0b1, True)
+
+
+def test_numbers_beyond_the_machine_take_nothing():
+    assert occupancy.held_by([pod("a", 2, f"{GPU}=3,99")], machine())[1] == 0b1000
+
+
+def test_several_resources_stand_in_one_annotation():
+    text = f"other/nic=3; {GPU}=2"
+
+    assert occupancy.held_by([pod("a", 1, text)], machine())[1] == 0b100
+
+
+def test_the_older_pod_is_given_the_nearest_devices_first():
+    pods = [pod("b", 3), pod("a", 2)]
+
+    _, taken, _ = occupancy.held_by(pods, machine())
+
+    assert taken == 0b1110011  # a on 0 and 1 of one island, b on three of the other
+
+
+def test_shared_devices_are_counted_by_units_only():
+    held, taken, inferred = occupancy.held_by([pod("a", 3)], machine(replicas=4))
+
+    assert (held, taken, inferred) == ((3,), 0, False)
+
+
+def test_units_without_devices_behind_them_take_none():
+    assert occupancy.held_by([pod("a", 3)], machine(devices=())) == ((3,), 0, False)
+
+
+def test_a_machine_without_plugin_resources_holds_nothing():
+    assert occupancy.held_by([pod("a", 3)], Shape()) == ((), 0, False)
+
+
+def test_a_pod_with_a_malformed_quantity_counts_as_asking_nothing():
+    broken = make_pod("b").request(GPU, "many").obj()
+
+    assert occupancy.held_by([broken], machine())[0] == (0,)
+
+
+@pytest.mark.parametrize(
+    ("free", "count", "expected"),
+    [
+        ([0, 1, 4, 5, 6], 3, (4, 5, 6)),
+        ([3, 4], 1, (3,)),
+        ([2, 3], 5, (2, 3)),
+        ([], 1, ()),
+    ],
+)
+def test_the_nearest_devices_are_picked_the_lowest_numbers_first(free, count, expected):
+    assert occupancy.nearest(machine(), free, count) == expected
+
+
+@given(st.lists(st.integers(1, 3), max_size=5))
+def test_no_device_is_given_twice_and_none_beyond_the_machine(sizes):
+    shape = machine()
+    pods = [pod(f"{chr(97 + n)}", size) for n, size in enumerate(sizes)]
+
+    held, taken, _ = occupancy.held_by(pods, shape)
+
+    assert held == (sum(sizes),)
+    assert taken.bit_count() == min(sum(sizes), 8)
+    assert taken < 1 << 8
+
+
+@given(st.sets(st.integers(0, 7), min_size=1), st.integers(1, 8))
+def test_what_is_picked_was_free(free, count):
+    picked = occupancy.nearest(machine(), sorted(free), count)
+
+    assert set(picked) <= free
+    assert len(picked) == min(count, len(free))
