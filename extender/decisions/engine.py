@@ -23,6 +23,7 @@ from extender.hardware import affinity
 from extender.kube import objects
 from extender.policy import config, ranking
 
+UNJUDGED = ("ResourceClaim", "ResourceClaimTemplate", "unreadable")
 NOT_ALLOCATED_HERE = "claim is allocated on another node"
 
 
@@ -56,12 +57,14 @@ class Engine:
         self.index = cluster
         self.policy = policy
         self.asker = asking.Asker(source, cluster.builder.features)
+        self.judge = verdicts
         self.tables = tables.Tables(verdicts)
         self.room = room.Room(cluster, self.table, verdicts.matches)
         self.gangs = gangs.Gangs()
         self.scoring = scoring.Scoring(cluster, self.room, self.gangs)
         self.journal = journal.Journal(cluster, on_prediction)
-        self.unjudged: Counter[str] = Counter()  # why → pods passed unjudged
+        # why → pods passed unjudged
+        self.unjudged: Counter[str] = Counter(dict.fromkeys(UNJUDGED, 0))
         self._clock = clock
         # What filter let through last: names, their rows, and the layout that these belong to.
         self._last: tuple[list[str], NDArray[np.int32], int] = ([], np.zeros(0, np.int32), -1)

@@ -77,6 +77,7 @@ class Judge:
         matches: Callable[[str, shape.Device], bool],
     ) -> None:
         self.matches = matches
+        self.unknown = 0  # searches that ended without an answer
         self._planner = planner
         self._extended_claim = extended_claim
         self._calibrations = calibrations  # platform → calibration
@@ -133,6 +134,7 @@ class Judge:
             case Failed(message):
                 return Verdict(Code.BUSY, reason=FAILED, detail=message)
             case Unknown(steps, message):
+                self.unknown += 1
                 return Verdict(Code.UNJUDGED, detail=message, steps=steps, after=usage)
 
     def _lacking(

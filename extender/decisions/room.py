@@ -72,6 +72,7 @@ class Room:
         # (question, CPU, memory) → losses, the latest last
         self._losses: dict[tuple[Question, int, int], _Losses] = {}
         self._left: Floats = np.full(_FIRST_STATES, np.nan)  # state → free GPUs
+        self._gpus_of: list[float] = []  # shape, as numbered by the states → its GPUs
         self._states: object = None
         self._age = 0  # placements and pods since the prices were renewed
         self._stale = True
@@ -210,11 +211,25 @@ class Room:
             most_gpus=_MOST_GPUS,
         )
 
+    def whole_sets(self, sizes: tuple[int, ...]) -> dict[int, float]:
+        """GPUs that lie in whole free sets of each size on one node: what fragmentation leaves."""
+        rows = np.fromiter(self._index.rows.values(), dtype=np.int64, count=len(self._index.rows))
+        left = self._gpus_left(self._index.state[rows])
+        return {size: float((np.floor(left / size) * size).sum()) for size in sizes}
+
+    def totals(self) -> tuple[float, float]:
+        """Free GPUs, and GPUs, of all nodes."""
+        rows = np.fromiter(self._index.rows.values(), dtype=np.int64, count=len(self._index.rows))
+        states = self._index.state[rows]
+        return float(self._gpus_left(states).sum()), float(self.gpus(states).sum())
+
     def gpus(self, states: NDArray[np.int32]) -> Floats:
-        """GPUs of each state's machine, taken or not."""
-        shapes, place = np.unique(self._index.states.shape_of[states], return_inverse=True)
-        machines = [units.gpus_of(self._index.states.shapes[shape]) for shape in shapes.tolist()]
-        return np.array(machines)[place]
+        """GPUs of each state's machine, taken or not; worked out once per shape."""
+        self._forget_old_states()
+        shapes = self._index.states.shapes
+        for hardware in shapes[len(self._gpus_of) :]:
+            self._gpus_of.append(units.gpus_of(hardware))
+        return np.array(self._gpus_of)[self._index.states.shape_of[states]]
 
     def gpus_asked(self, question: Question) -> float:
         """GPUs that the demand takes in all."""
@@ -234,6 +249,7 @@ class Room:
         if self._index.states is not self._states:
             self._counts.clear()
             self._left = np.full(_FIRST_STATES, np.nan)
+            self._gpus_of = []
             self._states = self._index.states
 
     def _usable(self, states: NDArray[np.int32], cpu: Floats, memory: Floats) -> Floats:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import prometheus_client
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 VERBS = ("filter", "prioritize", "preempt")
@@ -52,6 +52,11 @@ class Picture:
     nodes: int = 0
     states: int = 0
     reservations: int = 0
+    free_gpus: float = 0.0
+    gpus: float = 0.0
+    unknown_predictions: int = 0
+    unjudged: Mapping[str, int] = dataclasses.field(default_factory=dict)  # why → pods
+    room: Mapping[str, float] = dataclasses.field(default_factory=dict)  # size → pods that fit
     kinds: Mapping[str, KindFigures] = dataclasses.field(default_factory=dict)  # kind → figures
 
 
@@ -149,7 +154,7 @@ class _PictureCollector(Collector):
     def __init__(self, picture: Callable[[], Picture]) -> None:
         self._picture = picture
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         picture = self._picture()
         for name, text, value in (
             ("railyard_ready", "1 when requests are judged.", picture.ready),
@@ -157,8 +162,28 @@ class _PictureCollector(Collector):
             ("railyard_index_nodes", "Nodes in the index.", picture.nodes),
             ("railyard_index_states", "Distinct node states in the index.", picture.states),
             ("railyard_reservations", "Soft reservations held.", picture.reservations),
+            ("railyard_gpus", "GPUs of all nodes, partitions by their share.", picture.gpus),
+            ("railyard_free_gpus", "GPUs that nothing holds.", picture.free_gpus),
         ):
             yield GaugeMetricFamily(name, text, value=float(value))
+        yield CounterMetricFamily(
+            "railyard_unknown_predictions",
+            "States on which a search ended without an answer: its budget, or a selector.",
+            value=float(picture.unknown_predictions),
+        )
+        unjudged = CounterMetricFamily(
+            "railyard_unjudged", "Pods passed unjudged, by what was missing.", labels=["why"]
+        )
+        for why, count in picture.unjudged.items():
+            unjudged.add_metric([why], float(count))
+        room = GaugeMetricFamily(
+            "railyard_room_gpus",
+            "GPUs in whole free sets of a size on one node: how fragmented the free ones are.",
+            labels=["size"],
+        )
+        for size, gpus in picture.room.items():
+            room.add_metric([size], gpus)
+        yield from (unjudged, room)
         synced = GaugeMetricFamily("railyard_synced", "1 when the kind was read.", labels=["kind"])
         objects = GaugeMetricFamily("railyard_objects", "Objects held.", labels=["kind"])
         age = GaugeMetricFamily(

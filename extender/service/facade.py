@@ -20,6 +20,9 @@ from extender.server import metrics, replies
 Statuses = Callable[[], Mapping[str, KindStatus]]
 
 
+_SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
+
+
 class Facade:
     """One engine behind both ports. `waiting` names kinds not read yet; empty when ready."""
 
@@ -64,12 +67,18 @@ class Facade:
         index = self.engine.index
         now = self._clock()
         counts = self.engine.store.counts()
+        free, total = self.engine.room.totals()
         return metrics.Picture(
             ready=not self._waiting(),
             generation=index.generation,
             nodes=len(index.rows),
             states=len(index.states),
             reservations=len(index.reservations),
+            free_gpus=free,
+            gpus=total,
+            unknown_predictions=self.engine.judge.unknown,
+            unjudged=self.engine.unjudged,
+            room={str(n): gpus for n, gpus in self.engine.room.whole_sets(_SIZES).items()},
             kinds={
                 kind: metrics.KindFigures(
                     synced=status.synced,
