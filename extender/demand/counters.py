@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from extender.demand.options import Prepared
+from extender.hardware import bitmask
 from extender.hardware.usage import Usage
 
 # (counter set, counter) → nano units
@@ -64,19 +65,16 @@ class Counters:
 
     def _left(self, pool: int) -> _Amounts:
         """Count what devices in use, here and on other nodes, leave of the pool's counters."""
+        left = dict(self._prepared.totals(pool))
+        used = self._usage.taken
+        if not self._prepared.features.shared_uncounted:
+            for device, _ in self._usage.shared:
+                used |= 1 << device
         own = self._prepared.machine.pools[pool]
-        left = {
-            (counter_set, counter): amount
-            for counter_set, counters in own.counters.items()
-            for counter, amount in counters.items()
-        }
-        counted = not self._prepared.features.shared_uncounted
-        shared = {device for device, _ in self._usage.shared} if counted else set()
-        for device in range(own.start, own.stop):
-            if self._usage.taken >> device & 1 or device in shared:
-                for name, amount in self._prepared.draws(device):
-                    if name in left:
-                        left[name] -= amount
+        for device in bitmask.positions(used & ((1 << own.stop) - (1 << own.start))):
+            for name, amount in self._prepared.draws(device):
+                if name in left:
+                    left[name] -= amount
         for elsewhere, counter_set, counter, amount in self._usage.drawn:
             if elsewhere == pool and (counter_set, counter) in left:
                 left[counter_set, counter] -= amount

@@ -12,9 +12,9 @@ from collections.abc import Hashable
 from typing import TypeAlias
 
 from extender import errors
-from extender.demand import hints
 from extender.demand.holdings import Holdings
 from extender.demand.options import Option, Prepared
+from extender.hardware import bitmask
 from extender.hardware.usage import Usage
 
 Key: TypeAlias = tuple[Hashable, ...]
@@ -32,7 +32,7 @@ class DeadEnds:
         admin = any(option.choice.admin_access for option in prepared.each_option())
         several = [] if admin else [kind for kind in kinds.values() if kind.bit_count() > 1]
         # device → the devices that no test tells from it, as bits
-        self._alike = {device: kind for kind in several for device in hints.bits(kind)}
+        self._alike = {device: kind for kind in several for device in bitmask.positions(kind)}
         self._several = several
         self._single = ~sum(several)
         self._admin = admin

@@ -9,6 +9,7 @@ from __future__ import annotations
 from extender import errors
 from extender.demand.options import Option, Prepared
 from extender.demand.outcome import NoFit
+from extender.hardware import bitmask
 from extender.hardware.usage import NOTHING, Usage
 
 NO_DEVICE = "no-device"  # the selectors admit too few devices of this node
@@ -79,7 +80,9 @@ def _need(prepared: Prepared, option: Option) -> tuple[int, int]:
     admitted = prepared.admitted(option)
     devices = admitted & prepared.welcome(option)
     if prepared.features.consumable_capacity:
-        devices &= sum(1 << d for d in bits(devices) if prepared.has_room(option, d, {}))
+        devices &= sum(
+            1 << d for d in bitmask.positions(devices) if prepared.has_room(option, d, {})
+        )
     if not option.every:
         return option.choice.count, devices
     asked = _asked(prepared, option, admitted)
@@ -90,7 +93,9 @@ def _asked(prepared: Prepared, option: Option, admitted: int) -> int:
     """The devices that "all" means: of those admitted the ones that have the capacity at all."""
     if not prepared.features.consumable_capacity:
         return admitted
-    return sum(1 << device for device in bits(admitted) if prepared.fits_empty(option, device))
+    return sum(
+        1 << device for device in bitmask.positions(admitted) if prepared.fits_empty(option, device)
+    )
 
 
 def _first_lacking(prepared: Prepared, usage: Usage, steps: int) -> NoFit | None:
@@ -119,7 +124,9 @@ def _lack(prepared: Prepared, option: Option, usage: Usage) -> str:
         return ""
     if prepared.features.consumable_capacity:
         used = {device: dict(amounts) for device, amounts in usage.shared}
-        roomy = [d for d in bits(welcome) if prepared.has_room(option, d, used.get(d, {}))]
+        roomy = [
+            d for d in bitmask.positions(welcome) if prepared.has_room(option, d, used.get(d, {}))
+        ]
         welcome = sum(1 << device for device in roomy)
         if len(roomy) < need:
             return CAPACITY
@@ -129,15 +136,5 @@ def _lack(prepared: Prepared, option: Option, usage: Usage) -> str:
 def _draws(prepared: Prepared, option: Option) -> bool:
     devices = prepared.machine.devices
     return prepared.features.partitionable and any(
-        devices[device].consumes_counters for device in bits(prepared.admitted(option))
+        devices[device].consumes_counters for device in bitmask.positions(prepared.admitted(option))
     )
-
-
-def bits(mask: int) -> list[int]:
-    """The positions of the bits that are set."""
-    found = []
-    while mask:
-        low = mask & -mask
-        found.append(low.bit_length() - 1)
-        mask ^= low
-    return found

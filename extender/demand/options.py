@@ -91,6 +91,7 @@ class Prepared:
             option.possible = (1 << self.count) - 1
         # 1.34 fails when the walk comes to an invalid pool; None where there is no such pool.
         self.wall = _wall(machine) if features.mixed_slices else None
+        self._totals: dict[int, dict[tuple[str, str], int]] = {}
         self._draws: dict[int, tuple[tuple[tuple[str, str], int], ...]] = {}
         # constraint → device → value
         self._values: dict[requests.Constraint, dict[int, shape.Value | None]] = {}
@@ -134,6 +135,17 @@ class Prepared:
                 )
             )
         return option.all_welcome
+
+    def totals(self, pool: int) -> dict[tuple[str, str], int]:
+        """The counters of a pool: (counter set, counter) → nano units. Not to be changed."""
+        known = self._totals.get(pool)
+        if known is None:
+            known = self._totals[pool] = {
+                (counter_set, counter): amount
+                for counter_set, counters in self.machine.pools[pool].counters.items()
+                for counter, amount in counters.items()
+            }
+        return known
 
     def draws(self, device: int) -> tuple[tuple[tuple[str, str], int], ...]:
         """The counters that the device draws: (counter set, counter), nano units."""
