@@ -1,0 +1,147 @@
+"""Predictions against allocations, through an engine."""
+
+import pytest
+from builders import make_claim, make_class, make_pod
+from test_engine import GPU, Clock, p4d
+from test_engine import feed as apply
+
+from extender.decisions import journal
+from extender.hardware import versions
+from extender.policy import config
+from extender.service import assembly
+
+
+class Watched:
+    """An engine over two equal nodes, and what its journal told."""
+
+    def __init__(self):
+        self.heard = []
+        self.clock = Clock()
+        self.engine = assembly.assemble(
+            policy=config.DEFAULT,
+            features=versions.Features(),
+            hardware=assembly.read_catalogue(),
+            clock=self.clock,
+            on_prediction=lambda result, mismatch: self.heard.append((result, mismatch)),
+        )
+        apply(self.engine, *p4d("a"), *p4d("b"), make_class(GPU))
+
+    def decide(self, name, nodes=("a", "b")):
+        """A pod with a claim of that name is filtered and prioritized."""
+        apply(self.engine, make_claim(name).request("r", GPU))
+        pod = make_pod(name).claim(name).obj()
+        self.engine.prioritize(pod, self.engine.filter(pod, list(nodes)).passing(list(nodes)))
+        return pod
+
+    def allocate(self, name, node, device):
+        apply(
+            self.engine,
+            make_claim(name).request("r", GPU).allocated(node, ("r", GPU, node, device)),
+        )
+
+    @property
+    def results(self):
+        return [result for result, _ in self.heard]
+
+
+@pytest.fixture
+def watched():
+    return Watched()
+
+
+def test_the_predicted_devices_are_the_same(watched):
+    watched.decide("c")
+
+    watched.allocate("c", "b", "gpu-0")
+
+    assert watched.results == ["same"]
+    assert list(watched.engine.journal.mismatches) == []
+
+
+def test_other_devices_are_kept_with_both_picks(watched):
+    watched.decide("c")
+
+    watched.allocate("c", "b", "gpu-7")
+
+    ((result, mismatch),) = watched.heard
+    assert result == "different"
+    assert mismatch.as_json()["predicted"] == (("r", GPU, "b", "gpu-0"),)
+    assert mismatch.as_json()["allocated"] == (("r", GPU, "b", "gpu-7"),)
+    assert (mismatch.claim, mismatch.pod, mismatch.node) == ("default/c", "default/c", "b")
+
+
+def test_a_node_that_was_not_asked_about_is_elsewhere(watched):
+    watched.decide("c", nodes=["a"])
+
+    watched.allocate("c", "b", "gpu-0")
+
+    assert watched.results == ["elsewhere"]
+
+
+def test_an_allocation_that_nobody_predicted_is_not_counted(watched):
+    watched.allocate("stranger", "a", "gpu-0")
+
+    assert watched.results == []
+
+
+def test_a_decision_that_is_never_carried_out_expires(watched):
+    watched.decide("c")
+
+    watched.clock.now = journal.PATIENCE_SECONDS + 1
+    watched.engine.settle()
+
+    assert watched.results == ["expired"]
+    assert len(watched.engine.journal) == 0
+
+
+def test_a_newer_decision_replaces_the_older_one(watched):
+    watched.decide("c")
+    watched.decide("c")
+
+    watched.allocate("c", "a", "gpu-0")
+
+    assert watched.results == ["same"]
+
+
+def test_a_deleted_pod_leaves_nothing_to_compare(watched):
+    pod = watched.decide("c")
+    watched.engine.store.apply("Pod", "ADDED", pod)
+    watched.engine.store.apply("Pod", "DELETED", pod)
+
+    watched.allocate("c", "a", "gpu-0")
+
+    assert watched.results == []
+
+
+def test_hardware_that_changed_in_between_says_nothing_about_the_prediction(watched):
+    watched.decide("c")
+    _, gpus, _ = p4d("a")
+    apply(watched.engine, gpus.device("gpu-8"))
+    watched.engine.settle()
+
+    watched.allocate("c", "a", "gpu-0")
+
+    assert watched.results == ["expired"]
+
+
+def test_only_so_many_mismatches_are_kept(watched):
+    for number in range(journal._MOST_MISMATCHES + 5):
+        name = f"c{number}"
+        watched.decide(name, nodes=["a"])
+        watched.allocate(name, "a", "gpu-7")
+        watched.engine.store.apply("ResourceClaim", "DELETED", make_claim(name).obj())
+
+    assert len(watched.engine.journal.mismatches) == journal._MOST_MISMATCHES
+
+
+@pytest.mark.parametrize(
+    ("claim", "node"),
+    [
+        pytest.param(make_claim("c").allocated("a"), "a", id="one node"),
+        pytest.param(make_claim("c"), None, id="none"),
+    ],
+)
+def test_the_node_of_an_allocation_is_the_one_it_is_bound_to(claim, node):
+    allocation = claim.obj().status.allocation
+
+    assert (journal.node_of(allocation) if allocation else None) == node
