@@ -42,7 +42,7 @@ def test_a_class_without_any_room_has_a_finite_price():
 def test_one_very_scarce_class_does_not_make_the_other_prices_vanish():
     got = prices.prices(classes_of([0.5, 0.0005]), np.array([4000.0, 1.0]), packing.Form())
     assert got[0] > 1e-4
-    assert got[1] > 1e3
+    assert got[1] > 1e2
 
 
 def test_no_classes_have_no_prices():
@@ -53,14 +53,15 @@ def test_no_classes_have_no_prices():
     st.lists(st.tuples(st.floats(1e-9, 1), st.floats(0, 1e5)), min_size=1, max_size=20),
     st.floats(0, 6),
 )
-def test_prices_have_a_mean_of_one_over_the_room(pairs, steepness):
+def test_losing_an_average_gpu_for_all_classes_costs_one(pairs, steepness):
     weights, room = zip(*pairs, strict=True)
     form = packing.Form(steepness=steepness)
     classes = classes_of(weights)
     got = prices.prices(classes, np.array(room), form)
     assert (got >= 0).all()
     slack = np.array(room) + form.slack * classes.size
-    assert got @ slack == pytest.approx(slack.sum())
+    average = slack / slack.max()
+    assert packing.cost(average[None, :], np.zeros((1, len(got))), got) == pytest.approx([1.0])
 
 
 @pytest.mark.parametrize(

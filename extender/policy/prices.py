@@ -2,9 +2,9 @@
 
 Source: scarcity prices: lambda_m = w_m / (U_m + eps * g_m)^alpha with U_m = sum over nodes of u_m.
 Charging these prices for the loss of room is steepest descent of sum_m w_m / U_m: it keeps the
-expected reciprocal of "room left for the next pod" small. Prices are divided by their mean over the
-room there is, so a cost is in GPUs of average room. (Divided by their sum, one class bound to two
-nodes would make every other cost vanish; that was the loss on mixes bound to models.)
+expected reciprocal of "room left for the next pod" small. Prices are scaled so that losing an
+average GPU of the cluster, for all classes alike, costs 1. (Divided by their sum, one class bound
+to two nodes would make every other cost vanish; that was the loss on mixes bound to models.)
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ _LEAST_REFRESH = 1
 
 
 def prices(classes: Classes, room: Floats, form: Form) -> Floats:
-    """Prices per class from `room` (U, GPUs over the whole cluster); their mean over it is 1."""
-    room = np.maximum(room, 0.0)
-    slack = room + form.slack * classes.size
-    # The largest room divides all: the powers stay in range and cancel in the mean.
-    scale = slack.max(initial=0.0)
-    if scale <= 0.0:
+    """Prices per class from `room` (U, GPUs over the whole cluster).
+
+    Their sum, each weighed by its room relative to the largest, is 1.
+    """
+    slack = np.maximum(room, 0.0) + form.slack * classes.size
+    most = slack.max(initial=0.0)
+    if most <= 0.0:
         return np.zeros_like(slack)
-    raw = classes.weight / (slack / scale) ** form.steepness
-    mean = float(raw @ slack) / float(slack.sum())
-    return raw / mean if mean > 0.0 else np.zeros_like(raw)
+    relative = slack / most
+    raw = classes.weight / relative**form.steepness
+    total = float(raw @ relative)
+    return raw / total if total > 0.0 else np.zeros_like(raw)
 
 
 def refresh_every(total_gpus: float) -> int:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Costs nearer than this are the same cost: what is left of a sum of floats must not decide.
-RESOLUTION = 1e-5
+# Costs nearer than this are the same cost: what is left of a sum of floats must not decide. Where
+# few demands are very scarce 1e-5 is too coarse for the rest (0.1 points on mixes bound to models).
+RESOLUTION = 1e-7
 _PER_STEP = 8  # places looked at per score: equal nodes come in groups
 
 
