@@ -60,11 +60,25 @@ def named(report):
 
 
 def grouped(found, *keys):
-    """Reports by (keys…, policy in words), each seed once: the last report wins."""
+    """Reports by (keys…, policy in words), each seed once: the last report wins.
+
+    Rows that stand together (equal keys) are cut to the seeds that all of them have, so that
+    they can be compared; where there is no such seed, each keeps its own.
+    """
     groups = collections.defaultdict(dict)
     for report in found:
         groups[*(report[key] for key in keys), named(report)][report["seed"]] = report
-    return groups
+    common = {}
+    for (*place, _), seeds in groups.items():
+        common[tuple(place)] = common.get(tuple(place), set(seeds)) & set(seeds)
+    return {
+        (*place, policy): {
+            seed: report
+            for seed, report in seeds.items()
+            if seed in common[tuple(place)] or not common[tuple(place)]
+        }
+        for (*place, policy), seeds in groups.items()
+    }
 
 
 def mean(seeds, read):
@@ -116,7 +130,7 @@ def churn_section(found):
     yield "## Departures: openb's mixes"
     yield ""
     yield "`python -m loadtests.churn --pods MIX --load L --seed N --policy P --json`: 26,000"
-    yield "arrivals, counted after 1.4 mean lives. Compare rows of the same mix, load and seeds."
+    yield "arrivals, counted after 1.4 mean lives. Rows of one mix and load share streams."
     yield ""
     yield from table(head, rows)
 
