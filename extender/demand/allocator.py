@@ -33,8 +33,8 @@ __all__ = [
 
 # Steps and candidates that one search may take: about 5 ms, so that no other call waits longer.
 BUDGET = 2_500
-# Plans kept: so many shapes times kinds of pods; each is some kilobytes.
-_MOST_PLANS = 1024
+# Plans kept: so many shapes times kinds of pods; each is some kilobytes, at most about a megabyte.
+_MOST_PLANS = 512
 
 
 def allocate(

@@ -7,16 +7,16 @@ from typing import TypeAlias
 from extender import errors
 from extender.demand import hints, requests, solutions
 from extender.demand.options import Prepared
-from extender.demand.outcome import Allocated, Failed, NoFit, Outcome, Unknown
+from extender.demand.outcome import Allocated, Failed, Outcome, Unknown
 from extender.demand.requests import ClaimDemand
 from extender.demand.search import OutOfBudgetError, Search
 from extender.hardware import shape
 from extender.hardware.usage import Usage
 
 # What of a usage matters to the claims: taken devices, and where they matter shares and counters.
-_Key: TypeAlias = tuple[int, object, object]
-# Answers kept per plan; a node of 16 devices has no more conditions than this.
-_MOST = 65536
+_Key: TypeAlias = int | tuple[int, object, object]
+# Answers kept per plan: a node of thirteen devices has so many conditions.
+_MOST = 8192
 
 
 class Plan:
@@ -25,41 +25,36 @@ class Plan:
     def __init__(self, prepared: Prepared, *, budget: int) -> None:
         self._prepared = prepared
         self._budget = budget
-        self._broken = {pool.broken for pool in prepared.machine.pools} - {None}
-        self._solutions = solutions.of(prepared)
-        self._certain = certain(prepared)
+        self._broken = any(pool.broken for pool in prepared.machine.pools)
+        self._solutions = solutions.of(prepared, certain=certain(prepared))
         self._devices = (1 << prepared.count) - 1
         self._answers: dict[_Key, Outcome] = {}
 
     def answer(self, usage: Usage, surroundings: shape.Broken | None) -> Outcome:
         """Return what the search says, see `allocator.allocate`."""
-        broken = self._broken | {surroundings} - {None} if surroundings else self._broken
-        if broken:
+        if self._broken or surroundings:
             return searched(self._prepared, usage, surroundings=surroundings, budget=self._budget)
         found = self._solutions
-        plain = found is not None and not any(found.relevant >> d & 1 for d, _ in usage.shared)
-        key: _Key
-        if found is not None and plain:
-            key = (usage.taken & found.relevant, None, None)
-        else:
-            key = (usage.taken & self._devices, usage.shared, usage.drawn)
+        if found is not None and any(found.relevant >> device & 1 for device, _ in usage.shared):
+            found = None
+        key: _Key = (
+            (usage.taken & self._devices, usage.shared, usage.drawn)
+            if found is None
+            else usage.taken & found.relevant
+        )
         known = self._answers.get(key)
         if known is None:
             if len(self._answers) >= _MOST:
                 self._answers.clear()
-            known = self._answers[key] = self._new(usage, found if plain else None)
+            known = self._answers[key] = self._new(usage, found)
         return known
 
     def _new(self, usage: Usage, found: solutions.Solutions | None) -> Outcome:
         if found is not None:
             try:
-                picks = found.first(usage.taken, budget=self._budget)
+                return found.first(usage.taken, budget=self._budget)
             except OutOfBudgetError:
                 pass  # too many ways to list: the search may still be lucky
-            else:
-                if isinstance(picks, NoFit):
-                    return picks
-                return Allocated(picks, 0, certain=self._certain)
         return searched(self._prepared, usage, surroundings=None, budget=self._budget)
 
 

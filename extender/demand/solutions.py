@@ -10,7 +10,7 @@ from __future__ import annotations
 from extender import errors
 from extender.demand import deadends, hints
 from extender.demand.options import Option, Prepared
-from extender.demand.outcome import NoFit, Pick
+from extender.demand.outcome import Allocated, NoFit, Pick
 from extender.demand.search import OutOfBudgetError, Search
 from extender.hardware.usage import NOTHING
 
@@ -23,11 +23,12 @@ _BLOCK = 16
 class Solutions:
     """The solutions over an unused shape, in the order of the search, found as they are needed."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, *, certain: bool) -> None:
+        self._certain = certain
         self._search = Search(prepared, NOTHING, budget=0, remember_after=None)
         self._search.prepare()
         self._masks: list[int] = []
-        self._picks: list[tuple[Pick, ...]] = []
+        self._found: list[Allocated] = []
         self._seen: set[int] = set()
         self._common: list[int] = []  # block → the devices that all its solutions have
         self._complete = False
@@ -37,7 +38,7 @@ class Solutions:
         for option in prepared.each_option():
             self.relevant |= prepared.admitted(option)
 
-    def first(self, taken: int, *, budget: int) -> tuple[Pick, ...] | NoFit:
+    def first(self, taken: int, *, budget: int) -> Allocated | NoFit:
         """Return the first solution without the taken devices, or that there is none.
 
         Raises OutOfBudgetError when finding more solutions takes more steps than `budget`, or
@@ -51,11 +52,11 @@ class Solutions:
                 continue
             for number in range(block * _BLOCK, min((block + 1) * _BLOCK, len(self._masks))):
                 if not self._masks[number] & taken:
-                    return self._picks[number]
+                    return self._found[number]
         found = self._later(taken, budget)
         return self._quick.otherwise() if found is None else found
 
-    def _later(self, taken: int, budget: int) -> tuple[Pick, ...] | None:
+    def _later(self, taken: int, budget: int) -> Allocated | None:
         """Find more solutions, up to one without the taken devices."""
         self._search.budget = self._search.work + budget
         while not self._complete:
@@ -68,27 +69,27 @@ class Solutions:
             mask = _mask(picks)
             if mask in self._seen:
                 continue  # the same devices in other hands come later, if at all
-            self._remember(mask, picks)
+            self._remember(mask, Allocated(picks, 0, certain=self._certain))
             if not mask & taken:
-                return picks
+                return self._found[-1]
         return None
 
-    def _remember(self, mask: int, picks: tuple[Pick, ...]) -> None:
+    def _remember(self, mask: int, solution: Allocated) -> None:
         if len(self._masks) % _BLOCK:
             self._common[-1] &= mask
         else:
             self._common.append(mask)
         self._seen.add(mask)
         self._masks.append(mask)
-        self._picks.append(picks)
+        self._found.append(solution)
 
 
-def of(prepared: Prepared) -> Solutions | None:
+def of(prepared: Prepared, *, certain: bool) -> Solutions | None:
     """Return the solutions, None where they depend on more than which devices are taken."""
     try:
         if not all(_plain(prepared, option) for option in prepared.each_option()):
             return None
-        return Solutions(prepared)
+        return Solutions(prepared, certain=certain)
     except (errors.ClaimError, errors.SelectorError, errors.UnknownSelectorError):
         # The search may end before it comes to what fails here.
         return None
