@@ -22,6 +22,14 @@ def test_a_line_without_its_end_is_kept_back():
     assert list(split.feed(b"o\n")) == [b"two"]
 
 
+def test_long_lines_one_after_the_other_are_no_damage():
+    split = lines.Lines()
+    for _ in range(3):
+        assert list(split.feed(b"x" * (20 << 20))) == []
+        (line,) = split.feed(b"\n")
+        assert len(line) == 20 << 20
+
+
 def test_a_line_beyond_bounds_is_damage():
     split = lines.Lines()
     chunk = b"x" * (8 << 20)

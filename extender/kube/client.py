@@ -125,7 +125,7 @@ class Client:
                 raise await self._failure(answer, header)
             yield answer
         finally:
-            answer.release() if answer.content.is_eof() else answer.close()
+            answer.release()  # which closes the connection, should more be due on it
 
     async def _request(
         self, path: str, query: Mapping[str, str] | None, header: str, total: float | None
