@@ -49,14 +49,11 @@ def main() -> int:
     for start in range(0, options.cases, BATCH):
         cases = [selector_cases.case(rng) for _ in range(min(BATCH, options.cases - start))]
         for case, theirs in zip(cases, ask(options.oracle, cases), strict=True):
-            mine = ours(case, version)
-            kind = compared(mine, theirs)
-            if kind == "different" and not _repeats(options.oracle, case, theirs):
-                kind = "unstable"
+            kind = judged(options.oracle, case, theirs, version)
             tally[kind] += 1
             tally[f"({verdict(theirs)})"] += 1
             if kind == "different":
-                different.append((case, mine, theirs))
+                different.append((case, ours(case, version), theirs))
     _report(options, tally, different)
     return 1 if different else 0
 
@@ -111,6 +108,14 @@ def engine_of(version: str, lists: bool) -> selectors.Selectors:
         includes=minor >= 36,
         dynamic_attributes=lists if minor == 36 else minor > 36,
     )
+
+
+def judged(oracle: str, case: Json, theirs: Json, version: str) -> str:
+    """ "same", "different", "unknown", "unstable" or "oracle panicked"."""
+    kind = compared(ours(case, version), theirs)
+    if kind == "different" and not _repeats(oracle, case, theirs):
+        return "unstable"
+    return kind
 
 
 def compared(mine: str, theirs: Json) -> str:

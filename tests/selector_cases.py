@@ -24,7 +24,7 @@ _STRINGS = (
     "2023-01-02T03:04:05Z", "1h30m", "dns1123Label", "example.com/Name", "10.0.0.0/8", "-0.5", "%s",
 )  # fmt: skip
 _VERSIONS = ("1.2.3", "0.0.1", "12.4.0", "1.2.3-alpha.1", "1.2.3-beta+build.5", "1.10.0")
-_QUANTITIES = ("0", "1", "40Gi", "500m", "1k", "81559Mi", "1e3", "2", "1.5Gi", "-3")
+_QUANTITIES = ("0", "1", "40Gi", "500m", "1k", "81559Mi", "1e3", "2", "1536Mi", "-3")
 _SCALARS = (
     signatures.BOOL, signatures.INT, signatures.UINT, signatures.DOUBLE, signatures.STRING,
     signatures.BYTES, signatures.DURATION, signatures.TIMESTAMP, signatures.QUANTITY,

@@ -18,9 +18,9 @@ from extender.demand.cel.signatures import Implementation, Overload
 
 # Compiling takes time and memory by the size of the automaton; Go's has no such budget, so what
 # does not fit is left unanswered.
-_MEMORY = 1 << 20
+_MEMORY = 1 << 19
 _MOST_CHARACTERS = 1000
-_COMPILED = 256
+_COMPILED = 64  # 32 MB at the very most
 
 
 class _Pattern(Protocol):

@@ -19,6 +19,7 @@ from extender.demand.cel.values import Map, Optional, Value
 _CONVERSIONS = frozenset({
     "bool", "bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint",
 })  # fmt: skip
+_LOOKUPS = frozenset({"_[_]", "_[?_]", "_?._"})
 # What folding constants may cost: a text of 10 KiB is far below.
 _FOLDING = 20_000
 
@@ -115,7 +116,7 @@ class Planner:
                 return _field(node.field), []
             base, steps = self._chain(node.operand)
             return base, [*steps, lookups.constant_step(node.field, optional=False)]
-        if isinstance(node, syntax.Call) and node.function in {"_[_]", "_[?_]", "_?._"}:
+        if isinstance(node, syntax.Call) and node.function in _LOOKUPS:
             base, steps = self._chain(node.arguments[0])
             return base, [*steps, self._key(node)]
         return self.evaluate(node), []
@@ -131,7 +132,7 @@ class Planner:
         special = _SPECIAL.get(node.function)
         if special is not None:
             return Planned(special(self, node))
-        if node.function in {"_[_]", "_[?_]", "_?._"}:
+        if node.function in _LOOKUPS:
             base, steps = self._chain(node)
             return Planned(lookups.chain(base, steps))
         arguments = [self.plan(child) for child in node.children()]
@@ -249,16 +250,30 @@ def _logical(planner: Planner, node: syntax.Call, *, decisive: bool) -> Evaluate
 
 def _conditional(planner: Planner, node: syntax.Call) -> Evaluate:
     condition, first, second = (planner.evaluate(one) for one in node.arguments)
+    first, second = (
+        branch if _is_lookup(one) else _reread(branch)
+        for branch, one in zip((first, second), node.arguments[1:], strict=True)
+    )
 
     def evaluate(run: Run) -> Value:
         value = condition(run)
         if value is True:
-            return lookups.reread(first(run))
+            return first(run)
         if value is False:
-            return lookups.reread(second(run))
+            return second(run)
         raise no_such_overload(value)
 
     return evaluate
+
+
+def _is_lookup(node: syntax.Node) -> bool:
+    return isinstance(node, syntax.Select) or (
+        isinstance(node, syntax.Call) and node.function in _LOOKUPS
+    )
+
+
+def _reread(branch: Evaluate) -> Evaluate:
+    return lambda run: lookups.reread(branch(run))
 
 
 def _equals(planner: Planner, node: syntax.Call) -> Evaluate:

@@ -122,7 +122,10 @@ def _add(_: Meter, left: Quantity, right: Quantity) -> Quantity:
 
 
 def _sub(_: Meter, left: Quantity, right: Quantity) -> Quantity:
-    return _plus(left, Quantity(-right.unscaled, right.scale, exact=right.exact))
+    negated = -right.unscaled
+    if negated == -values.MIN_INT and not right.exact and not left.exact:
+        negated = values.MIN_INT  # as 64-bit negation has it
+    return _plus(left, Quantity(negated, right.scale, exact=right.exact))
 
 
 def _as_integer(_: Meter, value: Quantity) -> int:
@@ -176,6 +179,6 @@ OVERLOADS: tuple[Overload, ...] = tuple(
         ("Quantity::add(Quantity) -> Quantity", _add),
         ("Quantity::add(int) -> Quantity", lambda _, q, n: _plus(q, Quantity(n, 0))),
         ("Quantity::sub(Quantity) -> Quantity", _sub),
-        ("Quantity::sub(int) -> Quantity", lambda _, q, n: _plus(q, Quantity(-n, 0))),
+        ("Quantity::sub(int) -> Quantity", lambda meter, q, n: _sub(meter, q, Quantity(n, 0))),
     )
 )
