@@ -1,0 +1,138 @@
+"""Verdicts in words."""
+
+import msgspec
+import orjson
+import pytest
+from builders import make_claim, make_class, make_node, make_pod, make_slice
+from test_engine import GPU, H100, NIC, engine, feed, held, p4d
+
+from extender.decisions import explain
+from extender.hardware import versions
+from extender.policy import config
+from extender.service import assembly
+
+
+@pytest.fixture
+def judging():
+    found = engine()
+    feed(found, *p4d("near"), *p4d("far"), make_node("bare"), make_class(GPU), make_class(NIC))
+    feed(found, held("far", "nic-0"), make_claim("c").request("g", GPU).request("n", NIC))
+    return found
+
+
+def asked(judging, pod=None, names=None):
+    return explain.explain(judging, (pod or make_pod("p").claim("c")).obj(), names)
+
+
+def by_name(found):
+    return {node.node: node for node in found.nodes}
+
+
+def test_the_best_node_comes_first_and_the_refused_ones_last(judging):
+    found = asked(judging)
+
+    assert [node.node for node in found.nodes] == ["near", "far", "bare"]
+    assert found.demand == "1 GPU + 1 NIC"
+    assert found.profile == "default"
+
+
+def test_the_parts_add_up_to_the_cost(judging):
+    for node in asked(judging).nodes:
+        if node.score is not None:
+            assert sum(node.parts.values()) == pytest.approx(node.cost, abs=1e-5)
+
+
+def test_explaining_leaves_nothing_behind(judging):
+    before = judging.index.generation
+    asked(judging)
+    asked(judging)
+
+    assert len(judging.index.reservations) == 0
+    assert judging.index.generation <= before + 1
+    assert len(judging.journal) == 0
+
+
+def test_it_says_what_filter_and_prioritize_answer(judging):
+    found = by_name(asked(judging))
+    names = sorted(found)
+    pod = make_pod("p").claim("c").obj()
+
+    refused = judging.filter_only(pod, names)
+    passing = refused.passing(names)
+    scores = judging.score(pod, passing).scores.tolist()
+
+    assert {n: node.score for n, node in found.items() if node.score is not None} == dict(
+        zip(passing, scores, strict=True)
+    )
+    assert found["bare"].reason == refused.unresolvable["bare"]
+
+
+def test_devices_have_their_published_names(judging):
+    gpu, nic = by_name(asked(judging))["near"].devices
+
+    assert (gpu.claim, gpu.request, gpu.driver, gpu.pool, gpu.device) == (
+        "c", "g", GPU, "near", "gpu-0",
+    )  # fmt: skip
+    assert (nic.driver, nic.device) == (NIC, "nic-0")
+
+
+def test_an_unknown_node_is_not_judged(judging):
+    (found,) = asked(judging, names=["moon"]).nodes
+
+    assert (found.verdict, found.reason, found.score) == ("not judged", explain.NOT_KNOWN, None)
+
+
+def test_a_pod_whose_claim_is_missing_is_not_judged_anywhere(judging):
+    found = asked(judging, make_pod("q").claim("late"))
+
+    assert {node.verdict for node in found.nodes} == {"not judged"}
+    assert found.notes == ("ResourceClaim late is not known here",)
+
+
+def test_a_pod_without_devices_fits_everywhere(judging):
+    found = asked(judging, make_pod("web").request("cpu", 1))
+
+    assert {node.verdict for node in found.nodes} == {"fits"}
+    assert found.demand == explain.NO_DEVICES
+
+
+def test_guesses_are_marked_as_such():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 8), make_pod("holder").gpus(2).node("a"))
+
+    (found,) = asked(judging, make_pod("p").gpus(1)).nodes
+
+    assert any("inferred" in note for note in found.notes)
+
+
+def test_a_random_order_is_marked_as_such():
+    judging = assembly.assemble(
+        policy=config.DEFAULT,
+        features=versions.features_of("1.35"),
+        hardware=assembly.read_catalogue(),
+        clock=lambda: 0.0,
+    )
+    feed(judging, make_node("a"), make_class(GPU), make_claim("c").request("r", GPU))
+    for number in range(2):
+        feed(judging, make_slice(f"s{number}", GPU).on("a").pool(f"p{number}").device("gpu-0"))
+
+    (found,) = asked(judging).nodes
+
+    assert any("random order" in note for note in found.notes)
+
+
+def test_it_goes_through_json_and_back(judging):
+    found = asked(judging)
+
+    body = orjson.loads(orjson.dumps(found.as_json()))
+
+    assert msgspec.convert(body, explain.Explanation, strict=False) == found
+
+
+def test_the_table_has_a_line_for_each_node(judging):
+    title, header, *rows = explain.lines(asked(judging))
+
+    assert title == "pod default/p: 1 GPU + 1 NIC (profile default)"
+    assert header.startswith("NODE")
+    assert [row.split()[0] for row in rows] == ["near", "far", "bare"]
+    assert not any(row.endswith(" ") for row in rows)
