@@ -51,6 +51,7 @@ class Engine:
         *,
         policy: config.Policy = config.DEFAULT,
         clock: Callable[[], float],
+        patient: bool = True,
         on_prediction: Callable[[str, journal.Mismatch | None], None] = lambda *_: None,
     ) -> None:
         self.store = source
@@ -59,7 +60,7 @@ class Engine:
         self.asker = asking.Asker(source, cluster.builder.features)
         self.judge = verdicts
         self.tables = tables.Tables(verdicts)
-        self.room = room.Room(cluster, self.table, verdicts.matches)
+        self.room = room.Room(cluster, self.table, verdicts.matches, patient=patient)
         self.gangs = gangs.Gangs()
         self.scoring = scoring.Scoring(cluster, self.room, self.gangs)
         self.journal = journal.Journal(cluster, on_prediction)

@@ -15,27 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
-from extender.decisions import counting, tables, units
+from extender.decisions import counting, counts, tables, units
 from extender.decisions.question import Question, single
-from extender.hardware.shape import Shape
 from extender.policy import config, packing, prices
 from extender.policy.mix import Classes, Floats, Mix
 
 _FIRST_STATES = 1024
-_WORD_BITS = 64  # of `States.taken`
 _MOST_LOSSES = 256  # sizes of pods in a burst; 5,000 rows are 80 KB each
-_MOST_PLANS = 8192  # (ask, shape) pairs; tens of each are usual
 _MOST_GPUS = 8.0  # of one node, to bring CPU and GPUs to one scale
-# More units than this on one node tell nothing more about scarcity, and bound the counting.
-_LONGEST_CHAIN = 256
-
-
-@dataclasses.dataclass(slots=True)
-class _Counts:
-    """One ask's device part per state; NaN where not counted yet."""
-
-    free: Floats
-    chain: Floats
 
 
 @dataclasses.dataclass(slots=True)
@@ -55,11 +42,11 @@ class Room:
         cluster: index.TopologyIndex,
         table_of: Callable[[Question], tables.Table],
         matches: counting.Matches,
+        *,
+        patient: bool = True,
     ) -> None:
         self._index = cluster
         self._table_of = table_of
-        self._matches = matches
-        self._plans: dict[tuple[Question, Shape], counting.Plan | None] = {}  # by identity of shape
         self.mix = Mix()
         self.classes: Classes = self.mix.classes()
         self.prices: Floats = np.zeros(0)
@@ -67,7 +54,7 @@ class Room:
         self.epoch = 0
         self._form = packing.Form()
         self._declared: tuple[config.DeclaredClass, ...] = ()
-        self._counts: dict[Question, _Counts] = {}  # unit ask → counts
+        self._counts = counts.Counts(table_of, self.size_of, matches, patient=patient)
         self._sizes: dict[Question, float] = {}  # unit ask → GPUs
         # (question, CPU, memory) → losses, the latest last
         self._losses: dict[tuple[Question, int, int], _Losses] = {}
@@ -76,6 +63,11 @@ class Room:
         self._states: object = None
         self._age = 0  # placements and pods since the prices were renewed
         self._stale = True
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether an allowance ran out before all room was counted."""
+        return self._stale
 
     @property
     def priced(self) -> bool:
@@ -119,6 +111,7 @@ class Room:
     def settle(self, changed: int) -> None:
         """Renew the prices when enough has happened; `changed` rows changed since the last call."""
         self._age += changed
+        self._counts.allow()
         if not self._stale and self._age < self._refresh_after:
             return
         self._age, self._stale = 0, False
@@ -130,7 +123,8 @@ class Room:
             return
         states = self._index.expected[rows]
         used = self._usable(states, self._index.cpu[rows], self._index.memory[rows])
-        self.room = used.sum(axis=0)
+        self._stale = self._counts.incomplete  # then the next call goes on counting
+        self.room = np.nan_to_num(used).sum(axis=0)
         self.prices = prices.prices(self.classes, self.room, self._form)
         self.epoch += 1
 
@@ -167,8 +161,8 @@ class Room:
         stale = rows[known.version[rows] != self._index.version[rows]]
         if len(stale):
             stale = np.unique(stale)
-            known.loss[stale] = self._loss(table, stale, cpu=cpu, memory=memory)
-            known.version[stale] = self._index.version[stale]
+            known.loss[stale], sure = self._loss(table, stale, cpu=cpu, memory=memory)
+            known.version[stale[sure]] = self._index.version[stale[sure]]
         return known.loss[rows]
 
     def _loss_of(self, table: tables.Table, cpu: int, memory: int) -> _Losses:
@@ -185,7 +179,27 @@ class Room:
 
     def _loss(
         self, table: tables.Table, rows: NDArray[np.int32], *, cpu: int, memory: int
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """The loss per row, and whether all of it was counted in the allowance."""
+        fits, before, then = self._around(table, rows, cpu=cpu, memory=memory)
+        loss = packing.cost(before, then, self.prices)
+        found, sure = np.zeros(len(rows)), np.ones(len(rows), dtype=np.bool_)
+        found[fits], sure[fits] = np.nan_to_num(loss), ~np.isnan(loss)
+        return found, sure
+
+    def losses(
+        self, table: tables.Table, rows: NDArray[np.int32], *, cpu: int, memory: int
     ) -> Floats:
+        """What `cost` adds up: the priced loss per row and class of the mix, in GPUs."""
+        fits, before, then = self._around(table, rows, cpu=cpu, memory=memory)
+        found = np.zeros((len(rows), len(self.prices)))
+        found[fits] = np.nan_to_num((before - then) * self.prices)
+        return found
+
+    def _around(
+        self, table: tables.Table, rows: NDArray[np.int32], *, cpu: int, memory: int
+    ) -> tuple[NDArray[np.intp], Floats, Floats]:
+        """Which rows fit such a pod, and what they give to each class before it and with it."""
         states = self._index.expected[rows]
         if table.question:
             table.fill(states)
@@ -193,14 +207,11 @@ class Room:
         else:
             after = states
         fits = np.flatnonzero(after >= 0)
-        found = np.zeros(len(rows))
-        if len(fits):
-            rows = rows[fits]
-            cpu_now, memory_now = self._index.cpu[rows], self._index.memory[rows]
-            before = self._usable(states[fits], cpu_now, memory_now)
-            then = self._usable(after[fits], cpu_now - cpu, memory_now - memory)
-            found[fits] = packing.cost(before, then, self.prices)
-        return found
+        rows = rows[fits]
+        cpu_now, memory_now = self._index.cpu[rows], self._index.memory[rows]
+        before = self._usable(states[fits], cpu_now, memory_now)
+        then = self._usable(after[fits], cpu_now - cpu, memory_now - memory)
+        return fits, before, then
 
     def tightness(self, rows: NDArray[np.int32], states: NDArray[np.int32], *, cpu: int) -> Floats:
         """BestFit's key, the second one: CPU and GPUs left on each node; the least is tightest."""
@@ -247,99 +258,12 @@ class Room:
 
     def _forget_old_states(self) -> None:
         if self._index.states is not self._states:
-            self._counts.clear()
             self._left = np.full(_FIRST_STATES, np.nan)
             self._gpus_of = []
             self._states = self._index.states
 
     def _usable(self, states: NDArray[np.int32], cpu: Floats, memory: Floats) -> Floats:
         distinct, place = np.unique(states, return_inverse=True)
-        free, chain = self._device_part(distinct)
+        free, chain = self._counts.device_part(self.classes.asks, distinct, self._index.states)
         parts = packing.parts(free, chain, self.classes, self._form)
         return packing.usable(parts.take(place), cpu, memory, self.classes, self._form)
-
-    # ------------------------------------------------------------ the device part
-
-    def _device_part(self, states: NDArray[np.int32]) -> tuple[Floats, Floats]:
-        """A and k per state and ask of the classes."""
-        self._forget_old_states()
-        free = np.empty((len(states), len(self.classes.asks)))
-        chain = np.empty_like(free)
-        for column, ask in enumerate(self.classes.asks):
-            if isinstance(ask, Question):
-                counts = self._counted(ask, states)
-                free[:, column] = counts.free[states]
-                chain[:, column] = counts.chain[states]
-        return free, chain
-
-    def _counted(self, ask: Question, states: NDArray[np.int32]) -> _Counts:
-        counts = self._counts.get(ask)
-        if counts is None:
-            empty = np.full(_FIRST_STATES, np.nan)
-            counts = self._counts[ask] = _Counts(empty, empty.copy())
-        while len(counts.chain) < len(self._index.states):
-            more = np.full(len(counts.chain), np.nan)
-            counts.free = np.concatenate([counts.free, more])
-            counts.chain = np.concatenate([counts.chain, more])
-        missing = states[np.isnan(counts.chain[states])]
-        if len(missing):
-            table = self._table_of(ask)
-            size = self.size_of(ask)
-            missing = self._calculate(ask, np.unique(missing), counts, size)
-            for state in missing.tolist():
-                self._count(state, table, counts, size)
-        return counts
-
-    def _calculate(
-        self, ask: Question, missing: NDArray[np.int32], counts: _Counts, size: float
-    ) -> NDArray[np.int32]:
-        """Count by arithmetic, shape by shape; returns the states that only placing can tell."""
-        states = self._index.states
-        shape_of = states.shape_of[missing]
-        left: list[NDArray[np.int32]] = []
-        for place in np.unique(shape_of).tolist():
-            those = missing[shape_of == place]
-            hardware = states.shapes[place]
-            plan = self._plan(ask, hardware)
-            if plan is None:
-                left.append(those)
-            elif plan.masked and len(hardware.devices) <= _WORD_BITS:
-                free = np.bitwise_count(np.uint64(plan.plain) & ~states.taken[those])
-                counts.chain[those] = free
-                counts.free[those] = free * size
-            else:
-                whole = 1.0 if plan.shares else size
-                for state in those.tolist():
-                    room = plan.room(hardware, states[state].usage)
-                    counts.chain[state] = room.count
-                    counts.free[state] = room.parts * whole
-        return np.concatenate(left) if left else np.zeros(0, dtype=np.int32)
-
-    def _plan(self, ask: Question, hardware: Shape) -> counting.Plan | None:
-        key = (ask, hardware)
-        if key not in self._plans:
-            if len(self._plans) >= _MOST_PLANS:
-                self._plans.clear()
-            self._plans[key] = counting.plan(hardware, ask, self._matches)
-        return self._plans[key]
-
-    def _count(self, state: int, table: tables.Table, counts: _Counts, size: float) -> None:
-        """Follow the placements of one unit after the other until a state that is counted."""
-        path: list[int] = []
-        known = 0.0
-        while len(path) < _LONGEST_CHAIN:
-            if state < len(counts.chain) and not np.isnan(counts.chain[state]):
-                known = float(counts.chain[state])
-                break
-            verdict = table.verdict(state)
-            if not verdict.picks and not verdict.plugin:
-                path.append(state)
-                known = -1.0  # this last one gives nothing
-                break
-            path.append(state)
-            state = int(table.after[state])
-        for back, step in enumerate(reversed(path), start=1):
-            if step < len(counts.chain):
-                counts.chain[step] = known + back
-                whole = counts.chain[step] * size
-                counts.free[step] = units.free(table, step, whole)

@@ -67,9 +67,13 @@ def assemble(
     features: versions.Features,
     hardware: catalogue.Catalogue,
     clock: Callable[[], float] = time.monotonic,
+    patient: bool = True,
     on_prediction: Callable[[str, journal.Mismatch | None], None] = lambda *_: None,
 ) -> engine.Engine:
-    """An engine over an empty store; feed `engine.store` and it judges."""
+    """An engine over an empty store; feed `engine.store` and it judges.
+
+    `patient` lets it count all room at once, however long that takes; a live service must not.
+    """
     picture = store.ClusterStore()
     reads_lists = features.list_attributes or not features.selectors_refuse_lists
     names = selectors.Selectors(list_attributes=reads_lists)
@@ -87,7 +91,13 @@ def assemble(
         matches=names.matches,
     )
     return engine.Engine(
-        picture, cluster, verdicts, policy=policy, clock=clock, on_prediction=on_prediction
+        picture,
+        cluster,
+        verdicts,
+        policy=policy,
+        clock=clock,
+        patient=patient,
+        on_prediction=on_prediction,
     )
 
 

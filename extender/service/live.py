@@ -109,6 +109,7 @@ class Live:
             policy=policy,
             features=features,
             hardware=assembly.read_catalogue(),
+            patient=False,
             on_prediction=self._on_prediction,
         )
         self.metrics = metrics.Metrics(self._picture)
@@ -133,7 +134,7 @@ class Live:
         frozen = False
         while True:
             await asyncio.sleep(_IDLE_SECONDS)
-            if self.engine.store.pending:
+            if self.engine.store.pending or self.engine.room.unfinished:
                 self.engine.settle()
             if not frozen and not self.informers.waiting_for():
                 self.engine.settle()
