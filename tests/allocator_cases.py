@@ -262,11 +262,13 @@ def _allocated(
                 continue
             seen.add(key)
             identity = dict(zip(("Driver", "Pool", "Device"), key, strict=True))
-            # Without the gate kube-scheduler counts a shared device as plainly taken, and one that
-            # only became shareable later is still in use by a claim without a share.
-            gate = "DRAConsumableCapacity" in features and rng.random() < 0.95
-            if not gate or not device.get("allowMultipleAllocations"):
+            # Without the gate kube-scheduler counts a shared device as plainly taken. Some devices
+            # became shareable, or ceased to be, while a claim held them.
+            gate = "DRAConsumableCapacity" in features
+            shareable = bool(device.get("allowMultipleAllocations")) != (rng.random() < 0.05)
+            if not gate or not shareable or rng.random() < 0.03:
                 taken.append(identity)
+            if not gate or not shareable:
                 continue
             for number in range(rng.choice((1, 1, 2))):
                 shared.append({**identity, "ShareID": _share_id(len(shared), number)})

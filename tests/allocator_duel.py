@@ -24,6 +24,9 @@ ORDERED = (1, 36)
 # Before, so many runs show nearly all answers that upstream may give: a Go map of two pools is
 # walked the rarer way round in one run of eight.
 REPEATS = 100
+# Either way the pod does not come to this node. The index knows the worst counter pool of all
+# nodes together, and so may take a node's own broken pool for one of another node.
+REFUSALS = {allocator_replay.NO_FIT, allocator_replay.NODE_ERROR}
 # The variant that kube-scheduler takes when few features are on; it never sorts pools.
 STABLE = "stable"
 
@@ -99,6 +102,8 @@ class Duel:
             return "unknown to us"
         if ours.same(theirs):
             return f"same, {theirs.verdict}"
+        if self._setting.live and {ours.verdict, theirs.verdict} == REFUSALS:
+            return "same, refused on this node"
         if self._setting.minor < ORDERED and self._may_be(case, ours):
             return f"same where order is random, {ours.verdict}"
         return "different"

@@ -170,7 +170,7 @@ def broken_pools(
     when it is invalid: `surroundings` of the allocator for a node is the worst of those pools
     that are not the node's own. `slices` must hold the pools whole.
     """
-    if not features.counters_everywhere or features.mixed_slices:
+    if not (features.counters_everywhere and features.partitionable) or features.mixed_slices:
         return {}
     nobody = ""  # no node has an empty name, so this sees what every other node sees
     return {
