@@ -20,6 +20,7 @@ def read(path, text):
         pytest.param('{"kind": "A"}\n{"kind": "B"}\n\n{"kind": "C"}', id="JSON in a row"),
         pytest.param('{"kind": "List", "items": [{"kind": "A"},\n{"kind": "B"},\n\n\n'
                      '{"kind": "C"}]}', id="a List in JSON"),
+        pytest.param("{kind: A}\n---\n{kind: B}\n---\n{kind: C}", id="YAML in braces"),
         pytest.param("kind: List\nitems: [{kind: A},\n {kind: B},\n\n\n {kind: C}]", id="in YAML"),
     ],
 )  # fmt: skip

@@ -30,6 +30,7 @@ _LinesOf: TypeAlias = Callable[[object, Sequence[Any]], Sequence[int]]
 _MOST_NESTED_LISTS = 4
 _SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _CONTENT = re.compile(r"\S")
+_JSON = re.compile(r'\s*(\[|\{\s*["}])')
 _GZIP = b"\x1f\x8b"
 
 
@@ -62,10 +63,19 @@ def read(path: pathlib.Path, problems: list[Problem]) -> Iterator[Document]:
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         problems.append((f"{path}:1", str(error)))
         return
-    head = text.lstrip()[:2]
-    is_json = head[:1] in {"{", "["} and head != "{{"  # {{ is a template, and no YAML either
     reader = _File(path, text, problems)
-    yield from reader.json() if is_json else reader.yaml()
+    yield from reader.json() if _is_json(path, text) else reader.yaml()
+
+
+def _is_json(path: pathlib.Path, text: str) -> bool:
+    """Whether to read as JSON: by the look of the text, as names lie; YAML, too, may begin with {.
+
+    `{{` is a template, and neither.
+    """
+    if _JSON.match(text):
+        return True
+    named = path.name.removesuffix(".gz").endswith(".json")
+    return named and text.lstrip()[:1] == "{" and text.lstrip()[:2] != "{{"
 
 
 class _File:

@@ -98,8 +98,8 @@ class Facade:
         return {
             "generation": index.generation,
             "nodes": {
-                name: {"state": number, "cpuMilli": index.cpu[index.rows[name]],
-                       "memoryBytes": index.memory[index.rows[name]]}
+                name: {"state": number, "cpuMilli": float(index.cpu[index.rows[name]]),
+                       "memoryBytes": float(index.memory[index.rows[name]])}
                 for name, number in numbers.items()
             },
             "states": {

@@ -1,0 +1,150 @@
+"""What the running service makes of events: objects to the store, the ConfigMap to the policy."""
+
+import logging
+
+import pytest
+from builders import make_node, make_pod
+from test_engine import H100, engine, feed
+
+from extender import errors, settings
+from extender.kube import objects
+from extender.server import metrics
+from extender.service import live
+
+FREE = settings.Address("127.0.0.1", 0)
+
+
+def config_map(text, key="policy.yaml"):
+    meta = objects.ObjectMeta(name="railyard-policy", namespace="railyard")
+    return objects.ConfigMap(metadata=meta, data={key: text})
+
+
+class Sinking:
+    """A sink over an engine, and its counters."""
+
+    def __init__(self):
+        self.engine = engine()
+        self.metrics = metrics.Metrics(metrics.Picture)
+        self.sink = live._Sink(self.engine, self.metrics)
+
+    def reloads(self):
+        found = {}
+        for family in self.metrics.registry.collect():
+            for sample in family.samples:
+                if sample.name == "railyard_reloads_total" and sample.labels["what"] == "policy":
+                    found[sample.labels["outcome"]] = sample.value
+        return found["used"], found["refused"]
+
+
+@pytest.fixture
+def sinking():
+    return Sinking()
+
+
+def test_objects_go_to_the_store(sinking):
+    sinking.sink.replace("Node", [make_node("a").obj()], "1")
+    sinking.sink.apply("Pod", "ADDED", make_pod("p").node("a").obj())
+    sinking.sink.bookmark("Pod", "2")
+
+    assert set(sinking.engine.store.nodes) == {"a"}
+    assert set(sinking.engine.store.pods_on) == {"a"}
+
+
+def test_a_lost_watch_is_logged_and_the_objects_stay(sinking, caplog):
+    sinking.sink.replace("Node", [make_node("a").obj()], "1")
+
+    with caplog.at_level(logging.WARNING):
+        sinking.sink.lost("Node", "reset by peer")
+
+    assert "Node: the watch is lost" in caplog.text
+    assert set(sinking.engine.store.nodes) == {"a"}
+
+
+@pytest.mark.parametrize("way", ["listed", "changed"])
+def test_the_config_map_is_the_policy(sinking, way):
+    item = config_map("scores: {maximum: 100}")
+
+    if way == "listed":
+        sinking.sink.replace("ConfigMap", [item], "1")
+    else:
+        sinking.sink.apply("ConfigMap", "MODIFIED", item)
+
+    assert sinking.engine.policy.scores.maximum == 100
+    assert sinking.reloads() == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param(config_map("scores: {maximum: -1}"), id="out of range"),
+        pytest.param(config_map("a: ["), id="no YAML"),
+        pytest.param(config_map("{}", key="other"), id="no policy in it"),
+    ],
+)
+def test_a_broken_policy_leaves_the_last_good_one_in_force(sinking, item, caplog):
+    sinking.sink.apply("ConfigMap", "ADDED", config_map("scores: {maximum: 50}"))
+
+    with caplog.at_level(logging.ERROR):
+        sinking.sink.apply("ConfigMap", "MODIFIED", item)
+
+    assert sinking.engine.policy.scores.maximum == 50
+    assert sinking.reloads() == (1.0, 1.0)
+    assert "the last good policy stays in force" in caplog.text
+
+
+def test_a_deleted_policy_leaves_the_last_good_one_in_force(sinking):
+    item = config_map("scores: {maximum: 50}")
+    sinking.sink.apply("ConfigMap", "ADDED", item)
+
+    sinking.sink.apply("ConfigMap", "DELETED", item)
+
+    assert sinking.engine.policy.scores.maximum == 50
+
+
+def test_another_policy_changes_the_next_answer(sinking):
+    feed(sinking.engine, *(make_node(name).gpus(H100, 8) for name in "ab"))
+    feed(sinking.engine, make_pod("holder").gpus(1).node("a"))
+    pod = make_pod("p").gpus(1).obj()
+    before = max(sinking.engine.score(pod, ["a", "b"]).scores)
+
+    sinking.sink.apply("ConfigMap", "MODIFIED", config_map("scores: {maximum: 3}"))
+
+    assert (before, max(sinking.engine.score(pod, ["a", "b"]).scores)) == (10, 3)
+
+
+async def test_a_snapshot_is_served_until_the_context_ends(tmp_path):
+    path = tmp_path / "node.yaml"
+    path.write_text("{apiVersion: v1, kind: Node, metadata: {name: a}}")
+    chosen = settings.Settings(snapshot=(path,), bind=FREE, admin_bind=FREE)
+
+    async with live.opened(chosen) as sites:
+        assert sites.bound.port != 0
+        assert sites.admin_bound.port not in {0, sites.bound.port}
+    assert sites.open_connections == 0
+
+
+async def test_a_snapshot_that_cannot_be_read_opens_no_port(tmp_path):
+    chosen = settings.Settings(snapshot=(tmp_path / "no.yaml",), bind=FREE, admin_bind=FREE)
+
+    with pytest.raises(errors.SnapshotError):
+        async with live.opened(chosen):
+            raise AssertionError("it must not open")
+
+
+async def test_a_broken_policy_file_is_said_before_anything_is_read(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text("nonsense: 1")
+
+    with pytest.raises(errors.ConfigError):
+        async with live.opened(settings.Settings(policy=path, snapshot=(tmp_path,))):
+            raise AssertionError("it must not open")
+
+
+def test_outside_a_cluster_and_without_kubeconfig_it_says_what_is_missing(monkeypatch):
+    for name in ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+    with pytest.raises(errors.RailyardError) as refused:
+        live.run(settings.Settings(bind=FREE, admin_bind=FREE))
+
+    assert "cluster" in str(refused.value)
