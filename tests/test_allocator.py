@@ -641,3 +641,24 @@ def test_what_takes_upstream_millions_of_steps_is_seen_at_once():
     demand = claim(*(choice(f"r{n}", count=count) for n, count in enumerate((2, 3, 3, 3))))
     answer = allocate(machine_of(gpus, counters), demand, budget=1_000)
     assert isinstance(answer, outcome.NoFit)
+
+
+class Counting(Drivers):
+    """Says yes to everything, and keeps what it was asked."""
+
+    def matches(self, expression, device):
+        self.asked.append((expression, device.name))
+        return True
+
+
+def test_a_claim_of_thousands_of_selectors_ends_within_its_budget():
+    every = tuple(
+        choice(f"r{n}", selectors=tuple(f"{n}/{m}" for m in range(32)), mode=requests.ALL)
+        for n in range(32)
+    )
+    judge = Counting()
+    state = NodeState(machine_of(eight()), NOTHING)
+    planner = allocator.Planner(selectors=judge, features=NEWEST, budget=1_000)
+    answer = planner.allocate(state, (claim(*every),))
+    assert isinstance(answer, outcome.Unknown)
+    assert len(judge.asked) < 1_000

@@ -62,7 +62,7 @@ class DeadEnds:
 def of(prepared: Prepared, usage: Usage, holdings: Holdings) -> DeadEnds | None:
     """Return None where failing depends on more than these conditions, or may be an error."""
     try:
-        if not all(sound(prepared, option) for option in prepared.each_option()):
+        if not prepared.cheap or not all(sound(prepared, o) for o in prepared.each_option()):
             return None
         for device, _ in usage.shared:
             if any(prepared.admits(option, device) for option in prepared.each_option()):

@@ -27,6 +27,8 @@ _NEARNESS = ("", NO_DEVICE, TAINTED, CAPACITY, IN_USE)
 
 def no_fit(prepared: Prepared, usage: Usage, steps: int) -> NoFit:
     """Make the answer "does not fit", with the hint."""
+    if not prepared.cheap:
+        return NoFit(steps, TOGETHER)
     try:
         # What no usage can change tells more than what is in use.
         lacking = _first_lacking(prepared, NOTHING, steps) or _first_lacking(prepared, usage, steps)

@@ -16,6 +16,11 @@ from extender.kube import objects
 # resource/v1 AllocationResultsMaxSize: devices in one claim.
 MOST_DEVICES = 32
 
+# What a selector costs, in steps of the search: to judge a device, and to compile it first.
+_JUDGING, _COMPILING = 1, 20
+# So many judgements may be made ahead of the search, to save it work.
+_MOST_AHEAD = 4_000
+
 _BLOCKING = {"NoSchedule", "NoExecute"}
 
 
@@ -87,6 +92,11 @@ class Prepared:
         self.pool_of = tuple(
             index for index, p in enumerate(machine.pools) for _ in range(p.start, p.stop)
         )
+        self.judging = 0  # the cost of all selectors asked so far, in steps
+        self._compiled: set[str] = set()
+        texts = [text for option in self.each_option() for text in option.choice.selectors]
+        # Whether all selectors may be asked about all devices without looking at the budget.
+        self.cheap = len(texts) * self.count + _COMPILING * len(set(texts)) <= _MOST_AHEAD
         for option in self.each_option():
             option.possible = (1 << self.count) - 1
         # 1.34 fails when the walk comes to an invalid pool; None where there is no such pool.
@@ -169,10 +179,16 @@ class Prepared:
     def _judged(self, option: Option, body: shape.Device) -> bool:
         if body.binding_conditions and not self.features.binding_conditions:
             return False
-        return (
-            all(self._selectors.matches(text, body) for text in option.choice.selectors)
-            and body.selectable
+        return all(self._matches(text, body) for text in option.choice.selectors) and (
+            body.selectable
         )
+
+    def _matches(self, text: str, body: shape.Device) -> bool:
+        self.judging += _JUDGING
+        if text not in self._compiled:
+            self._compiled.add(text)
+            self.judging += _COMPILING
+        return self._selectors.matches(text, body)
 
     def tolerates(self, option: Option, device: int) -> bool:
         """Whether the request tolerates the device's taints."""

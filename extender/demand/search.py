@@ -78,6 +78,7 @@ class Search:
         self._remember_after = remember_after
         self._dead_ends: deadends.DeadEnds | None = None
         self._failed: dict[deadends.Key, _Verdict] = {}
+        self._judged = prepared.judging  # the cost of selectors asked before this search
         self.budget = budget
         self.steps = 0  # as upstream counts: calls of allocateOne
         self.work = 0  # steps and candidates looked at: what the budget bounds
@@ -103,8 +104,12 @@ class Search:
         """The devices that "all" means, also those in use."""
         known = self._every.get(id(option))
         if known is None:
-            admitted = [d for d in range(self._prepared.count) if self._prepared.admits(option, d)]
-            known = self._every[id(option)] = [d for d in admitted if self._counts(option, d)]
+            known = []
+            for device in range(self._prepared.count):
+                self._check()
+                if self._prepared.admits(option, device) and self._counts(option, device):
+                    known.append(device)
+            self._every[id(option)] = known
         return known
 
     def _counts(self, option: Option, device: int) -> bool:
@@ -127,8 +132,7 @@ class Search:
         elif self._verdict is _Verdict.DONE:
             self._verdict = _Verdict.FAIL
         while self._verdict is not _Verdict.DONE:
-            if self.work > self.budget:
-                raise OutOfBudgetError(f"no answer within {self.budget} steps")
+            self._check()
             if self._verdict is _Verdict.OPEN:
                 self._verdict = self._try(self._levels[-1])
             elif self._levels:
@@ -136,6 +140,15 @@ class Search:
             else:
                 return None
         return tuple(pick for picks in self._holdings.picks for pick in picks)
+
+    def extend(self, budget: int) -> None:
+        """Let the search go on for so many steps more."""
+        self._judged = self._prepared.judging
+        self.budget = self.work + budget
+
+    def _check(self) -> None:
+        if self.work + self._prepared.judging - self._judged > self.budget:
+            raise OutOfBudgetError(f"no answer within {self.budget} steps")
 
     def _step(self) -> None:
         self.steps += 1
@@ -162,7 +175,9 @@ class Search:
     def _key(self, claim: int, request: int) -> deadends.Key | None:
         if self._remember_after is not None and self.work > self._remember_after:
             self._remember_after = None
+            before = self._prepared.judging
             self._dead_ends = deadends.of(self._prepared, self._usage, self._holdings)
+            self._judged += self._prepared.judging - before  # bounded by itself
         return self._dead_ends.key(claim, request) if self._dead_ends else None
 
     def _close(self, level: _Level, verdict: _Verdict) -> _Verdict:

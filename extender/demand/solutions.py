@@ -58,7 +58,7 @@ class Solutions:
 
     def _later(self, taken: int, budget: int) -> Allocated | None:
         """Find more solutions, up to one without the taken devices."""
-        self._search.budget = self._search.work + budget
+        self._search.extend(budget)
         while not self._complete:
             if len(self._masks) >= _MOST:
                 raise OutOfBudgetError(f"more than {_MOST} ways to satisfy the claims")
@@ -87,7 +87,7 @@ class Solutions:
 def of(prepared: Prepared, *, certain: bool) -> Solutions | None:
     """Return the solutions, None where they depend on more than which devices are taken."""
     try:
-        if not all(_plain(prepared, option) for option in prepared.each_option()):
+        if not prepared.cheap or not all(_plain(prepared, o) for o in prepared.each_option()):
             return None
         return Solutions(prepared, certain=certain)
     except (errors.ClaimError, errors.SelectorError, errors.UnknownSelectorError):
