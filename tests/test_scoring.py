@@ -4,10 +4,12 @@ import pytest
 from builders import make_node, make_pod
 from test_engine import H100, engine, feed
 
-from extender.decisions import scoring
+from extender.decisions import explain, scoring
 from extender.policy import config
 
 CLIQUE = "nvidia.com/gpu.clique"
+RACK = "fabric.topograph.run/tier-1"
+GANG = ("jobset.sigs.k8s.io/jobset-name", "job")
 
 
 def parts(judging, pod, names):
@@ -92,3 +94,144 @@ def test_a_weight_of_nothing_leaves_its_part_out():
     feed(judging, make_node("a").gpus(H100, 8))
 
     assert set(parts(judging, make_pod("p").gpus(1), ["a"])) == {"locality"}
+
+
+# ---------------------------------------------------------------- in words, end to end
+
+
+def explained(judging, pod, names=None):
+    """Node → what explain says of it; also that the table for a terminal can be written."""
+    found = explain.explain(judging, pod.obj(), names)
+    assert len(list(explain.lines(found))) == len(found.nodes) + 2
+    return {node.node: node for node in found.nodes}
+
+
+def score(judging, pod, names):
+    return dict(zip(names, judging.prioritize(pod.obj(), names).tolist(), strict=True))
+
+
+def racks(judging):
+    """`a` and `b` in one clique, `c` in their rack, `d` in another; a member of the job on `a`."""
+    for name, clique, rack in (("a", "x", "1"), ("b", "x", "1"), ("c", "y", "1"), ("d", "z", "2")):
+        feed(judging, make_node(name).gpus(H100, 8).label(CLIQUE, clique).label(RACK, rack))
+    feed(judging, make_pod("first").gpus(8).label(*GANG).node("a"))
+
+
+def test_the_second_member_goes_to_the_clique_of_the_first_then_to_its_rack():
+    judging = engine()
+    racks(judging)
+
+    found = score(judging, make_pod("next").gpus(8).label(*GANG), ["d", "c", "b"])
+
+    assert found["b"] > found["c"] > found["d"]
+
+
+def test_explain_counts_the_members_by_what_they_have_in_common_with_the_node():
+    judging = engine()
+    racks(judging)
+    feed(judging, make_pod("second").gpus(8).label(*GANG).node("d"))
+
+    found = explained(judging, make_pod("next").gpus(8).label(*GANG), ["b", "c"])
+
+    assert found["b"].grounds["proximity"] == (
+        f"of 2 members of its group: 1 with the same {CLIQUE}, 1 with no label in common"
+    )
+    assert f"1 with the same {RACK}" in found["c"].grounds["proximity"]
+
+
+def test_the_node_of_the_other_members_is_the_nearest_also_without_labels():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 8))
+    feed(judging, make_pod("first").gpus(4).label(*GANG).node("a"))
+    pod = make_pod("next").gpus(4).label(*GANG)
+
+    assert parts(judging, pod, ["a", "b"])["proximity"].tolist() == [0.0, 1.0]
+    assert explained(judging, pod)["a"].grounds["proximity"] == (
+        "of 1 member of its group: 1 on this node"
+    )
+
+
+def test_a_single_gpu_pod_leaves_the_linked_node_to_others():
+    judging = engine()
+    feed(judging, make_node("linked").gpus(H100, 8), make_node("plain").gpus("NVIDIA-L40S", 8))
+    pod = make_pod("p").gpus(1)
+
+    assert score(judging, pod, ["linked", "plain"]) == {"plain": 10, "linked": 9}
+    found = explained(judging, pod)
+    assert found["linked"].grounds["preference"] == "uses 1 of 8 linked GPUs"
+    assert found["plain"].grounds["preference"] == "nothing speaks against it"
+
+
+def test_unhealthy_and_cordoned_nodes_are_tried_last_and_say_why():
+    judging = engine()
+    feed(judging, make_node("good").gpus(H100, 8))
+    feed(judging, make_node("hot").gpus(H100, 8).condition("GpuThermalViolation"))
+    feed(judging, make_node("shut").gpus(H100, 8).unschedulable())
+    pod = make_pod("p").gpus(8)
+
+    found = score(judging, pod, ["hot", "shut", "good"])
+
+    assert found["good"] > found["hot"] == found["shut"]
+    words = {name: node.grounds["preference"] for name, node in explained(judging, pod).items()}
+    assert words["hot"] == "condition GpuThermalViolation is true"
+    assert words["shut"] == "the node is cordoned"
+
+
+def test_pods_in_virtual_machines_go_where_gpus_are_passed_through_and_others_do_not():
+    judging = engine()
+    config_label = "nvidia.com/gpu.workload.config"
+    feed(judging, make_node("vm").gpus(H100, 8).label(config_label, "vm-passthrough"))
+    feed(judging, make_node("plain").gpus(H100, 8))
+    sandboxed, usual = make_pod("kata").gpus(8), make_pod("usual").gpus(8)
+    sandboxed.body["spec"]["runtimeClassName"] = "kata-qemu-nvidia-gpu"
+
+    inside, outside = (score(judging, pod, ["vm", "plain"]) for pod in (sandboxed, usual))
+
+    assert inside["vm"] > inside["plain"]
+    assert outside["plain"] > outside["vm"]
+    assert "not set up for it" in explained(judging, sandboxed)["plain"].grounds["preference"]
+    assert "to virtual machines" in explained(judging, usual)["vm"].grounds["preference"]
+
+
+def test_packing_names_the_size_of_pods_that_loses_room():
+    judging = engine()
+    feed(judging, make_node("whole").gpus(H100, 8), make_node("broken").gpus(H100, 8))
+    feed(judging, make_pod("holder").gpus(4).node("broken"))
+    for number in range(30):
+        feed(judging, make_pod(f"seen-{number}").gpus(8 if number % 2 else 1))
+
+    found = explained(judging, make_pod("p").gpus(1))
+
+    assert found["broken"].cost < found["whole"].cost
+    assert "from pods of 8 GPUs" in found["whole"].grounds["packing"]
+    assert "pods of 8 GPUs" not in found["broken"].grounds["packing"].split(", ")[1]
+    assert found["whole"].parts["packing"] > found["broken"].parts["packing"]
+
+
+def test_a_pod_without_devices_prefers_no_gpus_then_those_that_starve_fewest():
+    judging = engine()
+    feed(judging, make_node("plain"))
+    feed(judging, make_node("busy").gpus(H100, 8), make_node("idle").gpus(H100, 8))
+    feed(judging, make_pod("holder").gpus(8).request("cpu", 8).node("busy"))
+    feed(judging, make_pod("seen").gpus(8).request("cpu", 88))
+    pod = make_pod("web").request("cpu", 40)
+
+    found = score(judging, pod, ["idle", "busy", "plain"])
+
+    assert found["plain"] > found["busy"] > found["idle"]
+    words = {name: node.grounds["packing"] for name, node in explained(judging, pod).items()}
+    assert "from pods of 8 GPUs" in words["idle"]
+    assert words["plain"] == words["busy"] == "takes no room that other pods could use"
+
+
+def test_every_part_of_every_score_has_its_grounds():
+    judging = engine()
+    racks(judging)
+    judging.filter(make_pod("soon").gpus(8).obj(), ["b"])
+
+    for pod in (make_pod("next").gpus(8).label(*GANG), make_pod("web").request("cpu", 4)):
+        for node in explained(judging, pod).values():
+            assert set(node.grounds) == set(node.parts)
+            assert all(node.grounds.values())
+    full = explained(judging, make_pod("next").gpus(8))["b"]
+    assert full.grounds["expected full"] == "taken by pods decided and not yet seen"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from extender.cluster import index
-from extender.decisions import asking, engine
+from extender.decisions import asking, engine, grounds
 from extender.decisions import question as questions
 from extender.decisions.judge import Code, Verdict
 from extender.kube import objects
@@ -22,6 +22,7 @@ _WORDS = {
 }
 NOT_KNOWN = "node is not known here"
 NO_DEVICES = "the pod asks for no devices"
+_SHOWN = 0.005  # a part of the cost that prints as more than 0.00
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Explained:
     near: str = ""  # locality in words
     bandwidth_factor: float | None = None
     parts: dict[str, float] = dataclasses.field(default_factory=dict)
+    grounds: dict[str, str] = dataclasses.field(default_factory=dict)  # part → in plain words
     cost: float | None = None
     notes: tuple[str, ...] = ()  # what is inferred, not certain, or not known
 
@@ -86,22 +88,22 @@ def explain(
     if isinstance(asked, asking.Unjudged):
         nodes = tuple(Explained(name, _WORDS[Code.UNJUDGED], asked.why) for name in names)
         return Explanation(title, "", "", generation, nodes, (asked.why,))
-    if not asked.question:
-        nodes = tuple(Explained(name, _WORDS[Code.FITS], NO_DEVICES) for name in names)
-        return Explanation(title, NO_DEVICES, asked.profile.name, generation, nodes)
     refused = judging.filter_only(pod, names)
     passing = refused.passing(names)
     scored = judging.score(pod, passing) if passing else None
+    words = grounds.of(judging, pod, scored) if scored is not None else []
     place = {name: number for number, name in enumerate(passing)}
     found = []
     for name in names:
         reason = refused.failed.get(name) or refused.unresolvable.get(name)
         number = None if reason else place.get(name)
-        found.append(_node(judging, asked, name, reason, scored, number))
+        node = _node(judging, asked, name, reason, scored, number)
+        if number is not None and words:
+            node = dataclasses.replace(node, grounds=words[number])
+        found.append(node)
     found.sort(key=_order)
-    return Explanation(
-        title, questions.words(asked.question), asked.profile.name, generation, tuple(found)
-    )
+    demand = questions.words(asked.question) if asked.question else NO_DEVICES
+    return Explanation(title, demand, asked.profile.name, generation, tuple(found))
 
 
 def _node(
@@ -115,6 +117,8 @@ def _node(
     detail = judging.index.detail(name)
     if detail is None:
         return Explained(name, _WORDS[Code.UNJUDGED], NOT_KNOWN)
+    if not asked.question and scored is None and reason is None:
+        return Explained(name, _WORDS[Code.FITS], NO_DEVICES)
     table = judging.table(asked.question)
     plain = table.verdict(int(judging.index.state[judging.index.rows[name]]))
     if reason is not None or scored is None or number is None:
@@ -131,8 +135,8 @@ def _node(
         reason=plain.detail,
         score=int(scored.scores[number]),
         devices=devices(asked, detail, verdict),
-        near=verdict.locality.why if verdict.locality else "",
-        bandwidth_factor=verdict.locality.rate if verdict.locality else None,
+        near=verdict.locality.why if verdict.locality and asked.question else "",
+        bandwidth_factor=verdict.locality.rate if verdict.locality and asked.question else None,
         parts={part: round(float(values[number]), 6) for part, values in scored.parts.items()},
         cost=round(float(scored.cost[number]), 6),
         notes=_notes(verdict, detail),
@@ -184,7 +188,12 @@ def lines(explanation: Explanation) -> Iterable[str]:
     for node in explanation.nodes:
         names = ", ".join(f"{device.device}" for device in node.devices)
         near = "" if node.near.startswith(node.reason or "\n") else node.reason
-        why = "; ".join(filter(None, (near, node.near, *node.notes)))
+        grounds_of = (
+            f"{part} {cost:.2f}: {node.grounds[part]}"
+            for part, cost in node.parts.items()
+            if part in node.grounds and part != "locality" and cost >= _SHOWN
+        )
+        why = "; ".join(filter(None, (near, node.near, *grounds_of, *node.notes)))
         rows.append((node.node, node.verdict, "" if node.score is None else str(node.score),
                      names, why))  # fmt: skip
     widths = [max(len(row[column]) for row in rows) for column in range(len(header) - 1)]

@@ -45,6 +45,11 @@ class Scoring:
         self._degraded: Floats = np.zeros(0)  # row → cost of its health
         self._passthrough: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)  # row → GPUs for VMs
 
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The policy's own conditions that mark a degraded node."""
+        return self._conditions
+
     def configure(self, conditions: tuple[str, ...]) -> None:
         """Take the policy's own list of conditions that mark a degraded node."""
         self._conditions = conditions
@@ -116,14 +121,15 @@ class Scoring:
         name = gang.of_pod(pod)
         levels = profile.proximity.labels
         members = self._gangs.nodes(name) if name and profile.proximity.weight else {}
+        here = {
+            self._index.rows[node]: n for node, n in members.items() if node in self._index.rows
+        }
         places = [
-            (proximity.domains(self._labels(self._index.rows[node]), levels), count)
-            for node, count in members.items()
-            if node in self._index.rows
+            (proximity.domains(self._labels(row), levels), count) for row, count in here.items()
         ]
         if not places:
             return
-        known: dict[proximity.Domains, float] = {}  # a place → its distance
+        known: dict[proximity.Domains, float] = {}  # a place → its distance from another node
         found = np.zeros(len(rows))
         for number, row in enumerate(rows.tolist()):
             if row < 0:
@@ -132,6 +138,8 @@ class Scoring:
             if place not in known:
                 known[place] = proximity.distance(place, places)
             found[number] = known[place]
+            if row in here:
+                found[number] = proximity.distance(place, places, here=here[row])
         parts["proximity"] = profile.proximity.weight * found
 
     def _add_preference(

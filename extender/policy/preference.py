@@ -33,13 +33,18 @@ def wasted(hardware: Shape, devices: Sequence[int]) -> float:
 
     0 on machines without NVLink, and for pods without GPUs.
     """
+    used, joined = linked(hardware, devices)
+    return max(0.0, 1 - used / joined) if joined else 0.0
+
+
+def linked(hardware: Shape, devices: Sequence[int]) -> tuple[int, int]:
+    """How many GPUs the pod gets, and how many its first one is joined with, itself included."""
     gpus = [d for d in devices if hardware.devices[d].kind is Kind.GPU]
     if not gpus:
-        return 0.0
-    first = gpus[0]
-    linked = sum(level == Level.NVLINK for level in hardware.levels[first])
-    island = linked + 1 if hardware.levels[first][first] != Level.NVLINK else linked
-    return max(0.0, 1 - len(gpus) / island)
+        return 0, 0
+    row = hardware.levels[gpus[0]]
+    others = sum(level == Level.NVLINK for place, level in enumerate(row) if place != gpus[0])
+    return len(gpus), others + 1
 
 
 def tainted(hardware: Shape, devices: Sequence[int]) -> float:
@@ -51,12 +56,18 @@ def tainted(hardware: Shape, devices: Sequence[int]) -> float:
 
 def degraded(node: objects.Node, conditions: Sequence[str]) -> float:
     """1 where a health condition is true, or the node is cordoned; else 0."""
+    return float(bool(troubles(node, conditions)))
+
+
+def troubles(node: objects.Node, conditions: Sequence[str]) -> list[str]:
+    """What makes the node degraded, in words; `conditions` are those of the policy's own."""
     bad = {*DEGRADED_CONDITIONS, *conditions}
-    found = any(
-        condition.type in bad and condition.status == "True"
+    found = [
+        f"condition {condition.type} is true"
         for condition in node.status.conditions or ()
-    )
-    return float(found or node.spec.unschedulable)
+        if condition.type in bad and condition.status == "True"
+    ]
+    return [*found, "the node is cordoned"] if node.spec.unschedulable else found
 
 
 def sandboxed(pod: objects.Pod) -> bool:

@@ -20,21 +20,28 @@ def domains(labels: Mapping[str, str], levels: Sequence[str]) -> Domains:
     return tuple(labels.get(level) for level in levels)
 
 
-def distance(node: Domains, members: Sequence[tuple[Domains, int]]) -> float:
+def distance(node: Domains, members: Sequence[tuple[Domains, int]], *, here: int = 0) -> float:
     """Mean distance to the members, 0 (same nearest domain) to 1 (nothing in common).
 
-    `members` are (place, how many). Equal values of a level's label mean the same domain; an
+    `members` are (place, how many); `here` is how many of them are on this very node, whose
+    distance is 0 whatever its labels. Equal values of a level's label mean the same domain; an
     absent label says nothing, and so matches nothing.
     """
     total = sum(count for _, count in members)
-    if not total or not node:
+    if not total:
         return 0.0
     far = sum(count * _between(node, place) for place, count in members)
-    return far / total
+    return (far - here * _between(node, node)) / total
+
+
+def shared(one: Domains, other: Domains) -> int | None:
+    """The nearest level on which both are in one domain, None where there is none."""
+    for level, (mine, theirs) in enumerate(zip(one, other, strict=True)):
+        if mine is not None and mine == theirs:
+            return level
+    return None
 
 
 def _between(one: Domains, other: Domains) -> float:
-    for level, (mine, theirs) in enumerate(zip(one, other, strict=True)):
-        if mine is not None and mine == theirs:
-            return level / len(one)
-    return 1.0
+    level = shared(one, other)
+    return 1.0 if level is None else level / len(one)

@@ -1,0 +1,128 @@
+"""What each part of a node's cost was worked out from, in plain words, for people who ask why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TypeAlias
+
+import numpy as np
+
+from extender.decisions import engine, scoring
+from extender.decisions import question as questions
+from extender.decisions.judge import Verdict
+from extender.demand import gang
+from extender.kube import objects
+from extender.policy import preference, proximity
+
+_MOST_CLASSES = 2  # named per node: what a placement costs others is mostly one size of pod
+_NOTHING_LOST = 0.005  # GPUs; less is 0.00 in print
+Words: TypeAlias = dict[str, str]  # part of the cost → what it was worked out from
+
+
+def of(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[Words]:
+    """The words per node of a prioritize; empty where the node is not known."""
+    packing = _packing(judging, scored)
+    found: list[Words] = []
+    for number, row in enumerate(scored.rows.tolist()):
+        detail = judging.index.details[row] if row >= 0 else None
+        if detail is None:
+            found.append({})
+            continue
+        words: Words = {}
+        if scored.asked.question:
+            verdict = scored.table.verdict(int(scored.states[number]))
+            words["locality"] = verdict.locality.why if verdict.locality else "not judged"
+            words["proximity"] = _proximity(judging, pod, scored, detail.node)
+            words["preference"] = _preference(judging, pod, detail.node, scored, verdict, number)
+        words["packing"] = packing[number]
+        if scored.parts.get("expected full", np.zeros(0)).any():
+            full = bool(scored.parts["expected full"][number])
+            words["expected full"] = "taken by pods decided and not yet seen" if full else "free"
+        found.append({part: text for part, text in words.items() if part in scored.parts})
+    return found
+
+
+# ---------------------------------------------------------------- packing
+
+
+def _packing(judging: engine.Engine, scored: engine.Scored) -> list[str]:
+    room, asked = judging.room, scored.asked
+    if not len(room.prices):
+        return ["no demand was seen yet"] * len(scored.rows)
+    known = np.maximum(scored.rows, 0)
+    losses = room.losses(scored.table, known, cpu=asked.requests.cpu, memory=asked.requests.memory)
+    whom = [_class(judging, place) for place in range(len(room.prices))]
+    return [_taken(row, whom) for row in losses]
+
+
+def _taken(losses: scoring.Floats, whom: list[str]) -> str:
+    """The sizes of pods that lose most, each once: classes differ in CPU and memory too."""
+    totals: Counter[str] = Counter()
+    for lost, name in zip(losses.tolist(), whom, strict=True):
+        totals[name] += lost
+    most = [(n, lost) for n, lost in totals.most_common(_MOST_CLASSES) if lost >= _NOTHING_LOST]
+    if not most:
+        return "takes no room that other pods could use"
+    listed = ", ".join(f"{lost:.2f} from {name}" for name, lost in most)
+    return f"priced room it takes, in GPUs: {listed}"
+
+
+def _class(judging: engine.Engine, place: int) -> str:
+    """The pods of one class in words: "pods of 8 GPUs"."""
+    classes = judging.room.classes
+    ask = classes.asks[int(classes.ask[place])]
+    name = questions.words(ask) if isinstance(ask, questions.Question) else str(ask)
+    count = round(float(classes.count[place]))
+    return f"pods of {name}" if " " in name else f"pods of {count} {name}{'s' * (count != 1)}"
+
+
+# ---------------------------------------------------------------- proximity
+
+
+def _proximity(
+    judging: engine.Engine, pod: objects.Pod, scored: engine.Scored, node: objects.Node
+) -> str:
+    levels = scored.asked.profile.proximity.labels
+    here = proximity.domains(node.metadata.labels or {}, levels)
+    found: Counter[str] = Counter()
+    for name, count in judging.gangs.nodes(gang.of_pod(pod)).items():
+        member = judging.index.detail(name)
+        if member is None:
+            continue
+        there = proximity.domains(member.node.metadata.labels or {}, levels)
+        level = proximity.shared(here, there)
+        if name == node.metadata.name:
+            found["on this node"] += count
+        elif level is None:
+            found["with no label in common"] += count
+        else:
+            found[f"with the same {levels[level]}"] += count
+    total = sum(found.values())
+    listed = ", ".join(f"{count} {where}" for where, count in found.most_common())
+    return f"of {total} member{'s' * (total != 1)} of its group: {listed}"
+
+
+# ---------------------------------------------------------------- preference
+
+
+def _preference(
+    judging: engine.Engine,
+    pod: objects.Pod,
+    node: objects.Node,
+    scored: engine.Scored,
+    verdict: Verdict,
+    number: int,
+) -> str:
+    hardware = scored.table.states[int(scored.states[number])].shape
+    devices = verdict.devices()
+    used, joined = preference.linked(hardware, devices)
+    found = [f"uses {used} of {joined} linked GPUs"] if used < joined else []
+    if preference.tainted(hardware, devices):
+        found.append("some of the devices are tainted")
+    found += preference.troubles(node, judging.scoring.conditions)
+    wants, offers = preference.sandboxed(pod), preference.passthrough(node.metadata.labels or {})
+    if wants and not offers:
+        found.append("the pod wants GPUs passed through, the node is not set up for it")
+    if offers and not wants:
+        found.append("the node is set up to pass GPUs through to virtual machines")
+    return ", ".join(found) or "nothing speaks against it"
