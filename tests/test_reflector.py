@@ -441,6 +441,14 @@ async def test_every_kind_of_event_moves_the_version_to_resume_from(synced, even
     assert synced.server.of("watch")[0].query["resourceVersion"] == "1005"
 
 
+async def test_an_event_without_a_version_does_not_lose_the_last_one(synced):
+    synced.server.send(
+        NODES, apiserver.line("MODIFIED", {"kind": "Node", "metadata": {"name": "x"}})
+    )
+    await eventually(lambda: "x" in synced.sink.items)
+    assert synced.status.resource_version == "1002"
+
+
 async def test_a_bookmark_changes_no_object(synced):
     state = synced.sink.state
     synced.server.bookmark(NODES)
@@ -569,6 +577,17 @@ async def test_watches_that_stay_very_short_lead_to_a_new_list(synced):
     synced.server.send(NODES, "close")
     await synced.until(lambda: synced.status.lists >= 2)
     assert len(synced.server.of("watch")) == 5
+
+
+async def test_failures_are_counted_only_until_the_next_event(synced):
+    for round_number in range(3):
+        synced.clock.advance(30)
+        synced.server.script["watch"].extend([apiserver.Fault()] * 4)
+        synced.server.send(NODES, "close")
+        await synced.until(lambda: not synced.server.script["watch"])
+        synced.server.put(NODES, f"node-{round_number}")
+        await synced.in_step()
+    assert synced.status.lists == 1
 
 
 async def test_a_silent_watch_is_noticed_within_75_seconds(synced):
