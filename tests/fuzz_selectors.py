@@ -103,11 +103,7 @@ def ours(case: Json, version: str = build.DEFAULT_VERSION) -> str:
 def engine_of(version: str, lists: bool) -> selectors.Selectors:
     """Our engine as that version has it."""
     minor = int(version.split(".")[1])
-    return selectors.Selectors(
-        list_attributes=lists and minor >= 36,
-        includes=minor >= 36,
-        dynamic_attributes=lists if minor == 36 else minor > 36,
-    )
+    return selectors.Selectors(list_attributes=lists and minor >= 36, minor=minor)
 
 
 def judged(oracle: str, case: Json, theirs: Json, version: str) -> str:

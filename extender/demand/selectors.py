@@ -49,9 +49,8 @@ class Selectors:
 
     `list_attributes` and `consumable_capacity` are the cluster's feature gates: without the first,
     a list-valued attribute fails every selector on its device; without the second,
-    `device.allowMultipleAllocations` does not compile. `includes` says that there is that function
-    (since 1.36), `dynamic_attributes` that attributes can be iterated over (since 1.37 always;
-    before, and where None is given, with list attributes).
+    `device.allowMultipleAllocations` does not compile. `minor` is that of Kubernetes 1.x, whose CEL
+    changed in 1.36 and 1.37.
     """
 
     def __init__(
@@ -59,16 +58,13 @@ class Selectors:
         *,
         list_attributes: bool = False,
         consumable_capacity: bool = True,
-        includes: bool = True,
-        dynamic_attributes: bool | None = None,
+        minor: int = 36,
         programs: int = PROGRAMS,
         results: int = RESULTS,
     ) -> None:
         self._list_attributes = list_attributes
         self._dialect = environment.Dialect(
-            shares=consumable_capacity,
-            includes=includes,
-            dynamic=list_attributes if dynamic_attributes is None else dynamic_attributes,
+            minor=minor, shares=consumable_capacity, dynamic=list_attributes or minor >= 37
         )
         self._most_programs = programs
         self._most_results = results

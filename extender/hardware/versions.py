@@ -66,6 +66,7 @@ class Features:
     whole_steps: bool = False  # up to 1.36: steps of a capacity range are counted in whole units
     unchecked_capacity: bool = False  # up to 1.36: amounts beyond 64 bits wrap around
     selectors_refuse_lists: bool = False  # up to 1.36: without the gate, a list fails all selectors
+    selectors_minor: int = 37  # of Kubernetes 1.x: whose CEL the selectors are written in
     permutations: bool = False  # up to 1.35: a request's next device may stand before its last
     # 1.34: each slice has its own counters and may hold devices beside them; an incomplete pool is
     # used, an invalid one fails the pod; a taint of any effect repels; each share draws counters;
@@ -125,6 +126,7 @@ def _behaviour(release: tuple[int, int], patch: int) -> Features:
         all_by_remaining=release != (1, 34),
         unchecked_capacity=True,
         selectors_refuse_lists=True,
+        selectors_minor=release[1],
         permutations=not newest,
         mixed_slices=release == (1, 34),
         leak=not newest or patch < 3,

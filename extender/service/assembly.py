@@ -76,7 +76,7 @@ def assemble(
     """
     picture = store.ClusterStore()
     reads_lists = features.list_attributes or not features.selectors_refuse_lists
-    names = selectors.Selectors(list_attributes=reads_lists)
+    names = selectors.Selectors(list_attributes=reads_lists, minor=features.selectors_minor)
     planner = allocator.Planner(selectors=names, features=features, budget=policy.step_budget)
     builder = machines.Builder(features=features, selectors=names, hardware=hardware)
     cluster = index.TopologyIndex(picture, builder)

@@ -208,3 +208,8 @@ OVERLOADS: tuple[Overload, ...] = _overloads(
     ("uint(int) -> uint", lambda _, value: unsigned(value)),
     ("uint(string) -> uint", _uint_of_string),
 )
+
+# Declared up to 1.36.
+DURATION_OF_INT: Overload = next(
+    one for one in OVERLOADS if one.function == "duration" and one.parameters == (signatures.INT,)
+)

@@ -87,6 +87,9 @@ def compile_expression(text: str, dialect: Dialect) -> Program:
     checker.check(tree, functions=dialect.functions, names=environment.NAMES, fields=dialect.fields)
     validation.validate(tree)
     making = planner.Planner(
-        functions=dialect.functions, singletons=environment.SINGLETONS, patterns=patterns.CONSTANT
+        functions=dialect.functions,
+        singletons=environment.SINGLETONS,
+        patterns=patterns.CONSTANT,
+        newer=dialect.newer,
     )
     return Program(tree, making.plan(tree), making.slots)

@@ -74,9 +74,14 @@ def _by_function(overloads: tuple[Overload, ...]) -> Mapping[str, tuple[Overload
     return found
 
 
-# name → overloads, without and with `includes`
+_DROPPED = (conversions.DURATION_OF_INT, *strings.PLACES)
+
+# name → overloads: before 1.36, in 1.36, since 1.37
 _FUNCTIONS = _by_function(_OVERLOADS)
-_FUNCTIONS_WITH_INCLUDES = _by_function((*_OVERLOADS, *lists.INCLUDES))
+_FUNCTIONS_36 = _by_function((*_OVERLOADS, *lists.INCLUDES))
+_FUNCTIONS_37 = _by_function((
+    *(one for one in _OVERLOADS if one not in _DROPPED), *strings.NEWER_PLACES, *lists.INCLUDES,
+))  # fmt: skip
 
 SINGLETONS: Mapping[str, Implementation] = {**operators.IMPLEMENTATIONS, **lists.IMPLEMENTATIONS}
 
@@ -98,18 +103,26 @@ NAMES: Mapping[str, Type] = {
 class Dialect:
     """What versions and feature gates of Kubernetes change.
 
-    `shares`: `device.allowMultipleAllocations` is known (1.34). `includes`: that function is known
-    (1.36). `dynamic`: attributes are dyn, so that they can be iterated over, rather than any.
+    `minor`: of Kubernetes 1.x; 1.36 adds `includes`, 1.37 a newer cel-go. `shares`:
+    `device.allowMultipleAllocations` is known. `dynamic`: attributes are dyn, so that they can be
+    iterated over, rather than any.
     """
 
+    minor: int = 36
     shares: bool = True
-    includes: bool = True
     dynamic: bool = False
+
+    @property
+    def newer(self) -> bool:
+        """Whether it is the cel-go of 1.37."""
+        return self.minor >= 37
 
     @property
     def functions(self) -> Mapping[str, tuple[Overload, ...]]:
         """Name → overloads, in the order in which they are tried."""
-        return _FUNCTIONS_WITH_INCLUDES if self.includes else _FUNCTIONS
+        if self.newer:
+            return _FUNCTIONS_37
+        return _FUNCTIONS_36 if self.minor == 36 else _FUNCTIONS
 
     @property
     def fields(self) -> Mapping[str, Mapping[str, Type]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from extender.demand.cel import syntax
-from extender.demand.cel.lookups import Evaluate, reread
+from extender.demand.cel.lookups import Evaluate
 from extender.demand.cel.meter import EvaluationError, no_such_overload
 from extender.demand.cel.run import Run
 from extender.demand.cel.values import Map, Value
@@ -28,9 +28,9 @@ def plan(planner: Planner, node: syntax.Fold) -> Evaluate:
     source = planner.evaluate(node.source)
     first, second = planner.slot(), planner.slot()
     weight = _size(node.step)
-    variables = [(node.variable, _reader(first))]
+    variables = [(node.variable, _reader(planner, first))]
     if node.second:
-        variables.append((node.second, _reader(second)))
+        variables.append((node.second, _reader(planner, second)))
     if isinstance(node.condition, syntax.Call):
         planner.enter(*variables)
         predicate = planner.evaluate(_predicate(node.step))
@@ -49,7 +49,8 @@ def _predicate(step: syntax.Node) -> syntax.Node:
     return step.arguments[1]
 
 
-def _reader(slot: int) -> Evaluate:
+def _reader(planner: Planner, slot: int) -> Evaluate:
+    reread = planner.reread
     return lambda run: reread(run.slots[slot])
 
 
@@ -67,6 +68,7 @@ def _bound(planner: Planner, node: syntax.Fold) -> Evaluate:
     """A variable's value is computed when it is first read, if it ever is."""
     start = planner.evaluate(node.start)
     slot = planner.slot()
+    reread = planner.reread
 
     def read(run: Run) -> Value:
         value = run.slots[slot]
@@ -169,7 +171,7 @@ def _growing(
     one, two = slots
     total = planner.slot()
     start = planner.evaluate(node.start)
-    planner.enter((node.accumulator, _reader(total)))
+    planner.enter((node.accumulator, _reader(planner, total)))
     planner.enter(*variables)
     step = _step(planner, node.step, total)
     planner.leave(len(variables))

@@ -31,10 +31,17 @@ class Step(NamedTuple):
     optional: bool
 
 
-def reread(value: Value) -> Value:
-    """What reading a variable, or a branch of `?:`, makes of a value.
+def sound(value: Value) -> Value:
+    """The value, EvaluationError if it is one."""
+    if isinstance(value, EvaluationError):
+        raise value
+    return value
 
-    Upstream takes an optional apart there and puts it together again from Go's own types, which
+
+def reread(value: Value) -> Value:
+    """What reading a variable, or a branch of `?:`, made of a value up to 1.36.
+
+    Upstream took an optional apart there and put it together again from Go's own types, which
     some values do not survive.
     """
     if isinstance(value, EvaluationError):

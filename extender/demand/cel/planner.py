@@ -46,10 +46,13 @@ class Planner:
         functions: Mapping[str, tuple[Overload, ...]],
         singletons: Mapping[str, Implementation],
         patterns: Mapping[str, Callable[[str], Implementation]],
+        newer: bool = False,
     ) -> None:
         self._functions = functions
         self._singletons = singletons
         self._patterns = patterns
+        self.newer = newer  # the cel-go of Kubernetes 1.37
+        self.reread = lookups.sound if newer else lookups.reread
         self._scopes: list[tuple[str, Evaluate]] = []  # innermost last: variable → how to read it
         self.slots = 0
         self.meter = Meter(_FOLDING)
@@ -251,7 +254,7 @@ def _logical(planner: Planner, node: syntax.Call, *, decisive: bool) -> Evaluate
 def _conditional(planner: Planner, node: syntax.Call) -> Evaluate:
     condition, first, second = (planner.evaluate(one) for one in node.arguments)
     first, second = (
-        branch if _is_lookup(one) else _reread(branch)
+        branch if _is_lookup(one) else _reread(planner.reread, branch)
         for branch, one in zip((first, second), node.arguments[1:], strict=True)
     )
 
@@ -272,8 +275,8 @@ def _is_lookup(node: syntax.Node) -> bool:
     )
 
 
-def _reread(branch: Evaluate) -> Evaluate:
-    return lambda run: lookups.reread(branch(run))
+def _reread(reread: Callable[[Value], Value], branch: Evaluate) -> Evaluate:
+    return lambda run: reread(branch(run))
 
 
 def _equals(planner: Planner, node: syntax.Call) -> Evaluate:
@@ -296,10 +299,13 @@ def _or_value(planner: Planner, node: syntax.Call) -> Evaluate:
 
 def _alternative(planner: Planner, node: syntax.Call, *, unwrap: bool) -> Evaluate:
     first, second = (planner.evaluate(one) for one in node.children())
+    newer = planner.newer
 
     def evaluate(run: Run) -> Value:
         value = first(run)
         if type(value) is not Optional:
+            if newer:
+                raise no_such_overload(value)
             return value
         if value.present:
             return value.value if unwrap else value

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from extender.demand.cel import formatting, signatures
 from extender.demand.cel.meter import EvaluationError, Meter
-from extender.demand.cel.signatures import Overload
+from extender.demand.cel.signatures import Implementation, Overload
 
 # unicode.IsSpace: Python's own idea of white space has four control characters more.
 _SPACE = (
@@ -53,6 +53,18 @@ def _last_index_from(meter: Meter, text: str, part: str, offset: int) -> int:
     if offset < 0:
         raise _out_of_range(offset)
     return -1 if offset >= len(text) else text.rfind(part, 0, offset + len(part))
+
+
+def _place(search: Implementation) -> Implementation:
+    """The newer rule for an offset: never negative, and an empty part is within the text."""
+
+    def implementation(meter: Meter, text: str, part: str, offset: int = 0) -> int:
+        if offset < 0:
+            raise _out_of_range(offset)
+        found: int = search(meter, text, part, offset)
+        return found if part else min(found, len(text))
+
+    return implementation
 
 
 def _lower(meter: Meter, text: str) -> str:
@@ -155,4 +167,15 @@ OVERLOADS: tuple[Overload, ...] = tuple(
         ("list(string)::join() -> string", _join),
         ("list(string)::join(string) -> string", _join),
     )
+)
+
+# Searches with an offset, up to 1.36 and since 1.37.
+PLACES: tuple[Overload, ...] = tuple(
+    one
+    for one in OVERLOADS
+    if one.function in {"indexOf", "lastIndexOf"} and len(one.parameters) == 3
+)
+NEWER_PLACES: tuple[Overload, ...] = (
+    signatures.overload("string::indexOf(string, int) -> int", _place(_index_of)),
+    signatures.overload("string::lastIndexOf(string, int) -> int", _place(_last_index_from)),
 )
