@@ -22,6 +22,7 @@ from extender.policy.mix import Classes, Floats, Mix
 
 _FIRST_STATES = 1024
 _MOST_LOSSES = 256  # sizes of pods in a burst; 5,000 rows are 80 KB each
+_FEW = 8  # states that are counted one by one sooner than they are sorted
 _MOST_GPUS = 8.0  # of one node, to bring CPU and GPUs to one scale
 
 
@@ -160,7 +161,7 @@ class Room:
         known = self._loss_of(table, cpu, memory)
         stale = rows[known.version[rows] != self._index.version[rows]]
         if len(stale):
-            stale = np.unique(stale)
+            stale = np.unique(stale) if len(stale) > 1 else stale
             known.loss[stale], sure = self._loss(table, stale, cpu=cpu, memory=memory)
             known.version[stale[sure]] = self._index.version[stale[sure]]
         return known.loss[rows]
@@ -252,7 +253,11 @@ class Room:
         self._forget_old_states()
         while len(self._left) < len(self._index.states):
             self._left = np.concatenate([self._left, np.full(len(self._left), np.nan)])
-        for state in np.unique(states[np.isnan(self._left[states])]).tolist():
+        found = self._left[states]
+        missing = states[np.isnan(found)]
+        if not len(missing):
+            return found
+        for state in set(missing.tolist()):
             self._left[state] = units.gpus_left(*self._index.states[state])
         return self._left[states]
 
@@ -263,7 +268,10 @@ class Room:
             self._states = self._index.states
 
     def _usable(self, states: NDArray[np.int32], cpu: Floats, memory: Floats) -> Floats:
-        distinct, place = np.unique(states, return_inverse=True)
+        if len(states) > _FEW:
+            distinct, place = np.unique(states, return_inverse=True)
+        else:
+            distinct, place = states, np.arange(len(states))
         free, chain = self._counts.device_part(self.classes.asks, distinct, self._index.states)
         parts = packing.parts(free, chain, self.classes, self._form)
         return packing.usable(parts.take(place), cpu, memory, self.classes, self._form)

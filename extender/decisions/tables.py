@@ -41,7 +41,7 @@ class Table:
             self._grow()
         missing = numbers[self.code[numbers] == Code.UNSEEN]
         if len(missing):
-            for number in np.unique(missing).tolist():
+            for number in dict.fromkeys(missing.tolist()):
                 self._judge_one(number)
 
     def verdict(self, number: int) -> Verdict:

@@ -30,8 +30,8 @@ class Locality(Section, frozen=True):
 
     `mode: Required` refuses a node whose predicted GPUs and NICs are farther apart than `level`
     (an `nvidia-smi topo -m` word); `Preferred` only scores. `communication_share` is the share of
-    a job's time spent communicating (0.23 fits the pair of
-    all-reduce results published for H100). `unknown` says what Required makes of devices whose nearness is not published.
+    a job's time spent communicating (0.23 fits the pair of all-reduce results published for H100).
+    `unknown` says what Required makes of devices whose nearness is not published.
 
     The weight lets nearness decide before packing does: distant devices cost a job for as long as
     it runs, and among equally near nodes packing still chooses.

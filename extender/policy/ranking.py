@@ -33,8 +33,7 @@ def ranked(
     """
     if not len(cost):
         return np.zeros(0, dtype=np.int64)
-    first = np.round(np.nan_to_num(cost, nan=np.inf) / RESOLUTION)
-    second = np.round(np.nan_to_num(tie_break, nan=np.inf) / RESOLUTION)
+    first, second = _rounded(cost), _rounded(tie_break)
     scores = np.zeros(len(first), dtype=np.int64)
     places = _contenders(first, maximum)
     best = places[np.lexsort((second[places], first[places]))]
@@ -49,6 +48,12 @@ def ranked(
     if order is not None:
         scores[winners[np.argmin(order[winners])]] = maximum
     return scores
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    found = np.rint(values / RESOLUTION)
+    found[np.isnan(found)] = np.inf
+    return found
 
 
 def _contenders(first: NDArray[np.float64], maximum: int) -> NDArray[np.intp]:
