@@ -269,13 +269,15 @@ def test_the_planner_gives_the_searchs_answer_for_every_usage(case, version, dat
     planner = allocator.Planner(selectors=judges.of(features), features=features, budget=10**6)
     for taken in data.draw(st.lists(st.integers(0, 2 ** len(machine.devices) - 1), max_size=12)):
         usage = Usage(taken=taken)
-        remembered = planner.allocate(NodeState(machine, usage), claims)
+        around = data.draw(st.sampled_from([None, *shape.Broken]))
+        remembered = planner.allocate(NodeState(machine, usage), claims, surroundings=around)
         fresh = allocator.allocate(
             machine,
             usage,
             claims,
             selectors=judges.of(features),
             features=features,
+            surroundings=around,
             budget=10**6,
         )
         assert _plain(remembered) == _plain(fresh)

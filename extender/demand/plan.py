@@ -7,7 +7,7 @@ from typing import TypeAlias
 from extender import errors
 from extender.demand import hints, requests, solutions
 from extender.demand.options import Prepared
-from extender.demand.outcome import Allocated, Failed, Outcome, Unknown
+from extender.demand.outcome import Allocated, Failed, NoFit, Outcome, Unknown
 from extender.demand.requests import ClaimDemand
 from extender.demand.search import OutOfBudgetError, Search
 from extender.hardware import shape
@@ -18,6 +18,11 @@ _Key: TypeAlias = int | tuple[int, object, object]
 # Answers kept per plan: a node of thirteen devices has so many conditions.
 _MOST = 8192
 
+_INVALID = "invalid resource pools were encountered"
+_NOT_ALL = Failed(
+    "asks for all devices, but a resource pool is being updated or invalid", whole_pod=True
+)
+
 
 class Plan:
     """The claims on the shape; `answer` is the search's answer, remembered."""
@@ -25,15 +30,24 @@ class Plan:
     def __init__(self, prepared: Prepared, *, budget: int) -> None:
         self._prepared = prepared
         self._budget = budget
-        self._broken = any(pool.broken for pool in prepared.machine.pools)
+        self._asks_for_all = asks_for_all(prepared.claims)
+        self._broken = {pool.broken for pool in prepared.machine.pools}
         self._solutions = solutions.of(prepared, certain=certain(prepared))
         self._devices = (1 << prepared.count) - 1
         self._answers: dict[_Key, Outcome] = {}
 
     def answer(self, usage: Usage, surroundings: shape.Broken | None) -> Outcome:
         """Return what the search says, see `allocator.allocate`."""
-        if self._broken or surroundings:
-            return searched(self._prepared, usage, surroundings=surroundings, budget=self._budget)
+        broken = self._broken | {surroundings}
+        if self._asks_for_all and broken != {None}:
+            return _NOT_ALL
+        known = self._known(usage)
+        invalid = shape.Broken.INVALID in broken and not self._prepared.features.mixed_slices
+        if invalid and isinstance(known, NoFit):
+            return Failed(_INVALID, whole_pod=False, steps=known.steps)
+        return known
+
+    def _known(self, usage: Usage) -> Outcome:
         found = self._solutions
         if found is not None and any(found.relevant >> device & 1 for device, _ in usage.shared):
             found = None
@@ -64,7 +78,7 @@ def searched(
     """Search afresh; see `allocator.allocate`."""
     broken = {pool.broken for pool in prepared.machine.pools} | {surroundings}
     if broken != {None} and asks_for_all(prepared.claims):
-        return Failed("asks for all devices, but a resource pool is being updated or invalid", True)
+        return _NOT_ALL
     search = Search(prepared, usage, budget=budget)
     try:
         search.prepare()
@@ -76,7 +90,7 @@ def searched(
     if picks is not None:
         return Allocated(picks, search.steps, certain=certain(prepared))
     if shape.Broken.INVALID in broken and not prepared.features.mixed_slices:
-        return Failed("invalid resource pools were encountered", False, search.steps)
+        return Failed(_INVALID, whole_pod=False, steps=search.steps)
     return hints.no_fit(prepared, usage, search.steps)
 
 
