@@ -90,7 +90,7 @@ class Driver:
         return Choice(name, rates[kept.index(name)], rates)
 
     def bind(self, uid, pod, claim, name, devices):
-        claim = msgspec.structs.replace(claim, status=status_of(uid, name, devices))
+        claim = msgspec.structs.replace(claim, status=status_of(devices))
         spec = msgspec.structs.replace(pod.spec, node_name=name)
         pod = msgspec.structs.replace(pod, spec=spec)
         self.show("ResourceClaim", claim, "MODIFIED")
@@ -102,7 +102,7 @@ class Driver:
         claim = claim_of(uid, 1, 0)
         found = [explain.Device(claim="", request="gpu", driver=driver, pool=name, device=device)
             for driver, device in devices]  # fmt: skip
-        claim = msgspec.structs.replace(claim, status=status_of(uid, name, found))
+        claim = msgspec.structs.replace(claim, status=status_of(found))
         self.show("ResourceClaim", claim)
         self.held[uid] = (None, claim)
 
@@ -140,7 +140,7 @@ def claim_of(uid, gpus, nics):
     )
 
 
-def status_of(uid, name, devices):
+def status_of(devices):
     results = tuple(
         objects.DeviceRequestAllocationResult(
             request=one.request, driver=one.driver, pool=one.pool, device=one.device

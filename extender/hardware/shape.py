@@ -29,7 +29,7 @@ class Kind(enum.Enum):
 
 
 class Broken(enum.Enum):
-    """Why a pool's devices are not used (structured allocator, GatherPools): the API's own two words."""
+    """Why a pool's devices are not used (GatherPools of the allocator), in the API's two words."""
 
     INCOMPLETE = "incomplete"
     INVALID = "invalid"
