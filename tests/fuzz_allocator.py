@@ -48,18 +48,23 @@ def main() -> int:
     for done, (counts, numbers) in enumerate(_batches(options, setting), start=1):
         tally += counts
         differing += numbers
-        cases = min(done * BATCH, options.cases)
-        spent = time.monotonic() - begin
-        print(
-            f"\r{cases} cases, {len(differing)} different, {spent:.0f} s", end="", file=sys.stderr
-        )
+        _progress(min(done * BATCH, options.cases), len(differing), time.monotonic() - begin)
         if len(differing) >= options.stop_after:
             break
-    print(file=sys.stderr)
     report = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.items()))
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
     print(f"{sum(tally.values())} cases on {version}, seed {options.seed}: {report}")
     _explain(sorted(differing)[:MOST_REPORTED], options, setting)
     return 1 if differing else 0
+
+
+def _progress(cases: int, differing: int, seconds: float) -> None:
+    line = f"{cases} cases, {differing} different, {seconds:.0f} s"
+    if sys.stderr.isatty():
+        print(f"\r{line}", end="", file=sys.stderr, flush=True)
+    elif cases % (20 * BATCH) == 0:
+        print(line, file=sys.stderr, flush=True)
 
 
 def _options() -> argparse.Namespace:
