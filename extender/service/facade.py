@@ -84,6 +84,7 @@ class Facade:
                     synced=status.synced,
                     objects=counts.get(kind, 0),
                     age_seconds=now - (status.last_event if status.last_event is not None else now),
+                    detail=status.problem or status.state,
                 )
                 for kind, status in self._statuses().items()
             },
