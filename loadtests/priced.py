@@ -130,8 +130,10 @@ class Prices:
         )
 
     def changed(self, cluster, node):
-        self.state[node] = self.states.number(self.nodes.model[node], cluster.gpu[node].tolist())
         self.changes += 1
+        if self.state is None:
+            return  # the first pod that is scored reads them all
+        self.state[node] = self.states.number(self.nodes.model[node], cluster.gpu[node].tolist())
 
     def scores(self, cluster, kind, rows):
         cost, tie = self.judged(cluster, kind, rows)
