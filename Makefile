@@ -43,7 +43,7 @@ schema: $(VENV)/.ready ## write the policy's JSON schema again
 
 controlplane: $(VENV)/.ready ## build the real control plane and allocator of KUBERNETES (needs Go; cached)
 	$(BIN)/python tests/controlplane/build.py --kubernetes $(KUBERNETES)
-	$(BIN)/python tests/controlplane/oracle/build.py --kubernetes $(KUBERNETES)
+	$(BIN)/python tests/controlplane/oracle/build.py --kubernetes $(basename $(KUBERNETES))
 
 test-controlplane: controlplane ## run the tests with the real control plane of KUBERNETES
 	KUBERNETES=$(KUBERNETES) $(BIN)/pytest -q -m controlplane

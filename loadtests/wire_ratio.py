@@ -5,8 +5,8 @@
 Both services run in processes of their own on loopback; the client sends the same bytes to each in
 turn, in random order, so that what disturbs one disturbs the other. `--judge engine` is the product
 on a synthetic cluster; `--judge table` is as cheap as a judge of real work can be (a look-up per
-name, a tenth of them refused), so that its ratio is that of the wire alone. `plain` is a pod that is
-none of our business: filter alone, in the handler.
+name, a tenth of them refused), so that its ratio is that of the wire alone. `plain` is a pod that
+is none of our business: filter alone, in the handler.
 
 The last line is JSON: medians in microseconds, and ratios with the range of their rounds; wall as
 the client waits, and CPU time of the service, which neighbours on the machine disturb less.
