@@ -341,3 +341,12 @@ def test_names_never_asked_are_never_answered_and_order_changes_no_verdict(asked
     if first is not None:
         by_name = dict(zip(names, first.scores.tolist(), strict=True))
         assert by_name == dict(zip(shuffled, second.scores.tolist(), strict=True))
+
+
+def test_a_node_that_is_not_known_never_wins(judging):
+    pod = make_pod("p").template("gpu-nic").obj()
+
+    scores = list(judging.prioritize(pod, ["stranger", "aligned", "apart"]))
+
+    assert scores[1] == 10
+    assert scores[0] < 10

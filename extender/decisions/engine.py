@@ -178,11 +178,12 @@ class Engine:
             costs = self.scoring.of_cpu(asked, table, rows, states)
         else:
             return None
-        scores = ranking.ranked(
-            costs.total, costs.tie, maximum=self.policy.scores.maximum, order=self.index.order[rows]
-        )
-        # An unknown node is not judged: it gets what the middle of the others got.
+        # An unknown node is not judged: it cannot win, and gets what the middle of the others got.
         unknown = rows < 0
+        total = np.where(unknown, np.nan, costs.total)
+        scores = ranking.ranked(
+            total, costs.tie, maximum=self.policy.scores.maximum, order=self.index.order[rows]
+        )
         if unknown.any():
             scores[unknown] = int(np.median(scores[~unknown]))
         return Scored(asked, table, rows, states, scores, costs.total, costs.parts)
