@@ -66,7 +66,7 @@ def main(arguments=None):
     if options.json:
         print(json.dumps(report))
     else:
-        print(f"{equal} of {len(runs)} runs equal the published ones at every level")
+        print(f"{equal} of {len(runs)} runs are within 0.01 of the published ones at every level")
     return 0 if equal == len(runs) else 1
 
 
