@@ -51,4 +51,7 @@ test-controlplane: controlplane ## run the tests with the real control plane of 
 fuzz-allocator: $(VENV)/.ready ## compare N predictions with the real allocator of KUBERNETES (needs Go)
 	$(BIN)/python tests/fuzz_allocator.py --cases $(N) --kubernetes $(KUBERNETES) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help demo test lint lock load schema controlplane test-controlplane fuzz-allocator
+fuzz-selectors: $(VENV)/.ready ## compare N selectors with the real CEL of KUBERNETES (needs Go)
+	$(BIN)/python tests/fuzz_selectors.py --cases $(N) --kubernetes $(KUBERNETES) $(if $(SEED),--seed $(SEED))
+
+.PHONY: help demo test lint lock load schema controlplane test-controlplane fuzz-allocator fuzz-selectors

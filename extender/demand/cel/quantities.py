@@ -122,10 +122,14 @@ def _add(_: Meter, left: Quantity, right: Quantity) -> Quantity:
 
 
 def _sub(_: Meter, left: Quantity, right: Quantity) -> Quantity:
-    negated = -right.unscaled
-    if negated == -values.MIN_INT and not right.exact and not left.exact:
-        negated = values.MIN_INT  # as 64-bit negation has it
-    return _plus(left, Quantity(negated, right.scale, exact=right.exact))
+    negated = _plus(left, Quantity(-right.unscaled, right.scale, exact=right.exact))
+    if right.unscaled == values.MIN_INT:
+        # 64-bit negation leaves this number as it is, unless the sum leaves 64 bits.
+        wrapped = _plus(left, right)
+        if not wrapped.exact:
+            return wrapped
+        negated.exact = True
+    return negated
 
 
 def _as_integer(_: Meter, value: Quantity) -> int:
