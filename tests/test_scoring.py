@@ -134,7 +134,7 @@ def test_explain_counts_the_members_by_what_they_have_in_common_with_the_node():
     found = explained(judging, make_pod("next").gpus(8).label(*GANG), ["b", "c"])
 
     assert found["b"].grounds["proximity"] == (
-        f"of 2 members of its group: 1 with the same {CLIQUE}, 1 with no label in common"
+        f"of 2 other members of its group: 1 with the same {CLIQUE}, 1 with no label in common"
     )
     assert f"1 with the same {RACK}" in found["c"].grounds["proximity"]
 
@@ -147,8 +147,37 @@ def test_the_node_of_the_other_members_is_the_nearest_also_without_labels():
 
     assert parts(judging, pod, ["a", "b"])["proximity"].tolist() == [0.0, 1.0]
     assert explained(judging, pod)["a"].grounds["proximity"] == (
-        "of 1 member of its group: 1 on this node"
+        "of 1 other member of its group: 1 on this node"
     )
+
+
+def test_the_first_member_goes_where_there_is_room_for_the_others():
+    judging = engine()
+    feed(judging, make_node("tight").gpus(H100, 8), make_node("roomy").gpus(H100, 8))
+    feed(judging, make_pod("holder").gpus(7).node("tight"))
+    alone = score(judging, make_pod("alone").gpus(1), ["tight", "roomy"])
+    members = [make_pod(f"member-{number}").gpus(1).label(*GANG) for number in range(4)]
+    feed(judging, *members)
+
+    together = score(judging, members[0], ["tight", "roomy"])
+
+    assert alone["tight"] > alone["roomy"]
+    assert together["roomy"] > together["tight"]
+    words = explained(judging, members[1])["roomy"].grounds["proximity"]
+    assert words == "of 3 other members of its group: 2 still to be placed, 1 on this node"
+
+
+def test_the_first_member_goes_to_the_rack_that_can_hold_them_all():
+    judging = engine()
+    for name, rack in (("a", "1"), ("b", "2"), ("c", "2")):
+        feed(judging, make_node(name).gpus(H100, 8).label(RACK, rack))
+    members = [make_pod(f"member-{number}").gpus(8).label(*GANG) for number in range(2)]
+    feed(judging, *members)
+
+    found = parts(judging, members[0], ["a", "b", "c"])["proximity"]
+
+    assert found[0] == 1.0
+    assert found[1] == found[2] == 0.5
 
 
 def test_a_single_gpu_pod_leaves_the_linked_node_to_others():

@@ -1,4 +1,4 @@
-"""Where the members of a gang are: bound, or decided and not yet seen."""
+"""Where the members of a gang are: bound, decided and not yet seen, or still waiting."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from extender.demand import gang
 from extender.kube import objects
 
+_PENDING = ("Pending", "")  # phases before a node is chosen; "" where none is written yet
 _MOST_ASSUMED = 4096  # members decided and never seen again; the oldest are dropped
 
 
@@ -17,6 +18,8 @@ class Gangs:
         self._of: dict[str, tuple[str, str]] = {}  # pod uid → (gang, node name)
         self._assumed: dict[str, None] = {}  # pod uids told by `assume` alone, oldest first
         self._nodes: dict[str, Counter[str]] = {}  # gang → node name → members there
+        self._waiting: dict[str, set[str]] = {}  # gang → pod uids without a node
+        self._waits_in: dict[str, str] = {}  # pod uid → gang
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -25,11 +28,17 @@ class Gangs:
         """How many members of the gang are on which node."""
         return self._nodes.get(name, Counter())
 
+    def waiting(self, name: str, uid: str) -> int:
+        """How many members of the gang have no node yet, the pod of that uid not counted."""
+        return len(self._waiting.get(name, set()) - {uid})
+
     def see(self, pod: objects.Pod | None, uid: str, node: str) -> None:
         """The pod is bound to `node` now; None or "" where it is gone, or not bound."""
         name = gang.of_pod(pod) if pod is not None and node else ""
         self._assumed.pop(uid, None)
         self._place(uid, name, node)
+        pending = pod is not None and not pod.spec.node_name and pod.status.phase in _PENDING
+        self._wait(uid, gang.of_pod(pod) if pod is not None and pending else "")
 
     def assume(self, pod: objects.Pod, node: str) -> None:
         """The pod was ranked first on `node`; believed until the watch says otherwise."""
@@ -39,10 +48,21 @@ class Gangs:
         self._assumed.pop(pod.metadata.uid, None)
         self._assumed[pod.metadata.uid] = None
         self._place(pod.metadata.uid, name, node)
+        self._wait(pod.metadata.uid, "")
         while len(self._assumed) > _MOST_ASSUMED:
             oldest = next(iter(self._assumed))
             del self._assumed[oldest]
             self._place(oldest, "", "")
+
+    def _wait(self, uid: str, name: str) -> None:
+        old = self._waits_in.pop(uid, None)
+        if old is not None:
+            self._waiting[old].discard(uid)
+            if not self._waiting[old]:
+                del self._waiting[old]
+        if name:
+            self._waits_in[uid] = name
+            self._waiting.setdefault(name, set()).add(uid)
 
     def _place(self, uid: str, name: str, node: str) -> None:
         old = self._of.pop(uid, None)

@@ -97,9 +97,12 @@ def _proximity(
             found["with no label in common"] += count
         else:
             found[f"with the same {levels[level]}"] += count
+    waiting = judging.gangs.waiting(gang.of_pod(pod), pod.metadata.uid)
+    if waiting:
+        found["still to be placed"] = waiting
     total = sum(found.values())
     listed = ", ".join(f"{count} {where}" for where, count in found.most_common())
-    return f"of {total} member{'s' * (total != 1)} of its group: {listed}"
+    return f"of {total} other member{'s' * (total != 1)} of its group: {listed}"
 
 
 # ---------------------------------------------------------------- preference

@@ -248,6 +248,15 @@ class Room:
         unit, count = single(question)
         return self.size_of(unit) * count
 
+    def fitting(
+        self, question: Question, rows: NDArray[np.int32], states: NDArray[np.int32]
+    ) -> Floats:
+        """How many pods that ask this each row takes by its free GPUs, at least one; 0 unknown."""
+        size = self.gpus_asked(question)
+        if not size:
+            return np.zeros(len(rows))
+        return np.where(rows < 0, 0.0, np.maximum(np.floor(self._gpus_left(states) / size), 1.0))
+
     def _gpus_left(self, states: NDArray[np.int32]) -> Floats:
         """Free GPUs per state, counted once per state."""
         self._forget_old_states()

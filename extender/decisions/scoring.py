@@ -42,6 +42,8 @@ class Scoring:
         self._room = priced
         self._gangs = together
         self._conditions: tuple[str, ...] = ()
+        # levels → row → place
+        self._places: dict[tuple[str, ...], dict[int, proximity.Domains]] = {}
         self._degraded: Floats = np.zeros(0)  # row → cost of its health
         self._passthrough: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)  # row → GPUs for VMs
 
@@ -64,6 +66,8 @@ class Scoring:
             more = np.zeros(missing, dtype=np.bool_)
             self._passthrough = np.concatenate([self._passthrough, more])
         for row in rows:
+            for known in self._places.values():
+                known.pop(row, None)
             detail = self._index.details[row]
             if detail is not None:
                 labels = detail.node.metadata.labels or {}
@@ -84,7 +88,7 @@ class Scoring:
         parts = {"locality": profile.locality.weight * (1 - table.locality[states])}
         if profile.packing.weight:
             parts["packing"] = profile.packing.weight * self._priced(asked, table, rows)
-        self._add_proximity(parts, pod, profile, rows)
+        self._add_proximity(parts, pod, asked, rows, states)
         self._add_preference(parts, pod, profile, table, rows, states)
         if not fits.all():
             parts["expected full"] = np.where(table.code[states] >= Code.BUSY, EXPECTED_FULL, 0.0)
@@ -116,31 +120,63 @@ class Scoring:
         return loss / max(self._room.gpus_asked(table.question), 1.0)
 
     def _add_proximity(
-        self, parts: dict[str, Floats], pod: objects.Pod, profile: config.Profile, rows: Numbers
+        self,
+        parts: dict[str, Floats],
+        pod: objects.Pod,
+        asked: asking.Asked,
+        rows: Numbers,
+        states: Numbers,
     ) -> None:
-        name = gang.of_pod(pod)
-        levels = profile.proximity.labels
-        members = self._gangs.nodes(name) if name and profile.proximity.weight else {}
-        here = {
-            self._index.rows[node]: n for node, n in members.items() if node in self._index.rows
-        }
-        places = [
-            (proximity.domains(self._labels(row), levels), count) for row, count in here.items()
-        ]
-        if not places:
+        """Nearness to the members that have a node, and of those that wait if this one goes first.
+
+        The first member of a gang would else go where one pod fits best, and the others not.
+        """
+        name, setting = gang.of_pod(pod), asked.profile.proximity
+        if not name or not setting.weight or not setting.labels:
             return
-        known: dict[proximity.Domains, float] = {}  # a place → its distance from another node
-        found = np.zeros(len(rows))
-        for number, row in enumerate(rows.tolist()):
-            if row < 0:
-                continue
-            place = proximity.domains(self._labels(row), levels)
-            if place not in known:
-                known[place] = proximity.distance(place, places)
-            found[number] = known[place]
-            if row in here:
-                found[number] = proximity.distance(place, places, here=here[row])
-        parts["proximity"] = profile.proximity.weight * found
+        here = {
+            self._index.rows[node]: count
+            for node, count in self._gangs.nodes(name).items()
+            if node in self._index.rows
+        }
+        waiting = self._gangs.waiting(name, pod.metadata.uid)
+        room = self._room.fitting(asked.question, rows, states) if waiting else np.zeros(0)
+        waiting = waiting if room.any() else 0
+        placed = sum(here.values())
+        if not placed and not waiting:
+            return
+        number_of: dict[proximity.Domains, int] = {}  # a place → its number
+        places = [self._place(row, setting.labels) for row in rows.tolist()]
+        kind = np.array([number_of.setdefault(place, len(number_of)) for place in places])
+        far = placed * self._distances(list(number_of), kind, rows, here, setting.labels)
+        if waiting:
+            far += waiting * proximity.rest(list(number_of), kind, room, waiting=waiting)
+        far[rows < 0] = 0.0
+        parts["proximity"] = setting.weight * far / (placed + waiting)
+
+    def _distances(
+        self,
+        kinds: list[proximity.Domains],
+        kind: NDArray[np.intp],
+        rows: Numbers,
+        here: dict[int, int],
+        levels: tuple[str, ...],
+    ) -> Floats:
+        """Mean distance of each row to the members on the rows of `here`."""
+        members = [(self._place(row, levels), count) for row, count in here.items()]
+        found = np.array([proximity.distance(place, members) for place in kinds])[kind]
+        for row, count in here.items():
+            own = proximity.distance(self._place(row, levels), members, here=count)
+            found[rows == row] = own
+        return found
+
+    def _place(self, row: int, levels: tuple[str, ...]) -> proximity.Domains:
+        """The row's place, read once until its node changes."""
+        known = self._places.setdefault(levels, {})
+        place = known.get(row)
+        if place is None:
+            place = known[row] = proximity.domains(self._labels(row), levels)
+        return place
 
     def _add_preference(
         self,
@@ -159,5 +195,5 @@ class Scoring:
         parts["preference"] = weight * found
 
     def _labels(self, row: int) -> dict[str, str]:
-        detail = self._index.details[row]
+        detail = self._index.details[row] if row >= 0 else None
         return (detail.node.metadata.labels or {}) if detail is not None else {}

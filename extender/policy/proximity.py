@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 # A node's values of the policy's labels, None where the label is absent.
 Domains: TypeAlias = tuple[str | None, ...]
 
@@ -28,10 +31,40 @@ def distance(node: Domains, members: Sequence[tuple[Domains, int]], *, here: int
     absent label says nothing, and so matches nothing.
     """
     total = sum(count for _, count in members)
-    if not total:
+    if not total or not node:
         return 0.0
     far = sum(count * _between(node, place) for place, count in members)
     return (far - here * _between(node, node)) / total
+
+
+def rest(
+    kinds: Sequence[Domains],
+    kind: NDArray[np.intp],
+    room: NDArray[np.float64],
+    *,
+    waiting: int,
+) -> NDArray[np.float64]:
+    """Mean distance of the `waiting` members from each node, if one more member goes there.
+
+    They go as near as there is room: `room` is how many members each node can take now, and
+    `kinds[kind[n]]` is the place of node n. Levels lie within each other, as racks do in rows.
+    """
+    left = np.full(len(kind), float(waiting))
+    near = np.minimum(np.maximum(room - 1, 0.0), left)  # one seat is the next member's own
+    left -= near
+    far = np.zeros(len(kind))
+    per_kind = np.bincount(kind, weights=room, minlength=len(kinds))
+    depth = len(kinds[0]) if kinds else 0
+    for level in range(depth):
+        within: dict[str, float] = {}
+        for place, there in zip(kinds, per_kind.tolist(), strict=True):
+            value = place[level]
+            if value is not None:
+                within[value] = within.get(value, 0.0) + there
+        seats = np.array([within.get(place[level] or "", 0.0) - 1 for place in kinds])[kind]
+        more = np.minimum(np.maximum(seats - near, 0.0), left)
+        near, left, far = near + more, left - more, far + more * level / depth
+    return (far + left) / waiting
 
 
 def shared(one: Domains, other: Domains) -> int | None:
