@@ -148,7 +148,7 @@ def test_a_unit_knows_no_locality():
     assert unit.communication_share == 0.0
 
 
-def test_containers_keep_their_own_resources():
+def test_an_init_container_asks_only_for_what_the_containers_leave_it_short_of():
     pod = make_pod("p").gpus(1)
     pod.body["spec"]["initContainers"] = [
         {"name": "i", "resources": {"requests": {"nvidia.com/gpu": "2"}}}
@@ -156,5 +156,7 @@ def test_containers_keep_their_own_resources():
 
     found = asked(pod=pod)
 
-    assert found.containers == ((0, (("nvidia.com/gpu", 2),)), (1, (("nvidia.com/gpu", 1),)))
+    assert found.special == (
+        ("nvidia.com/gpu", (("container-0-request-0", 1), ("container-1-request-0", 1))),
+    )
     assert isinstance(pod.obj(), objects.Pod)

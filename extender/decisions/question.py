@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+from extender.demand import extended as special_claim
 from extender.demand import pod as pods
 from extender.demand.requests import ClaimDemand, Request
 from extender.kube import objects
@@ -28,13 +29,13 @@ _GROUPS = {
 class Question:
     """The memo key of verdicts: equal questions get equal answers on equal states.
 
-    `claims` are those still to be allocated. `containers` keeps extended resources by container,
-    (index, ((name, units), …)), because DRA-backed ones become one request each.
+    `claims` are those still to be allocated. `special` are the device requests that extended
+    resources become where DRA serves them, (resource, ((request name, count), …)).
     """
 
     claims: tuple[ClaimDemand, ...] = ()
     extended: tuple[tuple[str, int], ...] = ()
-    containers: tuple[tuple[int, tuple[tuple[str, int], ...]], ...] = ()
+    special: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
     mode: str = "Preferred"
     level: str = "PHB"
     unknown: str = "Refuse"
@@ -61,14 +62,13 @@ def of(
     locality: config.Locality,
 ) -> Question:
     """Put the question of one pod under a profile's locality rules."""
-    containers = tuple(
-        (index, tuple(sorted(asked.items())))
-        for index, asked in (pods.extended_by_container(pod) if requests.extended else ())
+    special = tuple(
+        (name, tuple(special_claim.device_requests(pod, name))) for name, _ in requests.extended
     )
     return Question(
         claims=demands,
         extended=requests.extended,
-        containers=containers,
+        special=special,
         mode=locality.mode,
         level=locality.level,
         unknown=locality.unknown,
@@ -148,20 +148,15 @@ def single(question: Question) -> tuple[Question, int]:
                 return _unit(claims=(unit,)), choice.count
     if not question.claims and len(question.extended) == 1:
         name, count = question.extended[0]
-        index = question.containers[0][0] if question.containers else 0
-        return (
-            _unit(extended=((name, 1),), containers=((index, ((name, 1),)),)),
-            count,
-        )
-    return _unit(question.claims, question.extended, question.containers), 1
+        titles = [title for _, asked in question.special for title, _ in asked] or [""]
+        return _unit(extended=((name, 1),), special=((name, ((titles[0], 1),)),)), count
+    return _unit(question.claims, question.extended, question.special), 1
 
 
 def _unit(
     claims: tuple[ClaimDemand, ...] = (),
     extended: tuple[tuple[str, int], ...] = (),
-    containers: tuple[tuple[int, tuple[tuple[str, int], ...]], ...] = (),
+    special: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = (),
 ) -> Question:
     # Room is counted without locality: it chooses among placements, it makes no room.
-    return Question(
-        claims=claims, extended=extended, containers=containers, communication_share=0.0
-    )
+    return Question(claims=claims, extended=extended, special=special, communication_share=0.0)

@@ -18,10 +18,10 @@ IMPLICIT_PREFIX = "deviceclass.resource.kubernetes.io/"
 
 
 class Question(Protocol):
-    """The part of a question read here: extended resources by container."""
+    """The part of a question read here: resource → `device_requests` of the pod."""
 
     @property
-    def containers(self) -> tuple[tuple[int, tuple[tuple[str, int], ...]], ...]: ...
+    def special(self) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]: ...
 
 
 def class_of(name: str, classes: Mapping[str, objects.DeviceClass]) -> str | None:
@@ -53,12 +53,7 @@ def extended_claim(
     name as text. Raises errors.ClaimError as `requests.claim_demand` does.
     """
     found = [
-        objects.DeviceRequest(
-            name=name,
-            exactly=objects.ExactDeviceRequest(
-                device_class_name=behind, allocation_mode=requests.EXACT, count=count
-            ),
-        )
+        _device_request(name, behind, count)
         for resource, behind in sorted(resources.items())
         for name, count in device_requests(pod, resource)
     ]
@@ -94,6 +89,13 @@ def device_requests(pod: objects.Pod, resource: str) -> list[tuple[str, int]]:
     return [*([largest] if largest else []), *lasting.values()]
 
 
+def _device_request(name: str, behind: str, count: int) -> objects.DeviceRequest:
+    exactly = objects.ExactDeviceRequest(
+        device_class_name=behind, allocation_mode=requests.EXACT, count=count
+    )
+    return objects.DeviceRequest(name=name, exactly=exactly)
+
+
 def _asked(container: objects.Container, resource: str) -> int:
     return quantity.whole(_amounts(container).get(resource, 0))
 
@@ -124,26 +126,17 @@ class Classes:
         self._names: dict[str, str | None] = {}  # resource name → class name
 
     def claim(self, question: Question, names: frozenset[str]) -> requests.ClaimDemand | None:
-        """The special claim for these resources; None where DRA does not serve one of them.
-
-        One request per container and resource, `container-<i>-request-<j>`, j counting the
-        container's resource names in order; requests are sorted by name as text.
-        """
+        """The special claim for these resources; None where DRA does not serve one of them."""
         if not self._features.extended_resources:
             return None
         found: list[objects.DeviceRequest] = []
-        for index, asked in question.containers:
-            for place, (name, count) in enumerate(sorted(asked)):
-                if name not in names:
-                    continue
-                behind = self._class(name)
-                if behind is None:
-                    return None
-                exactly = objects.ExactDeviceRequest(
-                    device_class_name=behind, allocation_mode=requests.EXACT, count=count
-                )
-                title = f"container-{index}-request-{place}"
-                found.append(objects.DeviceRequest(name=title, exactly=exactly))
+        for resource, asked in question.special:
+            if resource not in names:
+                continue
+            behind = self._class(resource)
+            if behind is None:
+                return None
+            found += [_device_request(name, behind, count) for name, count in asked]
         found.sort(key=lambda request: request.name)
         spec = objects.ResourceClaimSpec(objects.DeviceClaim(requests=tuple(found)))
         try:

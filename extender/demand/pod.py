@@ -67,19 +67,6 @@ def container_requests(container: objects.Container) -> dict[str, int]:
     return _amounts(container.resources)
 
 
-def extended_by_container(pod: objects.Pod) -> Iterator[tuple[int, dict[str, int]]]:
-    """Yield (index, extended resources) of the pod's containers, init containers first.
-
-    The order is the one in which kube-scheduler numbers the requests of the special claim
-    (KEP-5004): it counts init containers before containers.
-    """
-    spec = pod.spec
-    for index, container in enumerate((*(spec.init_containers or ()), *(spec.containers or ()))):
-        asked = {name: n for name, n in container_requests(container).items() if "/" in name and n}
-        if asked:
-            yield index, asked
-
-
 def _amounts(resources: objects.ResourceRequirements) -> dict[str, int]:
     merged = {**(resources.limits or {}), **(resources.requests or {})}
     return {name: _amount(name, value) for name, value in merged.items()}
