@@ -99,7 +99,8 @@ def judge(features: versions.Features) -> selectors.Selectors:
     It compiles stored expressions: `device.allowMultipleAllocations` is known whatever the gate.
     """
     return selectors.Selectors(
-        list_attributes=features.list_attributes or not features.selectors_refuse_lists
+        list_attributes=features.list_attributes or not features.selectors_refuse_lists,
+        minor=features.selectors_minor,
     )
 
 

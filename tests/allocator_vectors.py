@@ -84,10 +84,11 @@ class Judges:
     """The CEL engines, one per set of gates that changes what expressions mean."""
 
     def __init__(self) -> None:
-        self._engines: dict[tuple[bool, bool], selectors.Selectors] = {}
+        self._engines: dict[tuple[bool, bool, int], selectors.Selectors] = {}
 
     def of(self, features: versions.Features) -> selectors.Selectors:
-        key = (features.list_attributes, features.selectors_refuse_lists)
+        lists = (features.list_attributes, features.selectors_refuse_lists)
+        key = (*lists, features.selectors_minor)
         if key not in self._engines:
             self._engines[key] = allocator_replay.judge(features)
         return self._engines[key]

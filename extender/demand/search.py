@@ -90,6 +90,8 @@ class Search:
 
         Raises errors.ClaimError, and what selectors raise.
         """
+        if self._features.all_forgets_choice:
+            self._list_by_earlier_choices()
         for number, claim in enumerate(self._prepared.options):
             least = sum(min(self._size(option) for option in choices) for choices in claim)
             if least > MOST_DEVICES:
@@ -111,6 +113,22 @@ class Search:
                     known.append(device)
             self._every[id(option)] = known
         return known
+
+    def _list_by_earlier_choices(self) -> None:
+        """List as up to 1.35, where a choice reads what was found for the choice before it."""
+        for choices in (request for claim in self._prepared.options for request in claim):
+            found: dict[int, dict[int, bool]] = {}  # choice → device → admitted
+            for number, option in enumerate(choices):
+                if not option.every:
+                    continue
+                seen = found.setdefault(max(number - 1, 0), {})
+                listed = self._every[id(option)] = []
+                for device in range(self._prepared.count):
+                    self._check()
+                    if device not in seen:
+                        seen[device] = self._prepared.admits(option, device)
+                    if seen[device] and self._counts(option, device):
+                        listed.append(device)
 
     def _counts(self, option: Option, device: int) -> bool:
         if not self._features.consumable_capacity:

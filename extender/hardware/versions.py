@@ -80,7 +80,8 @@ class Features:
     list_undo: bool = False  # 140300: matchAttribute on lists is not restored on undo
     share_marker: bool = False  # 140433: a share without capacity draws its counters again
     shared_uncounted: bool = False  # 139040: shares in use draw no counters at all
-    all_forgets_choice: bool = False  # mode All in a list goes on with the list's first choice
+    # Mode All in a list goes on with the list's first choice, and lists by the one before it.
+    all_forgets_choice: bool = False
 
 
 def features_of(version: str, *, gates: Mapping[str, bool] | None = None) -> Features:
