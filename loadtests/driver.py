@@ -41,7 +41,8 @@ class Driver:
         )
         self.rng = rng
         self.names = []
-        self.held = {}  # uid → (pod, claim or None)
+        self.waiting = {}  # uid → (pod, claim)
+        self.held = {}  # uid → (pod, claim), no pod where only the devices are taken
         for name, expression in (("gpu", machines.GPU_CLASS), ("nic", machines.NIC_CLASS)):
             self.show("DeviceClass", machines.device_class(name, expression))
 
@@ -54,15 +55,19 @@ class Driver:
         for item in machines.slices_on(name, kind):
             self.show("ResourceSlice", item)
 
-    def place(self, uid, gpus, nics=0, *, labels=None, choose=None):
-        """Try to place a pod; None where it fits nowhere, and it is gone again.
+    def arrive(self, uid, gpus, nics=0, *, labels=None):
+        """Show a pod and its claim, still to be placed."""
+        claim, pod = claim_of(uid, gpus, nics), pod_of(uid, labels)
+        self.show("ResourceClaim", claim)
+        self.show("Pod", pod)
+        self.waiting[uid] = (pod, claim)
+
+    def place(self, uid, *, choose=None):
+        """Try to place a pod that arrived; None where it fits nowhere, and it is gone again.
 
         `choose` takes the feasible names instead of the scores, and returns one of them.
         """
-        claim = claim_of(uid, gpus, nics)
-        pod = pod_of(uid, labels)
-        self.show("ResourceClaim", claim)
-        self.show("Pod", pod)
+        pod, claim = self.waiting.pop(uid)
         engine = self.engine
         kept = engine.filter(pod, self.names).passing(self.names)
         if not kept:
@@ -90,7 +95,7 @@ class Driver:
         return Choice(name, rates[kept.index(name)], rates)
 
     def bind(self, uid, pod, claim, name, devices):
-        claim = msgspec.structs.replace(claim, status=status_of(devices))
+        claim = msgspec.structs.replace(claim, status=status_of(uid, name, devices))
         spec = msgspec.structs.replace(pod.spec, node_name=name)
         pod = msgspec.structs.replace(pod, spec=spec)
         self.show("ResourceClaim", claim, "MODIFIED")
@@ -102,7 +107,7 @@ class Driver:
         claim = claim_of(uid, 1, 0)
         found = [explain.Device(claim="", request="gpu", driver=driver, pool=name, device=device)
             for driver, device in devices]  # fmt: skip
-        claim = msgspec.structs.replace(claim, status=status_of(found))
+        claim = msgspec.structs.replace(claim, status=status_of(uid, name, found))
         self.show("ResourceClaim", claim)
         self.held[uid] = (None, claim)
 
@@ -140,12 +145,20 @@ def claim_of(uid, gpus, nics):
     )
 
 
-def status_of(devices):
+def status_of(uid, name, devices):
+    """The allocation of these devices on the node, reserved for the pod."""
     results = tuple(
         objects.DeviceRequestAllocationResult(
             request=one.request, driver=one.driver, pool=one.pool, device=one.device
         )
         for one in devices
     )
-    allocation = objects.AllocationResult(devices=objects.DeviceAllocationResult(results=results))
-    return objects.ResourceClaimStatus(allocation=allocation)
+    here = objects.NodeSelectorRequirement(key="metadata.name", operator="In", values=(name,))
+    allocation = objects.AllocationResult(
+        devices=objects.DeviceAllocationResult(results=results),
+        node_selector=objects.NodeSelector(
+            node_selector_terms=(objects.NodeSelectorTerm(match_fields=(here,)),)
+        ),
+    )
+    user = objects.ResourceClaimConsumerReference(resource="pods", name=f"pod-{uid}", uid=uid)
+    return objects.ResourceClaimStatus(allocation=allocation, reserved_for=(user,))

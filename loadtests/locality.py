@@ -79,7 +79,8 @@ def nearness(count, weight, *, occupancy, pods, seed):
     for number in range(pods):
         size = int(draws.choice(SIZES, p=SHARES))
         leave = draws.random()
-        chosen = driving.place(f"{seed}-{number}", size, size)
+        driving.arrive(f"{seed}-{number}", size, size)
+        chosen = driving.place(f"{seed}-{number}")
         if chosen is None:
             continue
         found[size] += (chosen.rate, np.mean(chosen.rates), max(chosen.rates), 1)
@@ -104,7 +105,8 @@ def filled(count, weight, *, seed):
         size, nics = FILLING[int(draws.choice(len(FILLING), p=FILLING_SHARES))]
         asked += size
         number += 1
-        chosen = driving.place(f"{seed}-{number}", size, nics)
+        driving.arrive(f"{seed}-{number}", size, nics)
+        chosen = driving.place(f"{seed}-{number}")
         if chosen is not None:
             allocated += size
             rates += [chosen.rate] * (nics > 0)

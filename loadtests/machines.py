@@ -1,7 +1,7 @@
 """Nodes with GPUs and NICs as published: ResourceSlices of real machines, under new names.
 
-Four kinds are the slices that kubernetes-sigs/dranet publishes with its examples (tests/golden/dra,
-SOURCES.tsv there). AKS MI300X publishes NICs alone; its GPUs are written as AMD's driver would,
+Four kinds are the slices that kubernetes-sigs/dranet publishes with its examples (SOURCES.tsv in
+tests/golden/dra). AKS MI300X publishes NICs alone; its GPUs are written as AMD's driver would,
 four on each NUMA node. HGX H100 is written down: eight pairs behind a PCIe root each, four to a
 socket.
 """

@@ -172,11 +172,75 @@ def published_section(found):
     yield from table(("policy", "runs", "within 0.01 at every level", "largest difference"), rows)
 
 
+def locality_section(found):
+    latest = {(r["nodes"], r["locality_weight"], r["seed"]): r for r in found}
+    groups = collections.defaultdict(dict)
+    for (nodes, weight, seed), report in latest.items():
+        groups[nodes, weight][seed] = report
+    rows = []
+    for (nodes, weight), seeds in sorted(groups.items()):
+        every = [mean(seeds, lambda r, k=k: r["bandwidth"]["all"][k]) for k in NEARNESS]
+        parts = [
+            mean(seeds, lambda r, s=s: r["bandwidth"].get(s, {}).get("of_oracle"))
+            for s in ("1+1", "2+2", "4+4")
+        ]
+        without = groups.get((nodes, 0.0), {})
+        paired = {seed: r for seed, r in seeds.items() if seed in without}
+        costs = [
+            mean(paired, lambda r, k=k: without[r["seed"]][k] - r[k])
+            for k in ("allocation_at_100", "allocation")
+        ]
+        cells = [number(value, 3) for value in (*every, *parts, *costs)]
+        filled = number(mean(seeds, lambda r: r["filled_rate"]), 3)
+        rows.append([str(nodes), str(weight), *cells, filled, seeds_of(seeds)])
+    head = (
+        *("nodes", "weight", "chosen", "random", "best", "chosen / best", "1+1", "2+2", "4+4"),
+        *("points lost at 100 %", "at 130 %", "factor while filling", "seeds"),
+    )
+    yield "## Locality: expected bandwidth factor of the devices that first fit gives"
+    yield ""
+    yield "`python -m loadtests.locality --nodes N --seeds S --weight W --json`: five kinds of"
+    yield "published machines; points of allocation lost against weight 0 on the same arrivals."
+    yield ""
+    yield from table(head, rows)
+
+
+NEARNESS = ("chosen", "random", "oracle", "of_oracle")
+
+
+def gang_section(found):
+    latest = {}
+    for r in found:
+        asked = (r["nodes"], r["jobs"], r["load"])
+        latest[asked, r["policy"], r["proximity_weight"] or 0.0, r["seed"]] = r
+    groups = collections.defaultdict(dict)
+    for (asked, policy, weight, seed), report in latest.items():
+        groups[asked, policy, weight][seed] = report
+    rows = []
+    for (asked, policy, weight), seeds in sorted(groups.items()):
+        name = f"{policy}, weight {weight:g}" if weight else policy
+        keys = ("split_nodes", "split_racks", "slow_down", "jct_hours", "queue_hours")
+        values = [number(mean(seeds, lambda r, k=k: r[k])) for k in keys]
+        rows.append([*(str(value) for value in asked), name, *values, seeds_of(seeds)])
+    head = (
+        *("nodes", "jobs", "load", "policy", "split over nodes %", "over racks %"),
+        *("slow-down", "completion h", "queue h", "seeds"),
+    )
+    yield "## Gangs: jobs of the Philly log on racks of eight nodes"
+    yield ""
+    yield "`python -m loadtests.gang --policy P --weight W --json`: Gavel's measured factors where a"
+    yield "gang lies on more nodes than it must. `spread` is kube-scheduler's LeastAllocated."
+    yield ""
+    yield from table(head, rows)
+
+
 SECTIONS = {
     "published": published_section,
     "packing": packing_section,
     "churn": churn_section,
     "mig_churn": mig_section,
+    "locality": locality_section,
+    "gang": gang_section,
 }
 
 

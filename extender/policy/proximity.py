@@ -64,7 +64,8 @@ def rest(
         seats = np.array([within.get(place[level] or "", 0.0) - 1 for place in kinds])[kind]
         more = np.minimum(np.maximum(seats - near, 0.0), left)
         near, left, far = near + more, left - more, far + more * level / depth
-    return (far + left) / waiting
+    mean: NDArray[np.float64] = (far + left) / waiting
+    return mean
 
 
 def shared(one: Domains, other: Domains) -> int | None:
