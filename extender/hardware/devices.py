@@ -128,58 +128,35 @@ class Reader:
 
     def device(self, spec: objects.ResourceSliceSpec, device: objects.Device) -> shape.Device:
         """Return the interned device."""
-        driver = spec.driver
-        attributes = self._attributes(driver, device.attributes or {})
-        own_rule = bool(spec.per_device_node_selection)
-        node = device.node_name if own_rule else spec.node_name
-        selectable = (
-            not own_rule or pools.device_admits(device, self._node_name, self._node_labels)
-        ) and (self._features.binding_conditions or not device.binding_conditions)
+        attributes = self._attributes(spec.driver, device.attributes or {})
         capacity = tuple(
             (name, self._interner.capacity(value))
             for name, value in sorted((device.capacity or {}).items())
         )
-        draws = _draws(device) if device.consumes_counters else ()
-        taints = self._taints(spec, device) if device.taints or self._rules else ()
-        conditions = tuple(device.binding_conditions or ())
-        failures = tuple(device.binding_failure_conditions or ())
-        flags = (
+        rest = (
+            _draws(device) if device.consumes_counters else (),
+            self._taints(spec, device) if device.taints or self._rules else (),
             bool(device.allow_multiple_allocations) and self._features.newer_variant,
             bool(device.binds_to_node),
-            node is not None or bool(device.binds_to_node),
-            selectable,
-        )
-        kind = self._kind(driver, device) if self._kind else shape.Kind.OTHER
-        key = (
-            driver,
-            device.name,
-            attributes,
-            capacity,
-            draws,
-            taints,
-            conditions,
-            failures,
-            flags,
-            kind,
+            tuple(device.binding_conditions or ()),
+            tuple(device.binding_failure_conditions or ()),
+            *self._node_rule(spec, device),
+            self._kind(spec.driver, device) if self._kind else shape.Kind.OTHER,
         )
         return self._interner.device(
-            key,
-            lambda: shape.Device(
-                driver=driver,
-                name=device.name,
-                attributes=dict(attributes),
-                capacity=dict(capacity),
-                consumes_counters=draws,
-                taints=taints,
-                allow_multiple_allocations=flags[0],
-                binds_to_node=flags[1],
-                binding_conditions=conditions,
-                binding_failure_conditions=failures,
-                on_node=flags[2],
-                selectable=selectable,
-                kind=kind,
-            ),
+            (spec.driver, device.name, attributes, capacity, rest),
+            lambda: shape.Device(spec.driver, device.name, dict(attributes), dict(capacity), *rest),
         )
+
+    def _node_rule(
+        self, spec: objects.ResourceSliceSpec, device: objects.Device
+    ) -> tuple[bool, bool]:
+        """Whether a claim on the device is bound to the node, and whether the node may use it."""
+        own_rule = bool(spec.per_device_node_selection)
+        node = device.node_name if own_rule else spec.node_name
+        admitted = not own_rule or pools.device_admits(device, self._node_name, self._node_labels)
+        known = self._features.binding_conditions or not device.binding_conditions
+        return node is not None or bool(device.binds_to_node), admitted and known
 
     def _attributes(
         self, driver: str, attributes: Mapping[str, objects.DeviceAttribute]

@@ -192,8 +192,7 @@ def used(
     """
     taken = 0
     shared: dict[int, dict[str, int]] = {}  # device → capacity name → nano units
-    drawn: dict[tuple[int, str, str], int] = {}  # (pool, counter set, counter) → nano units
-    seen: set[DeviceName] = set()  # hidden devices draw once, however many share them
+    hidden: set[DeviceName] = set()  # a hidden device draws once, however many share it
     for result in results:
         if result.admin_access:
             continue
@@ -201,14 +200,8 @@ def used(
         share = result.share_id is not None and features.consumable_capacity
         number = inventory.number(name)
         if number is None:
-            if name in inventory.hidden and name not in seen:
-                if share and features.shared_uncounted:
-                    continue
-                seen.add(name)
-                pool, draws = inventory.hidden[name]
-                for counter_set, counter, amount in draws:
-                    key = (pool, counter_set, counter)
-                    drawn[key] = drawn.get(key, 0) + amount
+            if not (share and features.shared_uncounted):
+                hidden.add(name)
         elif share:
             own = shared.setdefault(number, {})
             for capacity, value in (result.consumed_capacity or {}).items():
@@ -218,5 +211,16 @@ def used(
     return Usage(
         taken=taken,
         shared=tuple(sorted((d, tuple(sorted(own.items()))) for d, own in shared.items())),
-        drawn=tuple(sorted((*key, amount) for key, amount in drawn.items())),
+        drawn=_drawn(inventory, hidden),
     )
+
+
+def _drawn(inventory: Inventory, hidden: set[DeviceName]) -> tuple[tuple[int, str, str, int], ...]:
+    """Sum what the hidden devices among these draw: (pool, counter set, counter, nano units)."""
+    drawn: dict[tuple[int, str, str], int] = {}
+    for name in hidden & inventory.hidden.keys():
+        pool, draws = inventory.hidden[name]
+        for counter_set, counter, amount in draws:
+            key = (pool, counter_set, counter)
+            drawn[key] = drawn.get(key, 0) + amount
+    return tuple(sorted((*key, amount) for key, amount in drawn.items()))
