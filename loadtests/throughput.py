@@ -151,7 +151,7 @@ class Bench:
         }
         command = [word.format(**words) for word in shlex.split(leg.command)]
         log = self._plane.folder / f"{leg.name}.log"
-        extender = process.Process(leg.name, command, log, folder=REPOSITORY)
+        extender = process.Process(leg.name, command, log, folder=REPOSITORY, ends_by_itself=False)
         extender.start()
         try:
             own = leg.ready_port == "port"

@@ -40,7 +40,9 @@ class Process:
     log: pathlib.Path
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     folder: pathlib.Path | None = None
+    ends_by_itself: bool = True  # when its standard input does, as our Go binary
     _child: subprocess.Popen | None = None
+    _watcher: subprocess.Popen | None = None
 
     @property
     def pid(self) -> int | None:
@@ -74,6 +76,13 @@ class Process:
                 # Ctrl-C in the terminal reaches the test run only, which then stops us in order.
                 start_new_session=True,
             )
+        if not self.ends_by_itself:
+            # The same for others: this one's input ends with us, then it ends the process.
+            self._watcher = subprocess.Popen(
+                ["sh", "-c", 'cat > /dev/null; kill "$0"', str(self._child.pid)],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
 
     def stop(self, *, kill: bool = False, patience: float = 20) -> int | None:
         """End the process, politely unless `kill`; return its exit code, None if not started."""
@@ -88,6 +97,11 @@ class Process:
             self._child.wait()
         with contextlib.suppress(BrokenPipeError):
             self._child.stdin.close()
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.wait()
+            self._watcher.stdin.close()
+            self._watcher = None
         return self._child.returncode
 
     def tail(self, lines: int = 40) -> str:

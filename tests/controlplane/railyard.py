@@ -45,7 +45,11 @@ class Railyard:
         }
         line = [word.format(**words) for word in shlex.split(command)] + list(options)
         self.process = process.Process(
-            "railyard", line, plane.folder / "railyard.log", folder=REPOSITORY
+            "railyard",
+            line,
+            plane.folder / "railyard.log",
+            folder=REPOSITORY,
+            ends_by_itself=False,
         )
         plane.components["railyard"] = self.process
 
