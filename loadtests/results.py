@@ -54,7 +54,8 @@ def named(report):
     fast = report["policy"].startswith("prices")
     for key, plain in PLAIN.items():
         value = report.get(key, plain)
-        if value != plain and (fast or key not in {"refresh", "devices", "blend"}):
+        told = value != plain or (key == "weight" and report.get("intree") == "default")
+        if told and (fast or key not in {"refresh", "devices", "blend"}):
             words.append(WORDS[key].format(value))
     return ", ".join(words)
 
@@ -187,7 +188,7 @@ def locality_section(found):
         without = groups.get((nodes, 0.0), {})
         paired = {seed: r for seed, r in seeds.items() if seed in without}
         costs = [
-            mean(paired, lambda r, k=k: without[r["seed"]][k] - r[k])
+            mean(paired, lambda r, k=k, w=without: w[r["seed"]][k] - r[k])
             for k in ("allocation_at_100", "allocation")
         ]
         cells = [number(value, 3) for value in (*every, *parts, *costs)]
@@ -219,17 +220,18 @@ def gang_section(found):
     rows = []
     for (asked, policy, weight), seeds in sorted(groups.items()):
         name = f"{policy}, weight {weight:g}" if weight else policy
-        keys = ("split_nodes", "split_racks", "slow_down", "jct_hours", "queue_hours")
+        keys = ("split_nodes", "split_needlessly", "split_racks", "slow_down", "jct_hours", "queue_hours")
         values = [number(mean(seeds, lambda r, k=k: r[k])) for k in keys]
         rows.append([*(str(value) for value in asked), name, *values, seeds_of(seeds)])
     head = (
-        *("nodes", "jobs", "load", "policy", "split over nodes %", "over racks %"),
-        *("slow-down", "completion h", "queue h", "seeds"),
+        *("nodes", "jobs", "load", "policy", "split over nodes %", "with room on one"),
+        *("over racks %", "slow-down", "completion h", "queue h", "seeds"),
     )
     yield "## Gangs: jobs of the Philly log on racks of eight nodes"
     yield ""
-    yield "`python -m loadtests.gang --policy P --weight W --json`: Gavel's measured factors where a"
-    yield "gang lies on more nodes than it must. `spread` is kube-scheduler's LeastAllocated."
+    yield "`python -m loadtests.gang --policy P --weight W --json`: Gavel's measured factors where"
+    yield "a gang lies on more nodes than it must, also where some node had room for it all."
+    yield "`spread` is kube-scheduler's LeastAllocated."
     yield ""
     yield from table(head, rows)
 
