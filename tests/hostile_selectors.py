@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))  # run as a script, the tests' shared modules are 
 
 from extender import errors  # noqa: E402 - after the path is set
 from extender.demand import selectors  # noqa: E402 - the same
-from tests import selector_cases, selector_values  # noqa: E402 - the same
+from tests import selector_cases, selector_values, selector_writer  # noqa: E402 - the same
 
 MOST_MILLISECONDS = 50
 MOST_MEGABYTES = 64
@@ -126,7 +126,7 @@ def _deep(rng: random.Random) -> str:
 
 
 def _random(rng: random.Random) -> str:
-    writer = selector_cases.Writer(rng, lists=rng.random() < 0.2)
+    writer = selector_writer.Writer(rng, lists=rng.random() < 0.2)
     made = writer.expression()
     for _ in range(rng.randint(0, 4)):
         place = rng.randrange(len(made) + 1)

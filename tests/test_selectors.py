@@ -14,7 +14,13 @@ import pytest
 
 from extender import errors
 from extender.demand import selectors
-from tests import fuzz_selectors, hostile_selectors, selector_cases, selector_values
+from tests import (
+    fuzz_selectors,
+    hostile_selectors,
+    selector_cases,
+    selector_values,
+    selector_writer,
+)
 from tests.controlplane.oracle import build
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "cel" / "cel_v1.36.json"
@@ -109,7 +115,7 @@ def test_a_remembered_answer_is_the_direct_one(seed):
     engine = selectors.Selectors(results=20)
     cases = [selector_cases.device(rng, lists=False) for _ in range(6)]
     devices = [selector_values.as_device(case) for case in cases]
-    texts = [selector_cases.Writer(rng, lists=False).expression() for _ in range(3)]
+    texts = [selector_writer.Writer(rng, lists=False).expression() for _ in range(3)]
     for _ in range(20):
         text, given = rng.choice(texts), rng.choice(devices)
         assert verdict(engine, text, given) == verdict(selectors.Selectors(), text, given)
@@ -120,7 +126,7 @@ def test_a_remembered_answer_is_the_direct_one(seed):
 def test_an_answer_depends_on_no_attribute_but_those_named(seed):
     rng = random.Random(seed)
     engine = selectors.Selectors()
-    text = selector_cases.Writer(rng, lists=False).expression()
+    text = selector_writer.Writer(rng, lists=False).expression()
     given = selector_cases.device(rng, lists=False)
     names = engine.attributes(text)
     hypothesis.assume(names is not None)

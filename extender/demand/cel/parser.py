@@ -16,6 +16,7 @@ _RESERVED = frozenset({
     "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop",
     "package", "namespace", "return", "var", "void", "while",
 })  # fmt: skip
+_PACKAGES = frozenset({"google", "kubernetes"})
 # operator → precedence; all are left-associative
 _BINARY = {
     "||": 1, "&&": 2, "<": 3, "<=": 3, ">": 3, ">=": 3, "==": 3, "!=": 3, "in": 3,
@@ -159,7 +160,10 @@ class _Parser:
         dot = "." if self._accept(".") else ""
         name = self.expect("name").text
         if self._is_message():
-            raise UnansweredError("messages are not implemented")
+            # No other package has messages in this environment.
+            if name in _PACKAGES:
+                raise UnansweredError("messages are not implemented")
+            raise InvalidError("undeclared reference to a message")
         if name in _RESERVED:
             raise InvalidError(f"reserved identifier: {name}")
         if self._accept("("):
