@@ -3,9 +3,14 @@
 import msgspec
 import numpy as np
 import pytest
-from builders import make_node, make_pod
-from test_engine import H100, engine, feed
+from builders import make_claim, make_class, make_node, make_pod, make_slice
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_engine import GPU, H100, engine, feed
 
+from extender.decisions import counting
+from extender.decisions.question import single
+from extender.demand import selectors
 from extender.policy import config
 
 
@@ -115,3 +120,46 @@ def test_locality_of_the_demand_makes_no_difference_to_room():
         seen(judging, 2)
         rooms.append(judging.room.room)
     assert np.array_equal(*rooms)
+
+
+def placed_one_after_the_other(table, state):
+    """How many units the state takes, by following what each placement leaves."""
+    count = 0
+    while table.verdict(state).picks:
+        state = int(table.after[state])
+        count += 1
+    return count
+
+
+@settings(max_examples=30)
+@given(
+    models=st.lists(st.sampled_from("ab"), min_size=1, max_size=6),
+    shared=st.booleans(),
+    taken=st.sets(st.integers(0, 5)),
+    wanted=st.sampled_from([1, 3, 4, 10]),
+    model=st.sampled_from("ab"),
+)
+def test_counting_by_arithmetic_is_counting_by_placing(models, shared, taken, wanted, model):
+    judging = engine()
+    gpus = make_slice("s", GPU).on("n")
+    for number, each in enumerate(models):
+        gpus.device(f"gpu-{number}", model=each, capacity={"memory": "10"}, multi=shared)
+    more = {"capacity": {"requests": {"memory": str(wanted)}}}
+    expressions = [f'device.attributes["{GPU}"].model == "{model}"']
+    claim = make_claim("c").request("r", GPU, selectors=expressions, **more)
+    feed(judging, make_node("n"), gpus, make_class(GPU), claim)
+    devices = [f"gpu-{number}" for number in taken if number < len(models)]
+    if not shared:
+        held = make_claim("held").allocated("n", *(("r", GPU, "n", d) for d in devices))
+        feed(judging, held)
+    judging.settle()
+    unit, _ = single(judging.asker.ask(make_pod("p").claim("c").obj(), judging.policy).question)
+    state = int(judging.index.state[judging.index.rows["n"]])
+    hardware, usage = judging.index.states[state]
+
+    plan = counting.plan(hardware, unit, selectors.Selectors().matches)
+
+    assert plan is not None
+    assert plan.room(hardware, usage).count == placed_one_after_the_other(
+        judging.table(unit), state
+    )
