@@ -1,6 +1,6 @@
 """What pods ask for here, learnt online: demand classes with decaying weights.
 
-Source: scarcity prices (docs: packing benchmark, "demand mix learnt online"): on each new pod
+Source: scarcity prices (loadtests/packing.py measures it): on each new pod
 every weight decays by 1 - 1/H and the pod's class gains 1/H. Pods without devices decay the mix
 too, so a weight is a share of all pods. The mix is a function of the sequence of pods alone: no
 clock, no randomness, so replicas that have seen the same pods agree.
