@@ -10,10 +10,7 @@ import pytest
 from extender.demand import allocator, outcome, requests
 from extender.hardware import shape, versions
 from extender.hardware.usage import NOTHING, Usage
-from tests import (
-    allocator_vectors,
-    builders,
-)
+from tests import allocator_vectors, builders
 from tests.allocator_nodes import (
     ROOT,
     Drivers,

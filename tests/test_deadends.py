@@ -8,12 +8,7 @@ from hypothesis import strategies as st
 
 from extender import errors
 from extender.demand import options, outcome, search
-from tests import (
-    allocator_cases,
-    allocator_draws,
-    allocator_replay,
-    builders,
-)
+from tests import allocator_cases, allocator_draws, allocator_replay, builders
 from tests.allocator_nodes import allocate, choice, claim, machine_of
 
 

@@ -1,4 +1,4 @@
-"""A \"no\" says what stands in the way."""
+"""A no says what stands in the way."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import pytest
 
 from extender.demand import hints, requests
 from extender.hardware.usage import NOTHING, Usage
-from tests import (
-    builders,
-)
+from tests import builders
 from tests.allocator_nodes import ROOT, allocate, choice, claim, eight, machine_of
 
 

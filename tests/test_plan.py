@@ -11,11 +11,7 @@ from hypothesis import strategies as st
 from extender.demand import allocator, outcome, requests
 from extender.hardware import shape
 from extender.hardware.usage import NOTHING, NodeState, Usage
-from tests import (
-    allocator_draws,
-    allocator_replay,
-    allocator_vectors,
-)
+from tests import allocator_draws, allocator_replay, allocator_vectors
 from tests.allocator_nodes import NEWEST, Drivers, choice, claim, devices, eight, machine_of
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "allocator"

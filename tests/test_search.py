@@ -8,13 +8,7 @@ import pathlib
 from hypothesis import given, settings
 
 from extender.demand import options, outcome, requests, search
-from tests import (
-    allocator_draws,
-    allocator_replay,
-    allocator_validity,
-    allocator_vectors,
-    builders,
-)
+from tests import allocator_draws, allocator_replay, allocator_validity, allocator_vectors, builders
 from tests.allocator_nodes import ROOT, allocate, choice, claim, machine_of
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "allocator"
