@@ -89,6 +89,7 @@ class Builder:
             name,
             tags,
             source.slices_of(name),
+            elsewhere=source.slices_elsewhere(name),
             features=self.features,
             interner=self._interner,
             rules=source.rules.values(),

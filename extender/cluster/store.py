@@ -8,7 +8,7 @@ that differs in nothing that scheduling reads) stops here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from extender.cluster import places
@@ -165,12 +165,17 @@ class ClusterStore:
     def slices_of(self, node_name: str) -> Iterator[objects.ResourceSlice]:
         """Yield the slices that may concern the node: its own, then those that name no node.
 
-        Last come what other nodes have of the same pools: a pool is judged as a whole.
+        Last comes what other nodes have of the same pools where these share counters: a pool is
+        judged as a whole. Of the other pools `slices_elsewhere` tells what is missing here.
         """
         own = self.slices_on.get(node_name, {}).values()
         yield from own
         yield from self.slices_beyond.values()
         yield from self._places.elsewhere(node_name, own)
+
+    def slices_elsewhere(self, node_name: str) -> dict[PoolId, Mapping[int, int]]:
+        """How many slices of which generation other nodes have of the node's pools."""
+        return self._places.counts(node_name, self.slices_on.get(node_name, {}).values())
 
     # ------------------------------------------------------------ what a change touches
 
@@ -243,7 +248,7 @@ class ClusterStore:
         if item is None:
             return
         name, node_name = item.metadata.name, item.spec.node_name
-        self._places.put(item, remove=remove)
+        (self._places.remove if remove else self._places.put)(item)
         if node_name:
             mine = self.slices_on.setdefault(node_name, {})
             mine.pop(name, None)

@@ -20,6 +20,9 @@ PoolName: TypeAlias = tuple[str, str]
 Counters: TypeAlias = dict[str, dict[str, int]]
 
 
+_NOWHERE: Mapping[PoolName, Mapping[int, int]] = {}
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Gathered:
     """A pool in the eyes of one node.
@@ -42,11 +45,13 @@ def gather(
     node_labels: Mapping[str, str],
     slices: Iterable[objects.ResourceSlice],
     *,
+    elsewhere: Mapping[PoolName, Mapping[int, int]] = _NOWHERE,
     features: versions.Features,
 ) -> list[Gathered]:
     """List the node's pools in the allocator's order; outdated slices are passed over.
 
-    `slices` must hold the whole of every pool that the node has a part in.
+    `slices` must hold the whole of every pool that the node has a part in, but for slices of other
+    nodes in pools without counters that `elsewhere` counts by generation.
     """
     members: dict[PoolName, list[objects.ResourceSlice]] = {}  # every slice of the pool
     relevant: dict[PoolName, list[objects.ResourceSlice]] = {}  # those that concern the node
@@ -60,7 +65,9 @@ def gather(
     found = [
         dataclasses.replace(pool, foreign=_foreign(mine, node_name))
         for name, mine in relevant.items()
-        for pool in build(name, mine, members[name], features=features)
+        for pool in build(
+            name, mine, members[name], elsewhere=elsewhere.get(name, {}), features=features
+        )
     ]
     # Python's sort is stable, which keeps the parts of a pool of 1.34 in order.
     return sorted(found, key=lambda pool: (pool.binds, pool.name))
@@ -130,16 +137,19 @@ def _one_pool(
     mine: list[objects.ResourceSlice],
     members: list[objects.ResourceSlice],
     *,
+    elsewhere: Mapping[int, int],
     features: versions.Features,
 ) -> Iterator[Gathered]:
     kept = newest(mine)
     pool = kept[0].spec.pool
     everything = kept
     if len(kept) != pool.resource_slice_count:
-        if any(item.spec.pool.generation > pool.generation for item in members):
+        generations = {item.spec.pool.generation for item in members} | elsewhere.keys()
+        if max(generations) > pool.generation:
             return  # a newer generation has nothing for this node; the pool is being replaced
         everything = [i for i in members if i.spec.pool.generation == pool.generation]
-        if len(everything) != pool.resource_slice_count:
+        known = len(everything) + elsewhere.get(pool.generation, 0)
+        if known != pool.resource_slice_count:
             yield Gathered(name, broken=Broken.INCOMPLETE)
             return
     yield _built(name, _ordered(kept, features), everything, features=features)
@@ -204,6 +214,7 @@ def _separate_slices(
     mine: list[objects.ResourceSlice],
     members: list[objects.ResourceSlice],  # noqa: ARG001 (1.34 looks at the relevant ones only)
     *,
+    elsewhere: Mapping[int, int],  # noqa: ARG001 (the same)
     features: versions.Features,  # noqa: ARG001 (the signature is shared with `_one_pool`)
 ) -> Iterator[Gathered]:
     """Yield one part per slice: in 1.34 a device draws on the counters of its own slice.

@@ -62,6 +62,7 @@ def inventory(
     *,
     features: versions.Features,
     interner: Interner,
+    elsewhere: Mapping[PoolName, Mapping[int, int]] | None = None,
     rules: Iterable[objects.DeviceTaintRule] = (),
     live: frozenset[str] | None = None,
     kind: Callable[[str, objects.Device], shape.Kind] | None = None,
@@ -69,12 +70,15 @@ def inventory(
     """List the devices that kube-scheduler's allocator walks on this node, in its order.
 
     `slices` must hold every slice of every pool that has a slice of this node or of no node
-    (`nodeName` empty); slices of other pools do no harm. `live` names the attribute identifiers
-    (the part after the last "/") that some selector may read; the values of all others are
-    renumbered by first appearance, so that equal machines get equal devices; None keeps all.
+    (`nodeName` empty); slices of other pools do no harm. Of a pool without counters those of other
+    nodes may be left out if `elsewhere` counts them, by generation. `live` names the attribute
+    identifiers (the part after the last "/") that some selector may read; the values of all others
+    are renumbered by first appearance, so that equal machines get equal devices; None keeps all.
     `kind` classifies a device of a driver.
     """
-    gathered = gathering.gather(node_name, node_labels, slices, features=features)
+    gathered = gathering.gather(
+        node_name, node_labels, slices, elsewhere=elsewhere or {}, features=features
+    )
     reader = published_devices.Reader(
         node_name,
         node_labels,
