@@ -18,7 +18,8 @@ NANO = 10**9
 _MOST_CHARACTERS = 64
 _FORM = re.compile(
     r"(?P<sign>[+-]?)(?P<number>\d+\.?\d*|\.\d+)"
-    r"(?:(?P<exponent>[eE][+-]?\d{1,3})|(?P<suffix>[KMGTPE]i|[numkMGTPE]))?"
+    r"(?:(?P<exponent>[eE][+-]?\d{1,3})|(?P<suffix>[KMGTPE]i|[numkMGTPE]))?",
+    re.ASCII,  # a digit of another script is none to Kubernetes
 )
 _SUFFIXES: dict[str | None, Fraction] = {
     None: Fraction(1),

@@ -1,0 +1,49 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extender.cluster import states
+from extender.hardware.shape import Device, Shape
+from extender.hardware.usage import Usage
+
+
+def shape():
+    return Shape(devices=(Device("d", "gpu-0", {}, {}),))
+
+
+def test_equal_usages_of_one_shape_are_one_state():
+    known, machine = states.States(), shape()
+
+    first = known.number(machine, Usage(taken=1))
+
+    assert known.number(machine, Usage(taken=1)) == first
+    assert known.number(machine, Usage(taken=0)) != first
+
+
+def test_shapes_are_told_apart_by_identity():
+    known = states.States()
+
+    assert known.number(shape(), Usage()) != known.number(shape(), Usage())
+    assert len(known.shapes) == 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2**70)), max_size=40))
+def test_numbers_are_dense_and_lead_back_to_their_state(met):
+    known, machines = states.States(), [shape() for _ in range(3)]
+
+    numbers = [known.number(machines[which], Usage(taken=taken)) for which, taken in met]
+
+    assert set(numbers) == set(range(len(known)))
+    for (which, taken), number in zip(met, numbers, strict=True):
+        assert known[number] == (machines[which], Usage(taken=taken))
+        assert known.shapes[known.shape_of[number]] is machines[which]
+        assert int(known.taken[number]) == taken % 2**64
+
+
+def test_there_is_room_for_more_states_than_at_first():
+    known, machine = states.States(), shape()
+
+    for taken in range(3000):
+        known.number(machine, Usage(taken=taken))
+
+    assert np.array_equal(known.taken, np.arange(3000, dtype=np.uint64))
