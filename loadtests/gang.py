@@ -142,19 +142,20 @@ class Cluster:
         self.pods = {}  # job → [(uid, node, GPUs)]
 
     def start(self, number, job):
-        """Place the gang; its nodes, or None where not all of it fits."""
+        """Place the gang; its nodes, and whether one could have had it; None where it must wait."""
         if sum(free // job.pods[0] for free in self.free.values()) < len(job.pods):
             return None
         uids = [f"{number}-{place}" for place in range(len(job.pods))]
         for uid, size in zip(uids, job.pods, strict=True):
             self.driving.arrive(uid, size, labels={GROUP: f"job-{number}"})
         placed = self.pods[number] = []
+        one_had_room = max(self.free.values()) >= job.gpus
         for uid, size in zip(uids, job.pods, strict=True):
             found = self.driving.place(uid, choose=self.chooser())
             assert found is not None, "room was counted before"
             placed.append((uid, found.node, size))
             self.free[found.node] -= size
-        return {node for _, node, _ in placed}
+        return {node for _, node, _ in placed}, one_had_room
 
     def chooser(self):
         if self.policy == "random":
@@ -175,7 +176,7 @@ def run(arrivals, cluster):
     events = [(at, next(order), number) for number, (at, _) in enumerate(arrivals)]
     heapq.heapify(events)
     waiting, running = [], {}
-    split = racks = gangs = 0
+    split = needless = racks = gangs = 0
     completion, slowed, queued = [], [], []
     while events:
         now, _, number = heapq.heappop(events)
@@ -188,14 +189,16 @@ def run(arrivals, cluster):
             waiting.append(number)
         for candidate in waiting[:LOOK_BACK]:
             arrived, job = arrivals[candidate]
-            nodes = cluster.start(candidate, job)
-            if nodes is None:
+            started = cluster.start(candidate, job)
+            if started is None:
                 continue
+            nodes, one_had_room = started
             waiting.remove(candidate)
             apart = len(nodes) > -(-job.gpus // NODE)
             if job.gpus > 1:
                 gangs += 1
                 split += apart
+                needless += apart and one_had_room
                 racks += len({cluster.rack[node] for node in nodes}) > -(-job.gpus // (NODE * RACK))
                 slowed.append(job.factor if apart else 1.0)
             queued.append(now - arrived)
@@ -205,6 +208,7 @@ def run(arrivals, cluster):
     assert not waiting
     return {
         "split_nodes": round(100 * split / gangs, 2),
+        "split_needlessly": round(100 * needless / gangs, 2),
         "split_racks": round(100 * racks / gangs, 2),
         "jct_hours": round(float(np.mean(completion)) / 3600, 3),
         "queue_hours": round(float(np.mean(queued)) / 3600, 3),

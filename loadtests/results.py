@@ -209,6 +209,9 @@ def locality_section(found):
 NEARNESS = ("chosen", "random", "oracle", "of_oracle")
 
 
+HOURS = ("jct_hours", "queue_hours")
+
+
 def gang_section(found):
     latest = {}
     for r in found:
@@ -220,7 +223,7 @@ def gang_section(found):
     rows = []
     for (asked, policy, weight), seeds in sorted(groups.items()):
         name = f"{policy}, weight {weight:g}" if weight else policy
-        keys = ("split_nodes", "split_needlessly", "split_racks", "slow_down", "jct_hours", "queue_hours")
+        keys = ("split_nodes", "split_needlessly", "split_racks", "slow_down", *HOURS)
         values = [number(mean(seeds, lambda r, k=k: r[k])) for k in keys]
         rows.append([*(str(value) for value in asked), name, *values, seeds_of(seeds)])
     head = (

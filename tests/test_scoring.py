@@ -53,7 +53,7 @@ def test_members_of_a_gang_are_drawn_to_where_the_others_are():
 
     found = parts(judging, make_pod("next").gpus(8).label(*gang), ["b", "c"])["proximity"]
 
-    assert found.tolist() == [0.0, 1.0]
+    assert found.tolist() == [0.0, 10.0]
 
 
 def test_a_pod_on_its_own_has_no_proximity():
@@ -145,7 +145,7 @@ def test_the_node_of_the_other_members_is_the_nearest_also_without_labels():
     feed(judging, make_pod("first").gpus(4).label(*GANG).node("a"))
     pod = make_pod("next").gpus(4).label(*GANG)
 
-    assert parts(judging, pod, ["a", "b"])["proximity"].tolist() == [0.0, 1.0]
+    assert parts(judging, pod, ["a", "b"])["proximity"].tolist() == [0.0, 10.0]
     assert explained(judging, pod)["a"].grounds["proximity"] == (
         "of 1 other member of its group: 1 on this node"
     )
@@ -176,8 +176,34 @@ def test_the_first_member_goes_to_the_rack_that_can_hold_them_all():
 
     found = parts(judging, members[0], ["a", "b", "c"])["proximity"]
 
-    assert found[0] == 1.0
-    assert found[1] == found[2] == 0.5
+    assert found[0] == 10.0
+    assert found[1] == found[2] == 5.0
+
+
+def test_a_gang_is_learnt_as_one_demand_for_what_a_node_can_hold():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 8))
+    for number in range(12):
+        feed(judging, make_pod(f"member-{number}").gpus(1).label(*GANG))
+
+    judging.settle()
+
+    assert judging.room.classes.count.tolist() == [8.0]
+    assert judging.room.mix.seen == 12
+
+
+def test_opening_a_node_is_charged_to_all_members_that_wait():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 8))
+    for number in range(4):
+        feed(judging, make_pod(f"seen-{number}").gpus(8))
+    members = [make_pod(f"member-{number}").gpus(1).label(*GANG) for number in range(4)]
+    feed(judging, *members)
+
+    alone = parts(judging, make_pod("alone").gpus(1), ["a"])["packing"][0]
+    together = parts(judging, members[0], ["a"])["packing"][0]
+
+    assert together == pytest.approx(alone / 4)
 
 
 def test_a_single_gpu_pod_leaves_the_linked_node_to_others():

@@ -32,6 +32,10 @@ class Gangs:
         """How many members of the gang have no node yet, the pod of that uid not counted."""
         return len(self._waiting.get(name, set()) - {uid})
 
+    def size(self, name: str) -> int:
+        """How many members are known, with a node or without."""
+        return self.nodes(name).total() + len(self._waiting.get(name, ()))
+
     def see(self, pod: objects.Pod | None, uid: str, node: str) -> None:
         """The pod is bound to `node` now; None or "" where it is gone, or not bound."""
         name = gang.of_pod(pod) if pod is not None and node else ""

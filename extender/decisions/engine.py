@@ -18,6 +18,7 @@ from extender.cluster import gangs, index, reservations, store
 from extender.decisions import answers, asking, journal, judge, preemption, room, scoring, tables
 from extender.decisions.judge import Code
 from extender.decisions.question import Question
+from extender.demand import gang
 from extender.demand import pod as pods
 from extender.hardware import affinity
 from extender.kube import objects
@@ -315,8 +316,14 @@ class Engine:
             asked = self.asker.ask(pod, self.policy)
             if isinstance(asked, asking.Asked):
                 requests = asked.requests
+                together = gang.of_pod(pod)
                 self.room.learn(
-                    pod.metadata.uid, asked.question, cpu=requests.cpu, memory=requests.memory
+                    pod.metadata.uid,
+                    asked.question,
+                    cpu=requests.cpu,
+                    memory=requests.memory,
+                    together=together,
+                    members=self.gangs.size(together) if together else 1,
                 )
 
 

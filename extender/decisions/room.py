@@ -86,17 +86,41 @@ class Room:
         self._declared = settings.reserve
         self._stale = True
 
-    def learn(self, uid: str, question: Question, *, cpu: int, memory: int) -> None:
-        """Count a pod that the watch shows for the first time."""
+    def learn(
+        self,
+        uid: str,
+        question: Question,
+        *,
+        cpu: int,
+        memory: int,
+        together: str = "",
+        members: int = 1,
+    ) -> None:
+        """Count a pod that the watch shows for the first time.
+
+        A gang (`together` is its name) is one demand for as many of its `members` as one node can
+        hold: room for them one by one, all over the cluster, is no room for the gang.
+        """
         if not question:
             self._age += self.mix.learn(uid, None)
             return
         unit, count = single(question)
         size = self.size_of(unit)
         ask = unit if size > 0 else None
-        self._age += self.mix.learn(
-            uid, ask, count=count, share=size, cpu=float(cpu), memory=float(memory)
+        many = 1
+        if ask is not None and members > 1:
+            many = max(1, min(members, int(_MOST_GPUS / (size * count))))
+        told = self.mix.learn(
+            f"gang {together}" if many > 1 else uid,
+            ask,
+            count=count * many,
+            share=size,
+            cpu=float(cpu * many),
+            memory=float(memory * many),
         )
+        if many > 1 and not told:
+            told = self.mix.learn(uid, None)
+        self._age += told
 
     def size_of(self, unit: Question) -> float:
         """GPUs that one unit takes; 0 where no machine here can serve it, or it takes no GPU."""

@@ -21,6 +21,8 @@ Numbers = NDArray[np.int32]
 # A node that the pod would fit by the API's picture but not by the expected one costs this much
 # more than any other: it may be tried last, it is not refused.
 EXPECTED_FULL = 1e3
+# One of which we cannot tell is tried after all of which we can.
+NOT_JUDGED = 500.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,11 +89,15 @@ class Scoring:
         fits = table.after[states] >= 0
         parts = {"locality": profile.locality.weight * (1 - table.locality[states])}
         if profile.packing.weight:
-            parts["packing"] = profile.packing.weight * self._priced(asked, table, rows)
+            parts["packing"] = profile.packing.weight * self._priced(pod, asked, table, rows)
         self._add_proximity(parts, pod, asked, rows, states)
         self._add_preference(parts, pod, profile, table, rows, states)
         if not fits.all():
-            parts["expected full"] = np.where(table.code[states] >= Code.BUSY, EXPECTED_FULL, 0.0)
+            codes = table.code[states]
+            parts["expected full"] = np.where(codes >= Code.BUSY, EXPECTED_FULL, 0.0)
+            unjudged = (codes == Code.UNSEEN) | (codes == Code.UNJUDGED)
+            if unjudged.any():
+                parts["not judged"] = np.where(unjudged, NOT_JUDGED, 0.0)
         tie = self._room.tightness(rows, states, cpu=asked.requests.cpu)
         total = np.zeros(len(rows))
         for part in parts.values():
@@ -113,11 +119,18 @@ class Scoring:
 
     # ------------------------------------------------------------ parts
 
-    def _priced(self, asked: asking.Asked, table: tables.Table, rows: Numbers) -> Floats:
-        """Lost room in GPUs per GPU asked, so that the weight means the same for all pods."""
+    def _priced(
+        self, pod: objects.Pod, asked: asking.Asked, table: tables.Table, rows: Numbers
+    ) -> Floats:
+        """Lost room in GPUs per GPU asked, so that the weight means the same for all pods.
+
+        A member that opens a node does so for those of its gang that still wait, too.
+        """
         cpu, memory = asked.requests.cpu, asked.requests.memory
         loss = self._room.cost(table, rows, cpu=cpu, memory=memory)
-        return loss / max(self._room.gpus_asked(table.question), 1.0)
+        name = gang.of_pod(pod)
+        members = 1 + (self._gangs.waiting(name, pod.metadata.uid) if name else 0)
+        return loss / max(self._room.gpus_asked(table.question) * members, 1.0)
 
     def _add_proximity(
         self,
