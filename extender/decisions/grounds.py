@@ -35,6 +35,9 @@ def of(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[
             words["proximity"] = _proximity(judging, pod, scored, detail.node)
             words["preference"] = _preference(judging, pod, detail.node, scored, verdict, number)
         words["packing"] = packing[number]
+        if "not judged" in scored.parts:
+            open_ = bool(scored.parts["not judged"][number])
+            words["not judged"] = "the search ended without an answer" if open_ else "judged"
         if scored.parts.get("expected full", np.zeros(0)).any():
             full = bool(scored.parts["expected full"][number])
             words["expected full"] = "taken by pods decided and not yet seen" if full else "free"

@@ -17,6 +17,8 @@ from extender.policy import preference
 _FIRST_STATES = 1024
 # A burst holds tens of distinct questions; a table of 50,000 states is about 1 MB.
 MOST_TABLES = 256
+# Steps searched in one call; ordinary claims need a few per state, most come from memory for none.
+_MOST_STEPS = 100_000
 
 
 class Table:
@@ -36,23 +38,32 @@ class Table:
         self._surroundings = surroundings
 
     def fill(self, numbers: NDArray[np.int32]) -> None:
-        """Judge the states among `numbers` that were not met before."""
+        """Judge the states among `numbers` that were not met before, within a bound.
+
+        A claim that is hard to place must not hold up the next request: after a search without an
+        answer, or very many steps, the other states stay UNSEEN until somebody asks again.
+        """
         while len(self.states) > len(self.code):
             self._grow()
         missing = numbers[self.code[numbers] == Code.UNSEEN]
         if len(missing):
+            steps = 0
             for number in dict.fromkeys(missing.tolist()):
-                self._judge_one(number)
+                verdict = self._judge_one(number)
+                steps += verdict.steps
+                if verdict.code is Code.UNJUDGED or steps > _MOST_STEPS:
+                    break
 
     def verdict(self, number: int) -> Verdict:
         """The verdict on one state."""
         found = self.verdicts.get(number)
         if found is None:
-            self.fill(np.array([number], dtype=np.int32))
-            found = self.verdicts[number]
+            while len(self.states) > len(self.code):
+                self._grow()
+            found = self._judge_one(number)
         return found
 
-    def _judge_one(self, number: int) -> None:
+    def _judge_one(self, number: int) -> Verdict:
         state = self.states[number]
         verdict = self._judge.verdict(self.question, state, self._surroundings)
         self.verdicts[number] = verdict
@@ -65,6 +76,7 @@ class Table:
             self.preference[number] += preference.tainted(state.shape, devices)
         if verdict.locality is not None:
             self.locality[number] = verdict.locality.score
+        return verdict
 
     def _grow(self) -> None:
         size = len(self.code)

@@ -11,21 +11,22 @@ from extender.hardware.usage import NOTHING, Usage
 
 # A partition that neither counters nor a profile size: one of seven compute slices.
 _SMALLEST_PART = 1 / 7
+_MOST_KINDS = 256  # of machines looked at for one that serves a demand; a fleet has tens
 
 
 def size(table: tables.Table, cluster: index.TopologyIndex) -> float:
     """GPUs that one unit takes on the first machine that can serve it empty; 0 if none can."""
-    seen: set[Shape] = set()
-    for detail in cluster.details:
-        if detail is None or detail.machine.shape in seen:
-            continue
-        hardware = detail.machine.shape
-        seen.add(hardware)
+    tried = 0
+    for hardware in cluster.states.shapes:
         if not hardware.devices and not hardware.resources:
             continue
         verdict = table.verdict(cluster.states.number(hardware, NOTHING))
         if verdict.fits and (verdict.picks or verdict.plugin):
             return taken(hardware, verdict)
+        tried += 1
+        # A search that ended without an answer is as dear on the next kind of machine.
+        if tried == _MOST_KINDS or verdict.fits:
+            break
     return 0.0
 
 
