@@ -104,6 +104,8 @@ class Duel:
             return f"same, {theirs.verdict}"
         if self._setting.live and {ours.verdict, theirs.verdict} == REFUSALS:
             return "same, refused on this node"
+        if self._setting.live and self._setting.minor <= ORDERED and _spans_nodes(case["input"]):
+            return "passed over: a pool of counters spans nodes"
         if self._setting.minor < ORDERED and self._may_be(case, ours):
             return f"same where order is random, {ours.verdict}"
         return "different"
@@ -165,6 +167,23 @@ class Duel:
         question = {"expression": expression, "driver": driver, "features": features}
         question |= {field: device[field] for field in fields if field in device}
         return bool(_ask(self._cel, question).get("result"))
+
+
+def _spans_nodes(case: Json) -> bool:
+    """Whether a counter slice of another node belongs to a pool that others have parts of, too.
+
+    The index says once for all nodes whether such a pool is broken; nodes that have a part of it
+    may see that differently.
+    """
+    places: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
+    counting = set()
+    for item in case["slices"]:
+        spec = item["spec"]
+        pool = (spec["driver"], spec["pool"]["name"])
+        places[pool].add(spec.get("nodeName", ""))
+        if spec.get("sharedCounters") and spec.get("nodeName"):
+            counting.add(pool)
+    return any(len(places[pool]) > 1 for pool in counting)
 
 
 def _start(*command: str) -> subprocess.Popen[str]:

@@ -32,7 +32,7 @@ def run(*arguments):
 def test_our_prediction_is_the_real_allocators_pick(more):
     binary("1.36.3")
     done = run("--cases", "150", "--kubernetes", "1.36.3", "--no-keep", *more)
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "seed" in done.stderr
 
 
