@@ -18,12 +18,15 @@ from extender.demand.cel.values import Duration, Timestamp, TypeValue, Uint, Val
 
 _DIGITS = re.compile(r"[+-]?[0-9]{1,400}", re.ASCII)
 _DOUBLE = re.compile(
-    r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|infinity|nan)",
+    r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:inf|infinity)|nan",
     re.ASCII | re.IGNORECASE,
 )
 _HEXADECIMAL = re.compile(
     r"[+-]?0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)p[+-]?[0-9]+", re.ASCII | re.IGNORECASE
 )
+# Where an underscore may stand in a number.
+_JOINT = re.compile(r"(?<=[0-9])_(?=[0-9])", re.ASCII)
+_HEXADECIMAL_JOINT = re.compile(r"(?<=[0-9a-fA-FxX])_(?=[0-9a-fA-F])", re.ASCII)
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
@@ -58,6 +61,9 @@ def _uint_of_string(_: Meter, text: str) -> Uint:
 
 def double_of_string(text: str) -> float:
     """The double a text says, as Go reads it; EvaluationError if it says none."""
+    if "_" in text:
+        hexadecimal = "x" in text.lower()
+        text = (_HEXADECIMAL_JOINT if hexadecimal else _JOINT).sub("", text)
     if _HEXADECIMAL.fullmatch(text):
         value = _from_hexadecimal(text)
     elif _DOUBLE.fullmatch(text):

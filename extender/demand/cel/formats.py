@@ -120,7 +120,8 @@ def _label_value(text: str) -> list[str]:
 
 def _prefix(rule: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
     def check(text: str) -> list[str]:
-        return rule(f"{text[:-1]}a" if len(text) > 1 and text.endswith("-") else text)
+        # Upstream replaces the last two characters, not only the dash.
+        return rule(f"{text[:-2]}a" if len(text) > 1 and text.endswith("-") else text)
 
     return check
 

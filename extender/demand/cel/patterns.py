@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from typing import Protocol
 
 import re2
 
@@ -20,27 +19,30 @@ from extender.demand.cel.signatures import Implementation, Overload
 # does not fit is left unanswered.
 _MEMORY = 1 << 19
 _MOST_CHARACTERS = 1000
+_ESCAPE = re.compile(r"\\Q.*?(?:\\E|$)|\\.", re.DOTALL)
+_PROPERTY = re.compile(r"\\[pP]")
 _COMPILED = 64  # 32 MB at the very most
 
 
-class _Pattern(Protocol):
-    def search(self, text: str, pos: int = ...) -> re.Match[str] | None: ...
-
-
 @functools.lru_cache(maxsize=_COMPILED)
-def _compiled(pattern: str) -> _Pattern | None:
-    """The pattern, None if it is none."""
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    """The pattern, None if it is none; RE2's patterns are used as `re`'s are."""
     if len(pattern) > _MOST_CHARACTERS:
         raise UnansweredError("a regular expression of so many characters")
     options = re2.Options()
     options.log_errors = False
     options.max_mem = _MEMORY
     try:
-        found: _Pattern = re2.compile(pattern, options)
+        found: re.Pattern[str] = re2.compile(pattern, options)
     except re2.error as problem:
         if "too large" in str(problem):
             raise UnansweredError("a regular expression too large to compile") from None
+        if _PROPERTY.search(pattern):
+            # Which names there are, and how they may be written, depends on Go's version.
+            raise UnansweredError("a regular expression with an unknown property") from None
         return None
+    if any(match[0] == r"\C" for match in _ESCAPE.finditer(pattern)):
+        return None  # any byte: RE2 has it, Go does not
     return found
 
 
@@ -50,7 +52,7 @@ def compile_constant(pattern: str) -> None:
         raise InvalidError("illegal regex")
 
 
-def _use(meter: Meter, text: str, pattern: str) -> _Pattern:
+def _use(meter: Meter, text: str, pattern: str) -> re.Pattern[str]:
     # A regular expression costs a multiple of a step even on a short text.
     meter.charge(20 + len(text) // 4 + len(pattern))
     meter.suspect((len(text) // 10 + 2) * (len(pattern) // 4 + 1))
