@@ -99,3 +99,27 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
+
+
+def test_members_without_a_node_are_waiting_until_they_are_bound_decided_or_gone():
+    found = gangs.Gangs()
+    for name in ("p", "q", "r", "s"):
+        found.see(member(name), f"uid-{name}", "")
+    before = found.waiting("default/job", "uid-p")
+
+    found.see(member("q"), "uid-q", "a")
+    found.assume(member("r"), "b")
+    found.see(None, "uid-s", "")
+
+    assert before == 3
+    assert found.waiting("default/job", "uid-p") == 0
+    assert found.size("default/job") == 3
+
+
+def test_a_finished_member_waits_for_nothing():
+    found = gangs.Gangs()
+    done = make_pod("done").label(*JOB).phase("Succeeded").obj()
+
+    found.see(done, "uid-done", "")
+
+    assert found.size("default/job") == 0

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,3 +50,38 @@ def test_a_distance_is_between_0_and_1_and_the_same_in_any_order(node, members):
 
     assert 0.0 <= found <= 1.0
     assert found == pytest.approx(proximity.distance(node, members[::-1]))
+
+
+# Two cliques in one rack, one in another: places by (clique, rack).
+KINDS = [("x", "1"), ("y", "1"), ("z", "2")]
+
+
+def rest(room, waiting, kinds=KINDS):
+    kind = np.arange(len(room))
+    return proximity.rest(kinds, kind, np.array(room, float), waiting=waiting).tolist()
+
+
+@pytest.mark.parametrize(
+    ("room", "waiting", "expected"),
+    [
+        pytest.param([4, 4, 4], 3, [0.0, 0.0, 0.0], id="each has room for all"),
+        pytest.param(
+            [4, 1, 2], 3, [0.0, 0.5, 2 / 3], id="the next node of the rack, then anywhere"
+        ),
+        pytest.param([1, 1, 1], 1, [0.5, 0.5, 1.0], id="one seat each"),
+    ],
+)
+def test_those_who_wait_go_as_near_as_there_is_room(room, waiting, expected):
+    assert rest(room, waiting) == pytest.approx(expected)
+
+
+def test_room_on_nodes_without_labels_is_near_to_nobody_else():
+    assert rest([1, 9], 4, kinds=[(None, None), (None, None)]) == [1.0, 0.0]
+
+
+@given(st.lists(st.integers(1, 9), min_size=3, max_size=3), st.integers(1, 9), st.integers(0, 2))
+def test_more_room_on_a_node_never_moves_the_others_away_from_it(room, waiting, place):
+    more = [seats + (number == place) for number, seats in enumerate(room)]
+    before, after = rest(room, waiting), rest(more, waiting)
+    assert after[place] <= before[place]
+    assert all(0 <= one <= 1 for one in after)

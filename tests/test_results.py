@@ -41,3 +41,37 @@ def test_a_later_report_of_the_same_run_wins(tmp_path):
     text = written(tmp_path, report("BestFit", 42, 90.0), report("BestFit", 42, 91.0))
     assert "| 91.00 |" in text
     assert "90.00" not in text
+
+
+def near(weight, seed, chosen, allocation):
+    factors = {"chosen": chosen, "random": 0.7, "oracle": 1.0, "of_oracle": chosen, "pods": 9}
+    return {
+        "benchmark": "locality",
+        "nodes": 80,
+        "locality_weight": weight,
+        "seed": seed,
+        "bandwidth": {"all": factors, "1+1": factors},
+        "allocation_at_100": allocation,
+        "allocation": 100.0,
+        "filled_rate": chosen,
+    }
+
+
+def test_what_nearness_costs_is_counted_on_seeds_that_have_both(tmp_path):
+    text = written(tmp_path, near(0.0, 1, 0.5, 99.0), near(10.0, 1, 0.99, 98.5),
+        near(10.0, 2, 0.97, 90.0))  # fmt: skip
+    row = next(line for line in text.splitlines() if line.startswith("| 80 | 10.0 |"))
+    assert "| 0.980 | 0.700 | 1.000 | 0.980 | 0.980 | – | – | 0.500 | 0.000 |" in row
+
+
+def test_gangs_are_grouped_by_policy_and_weight(tmp_path):
+    base = {"benchmark": "gang", "nodes": 32, "jobs": 800, "load": 1.0, "seed": 0}
+    base |= {"split_needlessly": 0.0, "split_racks": 2.0, "slow_down": 1.1, "jct_hours": 5.0}
+    base |= {"queue_hours": 0.5}
+    text = written(
+        tmp_path,
+        base | {"policy": "railyard", "proximity_weight": None, "split_nodes": 12.0},
+        base | {"policy": "railyard", "proximity_weight": 3.0, "split_nodes": 21.0},
+    )
+    assert "| railyard | 12.00 | 0.00 | 2.00 | 1.10 | 5.00 | 0.50 | 0 |" in text
+    assert "| railyard, weight 3 | 21.00 |" in text

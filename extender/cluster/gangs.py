@@ -41,8 +41,9 @@ class Gangs:
         name = gang.of_pod(pod) if pod is not None and node else ""
         self._assumed.pop(uid, None)
         self._place(uid, name, node)
-        pending = pod is not None and not pod.spec.node_name and pod.status.phase in _PENDING
-        self._wait(uid, gang.of_pod(pod) if pod is not None and pending else "")
+        unplaced = pod is not None and not (node or pod.spec.node_name)
+        waits = pod is not None and unplaced and pod.status.phase in _PENDING
+        self._wait(uid, gang.of_pod(pod) if pod is not None and waits else "")
 
     def assume(self, pod: objects.Pod, node: str) -> None:
         """The pod was ranked first on `node`; believed until the watch says otherwise."""
