@@ -137,23 +137,25 @@ def churn_section(found):
 
 
 def mig_section(found):
-    latest = {(r["load"], r["driver"], r["policy"]): r for r in found}
+    latest = {
+        (r["load"], r["driver"], r.get("arrivals", 6000), r["seeds"], r["policy"]): r for r in found
+    }
     mixes = ("uniform", "skew-small", "skew-big", "bimodal", "small-only")
     rows = []
-    for (load, driver, policy), report in sorted(latest.items()):
+    for (load, driver, arrivals, seeds, policy), report in sorted(latest.items()):
         cells = [
             f"{report['mixes'][m]['slices']:.2f} ± {report['mixes'][m]['error']:.2f}"
             if m in report["mixes"]
             else "–"
             for m in mixes
         ]
-        rows.append([str(load), driver, policy, *cells, str(report["seeds"])])
+        rows.append([str(load), driver, policy, *cells, f"{seeds} x {arrivals}"])
     yield "## MIG instances coming and going: slices accepted in %"
     yield ""
     yield "`python -m loadtests.mig_churn --policy P --driver D --load L --seeds N --json`; the"
     yield "error is of the mean over the seeds; `repack` may move everything and is a ceiling."
     yield ""
-    yield from table(("load", "driver", "score", *mixes, "seeds"), rows)
+    yield from table(("load", "driver", "score", *mixes, "seeds x arrivals"), rows)
 
 
 def published_section(found):
