@@ -350,3 +350,19 @@ def test_a_node_that_is_not_known_never_wins(judging):
 
     assert scores[1] == 10
     assert scores[0] < 10
+
+
+def test_a_reservation_does_not_end_while_nothing_could_confirm_it():
+    clock = Clock()
+    judging = engine(clock=clock)
+    feed(judging, make_node("a").gpus(H100, 2), make_node("b").gpus(H100, 2))
+    judging.prioritize(make_pod("p").gpus(2).obj(), ["a", "b"])
+
+    judging.store.lost("Pod", "connection refused")
+    clock.now = 60.0
+    judging.settle()
+    assert len(judging.index.reservations) == 1
+
+    judging.store.bookmark("Pod", "7")
+    judging.settle()
+    assert len(judging.index.reservations) == 0

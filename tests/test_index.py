@@ -6,6 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from extender.cluster import reservations
 from extender.hardware import versions
+from extender.kube import objects
 from extender.policy import config
 from extender.service import assembly
 
@@ -270,3 +271,53 @@ class AnyOrder(RuleBasedStateMachine):
 
 AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestAnyOrder = AnyOrder.TestCase
+
+
+def topology(node, **used):
+    """A NodeResourceTopology: GPUs in use per NUMA node, four on each."""
+    zones = tuple(
+        objects.Zone(
+            name=name.replace("_", "-"),
+            type="Node",
+            resources=(
+                objects.ZoneResource(
+                    name="nvidia.com/gpu", capacity=4, allocatable=4, available=4 - count
+                ),
+            ),
+        )
+        for name, count in used.items()
+    )
+    return objects.NodeResourceTopology(metadata=objects.ObjectMeta(name=node), zones=zones)
+
+
+def dgx(name):
+    return (
+        make_node(name).gpus("NVIDIA-H100-80GB-HBM3", 8).label("nvidia.com/gpu.machine", "DGXH100")
+    )
+
+
+def numa_of_taken(picture, name):
+    detail = picture.index.detail(name)
+    numa = detail.machine.shape.numa
+    return sorted(numa[d] for d in range(len(numa)) if detail.usage.taken >> d & 1)
+
+
+def test_the_topology_object_says_on_which_numa_node_units_are_held(picture):
+    feed(picture, dgx("a").obj())
+    feed(picture, make_pod("p").gpus(2).node("a").obj())
+    assert numa_of_taken(picture, "a") == [0, 0]
+
+    feed(picture, topology("a", node_0=0, node_1=2))
+
+    assert numa_of_taken(picture, "a") == [1, 1]
+    assert picture.index.verify() == []
+
+
+def test_a_topology_object_that_lags_behind_the_pods_is_not_believed(picture):
+    feed(picture, dgx("a").obj())
+    feed(picture, topology("a", node_0=0, node_1=2))
+
+    feed(picture, make_pod("p").gpus(3).node("a").obj())
+
+    assert picture.index.detail("a").usage.taken.bit_count() == 3
+    assert set(numa_of_taken(picture, "a")) == {0}

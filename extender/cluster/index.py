@@ -156,7 +156,11 @@ class TopologyIndex:
         if not reuse:
             bound = self.store.pods_on.get(name, {}).values()
             detail.usage = machines.usage(
-                detail.machine, self.store.allocated, bound, features=self.builder.features
+                detail.machine,
+                self.store.allocated,
+                bound,
+                features=self.builder.features,
+                topology=self.store.topologies.get(name),
             )
             detail.cpu_asked, detail.memory_asked = _asked(bound)
         self._write(row, detail)

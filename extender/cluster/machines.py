@@ -167,8 +167,12 @@ def usage(
     bound: Iterable[objects.Pod],
     *,
     features: versions.Features,
+    topology: objects.NodeResourceTopology | None = None,
 ) -> Usage:
-    """What allocated claims and bound pods take of the machine."""
+    """What allocated claims and bound pods take of the machine.
+
+    `topology` is the node's NodeResourceTopology, where there is one.
+    """
     results = [
         result
         for pool in dict.fromkeys(machine.pool_names)
@@ -178,7 +182,7 @@ def usage(
     used = slices.used(machine.inventory, results, features=features)
     if not machine.shape.resources:
         return used
-    held, taken, inferred = occupancy.held_by(bound, machine.shape)
+    held, taken, inferred = occupancy.held_by(bound, machine.shape, topology)
     return dataclasses.replace(used, taken=used.taken | taken, held=held, inferred=inferred)
 
 

@@ -1,9 +1,11 @@
 """Which units and devices behind a device plug-in are in use on a node.
 
-The API says how many units a pod holds, never which. In order of trust: the pod's own annotation
-(`railyard.dev/devices: nvidia.com/gpu=0,1`, written by whatever knows), then inference: pods are
-taken in the order they were created, and each is given the nearest free devices, which is what a
-kubelet with the plug-in's preferred allocation does. An inferred usage is marked so.
+The API says how many units a pod holds, never which. In order of trust: the node's
+NodeResourceTopology object (how many per NUMA node, while it accounts for all units held), the
+pod's own annotation (`railyard.dev/devices: nvidia.com/gpu=0,1`, written by whatever knows), then
+inference: pods are taken in the order they were created, and each is given the nearest free
+devices, which is what a kubelet with the plug-in's preferred allocation does. An inferred usage is
+marked so.
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ from collections.abc import Iterable, Sequence
 from extender.cluster import store
 from extender.demand import pod as pods
 from extender.hardware.shape import PluginResource, Shape
-from extender.kube import objects
+from extender.kube import objects, quantity
 
 DEVICES_ANNOTATION = store.ANNOTATION_PREFIX + "devices"
 
 
-def held_by(present: Iterable[objects.Pod], shape: Shape) -> tuple[tuple[int, ...], int, bool]:
+def held_by(
+    present: Iterable[objects.Pod],
+    shape: Shape,
+    topology: objects.NodeResourceTopology | None = None,
+) -> tuple[tuple[int, ...], int, bool]:
     """What the pods hold: units per `shape.resources`, a mask of devices, whether it is inferred.
 
     A pod with a malformed quantity cannot have been admitted; it counts as asking nothing.
@@ -38,7 +44,40 @@ def held_by(present: Iterable[objects.Pod], shape: Shape) -> tuple[tuple[int, ..
             mask, guessed = _devices_of(shape, shape.resources[place], count, taken, told.get(name))
             taken |= mask
             inferred = inferred or guessed
+    for place, resource in enumerate(shape.resources):
+        zones = _by_zone(topology, resource, held[place])
+        if inferred and zones:
+            taken = _moved(shape, resource, zones, taken)
     return tuple(held), taken, inferred
+
+
+def _by_zone(
+    topology: objects.NodeResourceTopology | None, resource: PluginResource, held: int
+) -> dict[int, int]:
+    """Units in use per NUMA node; empty where the object lags behind the pods, or says nothing."""
+    used: dict[int, int] = {}
+    for zone in (topology.zones or ()) if topology is not None else ():
+        number = zone.name.rpartition("-")[2]
+        for entry in zone.resources or ():
+            if entry.name == resource.name and zone.type == "Node" and number.isdecimal():
+                in_use = quantity.whole(entry.allocatable) - quantity.whole(entry.available)
+                used[int(number)] = in_use
+    return used if sum(used.values()) == held else {}
+
+
+def _moved(shape: Shape, resource: PluginResource, zones: dict[int, int], taken: int) -> int:
+    """The mask with as many devices taken on each NUMA node as its zone says."""
+    if resource.replicas > 1:
+        return taken
+    for number, in_use in zones.items():
+        there = [device for device in resource.devices if shape.numa[device] == number]
+        if len(there) < in_use:
+            continue  # places are not known well enough to move anything
+        # Those already thought taken stay, so that pods told by annotation keep their devices.
+        there.sort(key=lambda device: (not taken >> device & 1, device))
+        taken &= ~_mask(there)
+        taken |= _mask(there[:in_use])
+    return taken
 
 
 def nearest(shape: Shape, free: Sequence[int], count: int) -> tuple[int, ...]:

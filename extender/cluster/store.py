@@ -47,6 +47,7 @@ class ClusterStore:
         self.classes: dict[str, objects.DeviceClass] = {}
         self.rules: dict[str, objects.DeviceTaintRule] = {}
         self.topologies: dict[str, objects.NodeResourceTopology] = {}  # node name → topology
+        self.silent: set[str] = set()  # kinds that nothing is heard of
         self.ignored: Counter[str] = Counter()  # kind → objects that nobody here keeps
         self._tables: dict[str, dict[Any, Any]] = {
             "Node": self.nodes,
@@ -91,6 +92,7 @@ class ClusterStore:
     def replace(self, kind: str, items: Sequence[objects.Object], resource_version: str) -> None:
         """Make `items` all there is of the kind; what is missing from them is deleted."""
         del resource_version  # the reflector keeps it
+        self.silent.discard(kind)
         table = self._tables.get(kind)
         if table is None:
             self.ignored[kind] += len(items)
@@ -103,6 +105,7 @@ class ClusterStore:
 
     def apply(self, kind: str, event: str, item: objects.Object) -> None:
         """Take in one event: ADDED and MODIFIED are the same here, DELETED removes."""
+        self.silent.discard(kind)
         table = self._tables.get(kind)
         if table is None:
             self.ignored[kind] += 1
@@ -121,10 +124,14 @@ class ClusterStore:
             listener(kind, old, new)
 
     def bookmark(self, kind: str, resource_version: str) -> None:
-        """Nothing to keep: a bookmark changes no object."""
+        """The server is heard again; a bookmark changes no object."""
+        del resource_version
+        self.silent.discard(kind)
 
     def lost(self, kind: str, reason: str) -> None:
-        """Nothing to forget: the last known objects stay until a new list replaces them."""
+        """Nothing is heard of the kind; its last known objects stay until a list replaces them."""
+        del reason
+        self.silent.add(kind)
 
     # ------------------------------------------------------------ lookups
 

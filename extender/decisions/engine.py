@@ -24,6 +24,7 @@ from extender.hardware import affinity
 from extender.kube import objects
 from extender.policy import config, ranking
 
+_CONFIRMING = frozenset({"Pod", "ResourceClaim"})
 UNJUDGED = ("ResourceClaim", "ResourceClaimTemplate", "unreadable")
 NOT_ALLOCATED_HERE = "claim is allocated on another node"
 
@@ -222,7 +223,9 @@ class Engine:
 
     def settle(self) -> None:
         """Bring the index, the mix and the prices up to date."""
-        self.index.soften(self.index.reservations.expire(self._clock()))
+        if self.store.silent.isdisjoint(_CONFIRMING):
+            # While these are not heard, nothing could have confirmed a reservation.
+            self.index.soften(self.index.reservations.expire(self._clock()))
         self.journal.expire(self._clock())
         self.index.settle()
         self._learn()
