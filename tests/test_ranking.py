@@ -67,3 +67,19 @@ def test_an_order_changes_nothing_where_the_winner_stands_alone():
     found = ranking.ranked(costs, ties, maximum=10, order=np.array([3, 2, 1]))
 
     assert found.tolist() == [9, 10, 9]
+
+
+def test_of_thousands_of_equal_costs_the_second_key_picks_the_same_as_sorting_all():
+    rng = np.random.default_rng(7)
+    costs, ties = rng.integers(0, 3, 4000).astype(float), rng.integers(0, 500, 4000).astype(float)
+    distinct = sorted(set(zip(costs.tolist(), ties.tolist(), strict=True)))
+    place = {key: number for number, key in enumerate(distinct)}
+
+    found = ranking.ranked(costs, ties, maximum=10).tolist()
+
+    keys = zip(costs.tolist(), ties.tolist(), strict=True)
+    assert found == [max(10 - place[key], 0) for key in keys]
+
+
+def test_nothing_but_unknown_costs_is_ranked_without_a_fault():
+    assert ranking.ranked(np.full(400, np.nan), np.zeros(400), maximum=10).max() == 10

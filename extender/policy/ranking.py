@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 # Costs nearer than this are the same cost: what is left of a sum of floats must not decide. Where
 # few demands are very scarce 1e-5 is too coarse for the rest (0.1 points on mixes bound to models).
 RESOLUTION = 1e-7
-_PER_STEP = 8  # places looked at per score: equal nodes come in groups
+_PER_STEP = 16  # places per score up to which sorting all is quicker than looking
 
 
 def ranked(
@@ -33,11 +33,19 @@ def ranked(
     """
     if not len(cost):
         return np.zeros(0, dtype=np.int64)
-    first, second = _rounded(cost), _rounded(tie_break)
-    scores = np.zeros(len(first), dtype=np.int64)
-    places = _contenders(first, maximum)
-    best = places[np.lexsort((second[places], first[places]))]
-    a, b = first[best], second[best]
+    scores = np.zeros(len(cost), dtype=np.int64)
+    places = _contenders(cost, maximum)
+    least = places[cost[places] <= cost[places].min() + RESOLUTION]
+    if len(least) > _PER_STEP * maximum:
+        # One large group of equals: its members with the least second keys take all scores, if
+        # these keys are distinct enough.
+        foremost = least[_contenders(tie_break[least], maximum)]
+        if len(np.unique(_rounded(tie_break[foremost]))) >= maximum:
+            places = foremost
+    first, second = _rounded(cost[places]), _rounded(tie_break[places])
+    sorting = np.lexsort((second, first))
+    best = places[sorting]
+    a, b = first[sorting], second[sorting]
     steps = np.zeros(len(best), dtype=np.int64)
     steps[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
     ranks = np.cumsum(steps)
@@ -56,16 +64,22 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _contenders(first: NDArray[np.float64], maximum: int) -> NDArray[np.intp]:
+def _contenders(cost: NDArray[np.float64], maximum: int) -> NDArray[np.intp]:
     """The places that can get more than 0: sorting all of thousands would cost more than the rest.
 
-    Those below the value that `maximum` distinct ones lie under; every place where there are few.
+    A score goes to a distinct cost at least, so those above the `maximum` least ones get nothing.
     """
-    enough = _PER_STEP * maximum
-    if len(first) <= 2 * enough:
-        return np.arange(len(first))
-    bound = np.partition(first, enough)[enough]
-    places = np.flatnonzero(first <= bound)
-    if len(np.unique(first[places])) <= maximum:
-        return np.arange(len(first))
-    return places
+    if len(cost) <= _PER_STEP * maximum:
+        return np.arange(len(cost))
+    bound = -np.inf
+    for _ in range(maximum):
+        # Costs that round to the same number are one: the next one lies a step beyond.
+        above = cost[cost > bound]
+        if not len(above):
+            break
+        least = above.min()
+        if np.isnan(least):
+            return np.arange(len(cost))
+        bound = least + RESOLUTION
+    places = np.flatnonzero(cost <= bound)
+    return places if len(places) else np.arange(len(cost))
