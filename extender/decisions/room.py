@@ -62,6 +62,10 @@ class Room:
         self._left: Floats = np.full(_FIRST_STATES, np.nan)  # state → free GPUs
         self._gpus_of: list[float] = []  # shape, as numbered by the states → its GPUs
         self._states: object = None
+        self._asked: dict[Question, float] = {}  # demand → GPUs in all
+        # state → its parts for the classes and states of `_known`
+        self._few: dict[int, tuple[Floats, Floats]] = {}
+        self._known: tuple[object, object] = (None, None)
         self._age = 0  # placements and pods since the prices were renewed
         self._stale = True
 
@@ -269,8 +273,13 @@ class Room:
 
     def gpus_asked(self, question: Question) -> float:
         """GPUs that the demand takes in all."""
-        unit, count = single(question)
-        return self.size_of(unit) * count
+        found = self._asked.get(question, 0.0)
+        if not found:
+            unit, count = single(question)
+            found = self.size_of(unit) * count
+            if found and len(self._asked) < _MOST_LOSSES:
+                self._asked[question] = found
+        return found
 
     def fitting(
         self, question: Question, rows: NDArray[np.int32], states: NDArray[np.int32]
@@ -301,10 +310,31 @@ class Room:
             self._states = self._index.states
 
     def _usable(self, states: NDArray[np.int32], cpu: Floats, memory: Floats) -> Floats:
-        if len(states) > _FEW:
-            distinct, place = np.unique(states, return_inverse=True)
+        if len(states) <= _FEW:
+            parts = self._parts_of_few(states)
         else:
-            distinct, place = states, np.arange(len(states))
-        free, chain = self._counts.device_part(self.classes.asks, distinct, self._index.states)
-        parts = packing.parts(free, chain, self.classes, self._form)
-        return packing.usable(parts.take(place), cpu, memory, self.classes, self._form)
+            distinct, place = np.unique(states, return_inverse=True)
+            parts = self._parts(distinct).take(place)
+        return packing.usable(parts, cpu, memory, self.classes, self._form)
+
+    def _parts(self, states: NDArray[np.int32]) -> packing.Parts:
+        free, chain = self._counts.device_part(self.classes.asks, states, self._index.states)
+        return packing.parts(free, chain, self.classes, self._form)
+
+    def _parts_of_few(self, states: NDArray[np.int32]) -> packing.Parts:
+        """The same from memory: a few states come again and again between renewals of prices."""
+        known = (self.classes, self._index.states)
+        if known[0] is not self._known[0] or known[1] is not self._known[1]:
+            self._known = known
+            self._few.clear()
+        numbers = states.tolist()
+        for number in numbers:
+            if number not in self._few:
+                parts = self._parts(np.array([number], dtype=np.int32))
+                if np.isnan(parts.count).any():
+                    return self._parts(states)  # an allowance ran out: not worth remembering
+                self._few[number] = (parts.cliff[0], parts.count[0])
+        rows = [self._few[number] for number in numbers]
+        shape = (len(rows), len(self.classes.weight))
+        cliff = np.array([row[0] for row in rows]).reshape(shape)
+        return packing.Parts(cliff=cliff, count=np.array([row[1] for row in rows]).reshape(shape))
