@@ -34,7 +34,7 @@ from extender.decisions.answers import Filtered, Victims
 from extender.kube import objects
 from extender.server import metrics, site
 from extender.server.verbs import Verbs
-from extender.service import facade
+from extender.service import facade, live
 from extender.settings import Address, Settings
 from loadtests import synthetic
 
@@ -146,6 +146,7 @@ async def judging(pipe: Connection, count, kind):
     judge = {"table": TableJudge, "engine": engine_judge}[kind](cluster(count))
     sites = site.Sites(judge, NoQuestions(), figures, Settings(bind=free, admin_bind=free))
     await sites.start()
+    live.settled_memory()  # as the service does once everything was read
     pipe.send(sites.bound.port)
     await asyncio.Event().wait()
 

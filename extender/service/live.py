@@ -65,7 +65,7 @@ async def _over_snapshot(settings: Settings, policy: config.Policy) -> AsyncIter
     front = facade.Facade(judging)
     sites = site.Sites(front, front, metrics.Metrics(front.picture), settings)
     await sites.start()
-    _settled_memory()
+    settled_memory()
     try:
         yield sites
     finally:
@@ -138,7 +138,7 @@ class Live:
                 self.engine.settle()
             if not frozen and not self.informers.waiting_for():
                 self.engine.settle()
-                _settled_memory()
+                settled_memory()
                 frozen = True
                 _LOG.info("ready: %r %r", self.engine.store, self.engine.index)
 
@@ -220,7 +220,7 @@ async def _version(api: client.Client) -> str:
             await asyncio.sleep(1.0)
 
 
-def _settled_memory() -> None:
+def settled_memory() -> None:
     """What was read stays: the collector need not look at it again."""
     gc.collect()
     gc.freeze()
