@@ -132,7 +132,7 @@ class Policy(Section, frozen=True):
     cpu_pods: Literal["Score", "Ignore"] = "Score"
     pod_annotations: Literal["Allow", "Ignore"] = "Allow"
     reservation_seconds: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
-    step_budget: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)] = 2_500
+    step_budget: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)] = 1_500
     kubernetes_version: str = ""
 
 
