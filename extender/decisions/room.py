@@ -146,7 +146,7 @@ class Room:
         self._age, self._stale = 0, False
         self._reserve_declared()
         self.classes = self.mix.classes()
-        rows = np.fromiter(self._index.rows.values(), dtype=np.int64, count=len(self._index.rows))
+        rows = self._all_rows()
         if not len(rows) or not len(self.classes.weight):
             self.prices = self.room = np.zeros(len(self.classes.weight))
             return
@@ -251,16 +251,19 @@ class Room:
             most_gpus=_MOST_GPUS,
         )
 
+    def _all_rows(self) -> NDArray[np.int64]:
+        """The rows in use, in no particular order."""
+        rows = self._index.rows
+        return np.fromiter(rows.values(), dtype=np.int64, count=len(rows))
+
     def whole_sets(self, sizes: tuple[int, ...]) -> dict[int, float]:
         """GPUs that lie in whole free sets of each size on one node: what fragmentation leaves."""
-        rows = np.fromiter(self._index.rows.values(), dtype=np.int64, count=len(self._index.rows))
-        left = self._gpus_left(self._index.state[rows])
+        left = self._gpus_left(self._index.state[self._all_rows()])
         return {size: float((np.floor(left / size) * size).sum()) for size in sizes}
 
     def totals(self) -> tuple[float, float]:
         """Free GPUs, and GPUs, of all nodes."""
-        rows = np.fromiter(self._index.rows.values(), dtype=np.int64, count=len(self._index.rows))
-        states = self._index.state[rows]
+        states = self._index.state[self._all_rows()]
         return float(self._gpus_left(states).sum()), float(self.gpus(states).sum())
 
     def gpus(self, states: NDArray[np.int32]) -> Floats:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +111,3 @@ class Tables:
         else:
             self._tables.move_to_end(key)
         return table
-
-
-# What `Tables.of` is, for those who need only that.
-TableOf = Callable[[Question], Table]
