@@ -87,6 +87,10 @@ def _asking(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--node", action="append", metavar="NAME", help="only this node")
     parser.add_argument("--policy", type=pathlib.Path, metavar="FILE", help="default: built in")
     parser.add_argument("--kubernetes-version", default="", metavar="1.36", help="default: newest")
+    parser.add_argument(
+        "--feature-gates", type=settings.gates, metavar="NAME=true,…",
+        help="of kube-scheduler, where they are not its version's defaults",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
 
 
@@ -144,6 +148,7 @@ def _opened(arguments: argparse.Namespace) -> tuple[engine.Engine, objects.Pod]:
         arguments.snapshot or [settings.embedded("demo")],
         policy=policy,
         kubernetes_version=arguments.kubernetes_version,
+        feature_gates=arguments.feature_gates,
     )
     path = pathlib.Path(arguments.pod)
     if not path.is_file():

@@ -88,6 +88,8 @@ class Settings:
     limits: Limits = Limits()
     drain: Drain = Drain()
     kubernetes_version: str | None = None
+    feature_gates: Mapping[str, bool] = dataclasses.field(default_factory=dict)
+    """Gates of kube-scheduler set against their version's defaults, by name."""
     log_level: str = "info"
 
 
@@ -137,6 +139,17 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
+def gates(text: str) -> dict[str, bool]:
+    """Read NAME=true,OTHER=false, the form of Kubernetes' own flag. Raises ValueError."""
+    found: dict[str, bool] = {}  # gate → on
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, value = part.partition("=")
+        if value.lower() not in {"true", "false"}:
+            raise ValueError(f"{part!r} is not NAME=true or NAME=false")
+        found[name.strip()] = value.lower() == "true"
+    return found
+
+
 def _level(text: str) -> str:
     if text.lower() not in {"debug", "info", "warning", "error"}:
         raise ValueError(f"{text!r} is none of debug, info, warning, error")
@@ -175,6 +188,7 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "announce_seconds": (_seconds, "on SIGTERM, how long to serve while saying goodbye"),
     "finish_seconds": (_seconds, "then how long requests in flight may take"),
     "kubernetes_version": (str, "predict as the scheduler of this version, such as 1.36"),
+    "feature_gates": (gates, "kube-scheduler's own --feature-gates, where it has some"),
     "log_level": (_level, "debug, info, warning or error"),
 }
 

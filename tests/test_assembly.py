@@ -1,8 +1,11 @@
+import dataclasses
+
 import pytest
 import yaml
 from builders import make_node, make_pod, make_slice
 
 from extender import errors
+from extender.hardware import versions
 from extender.kube import objects
 from extender.policy import config
 from extender.service import assembly
@@ -84,6 +87,20 @@ def test_a_snapshot_makes_an_engine_that_judges(tmp_path):
 )
 def test_the_version_sets_the_allocators_switches(version, known):
     assert assembly.features_for(version).pool_order_known is known
+
+
+def test_without_a_version_the_newest_is_meant():
+    assert assembly.features_for("") == versions.Features()
+
+
+def test_gates_that_were_told_stand_against_the_versions_defaults():
+    gates = {"DRAPartitionableDevices": True, "DRAAdminAccess": False, "NodeSwap": True}
+
+    told = assembly.features_for("1.35", gates)
+
+    assert told == dataclasses.replace(
+        assembly.features_for("1.35"), partitionable=True, admin_access=False
+    )
 
 
 def test_a_version_that_is_none_names_the_flag():

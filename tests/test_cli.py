@@ -201,6 +201,20 @@ def test_an_older_version_says_that_its_pick_is_one_of_several(run, tmp_path):
     assert new["notes"] == []
 
 
+def test_gates_that_are_told_decide_what_the_allocator_can_do(run, tmp_path):
+    counters = make_slice("s0", GPU).on("a").pool("a", slices=2).counters(whole={"memory": "80"})
+    half = make_slice("s1", GPU).on("a").pool("a", slices=2)
+    half.device("half", consumes={"whole": {"memory": "40"}})
+    path = write(
+        tmp_path / "c.yaml", make_node("a"), counters, half, make_class(GPU),
+        make_template("one").request("gpu", GPU), make_pod("p").template("one"),
+    )  # fmt: skip
+    asked = ("predict", "--snapshot", path, "--pod", "p", "--kubernetes-version", "1.35")
+
+    assert run(*asked)[0] == NO_FIT
+    assert run(*asked, "--feature-gates", "DRAPartitionableDevices=true")[0] == OK
+
+
 # ---------------------------------------------------------------- what the operator must mend
 
 

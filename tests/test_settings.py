@@ -46,6 +46,13 @@ def test_limits_and_stages_are_read():
     assert found.drain.announce_seconds == 0.5
 
 
+def test_feature_gates_are_read_in_the_form_of_kubernetes():
+    gates = {"DRAPartitionableDevices": True, "DRAAdminAccess": False}
+    given = "DRAPartitionableDevices=true, DRAAdminAccess=False,"
+    assert parsed("--feature-gates", given).feature_gates == gates
+    assert parsed(feature_gates=given).feature_gates == gates
+
+
 def test_tls_is_read_as_one():
     found = parsed(
         *("--tls-certificate", "c", "--tls-key", "k", "--client-ca", "ca"),
@@ -69,6 +76,8 @@ def test_tls_is_read_as_one():
         pytest.param(["--max-body", "much"], "--max-body", id="no number"),
         pytest.param(["--idle-seconds", "-1"], "--idle-seconds", id="negative time"),
         pytest.param(["--idle-seconds", "nan"], "--idle-seconds", id="no time"),
+        pytest.param(["--feature-gates", "DRAAdminAccess"], "--feature-gates", id="gate unset"),
+        pytest.param(["--feature-gates", "A=true,B=1"], "--feature-gates", id="neither on nor off"),
         pytest.param(["--log-level", "loud"], "--log-level", id="unknown level"),
         pytest.param(["--tls-key", "k"], "--tls-certificate", id="key alone"),
         pytest.param(["--client-ca", "ca"], "--client-ca", id="CA without certificate"),

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 _FORM = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 _OLDEST, _NEWEST = (1, 34), (1, 37)
+NEWEST = "{}.{}".format(*_NEWEST)
 # A version without a patch ("1.36") means the newest patch of it.
 _LATEST_PATCH = 10**6
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import yaml
 
@@ -106,13 +106,14 @@ def from_snapshot(
     *,
     policy: config.Policy,
     kubernetes_version: str = "",
+    feature_gates: Mapping[str, bool] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[engine.Engine, dump.Snapshot]:
     """An engine over a snapshot."""
     snapshot = dump.read(paths)
     judging = assemble(
         policy=policy,
-        features=features_for(kubernetes_version or policy.kubernetes_version),
+        features=features_for(kubernetes_version or policy.kubernetes_version, feature_gates),
         hardware=read_catalogue(),
         clock=clock,
     )
@@ -127,12 +128,10 @@ def feed(judging: engine.Engine, found: Iterable[tuple[str, objects.Object]]) ->
         judging.store.apply(kind, "ADDED", item)
 
 
-def features_for(version: str) -> versions.Features:
-    """The allocator's switches of a Kubernetes version; the newest known where none is given."""
-    if not version:
-        return versions.Features()
+def features_for(version: str, gates: Mapping[str, bool] | None = None) -> versions.Features:
+    """The allocator's switches of a Kubernetes version with these gates set; "" is the newest."""
     try:
-        return versions.features_of(version)
+        return versions.features_of(version or versions.NEWEST, gates=gates)
     except ValueError as error:
         problem = [("--kubernetes-version", str(error))]
         raise errors.ConfigError("the settings cannot be used", problem) from error

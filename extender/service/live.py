@@ -57,7 +57,10 @@ async def opened(settings: Settings) -> AsyncIterator[site.Sites]:
 @contextlib.asynccontextmanager
 async def _over_snapshot(settings: Settings, policy: config.Policy) -> AsyncIterator[site.Sites]:
     judging, snapshot = assembly.from_snapshot(
-        settings.snapshot, policy=policy, kubernetes_version=settings.kubernetes_version or ""
+        settings.snapshot,
+        policy=policy,
+        kubernetes_version=settings.kubernetes_version or "",
+        feature_gates=settings.feature_gates,
     )
     for kind, count in sorted(snapshot.ignored.items()):
         _LOG.warning("ignored %d of kind %s", count, kind)
@@ -200,12 +203,17 @@ class _Sink:
 async def _features(
     settings: Settings, policy: config.Policy, api: client.Client
 ) -> versions.Features:
-    """The allocator's switches: as told, else those of the API server's version."""
+    """The allocator's switches: as told, else those of the API server's version.
+
+    Gates are told only: the API server may have others than kube-scheduler, and names none to us.
+    """
     told = settings.kubernetes_version or policy.kubernetes_version
     if not told:
         told = await _version(api)
         _LOG.info("predicting as kube-scheduler %s", told or "of the newest version known")
-    return assembly.features_for(told)
+    if passed_over := sorted(settings.feature_gates.keys() - versions.GATES.keys()):
+        _LOG.info("no prediction depends on the feature gates %s", ", ".join(passed_over))
+    return assembly.features_for(told, settings.feature_gates)
 
 
 async def _version(api: client.Client) -> str:

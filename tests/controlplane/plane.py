@@ -66,7 +66,7 @@ class ControlPlane:
         self.port = process.free_port()
         self.components: dict[str, process.Process] = {}  # name → process
         self._binary = binary
-        self._gates = dict(feature_gates or {})
+        self.feature_gates = dict(feature_gates or {})  # gate → on
         self._runtime_config = runtime_config
         self._etcd_port, self._controllers_port = process.free_port(), process.free_port()
         self._scheduler_port = process.free_port()
@@ -235,7 +235,7 @@ class ControlPlane:
             f"--token-auth-file={tokens}",
             "--authorization-mode=RBAC",
             f"--disable-admission-plugins={DISABLED_ADMISSION}",
-            *self._gate_flags(),
+            *gate_flags(self.feature_gates),
         ]
         if self._runtime_config:
             flags.append(f"--runtime-config={','.join(self._runtime_config)}")
@@ -249,14 +249,14 @@ class ControlPlane:
             "--kube-api-qps=2000",
             "--kube-api-burst=4000",
             *self._serving_flags("kube-controller-manager", self._controllers_port),
-            *self._gate_flags(),
+            *gate_flags(self.feature_gates),
         ]
 
     def _scheduler_flags(self, config: pathlib.Path) -> list[str]:
         return [
             f"--config={config}",
             *self._serving_flags("kube-scheduler", self._scheduler_port)[1:],
-            *self._gate_flags(),
+            *gate_flags(self.feature_gates),
         ]
 
     def _serving_flags(self, user: str, port: int) -> list[str]:
@@ -273,8 +273,10 @@ class ControlPlane:
             f"--tls-private-key-file={self._serving.key}",
         ]
 
-    def _gate_flags(self) -> list[str]:
-        if not self._gates:
-            return []
-        gates = ",".join(f"{gate}={str(on).lower()}" for gate, on in sorted(self._gates.items()))
-        return [f"--feature-gates={gates}"]
+
+def gate_flags(gates: Mapping[str, bool]) -> list[str]:
+    """Return the flag that sets these gates: kube-scheduler and Railyard take the same one."""
+    if not gates:
+        return []
+    words = ",".join(f"{gate}={str(on).lower()}" for gate, on in sorted(gates.items()))
+    return [f"--feature-gates={words}"]

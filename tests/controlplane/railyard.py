@@ -11,7 +11,7 @@ from typing import Any, Self
 from prometheus_client import parser
 
 from tests.controlplane import configuration, process
-from tests.controlplane.plane import REPOSITORY, ControlPlane
+from tests.controlplane.plane import REPOSITORY, ControlPlane, gate_flags
 
 COMMAND = (
     "{python} -m extender serve --kubeconfig {kubeconfig}"
@@ -43,7 +43,8 @@ class Railyard:
             "port": self.port,
             "admin_port": self.admin_port,
         }
-        line = [word.format(**words) for word in shlex.split(command)] + list(options)
+        line = [word.format(**words) for word in shlex.split(command)]
+        line += [*gate_flags(plane.feature_gates), *options]
         self.process = process.Process(
             "railyard",
             line,
