@@ -29,7 +29,7 @@ from loadtests import driver
 DATA = pathlib.Path(__file__).parent / "data" / "gavel"
 NODE = 8  # GPUs
 RACK = 8  # nodes
-LABELS = {"rack": "fabric.topograph.run/tier-1", "spine": "fabric.topograph.run/tier-2"}
+LABELS = {"rack": "fabric.topograph.run/tier-0", "spine": "fabric.topograph.run/tier-1"}
 SPINE = 3  # racks
 GROUP = "scheduling.x-k8s.io/pod-group"
 LONGEST = 4 * 86400.0  # seconds; the few longer jobs would be the whole mean

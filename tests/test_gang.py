@@ -39,6 +39,16 @@ def test_pod_groups_of_one_workload_are_groups_of_their_own():
     assert gang.of_pod(first) != gang.of_pod(second)
 
 
+def test_replicas_of_a_pod_group_are_groups_of_their_own():
+    first, second = (
+        grouped(workloadRef={"name": "train", "podGroup": "workers", "podGroupReplicaKey": key})
+        for key in ("0", "1")
+    )
+
+    assert gang.of_pod(first) == "ml/train/workers/0"
+    assert gang.of_pod(first) != gang.of_pod(second)
+
+
 def test_the_narrower_grouping_goes_before_the_wider_one():
     pod = make_pod("p").label("jobset.sigs.k8s.io/jobset-name", "whole")
     pod.label("leaderworkerset.sigs.k8s.io/group-key", "group-0")

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from builders import make_node, make_pod
 
@@ -40,53 +42,121 @@ def test_the_part_of_an_nvlink_island_that_stays_unused_is_wasted(hardware, devi
 
 def test_tainted_devices_count_by_their_share():
     taint = objects.DeviceTaint(key="sick", effect="NoSchedule")
+    sick, sound = machine(2, taints=(taint,)), machine(2)
+    half = dataclasses.replace(sound, devices=(sick.devices[0], sound.devices[1]))
 
-    assert preference.tainted(machine(2, taints=(taint,)), (0, 1)) == 1.0
-    assert preference.tainted(machine(2), (0, 1)) == 0.0
-    assert preference.tainted(machine(2), ()) == 0.0
+    assert preference.tainted(sick, (0, 1)) == 2 * preference.tainted(half, (0, 1)) > 1
+    assert preference.tainted(half, (1,)) == 0.0
+    assert preference.tainted(sound, ()) == 0.0
+
+
+BROKEN = [
+    pytest.param("GpuMemWatch", "True", id="NVSentinel, DCGM"),
+    pytest.param("SysLogsXIDError", "True", id="NVSentinel, kernel log"),
+    pytest.param("NVSwitchFatalError", "True", id="NVSentinel, NVSwitch"),
+    pytest.param("InfiniBandStateCheck", "True", id="NVSentinel, NIC"),
+    pytest.param("CSPMaintenance", "True", id="NVSentinel, the cloud's maintenance"),
+    pytest.param("NVLinkStatusInactive", "True", id="AKS"),
+    pytest.param("UnhealthyNvidiaDevicePlugin", "True", id="AKS, services"),
+    pytest.param("AcceleratedHardwareReady", "False", id="EKS"),
+    pytest.param("FanNoise", "True", id="a condition of the policy"),
+    pytest.param("OwnReady", "False", id="one of the policy that should be true"),
+    pytest.param("RackLeaks3", "True", id="a pattern of the policy"),
+]
+OWN = ("FanNoise", "OwnReady=False", "RackLeaks*")
+
+
+@pytest.mark.parametrize(("kind", "status"), BROKEN)
+def test_a_node_is_degraded_by_what_health_monitors_say(kind, status):
+    sound = {"True": "False", "False": "True"}[status]
+
+    assert preference.degraded(make_node("n").condition(kind, status).obj(), OWN) > 1
+    assert preference.degraded(make_node("n").condition(kind, sound).obj(), OWN) == 0
+    assert preference.degraded(make_node("n").condition(kind, "Unknown").obj(), OWN) == 0
+
+
+def test_conditions_of_nobody_do_not_degrade_a_node():
+    node = make_node("n").condition("MemoryPressure", "False").condition("GpuOperatorDone")
+
+    assert preference.degraded(node.obj(), OWN) == 0.0
+
+
+def test_a_cordoned_node_is_as_bad_as_a_broken_one():
+    shut, broken = make_node("n").unschedulable(), make_node("n").condition("GpuMemWatch")
+
+    assert preference.degraded(shut.obj(), ()) == preference.degraded(broken.obj(), ())
 
 
 @pytest.mark.parametrize(
-    ("node", "expected"),
+    ("offered", "count", "words"),
     [
-        pytest.param(make_node("n"), 0.0, id="healthy"),
-        pytest.param(make_node("n").condition("GpuUnhealthy"), 1.0, id="unhealthy"),
-        pytest.param(make_node("n").condition("GpuUnhealthy", "False"), 0.0, id="well again"),
-        pytest.param(make_node("n").condition("Own"), 1.0, id="a condition of the policy"),
-        pytest.param(make_node("n").condition("Other"), 0.0, id="a condition of nobody"),
-        pytest.param(make_node("n").unschedulable(), 1.0, id="cordoned"),
+        pytest.param("6", "8", ["2 of 8 nvidia.com/gpu are unhealthy"], id="two are ill"),
+        pytest.param("8", "8", [], id="all are well"),
+        pytest.param("0", "8", [], id="the plug-in stopped, or made partitions"),
     ],
 )
-def test_a_node_is_degraded_by_its_conditions(node, expected):
-    assert preference.degraded(node.obj(), ("Own",)) == expected
+def test_units_that_a_device_plug_in_counts_and_does_not_offer_are_unhealthy(offered, count, words):
+    node = make_node("n").resource("nvidia.com/gpu", offered)
+    node.body["status"]["capacity"] = {"nvidia.com/gpu": count, "cpu": "96"}
+
+    assert preference.troubles(node.obj(), ()) == words
+    assert preference.degraded(node.obj(), ()) == pytest.approx(40 * len(words) * 2 / 8)
+
+
+Sandbox = preference.Sandbox
 
 
 @pytest.mark.parametrize(
-    ("runtime", "expected"),
+    ("runtime", "names", "expected"),
     [
-        (None, False),
-        ("nvidia", False),
-        ("kata-qemu-nvidia-gpu", True),
-        ("kata-qemu-snp", True),
-        ("Confidential", True),
+        (None, ("gpu.nvidia.com",), Sandbox.NONE),
+        ("nvidia", (), Sandbox.NONE),
+        ("kata-qemu-nvidia-gpu", (), Sandbox.VIRTUAL),
+        (None, ("vfio.gpu.nvidia.com",), Sandbox.VIRTUAL),
+        (None, ("gpu-vfio.intel.com",), Sandbox.VIRTUAL),
+        (None, ("nvidia.com/pgpu",), Sandbox.VIRTUAL),
+        ("kata-qemu-snp", (), Sandbox.CONFIDENTIAL),
+        ("kata-qemu-nvidia-gpu-tdx", ("nvidia.com/pgpu",), Sandbox.CONFIDENTIAL),
+        ("Confidential", (), Sandbox.CONFIDENTIAL),
     ],
 )
-def test_a_pod_in_a_virtual_machine_is_told_by_its_runtime(runtime, expected):
+def test_what_a_pod_wants_is_told_by_its_runtime_and_by_what_it_asks_for(runtime, names, expected):
     pod = make_pod("p")
     if runtime:
         pod.body["spec"]["runtimeClassName"] = runtime
 
-    assert preference.sandboxed(pod.obj()) is expected
+    assert preference.wanted(pod.obj(), names) is expected
+
+
+def test_the_launcher_of_a_virtual_machine_wants_its_gpu_passed_through():
+    pod = make_pod("p").label("kubevirt.io", "virt-launcher")
+
+    assert preference.wanted(pod.obj()) is Sandbox.VIRTUAL
 
 
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        ({}, False),
-        ({"nvidia.com/gpu.workload.config": "container"}, False),
-        ({"nvidia.com/gpu.workload.config": "vm-passthrough"}, True),
-        ({"nvidia.com/cc.ready.state": "true"}, True),
+        ({}, Sandbox.NONE),
+        ({"nvidia.com/gpu.workload.config": "container"}, Sandbox.NONE),
+        ({"nvidia.com/gpu.workload.config": "vm-passthrough"}, Sandbox.VIRTUAL),
+        ({"nvidia.com/cc.ready.state": "true"}, Sandbox.CONFIDENTIAL),
+        ({"nvidia.com/cc.ready.state": "false"}, Sandbox.NONE),
     ],
 )
-def test_a_node_for_virtual_machines_is_told_by_its_labels(labels, expected):
-    assert preference.passthrough(labels) is expected
+def test_what_a_node_offers_is_told_by_its_labels(labels, expected):
+    assert preference.offered(labels, machine(1)) is expected
+
+
+def test_a_node_that_shows_devices_for_passthrough_offers_it():
+    hardware = Shape(devices=(Device("gpu.nvidia.com", "gpu-vfio-0", {}, {}, kind=Kind.GPU),))
+
+    assert preference.offered({}, hardware) is Sandbox.VIRTUAL
+
+
+def test_a_node_that_lacks_what_the_pod_needs_is_worse_than_one_with_more():
+    lacking = preference.misfit(Sandbox.CONFIDENTIAL, Sandbox.VIRTUAL)
+    spare = preference.misfit(Sandbox.NONE, Sandbox.CONFIDENTIAL)
+
+    assert lacking > spare > 0
+    assert preference.misfit(Sandbox.VIRTUAL, Sandbox.VIRTUAL) == 0.0

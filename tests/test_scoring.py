@@ -1,14 +1,14 @@
 """The parts of a node's cost, through an engine on small nodes."""
 
 import pytest
-from builders import make_node, make_pod
-from test_engine import H100, engine, feed
+from builders import make_class, make_node, make_pod, make_template
+from test_engine import GPU, H100, NIC, engine, feed, held, p4d
 
 from extender.decisions import explain, scoring
 from extender.policy import config
 
 CLIQUE = "nvidia.com/gpu.clique"
-RACK = "fabric.topograph.run/tier-1"
+RACK = "fabric.topograph.run/tier-0"
 GANG = ("jobset.sigs.k8s.io/jobset-name", "job")
 
 
@@ -20,12 +20,12 @@ def parts(judging, pod, names):
 def test_a_degraded_node_is_avoided_and_not_refused():
     judging = engine()
     feed(judging, make_node("good").gpus(H100, 8))
-    feed(judging, make_node("bad").gpus(H100, 8).condition("GpuUnhealthy"))
+    feed(judging, make_node("bad").gpus(H100, 8).condition("GpuMemWatch"))
     pod = make_pod("p").gpus(1)
 
     found = parts(judging, pod, ["good", "bad"])["preference"]
 
-    assert found[1] - found[0] == pytest.approx(0.25)
+    assert found[1] - found[0] == pytest.approx(10)
     assert judging.filter(pod.obj(), ["good", "bad"]).failed == {}
 
 
@@ -177,7 +177,7 @@ def test_the_first_member_goes_to_the_rack_that_can_hold_them_all():
     found = parts(judging, members[0], ["a", "b", "c"])["proximity"]
 
     assert found[0] == 10.0
-    assert found[1] == found[2] == 5.0
+    assert found[1] == found[2] == pytest.approx(10 * 3 / 7)  # the fourth of seven levels
 
 
 def test_a_gang_is_learnt_as_one_demand_for_what_a_node_can_hold():
@@ -220,7 +220,7 @@ def test_a_single_gpu_pod_leaves_the_linked_node_to_others():
 def test_unhealthy_and_cordoned_nodes_are_tried_last_and_say_why():
     judging = engine()
     feed(judging, make_node("good").gpus(H100, 8))
-    feed(judging, make_node("hot").gpus(H100, 8).condition("GpuThermalViolation"))
+    feed(judging, make_node("hot").gpus(H100, 8).condition("GpuThermalWatch"))
     feed(judging, make_node("shut").gpus(H100, 8).unschedulable())
     pod = make_pod("p").gpus(8)
 
@@ -228,7 +228,7 @@ def test_unhealthy_and_cordoned_nodes_are_tried_last_and_say_why():
 
     assert found["good"] > found["hot"] == found["shut"]
     words = {name: node.grounds["preference"] for name, node in explained(judging, pod).items()}
-    assert words["hot"] == "condition GpuThermalViolation is true"
+    assert words["hot"] == "condition GpuThermalWatch is true"
     assert words["shut"] == "the node is cordoned"
 
 
@@ -244,8 +244,26 @@ def test_pods_in_virtual_machines_go_where_gpus_are_passed_through_and_others_do
 
     assert inside["vm"] > inside["plain"]
     assert outside["plain"] > outside["vm"]
-    assert "not set up for it" in explained(judging, sandboxed)["plain"].grounds["preference"]
-    assert "to virtual machines" in explained(judging, usual)["vm"].grounds["preference"]
+    assert explained(judging, sandboxed)["plain"].grounds["preference"] == (
+        "the pod needs a node that can pass GPUs through to virtual machines, this one is not set"
+        " up for it"
+    )
+    assert explained(judging, usual)["vm"].grounds["preference"] == (
+        "the node is set up to pass GPUs through to virtual machines, the pod has no use of it"
+    )
+
+
+def test_a_degraded_node_stands_behind_one_with_distant_devices():
+    judging = engine()
+    for name in ("near", "far"):
+        feed(judging, *p4d(name))
+    feed(judging, make_class(GPU), make_class(NIC), held("far", "nic-0"))
+    feed(judging, make_node("near").condition("GpuNvlinkWatch"))
+    feed(judging, make_template("pair").request("gpu", GPU).request("nic", NIC))
+
+    found = score(judging, make_pod("p").template("pair"), ["near", "far"])
+
+    assert found["far"] > found["near"]
 
 
 def test_packing_names_the_size_of_pods_that_loses_room():

@@ -126,9 +126,22 @@ def _preference(
     if preference.tainted(hardware, devices):
         found.append("some of the devices are tainted")
     found += preference.troubles(node, judging.scoring.conditions)
-    wants, offers = preference.sandboxed(pod), preference.passthrough(node.metadata.labels or {})
-    if wants and not offers:
-        found.append("the pod wants GPUs passed through, the node is not set up for it")
-    if offers and not wants:
-        found.append("the node is set up to pass GPUs through to virtual machines")
+    found += _sandbox(
+        preference.wanted(pod, scored.asked.question.names()),
+        preference.offered(node.metadata.labels or {}, hardware),
+    )
     return ", ".join(found) or "nothing speaks against it"
+
+
+_WAYS = {
+    preference.Sandbox.VIRTUAL: "pass GPUs through to virtual machines",
+    preference.Sandbox.CONFIDENTIAL: "pass GPUs through to confidential virtual machines",
+}
+
+
+def _sandbox(wants: preference.Sandbox, offers: preference.Sandbox) -> list[str]:
+    if wants > offers:
+        return [f"the pod needs a node that can {_WAYS[wants]}, this one is not set up for it"]
+    if offers > wants:
+        return [f"the node is set up to {_WAYS[offers]}, the pod has no use of it"]
+    return []

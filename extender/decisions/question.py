@@ -50,6 +50,10 @@ class Question:
     def __hash__(self) -> int:
         return self._hash
 
+    def names(self) -> tuple[str, ...]:
+        """The device classes and extended resources that are asked for."""
+        return (*device_classes(self.claims), *(name for name, _ in self.extended))
+
     def __bool__(self) -> bool:
         """Whether devices are asked for at all."""
         return bool(self.claims or self.extended)

@@ -13,7 +13,7 @@ from extender.decisions import asking, room, tables
 from extender.decisions.judge import Code
 from extender.demand import gang
 from extender.kube import objects
-from extender.policy import config, preference, proximity
+from extender.policy import preference, proximity
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int32]
@@ -47,7 +47,7 @@ class Scoring:
         # levels → row → place
         self._places: dict[tuple[str, ...], dict[int, proximity.Domains]] = {}
         self._degraded: Floats = np.zeros(0)  # row → cost of its health
-        self._passthrough: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)  # row → GPUs for VMs
+        self._sandbox: NDArray[np.int8] = np.zeros(0, dtype=np.int8)  # row → what it is set up for
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -65,8 +65,7 @@ class Scoring:
         if len(self._degraded) < size:
             missing = size - len(self._degraded)
             self._degraded = np.concatenate([self._degraded, np.zeros(missing)])
-            more = np.zeros(missing, dtype=np.bool_)
-            self._passthrough = np.concatenate([self._passthrough, more])
+            self._sandbox = np.concatenate([self._sandbox, np.zeros(missing, dtype=np.int8)])
         for row in rows:
             for known in self._places.values():
                 known.pop(row, None)
@@ -74,7 +73,7 @@ class Scoring:
             if detail is not None:
                 labels = detail.node.metadata.labels or {}
                 self._degraded[row] = preference.degraded(detail.node, self._conditions)
-                self._passthrough[row] = preference.passthrough(labels)
+                self._sandbox[row] = preference.offered(labels, detail.machine.shape)
 
     def of_devices(
         self,
@@ -91,7 +90,7 @@ class Scoring:
         if profile.packing.weight:
             parts["packing"] = profile.packing.weight * self._priced(pod, asked, table, rows)
         self._add_proximity(parts, pod, asked, rows, states)
-        self._add_preference(parts, pod, profile, table, rows, states)
+        self._add_preference(parts, pod, asked, table, rows, states)
         if not fits.all():
             codes = table.code[states]
             parts["expected full"] = np.where(codes >= Code.BUSY, EXPECTED_FULL, 0.0)
@@ -195,16 +194,18 @@ class Scoring:
         self,
         parts: dict[str, Floats],
         pod: objects.Pod,
-        profile: config.Profile,
+        asked: asking.Asked,
         table: tables.Table,
         rows: Numbers,
         states: Numbers,
     ) -> None:
-        weight = profile.preference.weight
+        weight = asked.profile.preference.weight
         if not weight:
             return
         found = table.preference[states] + self._degraded[rows]
-        found += self._passthrough[rows] != preference.sandboxed(pod)
+        wants = preference.wanted(pod, asked.question.names())
+        costs = np.array([preference.misfit(wants, offers) for offers in preference.Sandbox])
+        found += costs[self._sandbox[rows]]
         parts["preference"] = weight * found
 
     def _labels(self, row: int) -> dict[str, str]:

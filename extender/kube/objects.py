@@ -102,6 +102,7 @@ class SchedulingGroup(Struct, frozen=True):
 class WorkloadReference(Struct, frozen=True):
     name: str = ""
     pod_group: str = ""
+    pod_group_replica_key: str = ""
 
 
 class PodToleration(Struct, frozen=True):

@@ -70,6 +70,9 @@ class Packing(Section, frozen=True):
 class Proximity(Section, frozen=True):
     """How near a gang's members should be: node labels from the nearest level to the farthest.
 
+    The labels are the GPU operator's NVLink clique and those that Topograph writes (its
+    docs/reference/node-labels.md): tier 0 is the switch that a node hangs off.
+
     As with locality, the weight lets nearness decide before packing does: of Philly's gangs fewer
     lie on more nodes than they must than with 3 or 1 (`python -m loadtests.gang`).
     """
@@ -79,6 +82,7 @@ class Proximity(Section, frozen=True):
         "nvidia.com/gpu.clique",
         "accelerator.topograph.run/sub-domain",
         "accelerator.topograph.run/domain",
+        "fabric.topograph.run/tier-0",
         "fabric.topograph.run/tier-1",
         "fabric.topograph.run/tier-2",
         "fabric.topograph.run/tier-3",
@@ -88,7 +92,8 @@ class Proximity(Section, frozen=True):
 class Preference(Section, frozen=True):
     """Match of hardware to need.
 
-    `avoid_conditions` are node condition types that, when True, mark a degraded node.
+    `avoid_conditions` are node conditions that mark a degraded node: a type, or a pattern of types,
+    that is bad when True, or `TYPE=STATUS`.
     """
 
     weight: Weight = 0.25
