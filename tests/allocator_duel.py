@@ -106,7 +106,8 @@ class Duel:
             return "same, refused on this node"
         if self._setting.live and self._setting.minor <= ORDERED and _spans_nodes(case["input"]):
             return "passed over: a pool of counters spans nodes"
-        if self._setting.minor < ORDERED and self._may_be(case, ours):
+        known = ours.verdict == allocator_replay.FITS and ours.certain
+        if self._setting.minor < ORDERED and not known and self._may_be(case, ours):
             return f"same where order is random, {ours.verdict}"
         return "different"
 

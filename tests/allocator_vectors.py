@@ -105,7 +105,7 @@ def difference(vector: Vector, judges: Judges) -> str:
         return f"{ours.verdict} ({ours.message}), upstream: {theirs.verdict} ({theirs.message})"
     if ours.picks == theirs.picks:
         return ""
-    if vector.features.pool_order_known:
+    if ours.certain:
         return f"{_devices(ours)}, upstream: {_devices(theirs)}"
     broken = allocator_validity.violations(
         vector.case,

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import index, store
+from extender.cluster import index, machines, store
 from extender.decisions import asking, tables
+from extender.demand.outcome import Pick
 from extender.kube import objects
 
 SAME, DIFFERENT, ELSEWHERE, EXPIRED = "same", "different", "elsewhere", "expired"
+POSSIBLE = "possible"  # other devices, where this version of Kubernetes chooses at random
+
+# (request, driver, pool, device), …
+Picks: TypeAlias = tuple[tuple[str, str, str, str], ...]
 
 _MOST_PENDING = 2048  # pods; a burst holds 10–30 undecided ones
 _MOST_MISMATCHES = 100
@@ -47,8 +52,8 @@ class Mismatch:
     claim: str
     pod: str
     node: str
-    predicted: tuple[tuple[str, str, str, str], ...]
-    allocated: tuple[tuple[str, str, str, str], ...]
+    predicted: Picks
+    allocated: Picks
     note: str = ""
 
     def as_json(self) -> dict[str, Any]:
@@ -146,23 +151,14 @@ class Journal:
         if machine.shape is not pending.table.states[state].shape:
             self._on_result(EXPIRED, None)  # the node's hardware changed in between
             return
-        predicted = tuple(
-            (
-                pick.request,
-                machine.shape.devices[pick.device].driver,
-                machine.pool_names[machine.inventory.pool_of[pick.device]][1],
-                machine.shape.devices[pick.device].name,
-            )
-            for pick in verdict.picks
-            if pick.claim == number
-        )
-        allocation = claim.status.allocation
-        results = allocation.devices.results if allocation is not None else ()
-        actual = tuple(
-            (result.request, result.driver, result.pool, result.device) for result in results or ()
-        )
+        predicted = _predicted(machine, verdict.picks, number)
+        actual = _allocated(claim)
         if predicted == actual:
             self._on_result(SAME, None)
+            return
+        picked = _as_bits(machine, actual)
+        if not verdict.certain and picked and pending.table.may_pick(state, number, picked):
+            self._on_result(POSSIBLE, None)
             return
         mismatch = Mismatch(
             claim=f"{claim.metadata.namespace}/{claim.metadata.name}",
@@ -170,7 +166,7 @@ class Journal:
             node=detail.name,
             predicted=predicted,
             allocated=actual,
-            note=verdict.reason or verdict.detail or ("" if verdict.certain else "random order"),
+            note=verdict.reason or verdict.detail,
         )
         self.mismatches.append(mismatch)
         self._on_result(DIFFERENT, mismatch)
@@ -190,6 +186,37 @@ class Journal:
                 del self._of_claim[key]
                 dropped += 1
         return dropped
+
+
+def _predicted(machine: machines.Machine, picks: Iterable[Pick], number: int) -> Picks:
+    """The picks of the pod's claim of this number, as an allocation would name them."""
+    return tuple(
+        (
+            pick.request,
+            machine.shape.devices[pick.device].driver,
+            machine.pool_names[machine.inventory.pool_of[pick.device]][1],
+            machine.shape.devices[pick.device].name,
+        )
+        for pick in picks
+        if pick.claim == number
+    )
+
+
+def _allocated(claim: objects.ResourceClaim) -> Picks:
+    allocation = claim.status.allocation
+    results = allocation.devices.results if allocation is not None else ()
+    return tuple((found.request, found.driver, found.pool, found.device) for found in results or ())
+
+
+def _as_bits(machine: machines.Machine, picks: Picks) -> dict[str, int]:
+    """The devices of each request as bits; empty if the machine does not have one of them."""
+    found: dict[str, int] = {}  # request → devices
+    for request, driver, pool, device in picks:
+        number = machine.inventory.number((driver, pool, device))
+        if number is None:
+            return {}
+        found[request] = found.get(request, 0) | 1 << number
+    return found
 
 
 def node_of(allocation: objects.AllocationResult) -> str:

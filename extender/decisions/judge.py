@@ -91,6 +91,12 @@ class Judge:
             return found  # without a share of communication nearness changes nothing
         return self._with_locality(question, state.shape, found)
 
+    def may_pick(
+        self, question: questions.Question, state: NodeState, number: int, picked: Mapping[str, int]
+    ) -> bool:
+        """Whether claim `number` could get these devices where their order is random."""
+        return self._planner.may_pick(state, question.claims, number, picked)
+
     # ------------------------------------------------------------ would it fit
 
     def _placed(

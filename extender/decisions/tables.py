@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,10 @@ class Table:
                 self._grow()
             found = self._judge_one(number)
         return found
+
+    def may_pick(self, number: int, claim: int, picked: Mapping[str, int]) -> bool:
+        """Whether the pod's claim of this number could get these devices in the state."""
+        return self._judge.may_pick(self.question, self.states[number], claim, picked)
 
     def _judge_one(self, number: int) -> Verdict:
         state = self.states[number]

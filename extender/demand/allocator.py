@@ -8,12 +8,14 @@ Source: k8s.io/dynamic-resource-allocation structured allocator.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from extender import errors
 from extender.demand import plan
 from extender.demand.options import Prepared, Selectors
 from extender.demand.outcome import Allocated, Failed, NoFit, Outcome, Pick, Unknown
 from extender.demand.requests import ClaimDemand
+from extender.demand.search import Search
 from extender.hardware import shape, versions
 from extender.hardware.usage import NodeState, Usage
 
@@ -120,6 +122,33 @@ class Planner:
         if known is None:
             known = self._new(state.shape, claims)
         return known.answer(state.usage, surroundings)
+
+    def may_pick(
+        self,
+        state: NodeState,
+        claims: tuple[ClaimDemand, ...],
+        number: int,
+        picked: Mapping[str, int],
+    ) -> bool:
+        """Whether claim `number` could end up with these devices in some order of the walk.
+
+        `picked` are all devices of each request ("req" or "req/sub"), as bits. Wishes that come
+        before the one picked from are not asked whether they were possible.
+        """
+        prepared = Prepared(state.shape, claims, selectors=self._selectors, features=self._features)
+        for option in (o for choices in prepared.options[number] for o in choices):
+            option.possible = picked.get(option.choice.name, 0)
+        search = Search(prepared, state.usage, budget=self._budget)
+        try:
+            search.prepare()
+            picks = search.run() or ()
+        except errors.RailyardError:
+            return False
+        found: dict[str, int] = {}  # request → its devices, as bits
+        for pick in picks:
+            if pick.claim == number:
+                found[pick.request] = found.get(pick.request, 0) | 1 << pick.device
+        return found == picked
 
     def forget(self) -> None:
         """Drop all plans: selectors, and so answers, may mean something else now."""

@@ -10,7 +10,7 @@ from extender.demand.options import Prepared
 from extender.demand.outcome import Allocated, Failed, NoFit, Outcome, Unknown
 from extender.demand.requests import ClaimDemand
 from extender.demand.search import OutOfBudgetError, Search
-from extender.hardware import shape
+from extender.hardware import bitmask, shape
 from extender.hardware.usage import Usage
 
 # What of a usage matters to the claims: taken devices, and where they matter shares and counters.
@@ -105,8 +105,22 @@ def asks_for_all(claims: tuple[ClaimDemand, ...]) -> bool:
 
 
 def certain(prepared: Prepared) -> bool:
-    """Whether the order of the walk is known: always from 1.36 on, else where there is but one."""
+    """Whether the order of the walk is known: always from 1.36 on, else where there is but one.
+
+    One is enough for each request: the slices in which it admits nothing may stand anywhere.
+    """
     if prepared.features.pool_order_known:
         return True
-    used = [pool for pool in prepared.machine.pools if pool.stop > pool.start]
-    return len(used) <= 1 and all(pool.slices == 1 for pool in used)
+    if prepared.wall is not None or not prepared.cheap:
+        return False
+    try:
+        return all(
+            _in_one_slice(prepared, prepared.admitted(option)) for option in prepared.each_option()
+        )
+    except (errors.SelectorError, errors.UnknownSelectorError):
+        return False
+
+
+def _in_one_slice(prepared: Prepared, devices: int) -> bool:
+    holding = {prepared.pool_of[device] for device in bitmask.positions(devices)}
+    return len(holding) <= 1 and all(prepared.machine.pools[pool].slices == 1 for pool in holding)

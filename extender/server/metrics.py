@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 VERBS = ("filter", "prioritize", "preempt")
 RELOADED = ("certificate", "policy")
-RESULTS = ("same", "different", "elsewhere", "expired")
+RESULTS = ("same", "possible", "different", "elsewhere", "expired")
 STATUSES = (200, 400, 403, 404, 405, 408, 411, 413, 415, 500, 503)
 # 100 µs is an answer for a few nodes, 5 s is kube-scheduler's default patience.
 _SECONDS = (
@@ -138,7 +138,7 @@ class Metrics:
             self._unknown.inc(count)
 
     def prediction(self, result: str) -> None:
-        """Count a comparison: same, different, elsewhere or expired."""
+        """Count a comparison: one of RESULTS."""
         self._predictions[result,].inc()
 
     def reload(self, what: str, *, good: bool) -> None:

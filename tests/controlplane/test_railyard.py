@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.controlplane import api as kube_api
-from tests.controlplane import configuration, fleet, machines, recorder, workload
+from tests.controlplane import build, configuration, features, fleet, machines, recorder, workload
 from tests.controlplane.railyard import Railyard
 
 pytestmark = pytest.mark.controlplane
@@ -50,7 +50,7 @@ async def claims_of(api, pods):
 
 async def settled_predictions(railyard, claims):
     """Return the predictions counted per result, once there are as many as claims, or PATIENCE."""
-    results = ("same", "different", "elsewhere", "expired")
+    results = ("same", "possible", "different", "elsewhere", "expired")
     counts = {}
     for _ in range(PATIENCE * 2):
         counts = {
@@ -86,7 +86,9 @@ async def test_a_burst_is_placed_where_we_said_on_the_devices_we_said(
     assert elsewhere == []
     assert all(fleet.allocated_devices(claim) for _, claim in claimed)
     assert counts["different"] == 0, mismatches
-    assert counts["same"] == len(claimed), counts
+    # before 1.36 the order of pools and slices is random, and so are some of the picks
+    possible = 0 if features.minor_of(build.default_version()) >= 36 else counts["possible"]
+    assert counts["same"] + possible == len(claimed), counts
     assert all(call.status == 200 for call in calls.calls)
 
 
