@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,9 +45,32 @@ def test_pods_that_differ_in_cpu_only_share_their_device_ask():
     assert classes.ask.tolist() == [0, 0, 1]
 
 
-def test_the_lightest_class_makes_room_when_there_are_too_many():
+def test_the_lightest_class_gives_its_place_to_a_new_one_when_there_are_too_many():
     pods = [("old", 1, 0.0)] + [("often", 1, 0.0)] * 5 + [("new", 1, 0.0)]
-    assert learnt(pods, most_classes=2).classes().asks == ("often", "new")
+    assert learnt(pods, most_classes=2).classes().asks == ("new", "often")
+
+
+def test_means_are_told_again_when_they_have_moved():
+    subject = learnt([("gpu", 1, 4000.0)] * 100)
+    before = subject.classes()
+    subject.learn("a little more", "gpu", count=1, cpu=4100.0)
+    near = subject.classes()
+    assert near.cpu.tolist() == [4000.0]
+    assert not near.differing(before).any()
+    for number in range(100):
+        subject.learn(f"more-{number}", "gpu", count=1, cpu=5000.0)
+    assert subject.classes().cpu == pytest.approx([4500.0], rel=0.03)
+    assert subject.classes().differing(before).all()
+
+
+def test_a_class_differs_by_what_it_asks_and_not_by_its_weight():
+    subject = learnt([("gpu", 1, 4000.0), ("gpu", 8, 4000.0)])
+    before = subject.classes()
+    subject.learn("again", "gpu", count=1, cpu=4000.0, memory=1.0)
+    subject.learn("other", "half", count=1, cpu=4000.0)
+    after = subject.classes()
+    assert after.differing(before).tolist() == [False, False, True]
+    assert after.take(np.array([2])).weight.tolist() == after.weight[2:].tolist()
 
 
 def test_a_reserved_size_keeps_its_weight_although_it_was_never_seen():

@@ -7,7 +7,6 @@ does a bounded number of them and leaves the rest for the next.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,6 +19,8 @@ from extender.hardware.shape import Shape
 from extender.policy.mix import Floats
 
 _FIRST_STATES = 1024
+_FIRST_ASKS = 16
+_MOST_ASKS = 512  # columns kept; those of demands that are not asked any more go with all others
 # More units than this on one node tell nothing more about scarcity, and bound the counting.
 _LONGEST_CHAIN = 256
 _WORD_BITS = 64  # of `States.taken`
@@ -27,14 +28,6 @@ _MOST_PLANS = 8192  # (ask, shape) pairs; tens of each are usual
 # Placements searched per allowance: at 20 to 50 µs each, what a request may wait.
 ALLOWANCE = 400
 _NO_LIMIT = 1 << 62
-
-
-@dataclasses.dataclass(slots=True)
-class _Column:
-    """One ask's device part per state; NaN where not counted yet."""
-
-    free: Floats
-    chain: Floats
 
 
 class Counts:
@@ -55,7 +48,10 @@ class Counts:
         self._size_of = size_of
         self._matches = matches
         self._states = States()
-        self._columns: dict[Question, _Column] = {}
+        self._places: dict[object, int] = {}  # ask → its column
+        # [state, column] of the device part; NaN where it is not counted yet
+        self._free: Floats = np.full((_FIRST_STATES, _FIRST_ASKS), np.nan)
+        self._chain: Floats = self._free.copy()
         self._plans: dict[tuple[Question, Shape], counting.Plan | None] = {}  # by identity of shape
         self._allowance = _NO_LIMIT if patient else ALLOWANCE
         self._left = self._allowance
@@ -70,62 +66,67 @@ class Counts:
         self, asks: Sequence[object], numbers: NDArray[np.int32], states: States
     ) -> tuple[Floats, Floats]:
         """A and k (see `policy.packing`) per state and ask; NaN where it is not counted yet."""
-        if states is not self._states:
-            self._columns.clear()
-            self._states = states
-        free = np.empty((len(numbers), len(asks)))
-        chain = np.empty_like(free)
-        for place, ask in enumerate(asks):
-            if isinstance(ask, Question):
-                column = self._counted(ask, numbers)
-                free[:, place] = column.free[numbers]
-                chain[:, place] = column.chain[numbers]
-        return free, chain
+        places = self._places_of(asks, states)
+        here = np.ix_(numbers, places)
+        chain = self._chain[here]
+        missing = np.isnan(chain)
+        if missing.any():
+            for which in np.flatnonzero(missing.any(axis=0)).tolist():
+                ask = asks[which]
+                if isinstance(ask, Question):
+                    self._fill(ask, int(places[which]), np.unique(numbers[missing[:, which]]))
+            chain = self._chain[here]
+        return self._free[here], chain
 
-    def _counted(self, ask: Question, states: NDArray[np.int32]) -> _Column:
-        counts = self._columns.get(ask)
-        if counts is None:
-            empty = np.full(_FIRST_STATES, np.nan)
-            counts = self._columns[ask] = _Column(empty, empty.copy())
-        while len(counts.chain) < len(self._states):
-            more = np.full(len(counts.chain), np.nan)
-            counts.free = np.concatenate([counts.free, more])
-            counts.chain = np.concatenate([counts.chain, more])
-        missing = states[np.isnan(counts.chain[states])]
-        if len(missing):
-            table = self._table_of(ask)
-            size = self._size_of(ask)
-            missing = self._calculate(ask, np.unique(missing), counts, size)
-            for state in missing.tolist():
-                if self._left <= 0:
-                    self.incomplete = True
-                    break
-                self._count(state, table, counts, size)
-        return counts
+    def _places_of(self, asks: Sequence[object], states: States) -> NDArray[np.intp]:
+        """The columns of the asks, in arrays that are large enough for them and the states."""
+        known = self._places
+        if states is not self._states or len(known) > _MOST_ASKS:
+            known.clear()
+            self._states = states
+            self._chain.fill(np.nan)
+        found = np.array([known.setdefault(ask, len(known)) for ask in asks], dtype=np.intp)
+        rows, columns = self._chain.shape
+        while rows < len(states):
+            rows *= 2
+        while columns < len(known):
+            columns *= 2
+        if (rows, columns) != self._chain.shape:
+            self._free = _enlarged(self._free, rows, columns)
+            self._chain = _enlarged(self._chain, rows, columns)
+        return found
+
+    def _fill(self, ask: Question, place: int, missing: NDArray[np.int32]) -> None:
+        table, size = self._table_of(ask), self._size_of(ask)
+        for state in self._calculate(ask, place, missing, size).tolist():
+            if self._left <= 0:
+                self.incomplete = True
+                break
+            self._count(state, place, table, size)
 
     def _calculate(
-        self, ask: Question, missing: NDArray[np.int32], counts: _Column, size: float
+        self, ask: Question, place: int, missing: NDArray[np.int32], size: float
     ) -> NDArray[np.int32]:
         """Count by arithmetic, shape by shape; returns the states that only placing can tell."""
         states = self._states
         shape_of = states.shape_of[missing]
         left: list[NDArray[np.int32]] = []
-        for place in np.unique(shape_of).tolist():
-            those = missing[shape_of == place]
-            hardware = states.shapes[place]
+        for number in np.unique(shape_of).tolist():
+            those = missing[shape_of == number]
+            hardware = states.shapes[number]
             plan = self._plan(ask, hardware)
             if plan is None:
                 left.append(those)
             elif plan.masked and len(hardware.devices) <= _WORD_BITS:
                 free = np.bitwise_count(np.uint64(plan.plain) & ~states.taken[those])
-                counts.chain[those] = free
-                counts.free[those] = free * size
+                self._chain[those, place] = free
+                self._free[those, place] = free * size
             else:
                 whole = 1.0 if plan.shares else size
                 for state in those.tolist():
                     room = plan.room(hardware, states[state].usage)
-                    counts.chain[state] = room.count
-                    counts.free[state] = room.parts * whole
+                    self._chain[state, place] = room.count
+                    self._free[state, place] = room.parts * whole
         return np.concatenate(left) if left else np.zeros(0, dtype=np.int32)
 
     def _plan(self, ask: Question, hardware: Shape) -> counting.Plan | None:
@@ -136,24 +137,30 @@ class Counts:
             self._plans[key] = counting.plan(hardware, ask, self._matches)
         return self._plans[key]
 
-    def _count(self, state: int, table: tables.Table, counts: _Column, size: float) -> None:
+    def _count(self, state: int, place: int, table: tables.Table, size: float) -> None:
         """Follow the placements of one unit after the other until a state that is counted."""
+        chain = self._chain[:, place]
         path: list[int] = []
         known = 0.0
         while len(path) < _LONGEST_CHAIN:
-            if state < len(counts.chain) and not np.isnan(counts.chain[state]):
-                known = float(counts.chain[state])
+            if state < len(chain) and not np.isnan(chain[state]):
+                known = float(chain[state])
                 break
             self._left -= 1
             verdict = table.verdict(state)
+            path.append(state)
             if not verdict.picks and not verdict.plugin:
-                path.append(state)
                 known = -1.0  # this last one gives nothing
                 break
-            path.append(state)
             state = int(table.after[state])
         for back, step in enumerate(reversed(path), start=1):
-            if step < len(counts.chain):
-                counts.chain[step] = known + back
-                whole = counts.chain[step] * size
-                counts.free[step] = units.free(table, step, whole)
+            if step < len(chain):
+                chain[step] = known + back
+                self._free[step, place] = units.free(table, step, chain[step] * size)
+
+
+def _enlarged(found: Floats, rows: int, columns: int) -> Floats:
+    """The array with more room, NaN in what is new."""
+    larger = np.full((rows, columns), np.nan)
+    larger[: found.shape[0], : found.shape[1]] = found
+    return larger

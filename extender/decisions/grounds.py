@@ -53,7 +53,9 @@ def _packing(judging: engine.Engine, scored: engine.Scored) -> list[str]:
     if not len(room.prices):
         return ["no demand was seen yet"] * len(scored.rows)
     known = np.maximum(scored.rows, 0)
-    losses = room.losses(scored.table, known, cpu=asked.requests.cpu, memory=asked.requests.memory)
+    losses = room.cost_by_class(
+        scored.table, known, cpu=asked.requests.cpu, memory=asked.requests.memory
+    )
     whom = [_class(judging, place) for place in range(len(room.prices))]
     return [_taken(row, whom) for row in losses]
 

@@ -8,31 +8,21 @@ placed, one after the other, by the same verdicts that answer requests.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
-from extender.decisions import counting, counts, tables, units
+from extender.decisions import counting, counts, losses, tables, units
 from extender.decisions.question import Question, single
 from extender.policy import config, packing, prices
-from extender.policy.mix import Classes, Floats, Mix
+from extender.policy.mix import Classes, Floats, Ints, Mix
 
 _FIRST_STATES = 1024
-_MOST_LOSSES = 256  # sizes of pods in a burst; 5,000 rows are 80 KB each
-_FEW = 8  # states that are counted one by one sooner than they are sorted
+_MOST_SIZES = 256  # demands of a burst whose GPUs are remembered
+_FEW = 64  # states that are counted one by one sooner than they are sorted
 _MOST_GPUS = 8.0  # of one node, to bring CPU and GPUs to one scale
-
-
-@dataclasses.dataclass(slots=True)
-class _Losses:
-    """What a pod of one size costs per row, and the row's version that this is of."""
-
-    epoch: int
-    loss: Floats
-    version: NDArray[np.int64]
 
 
 class Room:
@@ -49,7 +39,9 @@ class Room:
         self._index = cluster
         self._table_of = table_of
         self.mix = Mix()
-        self.classes: Classes = self.mix.classes()
+        self._renewals = losses.Renewals()
+        self._now = losses.Matrix(cluster, self._renewals)
+        self._losses = losses.Losses(cluster, self._renewals)
         self.prices: Floats = np.zeros(0)
         self.room: Floats = np.zeros(0)  # U, GPUs per class over the whole cluster
         self.epoch = 0
@@ -57,17 +49,18 @@ class Room:
         self._declared: tuple[config.DeclaredClass, ...] = ()
         self._counts = counts.Counts(table_of, self.size_of, matches, patient=patient)
         self._sizes: dict[Question, float] = {}  # unit ask → GPUs
-        # (question, CPU, memory) → losses, the latest last
-        self._losses: dict[tuple[Question, int, int], _Losses] = {}
         self._left: Floats = np.full(_FIRST_STATES, np.nan)  # state → free GPUs
         self._gpus_of: list[float] = []  # shape, as numbered by the states → its GPUs
         self._states: object = None
         self._asked: dict[Question, float] = {}  # demand → GPUs in all
-        # state → its parts for the classes and states of `_known`
-        self._few: dict[int, tuple[Floats, Floats]] = {}
-        self._known: tuple[object, object] = (None, None)
         self._age = 0  # placements and pods since the prices were renewed
         self._stale = True
+        self._reformed = True  # whether the form changed since
+
+    @property
+    def classes(self) -> Classes:
+        """The mix as it was when the prices were renewed."""
+        return self._renewals.classes
 
     @property
     def unfinished(self) -> bool:
@@ -88,7 +81,7 @@ class Room:
         )
         self.mix.configure(horizon=settings.half_life_pods)
         self._declared = settings.reserve
-        self._stale = True
+        self._stale = self._reformed = True
 
     def learn(
         self,
@@ -145,15 +138,15 @@ class Room:
             return
         self._age, self._stale = 0, False
         self._reserve_declared()
-        self.classes = self.mix.classes()
+        self._renewals.take(self.mix.classes(), all_of_them=self._reformed)
+        self._reformed = False
         rows = self._all_rows()
         if not len(rows) or not len(self.classes.weight):
             self.prices = self.room = np.zeros(len(self.classes.weight))
             return
-        states = self._index.expected[rows]
-        used = self._usable(states, self._index.cpu[rows], self._index.memory[rows])
+        self._now.refresh(rows, self._room_of)
         self._stale = self._counts.incomplete  # then the next call goes on counting
-        self.room = np.nan_to_num(used).sum(axis=0)
+        self.room = self._now.values[rows].sum(axis=0)
         self.prices = prices.prices(self.classes, self.room, self._form)
         self.epoch += 1
 
@@ -182,65 +175,44 @@ class Room:
     ) -> Floats:
         """The priced loss of room, in GPUs, of placing such a pod on each row; 0 where it cannot.
 
-        Worked out once per row, until the row or the prices change.
+        Worked out once per row, until the row, the classes or the prices change.
         """
         if not len(self.prices):
             return np.zeros(len(rows))
-        known = self._loss_of(table, cpu, memory)
-        stale = rows[known.version[rows] != self._index.version[rows]]
-        if len(stale):
-            stale = np.unique(stale) if len(stale) > 1 else stale
-            known.loss[stale], sure = self._loss(table, stale, cpu=cpu, memory=memory)
-            known.version[stale[sure]] = self._index.version[stale[sure]]
-        return known.loss[rows]
+        size = (table.question, cpu, memory)
+        work = self._taking(table, cpu, memory)
+        return self._losses.priced(size, rows, work, prices=self.prices, epoch=self.epoch)
 
-    def _loss_of(self, table: tables.Table, cpu: int, memory: int) -> _Losses:
-        key = (table.question, cpu, memory)
-        known = self._losses.get(key)
-        size = len(self._index.version)
-        if known is None or known.epoch != self.epoch or len(known.version) != size:
-            self._losses.pop(key, None)
-            if len(self._losses) >= _MOST_LOSSES:
-                del self._losses[next(iter(self._losses))]
-            known = _Losses(self.epoch, np.zeros(size), np.full(size, -1, dtype=np.int64))
-            self._losses[key] = known
-        return known
-
-    def _loss(
-        self, table: tables.Table, rows: NDArray[np.int32], *, cpu: int, memory: int
-    ) -> tuple[Floats, NDArray[np.bool_]]:
-        """The loss per row, and whether all of it was counted in the allowance."""
-        fits, before, then = self._around(table, rows, cpu=cpu, memory=memory)
-        loss = packing.cost(before, then, self.prices)
-        found, sure = np.zeros(len(rows)), np.ones(len(rows), dtype=np.bool_)
-        found[fits], sure[fits] = np.nan_to_num(loss), ~np.isnan(loss)
-        return found, sure
-
-    def losses(
+    def cost_by_class(
         self, table: tables.Table, rows: NDArray[np.int32], *, cpu: int, memory: int
     ) -> Floats:
         """What `cost` adds up: the priced loss per row and class of the mix, in GPUs."""
-        fits, before, then = self._around(table, rows, cpu=cpu, memory=memory)
-        found = np.zeros((len(rows), len(self.prices)))
-        found[fits] = np.nan_to_num((before - then) * self.prices)
-        return found
+        size = (table.question, cpu, memory)
+        return self._losses.by_class(size, rows, self._taking(table, cpu, memory)) * self.prices
 
-    def _around(
-        self, table: tables.Table, rows: NDArray[np.int32], *, cpu: int, memory: int
-    ) -> tuple[NDArray[np.intp], Floats, Floats]:
-        """Which rows fit such a pod, and what they give to each class before it and with it."""
-        states = self._index.expected[rows]
-        if table.question:
-            table.fill(states)
-            after = table.after[states]
-        else:
+    def _taking(self, table: tables.Table, cpu: int, memory: int) -> losses.Work:
+        """What such a pod would take of rows: their room now, less their room with it."""
+
+        def taken(rows: losses.Rows, places: Ints | None) -> Floats:
+            states = self._index.expected[rows]
             after = states
-        fits = np.flatnonzero(after >= 0)
-        rows = rows[fits]
-        cpu_now, memory_now = self._index.cpu[rows], self._index.memory[rows]
-        before = self._usable(states[fits], cpu_now, memory_now)
-        then = self._usable(after[fits], cpu_now - cpu, memory_now - memory)
-        return fits, before, then
+            if table.question:
+                table.fill(states)
+                after = table.after[states]
+            fits = np.flatnonzero(after >= 0)
+            there = rows[fits]
+            found = np.zeros((len(rows), self._width(places)))
+            found[table.unseen(states)] = np.nan
+            then = self._usable(
+                after[fits],
+                self._index.cpu[there] - cpu,
+                self._index.memory[there] - memory,
+                places,
+            )
+            found[fits] = self._given(there, places) - then
+            return found
+
+        return taken
 
     def tightness(self, rows: NDArray[np.int32], states: NDArray[np.int32], *, cpu: int) -> Floats:
         """BestFit's key, the second one: CPU and GPUs left on each node; the least is tightest."""
@@ -280,7 +252,7 @@ class Room:
         if not found:
             unit, count = single(question)
             found = self.size_of(unit) * count
-            if found and len(self._asked) < _MOST_LOSSES:
+            if found and len(self._asked) < _MOST_SIZES:
                 self._asked[question] = found
         return found
 
@@ -312,32 +284,31 @@ class Room:
             self._gpus_of = []
             self._states = self._index.states
 
-    def _usable(self, states: NDArray[np.int32], cpu: Floats, memory: Floats) -> Floats:
+    def _given(self, rows: losses.Rows, places: Ints | None) -> Floats:
+        """The room of the rows as they are, from memory; NaN where it is not counted yet."""
+        self._now.refresh(rows, self._room_of)
+        found = self._now.values[rows] if places is None else self._now.values[np.ix_(rows, places)]
+        found[self._now.version[rows] < 0] = np.nan
+        return found
+
+    def _room_of(self, rows: losses.Rows, places: Ints | None) -> Floats:
+        states = self._index.expected[rows]
+        return self._usable(states, self._index.cpu[rows], self._index.memory[rows], places)
+
+    def _width(self, places: Ints | None) -> int:
+        return len(self.classes.weight) if places is None else len(places)
+
+    def _usable(
+        self, states: NDArray[np.int32], cpu: Floats, memory: Floats, places: Ints | None
+    ) -> Floats:
+        classes = self.classes if places is None else self.classes.take(places)
         if len(states) <= _FEW:
-            parts = self._parts_of_few(states)
+            parts = self._parts(states, classes)
         else:
             distinct, place = np.unique(states, return_inverse=True)
-            parts = self._parts(distinct).take(place)
-        return packing.usable(parts, cpu, memory, self.classes, self._form)
+            parts = self._parts(distinct, classes).take(place)
+        return packing.usable(parts, cpu, memory, classes, self._form)
 
-    def _parts(self, states: NDArray[np.int32]) -> packing.Parts:
-        free, chain = self._counts.device_part(self.classes.asks, states, self._index.states)
-        return packing.parts(free, chain, self.classes, self._form)
-
-    def _parts_of_few(self, states: NDArray[np.int32]) -> packing.Parts:
-        """The same from memory: a few states come again and again between renewals of prices."""
-        known = (self.classes, self._index.states)
-        if known[0] is not self._known[0] or known[1] is not self._known[1]:
-            self._known = known
-            self._few.clear()
-        numbers = states.tolist()
-        for number in numbers:
-            if number not in self._few:
-                parts = self._parts(np.array([number], dtype=np.int32))
-                if np.isnan(parts.count).any():
-                    return self._parts(states)  # an allowance ran out: not worth remembering
-                self._few[number] = (parts.cliff[0], parts.count[0])
-        rows = [self._few[number] for number in numbers]
-        shape = (len(rows), len(self.classes.weight))
-        cliff = np.array([row[0] for row in rows]).reshape(shape)
-        return packing.Parts(cliff=cliff, count=np.array([row[1] for row in rows]).reshape(shape))
+    def _parts(self, states: NDArray[np.int32], classes: Classes) -> packing.Parts:
+        free, chain = self._counts.device_part(classes.asks, states, self._index.states)
+        return packing.parts(free, chain, classes, self._form)

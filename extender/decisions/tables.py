@@ -54,6 +54,13 @@ class Table:
                 if verdict.code is Code.UNJUDGED or steps > _MOST_STEPS:
                     break
 
+    def unseen(self, numbers: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of the states no search has come to yet; none where no devices are asked for."""
+        if not self.question:
+            return np.zeros(len(numbers), dtype=np.bool_)
+        found: NDArray[np.bool_] = self.code[numbers] == Code.UNSEEN
+        return found
+
     def verdict(self, number: int) -> Verdict:
         """The verdict on one state."""
         found = self.verdicts.get(number)

@@ -22,6 +22,9 @@ _Key = tuple[Hashable, int, int]  # device ask, devices, CPU bucket
 HORIZON = 2000  # pods; from 1000 up the measured allocation does not depend on it
 MOST_CLASSES = 128  # 32 are needed on openb's mixes; model sets multiply them
 MOST_UIDS = 20_000  # ten horizons: a pod forgotten later than that weighs nothing
+# Of a mean: a smaller change of what a class asks is not told, so that what was counted for it
+# stays counted. Buckets are a hundred times as wide.
+_DRIFT = 0.02
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,10 +50,43 @@ class Classes:
         """GPUs a pod of the class asks in all."""
         return self.count * self.share
 
+    @staticmethod
+    def none() -> Classes:
+        """No classes."""
+        empty = np.zeros(0)
+        return Classes((), empty.astype(np.int64), *([empty] * 5))
+
+    def take(self, places: Ints) -> Classes:
+        """These classes alone, by the same asks."""
+        return Classes(
+            asks=self.asks,
+            ask=self.ask[places],
+            count=self.count[places],
+            share=self.share[places],
+            cpu=self.cpu[places],
+            memory=self.memory[places],
+            weight=self.weight[places],
+        )
+
+    def differing(self, older: Classes) -> npt.NDArray[np.bool_]:
+        """Which classes ask something else than the class of the same place in `older` did.
+
+        Weights do not matter: they change with every pod, and what a node can give does not.
+        """
+        both = min(len(self.weight), len(older.weight))
+        differs = np.ones(len(self.weight), dtype=np.bool_)
+        mine, theirs = self.ask[:both].tolist(), older.ask[:both].tolist()
+        differs[:both] = [
+            self.asks[ask] is not older.asks[other] for ask, other in zip(mine, theirs, strict=True)
+        ]
+        for name in ("count", "share", "cpu", "memory"):
+            differs[:both] |= getattr(self, name)[:both] != getattr(older, name)[:both]
+        return differs
+
 
 @dataclasses.dataclass(slots=True)
 class _Tally:
-    """Decayed sums of one class, valid after `at` pods."""
+    """Decayed sums of one class, valid after `at` pods, and the means told of it."""
 
     count: int
     share: float
@@ -58,11 +94,21 @@ class _Tally:
     weight: float = 0.0
     cpu: float = 0.0
     memory: float = 0.0
+    told_cpu: float = 0.0
+    told_memory: float = 0.0
+
+    def tell(self) -> None:
+        """Tell the means as they are, if they have moved."""
+        cpu, memory = self.cpu / self.weight, self.memory / self.weight
+        if abs(cpu - self.told_cpu) > _DRIFT * self.told_cpu:
+            self.told_cpu = cpu
+        if abs(memory - self.told_memory) > _DRIFT * self.told_memory:
+            self.told_memory = memory
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Reserved:
-    """A declared size: what its class weighs at least, and what such a pod asks."""
+    """A declared size: its class's least weight, and what such a pod asks until one is seen."""
 
     weight: float = 0.0
     cpu: float = 0.0
@@ -130,6 +176,7 @@ class Mix:
         tally.weight = fade * tally.weight + self._gain
         tally.cpu = fade * tally.cpu + self._gain * cpu
         tally.memory = fade * tally.memory + self._gain * memory
+        tally.tell()
         return True
 
     def reserve(
@@ -154,13 +201,13 @@ class Mix:
         for key, tally in self._tallies.items():
             fade = self._fade(tally)
             held = self._reserved.get(key, _NOTHING)
-            missing = max(held.weight - fade * tally.weight, 0.0)
-            weight = fade * tally.weight + missing
+            weight = max(fade * tally.weight, held.weight)
             if weight <= 0.0:
                 continue
             ask = asks.setdefault(key[0], len(asks))
-            cpu = (fade * tally.cpu + missing * held.cpu) / weight
-            memory = (fade * tally.memory + missing * held.memory) / weight
+            seen = tally.weight > 0.0
+            cpu = tally.told_cpu if seen else held.cpu
+            memory = tally.told_memory if seen else held.memory
             columns.append((ask, tally.count, tally.share, cpu, memory, weight))
         table = np.array(columns, dtype=np.float64).reshape(-1, 6)
         return Classes(
@@ -176,19 +223,24 @@ class Mix:
     def _tally(self, key: _Key, count: int, share: float) -> _Tally:
         tally = self._tallies.get(key)
         if tally is None:
-            if len(self._tallies) >= self._most_classes:
-                self._drop_lightest()
-            tally = self._tallies[key] = _Tally(count=count, share=share, at=self.seen)
+            tally = _Tally(count=count, share=share, at=self.seen)
+            lightest = self._lightest() if len(self._tallies) >= self._most_classes else None
+            if lightest is None:
+                self._tallies[key] = tally
+            else:  # in its place, so that the other classes keep theirs
+                self._tallies = dict(
+                    (key, tally) if known == lightest else (known, other)
+                    for known, other in self._tallies.items()
+                )
         return tally
 
-    def _drop_lightest(self) -> None:
+    def _lightest(self) -> _Key | None:
         tallies = self._tallies
-        droppable = [key for key in tallies if key not in self._reserved]
-        if droppable:
-            lightest = min(
-                droppable, key=lambda key: self._fade(tallies[key]) * tallies[key].weight
-            )
-            del tallies[lightest]
+        return min(
+            (key for key in tallies if key not in self._reserved),
+            key=lambda key: self._fade(tallies[key]) * tallies[key].weight,
+            default=None,
+        )
 
     def _fade(self, tally: _Tally) -> float:
         """What is left of a tally's sums now. Reading changes nothing, so it cannot matter when."""
