@@ -133,6 +133,26 @@ def test_a_pod_whose_claim_is_not_known_passes_unjudged(judging):
     assert judging.unjudged["ResourceClaim"] == 1
 
 
+@pytest.mark.parametrize("kind", ["ResourceSlice", "ResourceClaim", "DeviceClass"])
+def test_a_kind_that_may_not_be_read_takes_away_only_what_needs_it(kind):
+    judging = engine()
+    feed(
+        judging,
+        make_node("plugin").gpus(H100, 2),
+        make_node("dra"),
+        make_template("t").request("r", GPU),
+    )
+    judging.store.lost(kind, "403")
+    claiming, extended = make_pod("c").template("t").obj(), make_pod("e").gpus(4).obj()
+    names = ["plugin", "dra"]
+
+    assert judging.filter(claiming, names).passing(names) == names
+    assert judging.filter(extended, names).unresolvable == {"plugin": "node has no 4 GPUs"}
+
+    judging.store.replace(kind, [], "1")
+    assert judging.filter(extended, names).passing(names) == []
+
+
 def test_a_pod_with_an_allocated_claim_stays_where_the_claim_is(judging):
     feed(
         judging,

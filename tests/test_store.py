@@ -33,6 +33,7 @@ def settled(kept):
 
 
 def test_a_list_deletes_what_it_does_not_hold(kept):
+    # TestDeltaFIFO_ReplaceMakesDeletions
     add(kept, make_node("a"), make_node("b"))
 
     kept.replace("Node", [make_node("b").obj(), make_node("c").obj()], "7")

@@ -48,6 +48,7 @@ class ClusterStore:
         self.rules: dict[str, objects.DeviceTaintRule] = {}
         self.topologies: dict[str, objects.NodeResourceTopology] = {}  # node name → topology
         self.silent: set[str] = set()  # kinds that nothing is heard of
+        self.read: set[str] = set()  # kinds that were listed once
         self.ignored: Counter[str] = Counter()  # kind → objects that nobody here keeps
         self._tables: dict[str, dict[Any, Any]] = {
             "Node": self.nodes,
@@ -76,7 +77,7 @@ class ClusterStore:
         self.everything_dirty = False
         self._expressions: set[str] = set()  # CEL of classes and claims, seen and not yet taken
         self.classes_version = 0  # moves when a class, and so perhaps a demand, changes
-        self.demands_version = 0  # moves when a class, a claim or a template changes
+        self.demands_version = 0  # moves with a class, a claim, a template, and what can be read
         self.version = 0  # moves with every change that matters
         self.listeners: list[Listener] = []
 
@@ -93,6 +94,8 @@ class ClusterStore:
         """Make `items` all there is of the kind; what is missing from them is deleted."""
         del resource_version  # the reflector keeps it
         self.silent.discard(kind)
+        self.read.add(kind)
+        self.demands_version += 1
         table = self._tables.get(kind)
         if table is None:
             self.ignored[kind] += len(items)
@@ -132,6 +135,7 @@ class ClusterStore:
         """Nothing is heard of the kind; its last known objects stay until a list replaces them."""
         del reason
         self.silent.add(kind)
+        self.demands_version += 1
 
     # ------------------------------------------------------------ lookups
 

@@ -14,6 +14,9 @@ from extender.hardware import versions
 from extender.kube import objects
 from extender.policy import config, profile
 
+# Without one of these nobody can tell which devices a claim would get. (A claim or template that
+# is not seen is missing by itself.)
+_NEEDED = frozenset({"ResourceSlice", "ResourceClaim", "DeviceClass"})
 _MOST_DEMANDS = 8192  # ClaimDemands remembered; each claim of a burst is read once
 
 
@@ -68,6 +71,9 @@ class Asker:
         if isinstance(found, claims.Missing):
             return Unjudged(f"{found.what} is not known here")
         open_claims = tuple(claim for claim in found if claim.allocation is None)
+        unread = sorted(_NEEDED & self._store.silent - self._store.read)
+        if open_claims and unread:
+            return Unjudged(f"{unread[0]} cannot be read")
         try:
             demands = tuple(self._demand(claim) for claim in open_claims)
         except errors.ClaimError as error:
@@ -78,7 +84,7 @@ class Asker:
             device_class_names=questions.device_classes(demands),
             resources=(name for name, _ in asked.extended),
         )
-        question = questions.of(demands, asked, pod, chosen.locality)
+        question = questions.of(demands, asked, pod, chosen.locality, blind=bool(unread))
         if len(self._questions) >= _MOST_DEMANDS:
             self._questions.clear()
         return Asked(

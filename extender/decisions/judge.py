@@ -34,6 +34,7 @@ class Code(enum.IntEnum):
 NOT_FREE = "no {words}"
 NOT_THERE = "node has no {words}"
 FAILED = "device claim cannot be evaluated here"
+UNREAD = "what DRA offers here cannot be read"
 UNKNOWN_LOCALITY = "nearness of GPU and NIC is not published"
 
 
@@ -105,6 +106,8 @@ class Judge:
         hardware, usage = state
         held, plugin, missing = _plugin_part(question, state)
         by_claim = frozenset(missing)
+        if by_claim and question.blind:
+            return Verdict(Code.UNJUDGED, detail=UNREAD, after=usage)
         special = self._extended_claim(question, by_claim) if by_claim else None
         if by_claim and special is None:
             return _refused(Code.NEVER, question)

@@ -30,12 +30,14 @@ class Question:
     """The memo key of verdicts: equal questions get equal answers on equal states.
 
     `claims` are those still to be allocated. `special` are the device requests that extended
-    resources become where DRA serves them, (resource, ((request name, count), …)).
+    resources become where DRA serves them, (resource, ((request name, count), …)); `blind`: we
+    may not see what DRA has.
     """
 
     claims: tuple[ClaimDemand, ...] = ()
     extended: tuple[tuple[str, int], ...] = ()
     special: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
+    blind: bool = False
     mode: str = "Preferred"
     level: str = "PHB"
     unknown: str = "Refuse"
@@ -64,6 +66,8 @@ def of(
     requests: pods.Requests,
     pod: objects.Pod,
     locality: config.Locality,
+    *,
+    blind: bool = False,
 ) -> Question:
     """Put the question of one pod under a profile's locality rules."""
     special = tuple(
@@ -73,6 +77,7 @@ def of(
         claims=demands,
         extended=requests.extended,
         special=special,
+        blind=blind and bool(special),
         mode=locality.mode,
         level=locality.level,
         unknown=locality.unknown,

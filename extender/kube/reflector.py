@@ -34,11 +34,6 @@ _SHORT_SECONDS = 5.0
 _FRUITLESS_WATCHES = 5
 # How servers without WatchList answer it: BadRequest, Invalid.
 _NOT_UNDERSTOOD = frozenset({400, 422})
-# How servers without WatchList answer it: BadRequest, Invalid.
-_NOT_UNDERSTOOD = frozenset({400, 422})
-# What is decoded before the event loop gets its turn: 0.2 to 0.5 ms of slices or of small events.
-_TURN_BYTES = 64 << 10
-_EVENT_BYTES = 1 << 10  # an event's own cost, in the bytes that take as long to decode
 
 
 class Reflector:
