@@ -26,7 +26,7 @@ def p4d(allocatable, **tags):
 
 
 def found(given, first=0):
-    return labels.inventory(given, CATALOGUE, first=first)
+    return labels.inventory(labels.told(given), CATALOGUE, first=first)
 
 
 def by_name(inventory):

@@ -13,12 +13,12 @@ from typing import Protocol
 
 from extender.cluster import occupancy, places, reservations, store
 from extender.demand import allocator
-from extender.hardware import catalogue, labels, links, shape, slices, versions
+from extender.hardware import catalogue, labels, layouts, links, shape, slices, versions
 from extender.hardware.shape import Broken, Shape
 from extender.hardware.usage import Usage
 from extender.kube import objects, quantity
 
-_MOST_LINKS = 4096  # distinct layouts remembered; a fleet has tens
+_MOST_KNOWN = 4096  # distinct machines remembered; a fleet has tens
 
 
 class SelectorNames(Protocol):
@@ -55,6 +55,10 @@ class Builder:
         self._selectors = selectors
         self._interner = slices.Interner()
         self._shapes: dict[tuple[object, ...], shape.Shape] = {}  # content → shape
+        # What was read of a node's devices, its pools, what it tells of plug-ins → shape
+        self._told: dict[
+            tuple[layouts.Layout, tuple[shape.Pool, ...], labels.Told], shape.Shape
+        ] = {}
         self._links: dict[tuple[links.DeviceFacts, ...], links.Links] = {}
         self._linked = hardware.linked
         self._live: frozenset[str] | None = frozenset()
@@ -94,15 +98,24 @@ class Builder:
             interner=self._interner,
             rules=source.rules.values(),
             live=self._live,
-            kind=_kind,
         )
-        plugin = labels.inventory(node, self.hardware, first=len(inventory.devices))
-        content = self._content(inventory, plugin, tags)
         return Machine(
-            shape=self._interned(content),
+            shape=self._shape(inventory, labels.told(node)),
             inventory=inventory,
             broken=self._broken(name, source),
         )
+
+    def _shape(self, inventory: slices.Inventory, node: labels.Told) -> shape.Shape:
+        """The interned shape; equal machines cost a look-up each."""
+        key = (inventory.layout, inventory.pools, node)
+        found = self._told.get(key)
+        if found is None:
+            if len(self._told) >= _MOST_KNOWN:
+                self._told.clear()
+            content = self._content(inventory, node)
+            found = self._shapes.setdefault(_key(content, content.devices), content)
+            self._told[key] = found
+        return found
 
     def _broken(self, name: str, source: store.ClusterStore) -> shape.Broken | None:
         """How the node's own counter pools are broken in the eyes of other nodes."""
@@ -113,30 +126,18 @@ class Builder:
         whole = [item for item in source.slices_of(name) if places.pool_of(item) in counting]
         return slices.worst(slices.broken_pools(whole, features=self.features).values())
 
-    def _near(self, facts: list[links.DeviceFacts]) -> links.Links:
-        """The links of these devices; machines that differ in serial numbers only are one."""
-        bodies: dict[str, str] = {"": ""}  # what tells a physical device → its number here
-        key = tuple(
-            dataclasses.replace(fact, body=bodies.setdefault(fact.body, str(len(bodies))))
-            for fact in facts
-        )
-        found = self._links.get(key)
+    def _near(self, facts: tuple[links.DeviceFacts, ...]) -> links.Links:
+        """The links of these devices; layouts that tell the same places share them."""
+        found = self._links.get(facts)
         if found is None:
-            if len(self._links) >= _MOST_LINKS:
+            if len(self._links) >= _MOST_KNOWN:
                 self._links.clear()
-            found = self._links[key] = links.links(key, linked=self._linked)
+            found = self._links[facts] = links.links(facts, linked=self._linked)
         return found
 
-    def _interned(self, content: shape.Shape) -> shape.Shape:
-        return self._shapes.setdefault(_key(content, content.devices), content)
-
-    def _content(
-        self, inventory: slices.Inventory, plugin: labels.PluginInventory, tags: Mapping[str, str]
-    ) -> shape.Shape:
-        facts = [
-            links.facts(device.driver, published)
-            for device, published in zip(inventory.devices, inventory.published, strict=True)
-        ]
+    def _content(self, inventory: slices.Inventory, node: labels.Told) -> shape.Shape:
+        plugin = labels.inventory(node, self.hardware, first=len(inventory.devices))
+        facts = inventory.layout.facts
         near = self._near(facts)
         gpus = [f for f in facts if f.kind is shape.Kind.GPU]
         product = next((f.product for f in gpus if f.product), "")
@@ -150,7 +151,7 @@ class Builder:
             root=near.root + plugin.root,
             product=product or plugin.product,
             platform=(
-                self.hardware.platform(product, tags, gpus=len(gpus))
+                self.hardware.platform(product, dict(node.labels), gpus=len(gpus))
                 if product
                 else plugin.platform
             ),
@@ -203,10 +204,6 @@ def allocatable(node: objects.Node) -> tuple[int, int]:
     """CPU in milli and memory in bytes that the node offers; 0 where it does not say."""
     offered = node.status.allocatable or {}
     return quantity.milli(offered.get("cpu", 0)), quantity.whole(offered.get("memory", 0))
-
-
-def _kind(driver: str, device: objects.Device) -> shape.Kind:
-    return links.kind_of(driver, device.attributes or {}, device.name)
 
 
 def _joined(left: links.Links, right: labels.PluginInventory) -> tuple[bytes, ...]:

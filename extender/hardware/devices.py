@@ -5,11 +5,12 @@ Source: resource/v1 types.go; k8s.io/dynamic-resource-allocation resourceslice/t
 
 from __future__ import annotations
 
+import dataclasses
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, TypeVar, cast
 
-from extender.hardware import pools, shape, versions
+from extender.hardware import layouts, links, pools, shape, versions
 from extender.kube import objects, quantity
 
 # (name, qualified name, whether the real value is kept)
@@ -21,7 +22,10 @@ _MOST = 4096
 
 
 class Interner:
-    """Equal devices and pools become one object, for as long as somebody holds it."""
+    """Equal devices and pools become one object, for as long as somebody holds it.
+
+    What was read of whole machines is kept too, so all are read by the same `Features`.
+    """
 
     def __init__(self) -> None:
         self._devices: weakref.WeakValueDictionary[tuple[object, ...], shape.Device] = (
@@ -30,6 +34,7 @@ class Interner:
         self._pools: weakref.WeakValueDictionary[tuple[object, ...], shape.Pool] = (
             weakref.WeakValueDictionary()
         )
+        self.layouts = layouts.Layouts()
         # Conversions of published pieces, each bounded by _MOST.
         self._numberings: dict[tuple[int, tuple[str, ...]], dict[str, int]] = {}
         self._capacities: dict[objects.DeviceCapacity | objects.Quantity, shape.Capacity] = {}
@@ -113,7 +118,6 @@ class Reader:
         interner: Interner,
         rules: tuple[objects.DeviceTaintRule, ...],
         live: frozenset[str] | None,
-        kind: Callable[[str, objects.Device], shape.Kind] | None,
         features: versions.Features,
     ) -> None:
         self._node_name = node_name
@@ -121,12 +125,40 @@ class Reader:
         self._interner = interner
         self._rules = rules
         self._live = live
-        self._kind = kind
         self._features = features
         # (qualified name, type of a single value) → value → its number
         self._numbers: dict[tuple[str, str], dict[object, int]] = {}
 
-    def device(self, spec: objects.ResourceSliceSpec, device: objects.Device) -> shape.Device:
+    def layout(self, specs: Sequence[objects.ResourceSliceSpec]) -> layouts.Layout:
+        """Return the devices of these slices, in their order."""
+        known = self._interner.layouts
+        signature = known.signature(specs, live=self._live, rest=self._rest)
+        return known.find(signature, lambda: self._read(specs))
+
+    def _rest(self, spec: objects.ResourceSliceSpec) -> object:
+        """What of the slice's devices depends on the slice, on the node, and on taint rules."""
+        if not self._rules and not spec.per_device_node_selection:
+            return spec.node_name is not None
+        return tuple(
+            (self._taints(spec, device), self._node_rule(spec, device))
+            for device in spec.devices or ()
+        )
+
+    def _read(self, specs: Sequence[objects.ResourceSliceSpec]) -> layouts.Layout:
+        devices: list[shape.Device] = []
+        facts: list[links.DeviceFacts] = []
+        bodies: dict[str | links.Address, str] = {"": ""}  # physical device → its number here
+        for spec in specs:
+            for device in spec.devices or ():
+                fact = links.facts(spec.driver, device)
+                body = bodies.setdefault(fact.body, str(len(bodies)))
+                facts.append(dataclasses.replace(fact, body=body))
+                devices.append(self._device(spec, device, fact.kind))
+        return layouts.Layout(tuple(devices), tuple(facts))
+
+    def _device(
+        self, spec: objects.ResourceSliceSpec, device: objects.Device, kind: shape.Kind
+    ) -> shape.Device:
         """Return the interned device."""
         attributes = self._attributes(spec.driver, device.attributes or {})
         capacity = tuple(
@@ -141,7 +173,7 @@ class Reader:
             tuple(device.binding_conditions or ()),
             tuple(device.binding_failure_conditions or ()),
             *self._node_rule(spec, device),
-            self._kind(spec.driver, device) if self._kind else shape.Kind.OTHER,
+            kind,
         )
         return self._interner.device(
             (spec.driver, device.name, attributes, capacity, rest),

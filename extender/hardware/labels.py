@@ -11,8 +11,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from extender.hardware import catalogue, partition, resources, shape
+from extender.hardware import catalogue, partition, platforms, resources, shape
 from extender.hardware.platforms import Platform
 from extender.kube import objects, quantity
 
@@ -65,20 +66,32 @@ class Gpus:
     partition: str = ""
 
 
-def inventory(
-    node: objects.Node, hardware: catalogue.Catalogue, *, first: int = 0
-) -> PluginInventory:
-    """The plug-in devices of a node; `first` is the index that its first device will have.
+class Told(NamedTuple):
+    """All that a node tells of its device plug-ins; nodes that tell the same have the same devices.
 
-    Quantities are taken as read: the snapshot reader and the store refuse malformed ones.
+    `counts` are device resources and their units, sorted, without those that have none. `labels`
+    are those by which platforms are recognised.
     """
-    counts = _counts(node.status.allocatable or {})
+
+    counts: tuple[tuple[str, int], ...]
+    gpus: Gpus
+    labels: tuple[tuple[str, str], ...]
+
+
+def told(node: objects.Node) -> Told:
+    """What the node tells. Quantities are taken as read: whoever reads nodes refuses others."""
+    tags = node.metadata.labels or {}
+    recognised = tuple([(name, tags[name]) for name in platforms.LABELS if name in tags])
+    return Told(_counts(node.status.allocatable or {}), gpus_of(tags), recognised)
+
+
+def inventory(node: Told, hardware: catalogue.Catalogue, *, first: int = 0) -> PluginInventory:
+    """The plug-in devices of a node; `first` is the index that its first device will have."""
+    counts, gpus, recognised = node
     if not counts:
         return PluginInventory()
-    labels = node.metadata.labels or {}
-    gpus = gpus_of(labels)
     whole = _whole_gpus(counts, gpus)
-    platform = hardware.find(gpus.product, labels, gpus=whole)
+    platform = hardware.find(gpus.product, dict(recognised), gpus=whole)
     known = hardware.product(gpus.product)
     linked = known is not None and known.linked
     found: list[tuple[_Place, shape.Device]] = []
@@ -125,14 +138,14 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
 
 
-def _counts(allocatable: objects.Quantities) -> list[tuple[str, int]]:
+def _counts(allocatable: objects.Quantities) -> tuple[tuple[str, int], ...]:
     """Device resources and their units, sorted; those without units are not there."""
     found = sorted(
         (name, quantity.whole(amount))
         for name, amount in allocatable.items()
         if resources.is_device_resource(name)
     )
-    return [(name, count) for name, count in found if count > 0]
+    return tuple([(name, count) for name, count in found if count > 0])
 
 
 def _whole_gpus(counts: Sequence[tuple[str, int]], gpus: Gpus) -> int:

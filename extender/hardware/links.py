@@ -45,6 +45,13 @@ _ADDRESS_NAMES = (
 # DRANET before 1.0 published the address in four parts.
 _ADDRESS_PARTS = ("Domain", "Bus", "Device", "Function")
 _PRODUCT_NAMES = ("{}/productName", "{}/model", "{}/accelerator")
+_BODY_NAMES = ("parentUUID", "parentPciAddr", "uuid", "pciAddr")
+
+# Identifiers (the part after the slash) of all attributes whose values tell a place or a kind.
+TELLING = frozenset(
+    name.rpartition("/")[2]
+    for name in (*_NUMA_NAMES, *_ROOT_NAMES, *_ADDRESS_NAMES, *_PRODUCT_NAMES)
+) | {"type", "virtual", *(f"pciAddress{part}" for part in _ADDRESS_PARTS)}
 
 _ROOT = re.compile(r"(?:pci)?(?P<domain>[0-9a-f]{4,8}):(?P<bus>[0-9a-f]{2})")
 _ADDRESS = re.compile(
@@ -80,7 +87,7 @@ class DeviceFacts:
     numa: tuple[int, ...] = ()
     roots: tuple[str, ...] = ()
     address: Address | None = None
-    body: str = ""
+    body: str | Address = ""
 
 
 class Links(NamedTuple):
@@ -100,9 +107,18 @@ def facts(driver: str, device: objects.Device) -> DeviceFacts:
     attributes = device.attributes or {}
     told = tuple([attributes.get(name) for name in _telling(driver)])
     place = _place(driver, told, bool(_PART_NAME.search(device.name)))
-    body = _first_text(attributes, driver, "parentUUID", "parentPciAddr", "uuid", "pciAddr")
-    body = body or (str(place.address) if place.address else "")
-    return place if not body else dataclasses.replace(place, body=body)
+    found = (attributes[name].string for name in body_names(driver) if name in attributes)
+    body = next(filter(None, found), place.address)
+    return place if body is None else dataclasses.replace(place, body=body)
+
+
+@functools.lru_cache(maxsize=256)
+def body_names(driver: str) -> tuple[str, ...]:
+    """The attributes whose text tells physical devices apart, as they may be published.
+
+    The first that is there counts.
+    """
+    return tuple(each for name in _BODY_NAMES for each in (name, f"{driver}/{name}"))
 
 
 @functools.lru_cache(maxsize=256)
@@ -131,15 +147,6 @@ def _place(
         roots=_roots(driver, attributes),
         address=_address(driver, attributes),
     )
-
-
-def _first_text(attributes: Attributes, driver: str, *names: str) -> str:
-    """The first of the driver's own attributes that is a string, qualified or bare."""
-    for name in names:
-        value = attributes.get(name) or attributes.get(f"{driver}/{name}")
-        if value is not None and value.string:
-            return value.string
-    return ""
 
 
 def links(devices: Sequence[DeviceFacts], *, linked: frozenset[str] = frozenset()) -> Links:

@@ -12,6 +12,7 @@ from extender.hardware import links, shape
 
 INSTANCE_TYPE = "node.kubernetes.io/instance-type"
 MACHINE = "nvidia.com/gpu.machine"
+LABELS = (INSTANCE_TYPE, MACHINE)  # by which a node's platform is recognised
 
 Index = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Factor = Annotated[float, msgspec.Meta(gt=0, le=1)]

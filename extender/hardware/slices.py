@@ -6,12 +6,12 @@ Source: k8s.io/dynamic-resource-allocation pools_incubating.go, resourceslice/tr
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from extender.hardware import devices as published_devices
+from extender.hardware import layouts, shape, versions
 from extender.hardware import pools as gathering
-from extender.hardware import shape, versions
 from extender.hardware.devices import Interner
 from extender.hardware.pools import PoolName
 from extender.hardware.usage import Usage
@@ -29,15 +29,15 @@ Draw: TypeAlias = tuple[tuple[str, str, int], ...]
 class Inventory:
     """What the allocator sees on one node.
 
-    `devices` are interned and in the allocator's order; `published[i]` is the API's object behind
-    `devices[i]`, with its real values; `pool_names[i]` is how `pools[i]` is published, and
-    `numbers[i]` maps its devices' names to indices into `devices`.
+    `devices`, those of `layout`, are interned and in the allocator's order; `published[i]` is the
+    API's object behind `devices[i]`, with its real values; `pool_names[i]` is how `pools[i]` is
+    published, and `numbers[i]` maps its devices' names to indices into `devices`.
     `hidden` are devices of these pools that this node cannot use and that draw counters when
     they are in use: name → (pool index, what it draws).
     `broken_foreign`: the worst of the counter pools of other nodes among the slices given.
     """
 
-    devices: tuple[shape.Device, ...]
+    layout: layouts.Layout
     pools: tuple[shape.Pool, ...]
     pool_names: tuple[PoolName, ...]
     published: tuple[objects.Device, ...]
@@ -45,6 +45,10 @@ class Inventory:
     numbers: tuple[Mapping[str, int], ...]
     hidden: Mapping[DeviceName, tuple[int, Draw]]
     broken_foreign: shape.Broken | None = None
+
+    @property
+    def devices(self) -> tuple[shape.Device, ...]:
+        return self.layout.devices
 
     def number(self, name: DeviceName) -> int | None:
         """The index of a device by its published name, None where this node does not show it."""
@@ -65,7 +69,6 @@ def inventory(
     elsewhere: Mapping[PoolName, Mapping[int, int]] | None = None,
     rules: Iterable[objects.DeviceTaintRule] = (),
     live: frozenset[str] | None = None,
-    kind: Callable[[str, objects.Device], shape.Kind] | None = None,
 ) -> Inventory:
     """List the devices that kube-scheduler's allocator walks on this node, in its order.
 
@@ -74,7 +77,6 @@ def inventory(
     nodes may be left out if `elsewhere` counts them, by generation. `live` names the attribute
     identifiers (the part after the last "/") that some selector may read; the values of all others
     are renumbered by first appearance, so that equal machines get equal devices; None keeps all.
-    `kind` classifies a device of a driver.
     """
     gathered = gathering.gather(
         node_name, node_labels, slices, elsewhere=elsewhere or {}, features=features
@@ -85,7 +87,6 @@ def inventory(
         interner=interner,
         rules=tuple(rules) if features.taint_rules else (),
         live=live,
-        kind=kind,
         features=features,
     )
     return _Builder(interner, reader).build(gathered)
@@ -97,7 +98,7 @@ class _Builder:
     def __init__(self, interner: Interner, reader: published_devices.Reader) -> None:
         self._interner = interner
         self._reader = reader
-        self._devices: list[shape.Device] = []
+        self._specs: list[objects.ResourceSliceSpec] = []
         self._published: list[objects.Device] = []
         self._pools: list[shape.Pool] = []
         self._names: list[PoolName] = []
@@ -113,7 +114,7 @@ class _Builder:
             elif pool.broken or any(item.spec.devices for item in pool.slices):
                 self._add(pool)
         return Inventory(
-            devices=tuple(self._devices),
+            layout=self._reader.layout(self._specs),
             pools=tuple(self._pools),
             pool_names=tuple(self._names),
             published=tuple(self._published),
@@ -125,14 +126,12 @@ class _Builder:
 
     def _add(self, pool: gathering.Gathered) -> None:
         driver, name = pool.name
-        start = len(self._devices)
+        start = len(self._published)
         for item in pool.slices:
-            spec = item.spec
-            for device in spec.devices or ():
-                self._devices.append(self._reader.device(spec, device))
-                self._published.append(device)
+            self._specs.append(item.spec)
+            self._published += item.spec.devices or ()
         short = self._short.setdefault(name, str(len(self._short)))
-        stop = len(self._devices)
+        stop = len(self._published)
         self._pools.append(
             self._interner.pool(
                 driver, short, start, stop, pool.counters, pool.broken, len(pool.slices)
@@ -140,7 +139,7 @@ class _Builder:
         )
         self._names.append(pool.name)
         self._numbers.append(
-            self._interner.numbering(start, tuple(d.name for d in self._published[start:]))
+            self._interner.numbering(start, tuple([d.name for d in self._published[start:]]))
         )
         for item in pool.hidden:
             for device in item.spec.devices or ():

@@ -173,7 +173,7 @@ class NodeSelector(Struct, frozen=True):
 # ---------------------------------------------------------------- ResourceSlice
 
 
-class DeviceAttribute(Struct, frozen=True):
+class DeviceAttribute(Struct, frozen=True, cache_hash=True):
     int_: int | None = msgspec.field(name="int", default=None)
     bool_: bool | None = msgspec.field(name="bool", default=None)
     string: str | None = None
@@ -196,7 +196,7 @@ class CapacityRequestPolicy(Struct, frozen=True):
     valid_range: CapacityRequestPolicyRange | None = None
 
 
-class DeviceCapacity(Struct, frozen=True):
+class DeviceCapacity(Struct, frozen=True, cache_hash=True):
     value: Quantity = 0
     request_policy: CapacityRequestPolicy | None = None
 
