@@ -173,8 +173,8 @@ class Duel:
 def _spans_nodes(case: Json) -> bool:
     """Whether a counter slice of another node belongs to a pool that others have parts of, too.
 
-    The index says once for all nodes whether such a pool is broken; nodes that have a part of it
-    may see that differently.
+    The index says once for all nodes whether pools elsewhere are broken. Of such a pool it says
+    nothing, since nodes that have a part of it may see that differently.
     """
     places: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
     counting = set()

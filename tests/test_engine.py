@@ -20,10 +20,10 @@ class Clock:
         return self.now
 
 
-def engine(policy=config.DEFAULT, *, clock=None):
+def engine(policy=config.DEFAULT, *, clock=None, features=None):
     return assembly.assemble(
         policy=policy,
-        features=versions.Features(),
+        features=features or versions.Features(),
         hardware=assembly.read_catalogue(),
         clock=clock or Clock(),
     )
@@ -173,6 +173,35 @@ def test_a_device_plugin_pod_is_judged_by_units(judging):
 
     assert found.failed == {"a": "no 4 free GPUs"}
     assert found.unresolvable == {"b": "node has no 4 GPUs", "c": "node has no 4 GPUs"}
+
+
+@pytest.mark.parametrize(
+    ("shared", "refused"),
+    [
+        pytest.param(False, {"a", "b"}, id="one node's pool fails mode All on every node"),
+        pytest.param(True, set(), id="a pool of two nodes may be whole to both"),
+    ],
+)
+def test_a_broken_pool_of_counters_fails_mode_all_on_nodes_that_see_it_broken(shared, refused):
+    judging = engine(features=versions.features_of("1.36"))
+    template = make_template("t").request("r", GPU, mode="All")
+    feed(judging, make_class(GPU), template, *(make_node(name) for name in "abc"))
+    # Of the pool's two slices each node sees the counters and its own: for the others there are
+    # three, one too many.
+    feed(judging, make_slice("s0", GPU).on("a").pool("p", slices=2).counters(all={"memory": "8"}))
+    for name in "ab":
+        feed(
+            judging,
+            make_slice(name, GPU)
+            .on(name)
+            .pool("p" if shared else name, slices=2 if shared else 1)
+            .device("gpu-0"),
+        )
+    pod = make_pod("p").template("t").obj()
+
+    found = judging.filter(pod, ["a", "b"])
+
+    assert found.failed.keys() | found.unresolvable.keys() == refused
 
 
 def test_an_extended_resource_is_served_by_dra_where_no_plugin_offers_it(judging):

@@ -95,7 +95,7 @@ class TopologyIndex:
 
     @property
     def surroundings(self) -> Broken | None:
-        """How the worst counter pool of any node is broken: that makes mode All fail everywhere."""
+        """How the worst counter pool of a node alone is broken: mode All then fails everywhere."""
         return slices.worst(self._broken.values())
 
     def take_changed(self) -> list[int]:

@@ -118,12 +118,18 @@ class Builder:
         return found
 
     def _broken(self, name: str, source: store.ClusterStore) -> shape.Broken | None:
-        """How the node's own counter pools are broken in the eyes of other nodes."""
+        """How the node's own counter pools are broken in the eyes of other nodes.
+
+        A pool of which others have a part is passed over: to them it may be whole, and they must
+        not be refused for what the rest sees. (The rest kube-scheduler has failed by itself.)
+        """
         own = source.slices_on.get(name, {}).values()
         counting = {places.pool_of(item) for item in own if item.spec.shared_counters}
         if not counting or not self.features.counters_everywhere:
             return None
         whole = [item for item in source.slices_of(name) if places.pool_of(item) in counting]
+        spread = {places.pool_of(item) for item in whole if item.spec.node_name != name}
+        whole = [item for item in whole if places.pool_of(item) not in spread]
         return slices.worst(slices.broken_pools(whole, features=self.features).values())
 
     def _near(self, facts: tuple[links.DeviceFacts, ...]) -> links.Links:
