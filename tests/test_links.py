@@ -74,6 +74,18 @@ def test_published_machines_have_the_levels_that_were_measured(folder, one, othe
     assert between(folder, other, one) is level
 
 
+@pytest.mark.parametrize("name", ["rail", "dra_net__railIndex", "resource_kubernetes_io__rail"])
+def test_a_nic_tells_its_rail(name):
+    found = links.links([device("dra.net", **{name: 3}), device("dra.net", mtu=9000)])
+    assert found.rail == ("3", "")
+
+
+def test_a_gpu_tells_its_nvswitch_partitions():
+    facts = device("gpu.nvidia.com", type="vfio", partition1=8, partition2=4, gpu_nvidia_com__x=1)
+    assert links.links([facts]).partitions == (((1, 8), (2, 4)),)
+    assert links.links([device("gpu.nvidia.com", type="gpu")]).partitions == ()
+
+
 def test_a_linked_product_joins_its_gpus_only():
     linked = frozenset({links.plain("NVIDIA A100-SXM4-40GB")})
     assert between(P4D, "gpu-0", "gpu-7", linked=linked) is Level.NVLINK

@@ -1,5 +1,6 @@
 """The cost model of nearness: measured ratios, assignments against brute force, real machines."""
 
+import dataclasses
 import itertools
 import pathlib
 
@@ -145,6 +146,16 @@ def test_gpus_of_one_island_are_near_and_those_of_two_are_not():
     assert assess(pairs, [1, 2]).rate == 0.1
     assert assess(pairs, [0, 1]).why == "all GPUs are linked by NVLink"
     assert assess(pairs, [1, 2]).why == "some GPUs are not linked by NVLink"
+
+
+def test_gpus_of_a_divided_nvswitch_are_linked_as_whole_partitions_only():
+    pairs = dataclasses.replace(
+        HGX, partitions=tuple(((2, n // 2), (8, 0)) if n < 8 else () for n in range(16))
+    )
+    whole, broken = assess(pairs, [2, 3]), assess(pairs, [3, 4])
+    assert (whole.rate, broken.rate) == (1.0, 0.1)
+    assert whole.why == "all GPUs are linked by NVLink"
+    assert "no NVSwitch partition" in broken.why
 
 
 def test_a_link_that_is_not_told_is_not_taken_for_missing():

@@ -52,6 +52,21 @@ def test_a_distance_is_between_0_and_1_and_the_same_in_any_order(node, members):
     assert found == pytest.approx(proximity.distance(node, members[::-1]))
 
 
+@pytest.mark.parametrize(
+    ("mine", "expected"),
+    [
+        pytest.param({"3"}, 1, id="one has it, one does not"),
+        pytest.param({"1", "3"}, 0, id="one in common is enough"),
+        pytest.param({"5"}, 2, id="nobody has it"),
+        pytest.param(set(), 0, id="not told"),
+    ],
+)
+def test_members_without_a_rail_in_common_are_counted(mine, expected):
+    theirs = [frozenset({"3", "4"}), frozenset({"1"})]
+
+    assert proximity.off_rail(frozenset(mine), theirs) == expected
+
+
 # Two cliques in one rack, one in another: places by (clique, rack).
 KINDS = [("x", "1"), ("y", "1"), ("z", "2")]
 

@@ -32,6 +32,10 @@ class Gangs:
         """How many members of the gang have no node yet, the pod of that uid not counted."""
         return len(self._waiting.get(name, set()) - {uid})
 
+    def of(self, uid: str) -> str:
+        """The gang of a pod that has a node, "" where it has none, or is on its own."""
+        return self._of.get(uid, ("", ""))[0]
+
     def size(self, name: str) -> int:
         """How many members are known, with a node or without."""
         return self.nodes(name).total() + len(self._waiting.get(name, ()))

@@ -155,6 +155,8 @@ class Builder:
             levels=_joined(near, plugin),
             numa=near.numa + plugin.numa,
             root=near.root + plugin.root,
+            rail=near.rail and near.rail + ("",) * len(plugin.devices),
+            partitions=near.partitions and near.partitions + ((),) * len(plugin.devices),
             product=product or plugin.product,
             platform=(
                 self.hardware.platform(product, dict(node.labels), gpus=len(gpus))
@@ -253,5 +255,6 @@ def _key(content: shape.Shape, devices: tuple[object, ...]) -> tuple[object, ...
         )
         for pool in content.pools
     )
-    rest = (content.resources, content.levels, content.numa, content.root)
+    rest: tuple[object, ...] = (content.resources, content.levels, content.numa, content.root)
+    rest += (content.rail, content.partitions)
     return (devices, pools, *rest, content.product, content.platform, content.sources)

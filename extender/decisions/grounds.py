@@ -22,6 +22,7 @@ Words: TypeAlias = dict[str, str]  # part of the cost → what it was worked out
 def of(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[Words]:
     """The words per node of a prioritize; empty where the node is not known."""
     packing = _packing(judging, scored)
+    off_rail = _off_rail(judging, pod, scored)
     found: list[Words] = []
     for number, row in enumerate(scored.rows.tolist()):
         detail = judging.index.details[row] if row >= 0 else None
@@ -33,6 +34,8 @@ def of(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[
             verdict = scored.table.verdict(int(scored.states[number]))
             words["locality"] = verdict.locality.why if verdict.locality else "not judged"
             words["proximity"] = _proximity(judging, pod, scored, detail.node)
+            if off_rail[number]:
+                words["proximity"] += f"; {off_rail[number]} on other rails than its NICs here"
             words["preference"] = _preference(judging, pod, detail.node, scored, verdict, number)
         words["packing"] = packing[number]
         if "not judged" in scored.parts:
@@ -108,6 +111,15 @@ def _proximity(
     total = sum(found.values())
     listed = ", ".join(f"{count} {where}" for where, count in found.most_common())
     return f"of {total} other member{'s' * (total != 1)} of its group: {listed}"
+
+
+def _off_rail(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[int]:
+    """Per node, how many members it is off the rails of."""
+    name = gang.of_pod(pod)
+    if not name or not scored.asked.question:
+        return [0] * len(scored.rows)
+    found = judging.scoring.off_rail(name, scored.table, scored.rows, scored.states)
+    return [int(number) for number in found]
 
 
 # ---------------------------------------------------------------- preference

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import gangs, index
+from extender.cluster import gangs, index, rails
 from extender.decisions import asking, room, tables
 from extender.decisions.judge import Code
 from extender.demand import gang
@@ -89,7 +89,7 @@ class Scoring:
         parts = {"locality": profile.locality.weight * (1 - table.locality[states])}
         if profile.packing.weight:
             parts["packing"] = profile.packing.weight * self._priced(pod, asked, table, rows)
-        self._add_proximity(parts, pod, asked, rows, states)
+        self._add_proximity(parts, pod, asked, table, rows, states)
         self._add_preference(parts, pod, asked, table, rows, states)
         if not fits.all():
             codes = table.code[states]
@@ -136,6 +136,7 @@ class Scoring:
         parts: dict[str, Floats],
         pod: objects.Pod,
         asked: asking.Asked,
+        table: tables.Table,
         rows: Numbers,
         states: Numbers,
     ) -> None:
@@ -157,14 +158,32 @@ class Scoring:
         placed = sum(here.values())
         if not placed and not waiting:
             return
+        off = self.off_rail(name, table, rows, states) if placed else np.zeros(0)
         number_of: dict[proximity.Domains, int] = {}  # a place → its number
         places = [self._place(row, setting.labels) for row in rows.tolist()]
         kind = np.array([number_of.setdefault(place, len(number_of)) for place in places])
         far = placed * self._distances(list(number_of), kind, rows, here, setting.labels)
         if waiting:
             far += waiting * proximity.rest(list(number_of), kind, room, waiting=waiting)
+        if off.any():
+            far += off / len(setting.labels)
         far[rows < 0] = 0.0
         parts["proximity"] = setting.weight * far / (placed + waiting)
+
+    def off_rail(self, name: str, table: tables.Table, rows: Numbers, states: Numbers) -> Floats:
+        """How many members on other nodes have no rail in common with the NICs predicted here."""
+        members = list(rails.of_members(self._index, self._gangs, name))
+        if not members:
+            return np.zeros(len(rows))
+        distinct, place = np.unique(states, return_inverse=True)
+        mine = [_rails(table, state) for state in distinct.tolist()]
+        theirs = [used for _, used in members]
+        far = np.array([proximity.off_rail(one, theirs) for one in mine], dtype=np.float64)[place]
+        for row in {row for row, _ in members}:
+            others = [used for elsewhere, used in members if elsewhere != row]
+            for number in np.flatnonzero(rows == row).tolist():
+                far[number] = proximity.off_rail(mine[place[number]], others)
+        return far
 
     def _distances(
         self,
@@ -211,3 +230,11 @@ class Scoring:
     def _labels(self, row: int) -> dict[str, str]:
         detail = self._index.details[row] if row >= 0 else None
         return (detail.node.metadata.labels or {}) if detail is not None else {}
+
+
+def _rails(table: tables.Table, state: int) -> rails.Rails:
+    """The rails of the NICs that a pod would get."""
+    rail, verdict = table.states[state].shape.rail, table.verdicts.get(state)
+    if not rail or verdict is None:
+        return frozenset()
+    return frozenset(rail[device] for device in verdict.devices()) - {""}

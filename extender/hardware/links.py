@@ -14,13 +14,14 @@ import dataclasses
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
-from extender.hardware import shape
+from extender.hardware import fabric, shape
 from extender.kube import objects
 
 Attributes: TypeAlias = Mapping[str, objects.DeviceAttribute]  # as published → value
 
+_T = TypeVar("_T")
 _STANDARD = "resource.kubernetes.io"
 _DRANET = "dra.net"
 
@@ -47,11 +48,14 @@ _ADDRESS_PARTS = ("Domain", "Bus", "Device", "Function")
 _PRODUCT_NAMES = ("{}/productName", "{}/model", "{}/accelerator")
 _BODY_NAMES = ("parentUUID", "parentPciAddr", "uuid", "pciAddr")
 
+_TELLING = (
+    *(*_NUMA_NAMES, *_ROOT_NAMES, *_ADDRESS_NAMES, *_PRODUCT_NAMES),
+    *(*fabric.RAIL_NAMES, *fabric.PARTITION_NAMES),
+    *("{}/type", "{}/virtual", f"{_DRANET}/virtual"),
+    *(f"{_DRANET}/pciAddress{part}" for part in _ADDRESS_PARTS),
+)
 # Identifiers (the part after the slash) of all attributes whose values tell a place or a kind.
-TELLING = frozenset(
-    name.rpartition("/")[2]
-    for name in (*_NUMA_NAMES, *_ROOT_NAMES, *_ADDRESS_NAMES, *_PRODUCT_NAMES)
-) | {"type", "virtual", *(f"pciAddress{part}" for part in _ADDRESS_PARTS)}
+TELLING = frozenset(name.rpartition("/")[2] for name in _TELLING)
 
 _ROOT = re.compile(r"(?:pci)?(?P<domain>[0-9a-f]{4,8}):(?P<bus>[0-9a-f]{2})")
 _ADDRESS = re.compile(
@@ -80,6 +84,7 @@ class DeviceFacts:
 
     `numa` has its own NUMA node first, then nodes of the same socket (KEP-6072). `roots` has more
     than one member only for CPUs. `body` is equal for parts of one physical device.
+    `rail` and `partitions` are what `fabric` reads.
     """
 
     kind: shape.Kind = shape.Kind.OTHER
@@ -88,14 +93,21 @@ class DeviceFacts:
     roots: tuple[str, ...] = ()
     address: Address | None = None
     body: str | Address = ""
+    rail: str = ""
+    partitions: fabric.Partitions = ()
 
 
 class Links(NamedTuple):
-    """The values of a Shape: `levels[i][j]`, `numa[i]` and `root[i]`; the diagonal says nothing."""
+    """The values of a Shape; the diagonal of `levels` says nothing.
+
+    `rail` and `partitions` are by device, too, or empty where no device tells any.
+    """
 
     levels: tuple[bytes, ...]
     numa: tuple[int | None, ...]
     root: tuple[str | None, ...]
+    rail: tuple[str, ...] = ()
+    partitions: tuple[fabric.Partitions, ...] = ()
 
 
 def facts(driver: str, device: objects.Device) -> DeviceFacts:
@@ -124,9 +136,7 @@ def body_names(driver: str) -> tuple[str, ...]:
 @functools.lru_cache(maxsize=256)
 def _telling(driver: str) -> tuple[str, ...]:
     """The attribute names that may tell the place or kind of a driver's devices."""
-    patterns = (*_NUMA_NAMES, *_ROOT_NAMES, *_ADDRESS_NAMES, *_PRODUCT_NAMES, "{}/type")
-    names = [*_names(patterns, driver), f"{_DRANET}/virtual", f"{driver}/virtual"]
-    names += [f"{_DRANET}/pciAddress{part}" for part in _ADDRESS_PARTS]
+    names = tuple(_names(_TELLING, driver))
     bare = [name.removeprefix(f"{driver}/") for name in names]
     return tuple(dict.fromkeys((*names, *bare)))
 
@@ -146,6 +156,10 @@ def _place(
         numa=_numa(driver, attributes),
         roots=_roots(driver, attributes),
         address=_address(driver, attributes),
+        rail=fabric.rail(list(_found(fabric.RAIL_NAMES, driver, attributes))),
+        partitions=fabric.partitions(
+            {name.rpartition("/")[2]: value for name, value in attributes.items()}
+        ),
     )
 
 
@@ -166,7 +180,14 @@ def links(devices: Sequence[DeviceFacts], *, linked: frozenset[str] = frozenset(
         levels=tuple(rows[key] for key in own),
         numa=tuple(fact.numa[0] if fact.numa else None for fact in placed),
         root=tuple(fact.roots[0] if len(fact.roots) == 1 else None for fact in placed),
+        rail=_told([fact.rail for fact in placed]),
+        partitions=_told([fact.partitions for fact in placed]),
     )
+
+
+def _told(values: Sequence[_T]) -> tuple[_T, ...]:
+    """The values by device, none at all where every one is empty."""
+    return tuple(values) if any(values) else ()
 
 
 def levels(

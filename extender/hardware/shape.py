@@ -139,6 +139,10 @@ class Shape:
     levels: tuple[bytes, ...] = ()
     numa: tuple[int | None, ...] = ()  # device → NUMA node; None is unknown
     root: tuple[str | None, ...] = ()  # device → PCIe root; None is unknown
+    # device → its rail, and the (GPUs, number) of each NVSwitch partition it is in; see `fabric`.
+    # Empty where no device tells any.
+    rail: tuple[str, ...] = ()
+    partitions: tuple[tuple[tuple[int, int], ...], ...] = ()
     product: str = ""
     platform: str = ""
     sources: frozenset[str] = frozenset()  # "ResourceSlice", "device plug-in", "catalogue"

@@ -16,6 +16,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+from extender.hardware import fabric
 from extender.hardware.shape import Kind, Level, Shape
 from extender.policy import assignment
 
@@ -85,12 +86,15 @@ def _assessed(
     nic_rate = _nic_rate(machine, pairs, levels, calibration)
     gpu_levels = {shape.levels[a][b] for i, a in enumerate(gpus) for b in gpus[i + 1 :]}
     linked = bool(machine.link) and all(machine.kinds[i] is Kind.GPU for i in gpus)
-    gpu_rate = _gpu_rate(gpu_levels, calibration, linked=linked)
+    divided = linked and fabric.divided(shape.partitions, gpus)
+    gpu_rate = (
+        calibration.no_nvlink if divided else _gpu_rate(gpu_levels, calibration, linked=linked)
+    )
     rate = min(nic_rate, gpu_rate)
     apart = any(other_root(shape, gpu, nic) for gpu, nic in pairs)
     nearness = "" if worst is None else _nearness(worst, apart=apart)
     words = [f"{nearness}; bandwidth factor {nic_rate:.2f}"] if nearness else []
-    words += _gpu_words(gpu_levels, machine.link if linked else "")
+    words += [_DIVIDED] if divided else _gpu_words(gpu_levels, machine.link if linked else "")
     return Assessment(
         score=1 / (1 - communication_share + communication_share / rate),
         rate=rate,
@@ -297,6 +301,9 @@ _MAYBE_LINKED = {Level.NVLINK, Level.UNKNOWN}
 
 
 # ---------------------------------------------------------------- words
+
+
+_DIVIDED = "the GPUs are no NVSwitch partition of their own: the driver will not prepare them"
 
 
 def _gpu_words(levels: set[int], link: str) -> list[str]:

@@ -4,6 +4,9 @@ The levels are node labels from the nearest (NVLink clique, then blocks and tier
 Topograph writes them) to the farthest. The measured cost of leaving a level grows with GPU speed
 (Gavel: 2.4–9.6× at 8 V100; NVLink domain against RoCE on GB200: about 8×), so nearness counts per
 member: a node near to most of the gang wins.
+
+NICs of two nodes on one rail meet in a leaf switch, others a tier above it (see
+`extender.hardware.fabric`): a member with no rail in common is one level farther.
 """
 
 from __future__ import annotations
@@ -66,6 +69,14 @@ def rest(
         near, left, far = near + more, left - more, far + more * level / depth
     mean: NDArray[np.float64] = (far + left) / waiting
     return mean
+
+
+def off_rail(mine: frozenset[str], members: Sequence[frozenset[str]]) -> int:
+    """How many members on other nodes have no rail in common with `mine`; 0 where it has none.
+
+    `members` are the rails of those that have some.
+    """
+    return sum(mine.isdisjoint(theirs) for theirs in members) if mine else 0
 
 
 def shared(one: Domains, other: Domains) -> int | None:
