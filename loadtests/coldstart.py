@@ -320,8 +320,11 @@ def main() -> None:
     try:
         for _ in range(given.runs):
             url = f"http://127.0.0.1:{said['port']}"
-            runs.append(start_service(url) if given.service else start_client(url))
-            print(json.dumps(runs[-1]), flush=True)
+            before = cpu_seconds(server.pid)
+            run = start_service(url) if given.service else start_client(url)
+            run["server_cpu_seconds"] = round(cpu_seconds(server.pid) - before, 2)
+            runs.append(run)
+            print(json.dumps(run), flush=True)
     finally:
         server.communicate()  # closing its input ends it
     for field, goal in GOALS.items():

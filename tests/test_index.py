@@ -114,6 +114,14 @@ def test_devices_nobody_names_are_inferred_and_marked_so(picture):
     assert (usage.taken.bit_count(), usage.inferred) == (2, True)
 
 
+def test_settling_goes_on_where_it_left_off(picture):
+    for name in "abc":
+        picture.store.apply("Node", "ADDED", make_node(name).obj())
+
+    assert [picture.index.settle(most=2) for _ in range(3)] == [2, 1, 0]
+    assert picture.index.rows.keys() == set("abc")
+
+
 def test_a_heartbeat_touches_nothing(picture):
     node = make_node("a")
     feed(picture, node.obj())
@@ -259,9 +267,9 @@ class AnyOrder(RuleBasedStateMachine):
         if count:
             self.picture.index.soften(self.picture.index.reservations.assume(hold))
 
-    @rule()
-    def settle(self):
-        self.picture.index.settle()
+    @rule(most=st.sampled_from([None, 1, 2]))
+    def settle(self, most):
+        self.picture.index.settle(most=most)
 
     @invariant()
     def equals_one_made_anew(self):

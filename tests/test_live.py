@@ -1,15 +1,20 @@
 """What the running service makes of events: objects to the store, the ConfigMap to the policy."""
 
+import asyncio
+import json
 import logging
 
+import aiohttp
 import pytest
 from builders import make_node, make_pod
 from test_engine import H100, engine, feed
 
 from extender import errors, settings
-from extender.kube import objects
+from extender.kube import informers, objects
 from extender.server import metrics
 from extender.service import live
+from loadtests import coldstart
+from tests import apiserver
 
 FREE = settings.Address("127.0.0.1", 0)
 
@@ -138,6 +143,23 @@ async def test_a_broken_policy_file_is_said_before_anything_is_read(tmp_path):
     with pytest.raises(errors.ConfigError):
         async with live.opened(settings.Settings(policy=path, snapshot=(tmp_path,))):
             raise AssertionError("it must not open")
+
+
+async def test_a_cluster_is_ready_once_the_index_has_what_was_read(tmp_path):
+    async with apiserver.ApiServer() as server:
+        for wanted in informers.KINDS:
+            server.add(wanted.at(wanted.versions[0]).path, wanted.kind, wanted.versions[0])
+        server.put("/api/v1/nodes", "a")
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(coldstart.kubeconfig_of(server.url)))
+        chosen = settings.Settings(kubeconfig=path, bind=FREE, admin_bind=FREE)
+
+        async with live.opened(chosen) as sites, aiohttp.ClientSession() as client:
+            admin = f"http://127.0.0.1:{sites.admin_bound.port}"
+            while (await client.get(f"{admin}/readyz")).status != 200:  # noqa: ASYNC110 - a probe
+                await asyncio.sleep(0.01)
+            async with client.get(f"{admin}/metrics") as answer:
+                assert "railyard_index_nodes 1.0" in await answer.text()
 
 
 def test_outside_a_cluster_and_without_kubeconfig_it_says_what_is_missing(monkeypatch):

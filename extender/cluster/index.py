@@ -110,30 +110,31 @@ class TopologyIndex:
         """Note that the reservations on these nodes changed."""
         self._softened.update(nodes)
 
-    def settle(self) -> int:
-        """Apply everything the store marked dirty; return how many nodes were looked at."""
+    def settle(self, *, most: int | None = None) -> int:
+        """Apply what the store marked dirty, of at most so many nodes; return how many those were.
+
+        A request settles everything. Who has time leaves the rest to the next call.
+        """
         source = self.store
         if not source.pending and not self._softened:
             return 0
-        if self.builder.learn(source):
-            source.everything_dirty = True
-        dirty_shapes = set(source.nodes) | set(self.rows) if source.everything_dirty else (
-            source.dirty_shapes
-        )  # fmt: skip
-        dirty = source.dirty | {
-            name for pool in source.dirty_pools for name in self._viewers.get(pool, ())
-        }
-        touched = dirty_shapes | dirty | self._softened
+        if self.builder.learn(source) or source.everything_dirty:
+            source.dirty_shapes |= source.nodes.keys() | self.rows.keys()
+            source.everything_dirty = False
+        for pool in source.dirty_pools:
+            source.dirty.update(self._viewers.get(pool, ()))
+        source.dirty_pools.clear()
+        touched = source.dirty_shapes | source.dirty | self._softened
+        if most is not None:
+            touched = set(itertools.islice(touched, most))
         for name in touched:
-            self._refresh(name, reshape=name in dirty_shapes, reuse=name not in dirty)
+            reshape, recount = name in source.dirty_shapes, name in source.dirty
+            self._refresh(name, reshape=reshape, reuse=not recount)
         if touched:
             self.generation += 1
             self._compact()
-        source.everything_dirty = False
-        source.dirty_shapes.clear()
-        source.dirty.clear()
-        source.dirty_pools.clear()
-        self._softened.clear()
+        for marked in (source.dirty_shapes, source.dirty, self._softened):
+            marked.difference_update(touched)
         return len(touched)
 
     def _refresh(self, name: str, *, reshape: bool, reuse: bool) -> None:
