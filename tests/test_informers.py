@@ -148,6 +148,7 @@ async def test_a_kind_that_is_not_permitted_takes_only_itself_away(rig):
 
 
 async def test_a_permission_given_later_is_used(rig):
+    # TestAddWhileActive
     rig.serve("resource.k8s.io/v1", DRA)
     rig.server.forbidden.add("/apis/resource.k8s.io/v1/deviceclasses")
     rig.start()
@@ -210,6 +211,7 @@ async def test_looking_again_for_what_is_missing_is_rare(rig):
 
 
 async def test_a_definition_that_is_removed_takes_its_objects_along(rig):
+    # TestRemoveWhileActive
     path = f"/apis/{TOPOLOGY}/noderesourcetopologies"
     rig.serve(TOPOLOGY, {"NodeResourceTopology": "noderesourcetopologies"})
     rig.server.put(path, "n")

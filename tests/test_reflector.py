@@ -857,7 +857,8 @@ FAULTS = [
 
 @pytest.mark.parametrize("faults", FAULTS)
 async def test_a_broken_server_gets_at_most_3_requests_in_10_seconds(rig, faults):
-    # TestReflectorListAndWatchInitConnBackoff, TestNewReflectorWithCustomBackoff
+    # TestReflectorListAndWatchInitConnBackoff, TestNewReflectorWithCustomBackoff; in place of
+    # rest/TestRequestMaxRetries: tries have a pace, not an end
     rig.server.watch_lists = "watchlist" in faults  # else its stream would be a watch that works
     rig.server.always.update(faults)
     rig.start()

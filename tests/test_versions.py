@@ -62,5 +62,17 @@ def test_gates_decide_which_variant_runs(version, gates, known, newer):
     assert (features.pool_order_known, features.newer_variant) == (known, newer)
 
 
+@pytest.mark.parametrize(
+    ("version", "gate", "followed"),
+    [
+        pytest.param("1.34", "DRADeviceTaints", True, id="1.34 has one gate for both"),
+        pytest.param("1.35", "DRADeviceTaints", False, id="taints alone"),
+        pytest.param("1.35", "DRADeviceTaintRules", True, id="rules"),
+    ],
+)
+def test_taint_rules_have_a_gate_of_their_own_from_1_35_on(version, gate, followed):
+    assert versions.features_of(version, gates={gate: True}).taint_rules is followed
+
+
 def test_gates_that_are_not_the_allocators_are_passed_over():
     assert versions.features_of("1.36", gates={"Other": True}) == versions.features_of("1.36")

@@ -108,7 +108,8 @@ def features_of(version: str, *, gates: Mapping[str, bool] | None = None) -> Fea
         partitionable=on["DRAPartitionableDevices"],
         consumable_capacity=on[_CONSUMABLE],
         device_taints=on["DRADeviceTaints"],
-        taint_rules=on["DRADeviceTaintRules"],
+        # 1.34 has one gate for both.
+        taint_rules=on["DRADeviceTaints" if release == (1, 34) else "DRADeviceTaintRules"],
         binding_conditions=on[_BINDING] and on[_STATUS],
         extended_resources=on["DRAExtendedResource"],
         list_attributes=on[_LISTS],
