@@ -108,3 +108,15 @@ def test_another_policy_is_another_answer(known):
     second = asker.ask(pod, config.DEFAULT)
 
     assert (first.profile.name, second.profile.name) == ("special", "default")
+
+
+def test_the_answer_on_a_waiting_pod_is_at_hand_until_the_pod_is_another_or_forgotten(known):
+    asker = asking.Asker(known, versions.Features())
+
+    first = ask(known, make_pod("p").gpus(1), asker)
+
+    assert ask(known, make_pod("q").gpus(2), asker) is not first
+    assert ask(known, make_pod("p").gpus(1), asker) is first
+    assert ask(known, make_pod("p").gpus(2), asker) is not first
+    asker.forget(make_pod("p").obj().metadata.uid)
+    assert ask(known, make_pod("p").gpus(1), asker) is not first

@@ -18,6 +18,7 @@ from extender.policy import config, profile
 # is not seen is missing by itself.)
 _NEEDED = frozenset({"ResourceSlice", "ResourceClaim", "DeviceClass"})
 _MOST_DEMANDS = 8192  # ClaimDemands remembered; each claim of a burst is read once
+_MOST_ANSWERS = 8192  # pods remembered: those that wait, and were shown before they are asked for
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,19 +49,28 @@ class Asker:
         self._store = source
         self._features = features
         self._questions: dict[questions.Question, questions.Question] = {}  # equal ones are one
-        self._last: tuple[objects.Pod, config.Policy, int, Answer] | None = None
+        # pod uid → the pod, policy and version of what claims ask that the answer is of
+        self._answers: dict[str, tuple[objects.Pod, config.Policy, int, Answer]] = {}
         self._demands: dict[tuple[object, ...], requests.ClaimDemand] = {}
 
     def ask(self, pod: objects.Pod, policy: config.Policy) -> Answer:
-        """Read what the pod asks for; the answer to the same pod is at hand for the next verb."""
-        version = self._store.demands_version
-        if self._last is not None:
-            last_pod, last_policy, last_version, answer = self._last
-            if last_version == version and last_policy is policy and last_pod == pod:
+        """Read what the pod asks for; a pod that the watch showed has its answer at hand."""
+        version = self._store.demands_version if pod.spec.resource_claims else 0
+        uid = pod.metadata.uid
+        known = self._answers.get(uid)
+        if known is not None:
+            known_pod, known_policy, known_version, answer = known
+            if known_version == version and known_policy is policy and known_pod == pod:
                 return answer
         answer = self._read_pod(pod, policy)
-        self._last = (pod, policy, version, answer)
+        if len(self._answers) >= _MOST_ANSWERS:
+            del self._answers[next(iter(self._answers))]
+        self._answers[uid] = (pod, policy, version, answer)
         return answer
+
+    def forget(self, uid: str) -> None:
+        """The pod has its node, or is gone: nobody asks about it again."""
+        self._answers.pop(uid, None)
 
     def _read_pod(self, pod: objects.Pod, policy: config.Policy) -> Answer:
         try:

@@ -115,10 +115,13 @@ class Engine:
             return answers.Filtered()
         rows = self.index.rows_of(names)
         known = rows >= 0
+        unknown = len(names) - int(np.count_nonzero(known))
         table = self.table(asked.question)
         states = self.index.state[rows]
-        table.fill(states[known])
-        bad = (table.code[states] >= Code.BUSY) & known
+        table.fill(states[known] if unknown else states)
+        bad = table.code[states] >= Code.BUSY
+        if unknown:
+            bad &= known
         refused: dict[str, str] = {}
         unresolvable: dict[str, str] = {}
         for place in np.flatnonzero(bad).tolist():
@@ -128,24 +131,22 @@ class Engine:
         if asked.bound_to:
             unresolvable |= self._elsewhere(asked, list(itertools.compress(names, known)))
             refused = {name: why for name, why in refused.items() if name not in unresolvable}
-            return answers.Filtered(refused, unresolvable, unknown=int((~known).sum()))
-        kept = list(itertools.compress(names, (~bad).tolist()))
-        self._last = (kept, rows[~bad], self.index.layout)
-        return answers.Filtered(
-            refused,
-            unresolvable,
-            unknown=len(names) - int(np.count_nonzero(known)),
-            kept=kept,
-            distinct=self._distinct(rows, known),
-        )
+            return answers.Filtered(refused, unresolvable, unknown=unknown)
+        kept, passing = names if isinstance(names, list) else list(names), rows
+        if refused or unresolvable:
+            kept, passing = list(itertools.compress(names, (~bad).tolist())), rows[~bad]
+        self._last = (kept, passing, self.index.layout)
+        distinct = not unknown and self._distinct(rows)
+        return answers.Filtered(refused, unresolvable, unknown, kept=kept, distinct=distinct)
 
     def prioritize(self, pod: objects.Pod, names: Sequence[str]) -> NDArray[np.int64]:
         """Score the nodes, parallel to `names`; empty where we have no opinion."""
         scored = self.score(pod, names)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
-        states = np.where(scored.rows >= 0, scored.states, -1)
-        self._remember(pod, scored.asked, names, states, scored.table)
+        if scored.asked.claims:
+            states = np.where(scored.rows >= 0, scored.states, -1)
+            self._remember(pod, scored.asked, names, states, scored.table)
         best = int(np.argmax(scored.scores))
         if scored.rows[best] >= 0 and scored.asked.question:
             self._reserve(pod, scored.asked, names[best], scored.table, int(scored.states[best]))
@@ -171,7 +172,11 @@ class Engine:
         rows = self._rows_of(names)
         if not (rows >= 0).any():
             return None
-        states = np.where(rows >= 0, self.index.expected[rows], self.index.expected[rows.max()])
+        unknown = rows < 0
+        some_unknown = bool(unknown.any())
+        states = self.index.expected[rows]
+        if some_unknown:
+            states[unknown] = self.index.expected[rows.max()]
         table = self.table(asked.question)
         if asked.question:
             table.fill(states)
@@ -181,12 +186,11 @@ class Engine:
         else:
             return None
         # An unknown node is not judged: it cannot win, and gets what the middle of the others got.
-        unknown = rows < 0
-        total = np.where(unknown, np.nan, costs.total)
+        total = np.where(unknown, np.nan, costs.total) if some_unknown else costs.total
         scores = ranking.ranked(
             total, costs.tie, maximum=self.policy.scores.maximum, order=self.index.order[rows]
         )
-        if unknown.any():
+        if some_unknown:
             scores[unknown] = int(np.median(scores[~unknown]))
         return Scored(asked, table, rows, states, scores, costs.total, costs.parts)
 
@@ -197,10 +201,8 @@ class Engine:
             return rows
         return self.index.rows_of(names)
 
-    def _distinct(self, rows: NDArray[np.int32], known: NDArray[np.bool_]) -> bool:
-        """Whether no node was asked twice, told from rows where all are known."""
-        if not known.all():
-            return False
+    def _distinct(self, rows: NDArray[np.int32]) -> bool:
+        """Whether no row stands there twice."""
         seen = np.zeros(len(self.index.state), dtype=np.bool_)
         seen[rows] = True
         return int(np.count_nonzero(seen)) == len(rows)
@@ -295,6 +297,8 @@ class Engine:
                 self.index.soften(held.forget(pod.metadata.uid))
             elif pod.spec.node_name:
                 self.index.soften(held.pod_seen(pod.metadata.uid, pod.spec.node_name))
+            if new is None or pod.spec.node_name:
+                self.asker.forget(pod.metadata.uid)
             self.gangs.see(
                 new if isinstance(new, objects.Pod) else None,
                 pod.metadata.uid,

@@ -46,6 +46,7 @@ class Scoring:
         self._conditions: tuple[str, ...] = ()
         # levels → row → place
         self._places: dict[tuple[str, ...], dict[int, proximity.Domains]] = {}
+        self._read: dict[int, index.Row] = {}  # row → what was read of it last
         self._degraded: Floats = np.zeros(0)  # row → cost of its health
         self._sandbox: NDArray[np.int8] = np.zeros(0, dtype=np.int8)  # row → what it is set up for
 
@@ -57,20 +58,25 @@ class Scoring:
     def configure(self, conditions: tuple[str, ...]) -> None:
         """Take the policy's own list of conditions that mark a degraded node."""
         self._conditions = conditions
+        self._read.clear()
         self.refresh(range(len(self._index.details)))
 
     def refresh(self, rows: Iterable[int]) -> None:
-        """Read again what the nodes of these rows say of themselves."""
+        """Read again what the nodes of these rows say of themselves, where it is not as before."""
         size = len(self._index.state)
         if len(self._degraded) < size:
             missing = size - len(self._degraded)
             self._degraded = np.concatenate([self._degraded, np.zeros(missing)])
             self._sandbox = np.concatenate([self._sandbox, np.zeros(missing, dtype=np.int8)])
         for row in rows:
+            detail = self._index.details[row]
+            if detail is self._read.get(row):
+                continue  # only what its pods hold has changed
             for known in self._places.values():
                 known.pop(row, None)
-            detail = self._index.details[row]
+            self._read.pop(row, None)
             if detail is not None:
+                self._read[row] = detail
                 labels = detail.node.metadata.labels or {}
                 self._degraded[row] = preference.degraded(detail.node, self._conditions)
                 self._sandbox[row] = preference.offered(labels, detail.machine.shape)

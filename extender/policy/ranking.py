@@ -65,21 +65,15 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _contenders(cost: NDArray[np.float64], maximum: int) -> NDArray[np.intp]:
-    """The places that can get more than 0: sorting all of thousands would cost more than the rest.
+    """The places that can get more than 0: telling thousands apart by both keys would be dear.
 
     A score goes to a distinct cost at least, so those above the `maximum` least ones get nothing.
     """
     if len(cost) <= _PER_STEP * maximum:
         return np.arange(len(cost))
-    bound = -np.inf
-    for _ in range(maximum):
-        # Costs that round to the same number are one: the next one lies a step beyond.
-        above = cost[cost > bound]
-        if not len(above):
-            break
-        least = above.min()
-        if np.isnan(least):
-            return np.arange(len(cost))
-        bound = least + RESOLUTION
-    places = np.flatnonzero(cost <= bound)
-    return places if len(places) else np.arange(len(cost))
+    # All that rounds to one number is one cost. Sorting numbers alone is quick.
+    rounded = _rounded(cost)
+    ascending = np.sort(rounded)
+    steps = np.flatnonzero(ascending[1:] != ascending[:-1])
+    worst = ascending[steps[maximum - 1]] if len(steps) >= maximum else ascending[-1]
+    return np.flatnonzero(rounded <= worst)

@@ -7,8 +7,9 @@ encoding one small object per node. Whole nodes are sent back as the bytes that 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -104,11 +105,8 @@ def priorities(names: Sequence[str], scores: Scores) -> bytes:
     quoted: Sequence[str] = names
     if b"\\" in orjson.dumps(names):  # a name that JSON must escape; Kubernetes allows none
         quoted = [orjson.dumps(name).decode()[1:-1] for name in names]
-    pieces = [_FIRST] * (2 * len(names) + 1)
-    pieces[1::2] = quoted
-    pieces[2::2] = _tails(scores)
-    pieces[-1] = pieces[-1].removesuffix(_NEXT) + "]"
-    return "".join(pieces).encode()
+    text = "".join((_FIRST, *_told(quoted, scores)))
+    return (text.removesuffix(_NEXT) + "]").encode()
 
 
 def preemption(victims: Mapping[str, Victims]) -> bytes:
@@ -131,15 +129,24 @@ def error(message: str) -> bytes:
     return orjson.dumps({"error": message})
 
 
-def _tails(scores: Scores) -> list[str]:
-    """What follows each host's name; a table for scores that are numpy integers near each other."""
-    if isinstance(scores, np.ndarray) and scores.dtype.kind == "i":
-        lowest = int(scores.min())
-        if int(scores.max()) - lowest < _TAILS_KEPT:
-            table = [_TAILS[score] for score in range(lowest, int(scores.max()) + 1)]
-            found: list[str] = np.array(table, dtype=object)[scores - lowest].tolist()
-            return found
-    return list(map(_TAILS.__getitem__, scores))
+def _told(names: Sequence[str], scores: Scores) -> Iterator[str]:
+    """Each name and what follows it. Most nodes share the score 0: these are joined in one go."""
+    if not isinstance(scores, np.ndarray) or scores.dtype.kind != "i":
+        yield from itertools.chain.from_iterable(
+            zip(names, map(_TAILS.__getitem__, scores), strict=True)
+        )
+        return
+    nought, start = _TAILS[0], 0
+    for place in np.flatnonzero(scores).tolist():
+        if start < place:
+            yield nought.join(names[start:place])
+            yield nought
+        yield names[place]
+        yield _TAILS[int(scores[place])]
+        start = place + 1
+    if start < len(names):
+        yield nought.join(names[start:])
+        yield nought
 
 
 def _node_list(asked: WholeNodes, passing: list[str]) -> bytes:
