@@ -55,7 +55,7 @@ class Asker:
 
     def ask(self, pod: objects.Pod, policy: config.Policy) -> Answer:
         """Read what the pod asks for; a pod that the watch showed has its answer at hand."""
-        version = self._store.demands_version if pod.spec.resource_claims else 0
+        version = self._store.demands_version
         uid = pod.metadata.uid
         known = self._answers.get(uid)
         if known is not None:

@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
-from extender.decisions import counting, counts, losses, tables, units
+from extender.decisions import counting, counts, losses, portions, tables, units
 from extender.decisions.question import Question, single
 from extender.policy import config, packing, prices
 from extender.policy.mix import Classes, Floats, Ints, Mix
 
 _FIRST_STATES = 1024
 _MOST_SIZES = 256  # demands of a burst whose GPUs are remembered
-_FEW = 64  # states that are counted one by one sooner than they are sorted
 _MOST_GPUS = 8.0  # of one node, to bring CPU and GPUs to one scale
 
 
@@ -48,6 +47,7 @@ class Room:
         self._form = packing.Form()
         self._declared: tuple[config.DeclaredClass, ...] = ()
         self._counts = counts.Counts(table_of, self.size_of, matches, patient=patient)
+        self._portions = portions.Portions(self._counts)
         self._sizes: dict[Question, float] = {}  # unit ask → GPUs
         self._left: Floats = np.full(_FIRST_STATES, np.nan)  # state → free GPUs
         self._gpus_of: list[float] = []  # shape, as numbered by the states → its GPUs
@@ -301,14 +301,8 @@ class Room:
     def _usable(
         self, states: NDArray[np.int32], cpu: Floats, memory: Floats, places: Ints | None
     ) -> Floats:
-        classes = self.classes if places is None else self.classes.take(places)
-        if len(states) <= _FEW:
-            parts = self._parts(states, classes)
-        else:
-            distinct, place = np.unique(states, return_inverse=True)
-            parts = self._parts(distinct, classes).take(place)
+        parts = self._portions.of(states, self.classes, self._form, self._index.states)
+        classes = self.classes
+        if places is not None:
+            parts, classes = parts.of_classes(places), classes.take(places)
         return packing.usable(parts, cpu, memory, classes, self._form)
-
-    def _parts(self, states: NDArray[np.int32], classes: Classes) -> packing.Parts:
-        free, chain = self._counts.device_part(classes.asks, states, self._index.states)
-        return packing.parts(free, chain, classes, self._form)

@@ -52,6 +52,10 @@ class Parts:
         """The parts of these states, one row each."""
         return Parts(cliff=self.cliff[states], count=self.count[states])
 
+    def of_classes(self, places: Ints) -> Parts:
+        """The parts for these classes alone."""
+        return Parts(cliff=self.cliff[:, places], count=self.count[:, places])
+
 
 def parts(free: Floats, chain: Floats, classes: Classes, form: Form) -> Parts:
     """Blend the device part of states, from `free` (A) and `chain` (k) per state and *ask*.

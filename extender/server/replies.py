@@ -130,23 +130,32 @@ def error(message: str) -> bytes:
 
 
 def _told(names: Sequence[str], scores: Scores) -> Iterator[str]:
-    """Each name and what follows it. Most nodes share the score 0: these are joined in one go."""
+    """Each name and what follows it; those of the commonest score are joined in one go."""
     if not isinstance(scores, np.ndarray) or scores.dtype.kind != "i":
-        yield from itertools.chain.from_iterable(
-            zip(names, map(_TAILS.__getitem__, scores), strict=True)
-        )
+        tails = map(_TAILS.__getitem__, scores)
+        yield from itertools.chain.from_iterable(zip(names, tails, strict=True))
         return
-    nought, start = _TAILS[0], 0
-    for place in np.flatnonzero(scores).tolist():
+    common = _commonest(scores)
+    tail, start = _TAILS[common], 0
+    others = np.flatnonzero(scores != common)
+    for place, score in zip(others.tolist(), scores[others].tolist(), strict=True):
         if start < place:
-            yield nought.join(names[start:place])
-            yield nought
+            yield tail.join(names[start:place])
+            yield tail
         yield names[place]
-        yield _TAILS[int(scores[place])]
+        yield _TAILS[score]
         start = place + 1
     if start < len(names):
-        yield nought.join(names[start:])
-        yield nought
+        yield tail.join(names[start:])
+        yield tail
+
+
+def _commonest(scores: NDArray[np.signedinteger[Any]]) -> int:
+    """A score that many nodes have, cheaply told."""
+    lowest = int(scores.min())
+    if int(scores.max()) - lowest >= _TAILS_KEPT:
+        return lowest
+    return lowest + int(np.bincount(scores - lowest).argmax())
 
 
 def _node_list(asked: WholeNodes, passing: list[str]) -> bytes:

@@ -1,0 +1,92 @@
+"""The device part of room per state and class, kept: a few states come again and again.
+
+What a class asks of CPU and memory changes with the mix; which devices it asks for hardly does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extender.cluster.states import States
+from extender.decisions import counts
+from extender.policy import packing
+from extender.policy.mix import Classes, Floats
+
+_FIRST = 256
+_MOST_KEPT = 8192  # states; with 128 classes they take 16 MB
+
+
+class Portions:
+    """`packing.Parts` of states, from memory where they were asked for before."""
+
+    def __init__(self, counted: counts.Counts) -> None:
+        self._counts = counted
+        self._form = packing.Form()
+        self._classes = Classes.none()
+        self._states = States()
+        self._place: NDArray[np.int32] = np.zeros(0, dtype=np.int32)  # state → its row, -1 unknown
+        self._cliff: Floats = np.zeros((_FIRST, 0))
+        self._count: Floats = np.zeros((_FIRST, 0))
+        self._kept = 0
+
+    def of(
+        self, numbers: NDArray[np.int32], classes: Classes, form: packing.Form, states: States
+    ) -> packing.Parts:
+        """The parts of the states, one row each; NaN where not all is counted yet."""
+        if classes is not self._classes or form is not self._form or states is not self._states:
+            self._take(classes, form, states)
+        if len(self._place) < len(states):
+            more = np.full(len(states), -1, dtype=np.int32)
+            self._place = np.concatenate([self._place, more])
+        places = self._place[numbers]
+        if places.min(initial=0) < 0:
+            missing = np.unique(numbers[places < 0])
+            if self._kept + len(missing) > _MOST_KEPT:
+                self._forget()
+                missing = np.unique(numbers)
+            found = self._counted(missing)
+            if len(missing) > _MOST_KEPT:
+                return found.take(np.searchsorted(missing, numbers))
+            if np.isnan(found.count).any():
+                return self._counted(numbers)  # an allowance ran out: not worth remembering
+            self._keep(missing, found)
+            places = self._place[numbers]
+        return packing.Parts(cliff=self._cliff[places], count=self._count[places])
+
+    def _counted(self, numbers: NDArray[np.int32]) -> packing.Parts:
+        free, chain = self._counts.device_part(self._classes.asks, numbers, self._states)
+        return packing.parts(free, chain, self._classes, self._form)
+
+    def _keep(self, numbers: NDArray[np.int32], found: packing.Parts) -> None:
+        first, end = self._kept, self._kept + len(numbers)
+        while end > len(self._cliff):
+            self._cliff = np.concatenate([self._cliff, np.empty_like(self._cliff)])
+            self._count = np.concatenate([self._count, np.empty_like(self._count)])
+        self._cliff[first:end], self._count[first:end] = found.cliff, found.count
+        self._place[numbers] = np.arange(first, end, dtype=np.int32)
+        self._kept = end
+
+    def _take(self, classes: Classes, form: packing.Form, states: States) -> None:
+        """Go on with these; what is kept stays where it is the same for them."""
+        same = form == self._form and states is self._states
+        if not same or _devices(classes) != _devices(self._classes):
+            self._forget()
+            if self._cliff.shape[1] != len(classes.weight):
+                self._cliff = np.zeros((_FIRST, len(classes.weight)))
+                self._count = self._cliff.copy()
+        self._classes, self._form, self._states = classes, form, states
+
+    def _forget(self) -> None:
+        self._place.fill(-1)
+        self._kept = 0
+
+
+def _devices(classes: Classes) -> tuple[tuple[int, ...], bytes, bytes, bytes]:
+    """What the classes ask of devices."""
+    return (
+        tuple(id(ask) for ask in classes.asks),
+        classes.ask.tobytes(),
+        classes.count.tobytes(),
+        classes.share.tobytes(),
+    )
