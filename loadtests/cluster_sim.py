@@ -76,6 +76,12 @@ def tightest(gpu, kind):
     return fits & (fits.cumsum(axis=1) <= kind.num)
 
 
+def first_slots(cluster, node, kind):
+    """The slots that kube-scheduler's first fit takes on one node: the lowest that have room."""
+    fits = cluster.gpu[node] >= kind.milli
+    return np.flatnonzero(fits & (fits.cumsum() <= kind.num))
+
+
 def slots_of(cluster, node, kind):
     """The slots one pod takes on one node by tightest fit."""
     if kind.num == 0:

@@ -16,7 +16,7 @@ from extender.hardware import versions
 from extender.kube import objects
 from extender.policy import config
 from extender.service import assembly
-from loadtests import openb
+from loadtests import cluster_sim, openb
 
 DRIVER = "gpu.openb.example"
 CLASS = "gpu"
@@ -114,9 +114,7 @@ class Railyard(Shown):
     def scores(self, cluster, kind, rows):  # noqa: ARG002 - the shape of a policy
         return self.scored([self.nodes.names[row] for row in rows.tolist()])
 
-    def slots(self, cluster, node, kind):
-        fits = cluster.gpu[node] >= kind.milli
-        return np.flatnonzero(fits & (fits.cumsum() <= kind.num))
+    slots = staticmethod(cluster_sim.first_slots)
 
     def bound(self, uid, node, kind, slots):
         name = self.nodes.names[node]

@@ -4,8 +4,9 @@
 
 The 1,213 machines are Node objects, the pods arrive in the published order, one that fits nowhere
 is dropped, nothing leaves. `plugin` knows whole GPUs only, so a share of a GPU becomes a whole one;
-`dra` has one device per GPU whose thousandths claims may share. The simulator's figure is for the
-same pods, with kube-scheduler's own choice of devices: the lowest number that fits.
+`dra` has one device per GPU whose thousandths claims may share. `--nodes` takes every so many-th
+machine, and pods for those. The report holds what the simulator says of the same pods with and
+without Railyard, with kube-scheduler's own choice of devices: the lowest number that fits.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from loadtests import openb, packing
+from extender.server import metrics
+from loadtests import baselines, cluster_sim, openb, packing
+from loadtests import railyard as engine
 from tests.controlplane import api as kube_api
 from tests.controlplane import build, configuration, features, fleet, railyard
 from tests.controlplane.plane import ControlPlane
@@ -127,6 +130,15 @@ def models_affinity(models: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
+def every_nth(nodes: openb.Nodes, count: int) -> openb.Nodes:
+    """Return `count` of the machines, evenly spread over the list; 0 is all of them."""
+    if not count:
+        return nodes
+    rows = np.linspace(0, len(nodes.names) - 1, count).astype(int)
+    columns = {name: getattr(nodes, name)[rows] for name in ("cpu", "memory", "gpus", "model")}
+    return dataclasses.replace(nodes, names=tuple(nodes.names[row] for row in rows), **columns)
+
+
 def arrivals(mode: Plugin | Dra, trace: openb.Trace, order: np.ndarray, limit: float):
     """Return the trace in this mode's kinds, and the order up to `limit` GPU thousandths."""
     kinds = tuple(map(mode.kind, trace.kinds))
@@ -202,42 +214,73 @@ async def replayed(
     plane: ControlPlane, options: argparse.Namespace, nodes: openb.Nodes, kinds: list[openb.Kind]
 ) -> dict[str, Any]:
     """Run the trace once through the plane's scheduler, with the extender asked for."""
-    mode, until = MODES[options.mode], time.monotonic() + options.time_limit
+    mode = MODES[options.mode]
     async with plane.api() as client:
         await client.create_all(mode.classes())
-        for row, name in enumerate(nodes.names):
-            for item in mode.machine(name, nodes, row):
-                await client.create(item)
+        machines = (mode.machine(name, nodes, row) for row, name in enumerate(nodes.names))
+        await client.create_all(item for machine in machines for item in machine)
         with contextlib.ExitStack() as stack:
-            extenders = []
+            service = None
             if options.with_ == "railyard":
                 service = stack.enter_context(railyard.Railyard(plane, command=options.railyard))
-                extenders = [service.extender(weight=WEIGHT, preempt_verb="")]
-            stack.enter_context(
+            scheduler = stack.enter_context(
                 plane.scheduling(
                     configuration.Scheduling(
-                        extenders=extenders,
+                        extenders=[service.extender(weight=WEIGHT)] if service else [],
                         percentage_of_nodes_to_score=options.percentage,
                         plugins=NO_PREEMPTION,
                     )
                 )
             )
             began = time.monotonic()
-            placed = await Replay(client, mode).run(kinds, until)
-        report = tally(placed, kinds, nodes.capacity)
-    return report | {"seconds": round(time.monotonic() - began, 1)}
+            placed = await Replay(client, mode).run(kinds, began + options.time_limit)
+            report = tally(placed, kinds, nodes.capacity)
+            report["seconds"] = round(time.monotonic() - began, 1)
+            report["scheduler_cpu_seconds"] = round(scheduler.cpu_seconds(), 1)
+            if service:
+                report["railyard"] = spent(service)
+    return report
+
+
+def spent(service: railyard.Railyard) -> dict[str, Any]:
+    """Return what the service says of its predictions, and its processor time."""
+    name = "railyard_predictions_total"
+    predictions = {
+        result: int(service.metric(name, {"result": result})) for result in metrics.RESULTS
+    }
+    return {
+        "predictions": predictions,
+        "fail_open": int(service.metric("railyard_fail_open_total")),
+        "cpu_seconds": round(service.process.cpu_seconds(), 1),
+    }
+
+
+class Alone(baselines.KubeDefault):
+    """kube-scheduler's own scores, and its own devices."""
+
+    slots = staticmethod(cluster_sim.first_slots)
 
 
 def simulated(
     options: argparse.Namespace, trace: openb.Trace, nodes: openb.Nodes, order: np.ndarray, ranks
 ) -> dict[str, Any]:
-    """Return what the simulator says of the same pods, under the same tie-breaks and weight."""
-    words = ["--devices", "first", "--wire", "10", "--weight", str(WEIGHT), "--intree", "default"]
-    chosen = packing.parser("").parse_args([*words, "--seed", str(options.seed)])
-    wire = packing.wire_of(chosen)
-    policy = packing.make_policy(chosen.policy, trace, nodes, chosen)
-    rng = np.random.default_rng(options.seed)
-    return packing.run(trace, nodes, order, ranks, policy, wire=wire, rng=rng).report()
+    """Return what the simulator says of the same pods, with Railyard at the same weight and alone.
+
+    All nodes that fit are scored, as with --percentage 100.
+    """
+    policies = {
+        "railyard": (
+            engine.Railyard(nodes),
+            packing.Wire(top=packing.TOP, weight=WEIGHT, intree="default"),
+        ),
+        "none": (Alone(), packing.Wire()),
+    }
+    found = {}
+    for name, (policy, wire) in policies.items():
+        began, rng = time.monotonic(), np.random.default_rng(options.seed)
+        found[name] = packing.run(trace, nodes, order, ranks, policy, wire=wire, rng=rng).report()
+        progress(f"simulated with {name} in {time.monotonic() - began:.0f} s")
+    return found
 
 
 def progress(text: str) -> None:
@@ -251,7 +294,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pods", default="default", help="a pod list, or its short name")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--load", type=float, default=1.3, help="of the cluster's GPUs, then stop")
-    parser.add_argument("--percentage", type=int, default=0, help="percentageOfNodesToScore")
+    parser.add_argument("--nodes", type=int, default=0, help="so many of them, evenly chosen")
+    parser.add_argument("--percentage", type=int, default=100, help="percentageOfNodesToScore")
     parser.add_argument("--kubernetes", default=build.default_version())
     parser.add_argument("--railyard", default=railyard.COMMAND, help="its command line")
     parser.add_argument("--time-limit", type=float, default=1800, help="seconds")
@@ -264,7 +308,7 @@ def main() -> None:
     version = options.kubernetes
     if reason := build.why_not(version):
         sys.exit(reason)
-    nodes, trace = openb.read_nodes(), openb.read_trace(options.pods)
+    nodes, trace = every_nth(openb.read_nodes(), options.nodes), openb.read_trace(options.pods)
     order, ranks = openb.read_order(openb.order_path(trace.name, options.seed))
     trace, order = arrivals(MODES[options.mode], trace, order, options.load * nodes.capacity)
     kinds = [trace.kinds[trace.pods[pod]] for pod in order]
@@ -274,6 +318,9 @@ def main() -> None:
         "mode": options.mode,
         "extender": options.with_,
         "kubernetes": version,
+        "seed": options.seed,
+        "nodes": len(nodes.names),
+        "percentage": options.percentage,
     }
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -241,9 +241,39 @@ def gang_section(found):
     yield from table(head, rows)
 
 
+def realtrace_section(found):
+    latest = collections.defaultdict(dict)  # what was asked → extender → report
+    for r in found:
+        asked = (r["trace"], r["mode"], r["nodes"], r["percentage"], r["seed"])
+        latest[asked][r["extender"]] = r
+    levels = ("95", "100", "130")
+    rows = []
+    for (trace, mode, nodes, percentage, seed), runs in sorted(latest.items()):
+        said = next((r["simulated"] for r in runs.values() if "simulated" in r), {})
+        for extender, r in sorted(runs.items()):
+            modelled = said.get(extender, {}).get("allocation", {})
+            cells = [
+                number(values.get(x)) for values in (r["allocation"], modelled) for x in levels
+            ]
+            counts = [str(r[key]) for key in ("pods", "rejected")]
+            plan = [trace, mode, str(nodes), str(percentage), extender]
+            rows.append([*plan, *cells, *counts, number(r["seconds"], 0), str(seed)])
+    head = (
+        *("trace", "mode", "nodes", "% scored", "extender", "at 95 %", "at 100 %", "at 130 %"),
+        *("simulator: at 95 %", "at 100 %", "at 130 %", "pods", "rejected", "seconds", "seed"),
+    )
+    yield "## openb through the real kube-scheduler: GPU allocation in %"
+    yield ""
+    yield "`python -m loadtests.realtrace --mode MODE --with EXTENDER --nodes N --percentage P`,"
+    yield "Kubernetes 1.36.3, extender weight 100; `plugin` turns shares of a GPU into whole ones."
+    yield ""
+    yield from table(head, rows)
+
+
 SECTIONS = {
     "published": published_section,
     "packing": packing_section,
+    "realtrace": realtrace_section,
     "churn": churn_section,
     "mig_churn": mig_section,
     "locality": locality_section,

@@ -75,3 +75,17 @@ def test_gangs_are_grouped_by_policy_and_weight(tmp_path):
     )
     assert "| railyard | 12.00 | 0.00 | 2.00 | 1.10 | 5.00 | 0.50 | 0 |" in text
     assert "| railyard, weight 3 | 21.00 |" in text
+
+
+def test_the_real_scheduler_stands_beside_what_the_simulator_says(tmp_path):
+    levels = {"95": 94.0, "100": 95.0, "130": 95.5}
+    base = {"benchmark": "realtrace", "trace": "default", "mode": "plugin", "nodes": 100}
+    base |= {"percentage": 100, "seed": 42, "pods": 700, "rejected": 80, "seconds": 61.2}
+    said = {"none": {"allocation": {"130": 91.0}}, "railyard": {"allocation": levels}}
+    text = written(
+        tmp_path,
+        base | {"extender": "none", "allocation": {"95": 90.0}},
+        base | {"extender": "railyard", "allocation": levels, "simulated": said},
+    )
+    assert "| none | 90.00 | – | – | – | – | 91.00 | 700 | 80 | 61 | 42 |" in text
+    assert "| railyard | 94.00 | 95.00 | 95.50 | 94.00 | 95.00 | 95.50 | 700 |" in text

@@ -93,10 +93,13 @@ class Judge:
         return self._with_locality(question, state.shape, found)
 
     def may_pick(
-        self, question: questions.Question, state: NodeState, number: int, picked: Mapping[str, int]
+        self, question: questions.Question, on: shape.Shape, number: int, picked: Mapping[str, int]
     ) -> bool:
-        """Whether claim `number` could get these devices where their order is random."""
-        return self._planner.may_pick(state, question.claims, number, picked)
+        """Whether claim `number` could get these devices where their order is random.
+
+        What is in use is left to kube-scheduler: here it may rest on an earlier guess.
+        """
+        return self._planner.may_pick(on, question.claims, number, picked)
 
     # ------------------------------------------------------------ would it fit
 

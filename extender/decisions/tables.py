@@ -72,7 +72,7 @@ class Table:
 
     def may_pick(self, number: int, claim: int, picked: Mapping[str, int]) -> bool:
         """Whether the pod's claim of this number could get these devices in the state."""
-        return self._judge.may_pick(self.question, self.states[number], claim, picked)
+        return self._judge.may_pick(self.question, self.states[number].shape, claim, picked)
 
     def _judge_one(self, number: int) -> Verdict:
         state = self.states[number]

@@ -17,7 +17,7 @@ from extender.demand.outcome import Allocated, Failed, NoFit, Outcome, Pick, Unk
 from extender.demand.requests import ClaimDemand
 from extender.demand.search import Search
 from extender.hardware import shape, versions
-from extender.hardware.usage import NodeState, Usage
+from extender.hardware.usage import NOTHING, NodeState, Usage
 
 __all__ = [
     "BUDGET",
@@ -125,20 +125,20 @@ class Planner:
 
     def may_pick(
         self,
-        state: NodeState,
+        machine: shape.Shape,
         claims: tuple[ClaimDemand, ...],
         number: int,
         picked: Mapping[str, int],
     ) -> bool:
         """Whether claim `number` could end up with these devices in some order of the walk.
 
-        `picked` are all devices of each request ("req" or "req/sub"), as bits. Wishes that come
-        before the one picked from are not asked whether they were possible.
+        `picked` are all devices of each request ("req" or "req/sub"), as bits. Neither what else
+        is in use is looked at, nor whether wishes before the one picked from were possible.
         """
-        prepared = Prepared(state.shape, claims, selectors=self._selectors, features=self._features)
+        prepared = Prepared(machine, claims, selectors=self._selectors, features=self._features)
         for option in (o for choices in prepared.options[number] for o in choices):
             option.possible = picked.get(option.choice.name, 0)
-        search = Search(prepared, state.usage, budget=self._budget)
+        search = Search(prepared, NOTHING, budget=self._budget)
         try:
             search.prepare()
             picks = search.run() or ()
