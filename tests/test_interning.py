@@ -60,15 +60,15 @@ def test_what_differs_everywhere_is_not_collected():
     intern = interning.Interner()
     for number in range(2000):
         intern(resource_slice(number, [piece("gpu-0", f"serial-{number}")]))
-    assert intern._kept["serial"] is None
-    assert len(intern._kept["numa"]) == 1
+    assert intern._attributes["serial"] is None
+    assert len(intern._attributes["numa"]) == 1
 
 
 def test_names_that_differ_everywhere_are_not_collected_either():
     intern = interning.Interner()
     for number in range(3000):
         intern(resource_slice(number, [piece("gpu-0", "s", **{f"name-{number}": "x"})]))
-    assert len(intern._kept) <= 1024
+    assert len(intern._attributes) <= 1024
 
 
 @pytest.mark.parametrize("kind", [objects.Pod, objects.ResourceClaim, objects.ResourceSlice])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Hashable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -27,6 +27,12 @@ _MOST_VALUES = 512
 _MOST_NAMES = 1024
 
 
+# What a name that was never met has.
+_NOTHING: dict[Hashable, Any] = {}
+# name of a field or attribute → value's key → the copy to keep; None: an identity
+_Kept: TypeAlias = dict[str, dict[Hashable, Any] | None]
+
+
 class Interner:
     """Gives equal parts of objects one identity; call it with each object right after decoding.
 
@@ -34,69 +40,87 @@ class Interner:
     """
 
     def __init__(self) -> None:
-        # name of a field or attribute → value's key → the copy to keep; None: an identity
-        self._kept: dict[str, dict[Hashable, Any] | None] = {}
+        self._attributes: _Kept = {}  # of devices
+        self._others: _Kept = {}
 
     def __call__(self, item: objects.Object) -> objects.Object:
         """The same object, made of shared parts."""
         if isinstance(item, objects.ResourceSlice):
-            for device in item.spec.devices or ():
-                self._device(device)
+            self._devices(item.spec.devices or ())
         elif isinstance(item, objects.Node):
             self._node(item)
         return item
 
-    def _device(self, device: objects.Device) -> None:
-        self._values(device.attributes)
-        _set(device, "name", self._shared("device name", device.name, device.name))
-        if device.capacity:
-            sizes: Hashable = tuple(device.capacity.items())
-            _set(device, "capacity", self._shared("device capacity", sizes, device.capacity))
-        if device.consumes_counters:
-            key: Hashable = tuple(
-                (each.counter_set, *(each.counters or {}).items())
-                for each in device.consumes_counters
-            )
-            shared = self._shared("device counters", key, device.consumes_counters)
-            _set(device, "consumes_counters", shared)
+    def _devices(self, devices: tuple[objects.Device, ...]) -> None:
+        sizes: dict[str, Any] | None = None
+        for device in devices:
+            if device.attributes:
+                self._values(device.attributes)
+            _set(device, "name", sys.intern(device.name))
+            if device.capacity:
+                if device.capacity != sizes:  # else as its neighbour's, which most are
+                    key = tuple(device.capacity.items())
+                    sizes = _shared(self._others, "device capacity", key, device.capacity)
+                _set(device, "capacity", sizes)
+            if device.consumes_counters:
+                drawn: Hashable = tuple(
+                    [
+                        (each.counter_set, *(each.counters or {}).items())
+                        for each in device.consumes_counters
+                    ]
+                )
+                counters = _shared(self._others, "device counters", drawn, device.consumes_counters)
+                _set(device, "consumes_counters", counters)
+
+    def _values(self, attributes: dict[str, objects.DeviceAttribute]) -> None:
+        """Share the values one by one, each among those of its name."""
+        known = self._attributes
+        for name, value in attributes.items():
+            kept = known.get(name, _NOTHING)
+            if kept is None:
+                continue
+            text = value.string  # what most are, and quicker to look up by
+            key = value if text is None else text
+            found = kept.get(key)
+            attributes[name] = _shared(known, name, key, value) if found is None else found
 
     def _node(self, node: objects.Node) -> None:
         meta, status = node.metadata, node.status
         for field in ("labels", "annotations"):
             texts = getattr(meta, field)
             if texts:
-                # The decoder makes long keys anew each time; labels of node features are long.
-                texts = {sys.intern(key): value for key, value in texts.items()}
-                self._values(texts)
-                _set(meta, field, texts)
+                _set(meta, field, self._texts(texts))
         for field in ("allocatable", "capacity"):
             sizes = getattr(status, field)
             if sizes:
-                _set(status, field, self._shared(f"node {field}", tuple(sizes.items()), sizes))
+                key = tuple(sizes.items())
+                _set(status, field, _shared(self._others, f"node {field}", key, sizes))
         if status.conditions:
-            shared = self._shared("node conditions", status.conditions, status.conditions)
-            _set(status, "conditions", shared)
+            told = _shared(self._others, "node conditions", status.conditions, status.conditions)
+            _set(status, "conditions", told)
 
-    def _values(self, mapping: dict[str, Any] | None) -> None:
-        """Share the values of a map one by one, each among those of its name."""
-        known = self._kept
-        for name, value in (mapping or {}).items():
-            kept = known.get(name)
-            found = kept.get(value) if kept is not None else None
-            if found is None:
-                found = self._shared(name, value, value)
-            mapping[name] = found  # type: ignore[index]  # it has items
-
-    def _shared(self, name: str, key: Hashable, value: _T) -> _T:
-        kept = self._kept.get(name)
-        if kept is None:
-            if name in self._kept or len(self._kept) >= _MOST_NAMES:
-                return value
-            kept = self._kept[name] = {}
-        found: _T = kept.setdefault(key, value)
-        if len(kept) > _MOST_VALUES:
-            self._kept[name] = None
+    def _texts(self, texts: dict[str, str]) -> dict[str, str]:
+        """The map of shared keys and values; the decoder makes long keys anew each time."""
+        known = self._others
+        found: dict[str, str] = {}
+        for name, text in texts.items():
+            kept = known.get(name, _NOTHING)
+            same = text if kept is None else kept.get(text)
+            found[sys.intern(name)] = _shared(known, name, text, text) if same is None else same
         return found
+
+
+def _shared(known: _Kept, name: str, key: Hashable, value: _T) -> _T:
+    """The copy to keep of this value."""
+    kept = known.get(name)
+    if kept is None:
+        if name in known or len(known) >= _MOST_NAMES:
+            return value
+        kept = known[name] = {}
+    found: _T = kept.setdefault(key, value)
+    if len(kept) > _MOST_VALUES:
+        known[name] = None
+    return found
 
 
 _set = msgspec.structs.force_setattr
