@@ -11,10 +11,13 @@ import pathlib
 
 import numpy as np
 
+from loadtests import gorand
+
 DATA = pathlib.Path(__file__).parent / "data" / "openb"
 NODES = DATA / "openb_node_list_gpu_node.csv.gz"
 GPU = 1000  # thousandths in a whole GPU
 SLOTS = 8  # the largest machine of the trace
+DRAWN_ELSEWHERE = 10  # random numbers of a published run that do not show in its order
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,23 +121,29 @@ def read_order(path):
     return np.array(order["Pods"]), np.array(order["Ranks"])
 
 
-def order_path(trace, seed):
-    return DATA / f"openb_pod_list_{trace}.{seed}.json.gz"
+def published_order(trace, nodes, seed, *, load=1.3):
+    """The arrival order and the nodes' ranks of the published run of this seed.
 
-
-def shuffled_order(trace, nodes, rng, *, load=1.3):
-    """An order of our own for pod lists without a published one: shuffled, cut or topped up.
-
-    The demand ends at `load` times the capacity, as in the published protocol.
+    The runs' simulator (pkg/simulator, core.go and simulator.go) shuffles the list, then drops
+    or appends random pods until they ask `load` times the capacity. Ten numbers went to other
+    threads before the nodes were ranked: with ten skipped all published runs come out.
     """
-    gpu = np.array([kind.gpu for kind in trace.kinds])[trace.pods]
-    order = list(rng.permutation(len(trace.pods)))
-    wanted = load * nodes.capacity
-    total = int(gpu.sum())
+    draws = gorand.Rand(seed)
+    draws.int63()
+    order = list(range(len(trace.pods)))
+    draws.shuffle(order)
+    gpu = np.array([kind.gpu for kind in trace.kinds])[trace.pods].tolist()
+    wanted, total = load * nodes.capacity, sum(gpu)
+    room = total < wanted
     while total > wanted:
-        total -= int(gpu[order.pop()])
-    while total < wanted:
-        pod = int(rng.integers(len(trace.pods)))
-        order.append(pod)
-        total += int(gpu[pod])
-    return np.array(order), rng.permutation(len(nodes.names))
+        total -= gpu[order.pop(draws.intn(len(order)))]
+    while room:
+        pod = draws.intn(len(trace.pods))
+        # The original stops by what the pod asks of one GPU, not of all.
+        room = total + trace.kinds[trace.pods[pod]].milli <= wanted
+        if room:
+            order.append(pod)
+            total += gpu[pod]
+    for _ in range(DRAWN_ELSEWHERE):
+        draws.int63()
+    return np.array(order), np.array(draws.perm(len(nodes.names)))

@@ -167,7 +167,7 @@ def parser(description):
     parse = argparse.ArgumentParser(description=description)
     parse.add_argument("--nodes", default=str(openb.NODES))
     parse.add_argument("--pods", default="default", help="a pod list, or its short name")
-    parse.add_argument("--order", help="an arrival order; by default the published one of --seed")
+    parse.add_argument("--order", help="a file; by default the published run of --seed")
     parse.add_argument("--ties", choices=("random", "rank"), default="random")
     parse.add_argument("--seed", type=int, default=42)
     parse.add_argument(
@@ -201,11 +201,10 @@ def main(arguments=None):
     nodes = openb.read_nodes(options.nodes)
     trace = openb.read_trace(options.pods)
     rng = np.random.default_rng(options.seed)
-    path = options.order or openb.order_path(trace.name, options.seed)
-    if options.order or path.exists():
-        order, ranks = openb.read_order(path)
+    if options.order:
+        order, ranks = openb.read_order(options.order)
     else:
-        order, ranks = openb.shuffled_order(trace, nodes, rng)
+        order, ranks = openb.published_order(trace, nodes, options.seed)
     wire = wire_of(options)
     policy = make_policy(options.policy, trace, nodes, options)
     began = time.monotonic()

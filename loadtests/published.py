@@ -25,7 +25,7 @@ def read():
 def compared(nodes, row):
     """The largest difference of one published run over its levels, in points."""
     trace = openb.read_trace(row["trace"])
-    order, ranks = openb.read_order(openb.order_path(row["trace"], int(row["seed"])))
+    order, ranks = openb.published_order(trace, nodes, int(row["seed"]))
     tally = packing.run(
         trace,
         nodes,

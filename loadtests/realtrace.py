@@ -308,8 +308,9 @@ def main() -> None:
     version = options.kubernetes
     if reason := build.why_not(version):
         sys.exit(reason)
-    nodes, trace = every_nth(openb.read_nodes(), options.nodes), openb.read_trace(options.pods)
-    order, ranks = openb.read_order(openb.order_path(trace.name, options.seed))
+    every, trace = openb.read_nodes(), openb.read_trace(options.pods)
+    order, ranks = openb.published_order(trace, every, options.seed)
+    nodes = every_nth(every, options.nodes)
     trace, order = arrivals(MODES[options.mode], trace, order, options.load * nodes.capacity)
     kinds = [trace.kinds[trace.pods[pod]] for pod in order]
     report: dict[str, Any] = {

@@ -37,7 +37,7 @@ def test_the_default_trace_has_the_published_classes(nodes):
 )
 def test_a_baseline_ends_where_the_published_run_did(nodes, published, trace_name, policy):
     trace = openb.read_trace(trace_name)
-    order, ranks = openb.read_order(openb.order_path(trace_name, 42))
+    order, ranks = openb.published_order(trace, nodes, 42)
     tally = packing.run(
         trace,
         nodes,
