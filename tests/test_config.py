@@ -46,7 +46,7 @@ def test_problems_of_all_profiles_and_of_the_rest_are_reported_together():
     assert set(found) == {
         "profiles[0].locality.weight",
         "profiles[1].packing.reserve[0].gpus",
-        "profiles[2]",
+        "profiles[2].name",
         "scores.maximum",
     }
 
@@ -54,7 +54,7 @@ def test_problems_of_all_profiles_and_of_the_rest_are_reported_together():
 @pytest.mark.parametrize(
     ("document", "place"),
     [
-        pytest.param({"profile": []}, "policy", id="an unknown field"),
+        pytest.param({"profile": []}, "profile", id="an unknown field"),
         pytest.param({"apiVersion": "v1"}, "apiVersion", id="another version"),
         pytest.param({"kind": "Pod"}, "kind", id="another kind"),
         pytest.param({"profiles": []}, "profiles", id="no profile"),

@@ -40,6 +40,7 @@ class Scored:
     scores: NDArray[np.int64]
     cost: NDArray[np.float64]
     parts: dict[str, NDArray[np.float64]]  # part of the cost → its contribution
+    tie: NDArray[np.float64]  # what ranks equal costs, the least first
 
 
 class Engine:
@@ -192,7 +193,7 @@ class Engine:
         )
         if some_unknown:
             scores[unknown] = int(np.median(scores[~unknown]))
-        return Scored(asked, table, rows, states, scores, costs.total, costs.parts)
+        return Scored(asked, table, rows, states, scores, costs.total, costs.parts, costs.tie)
 
     def _rows_of(self, names: Sequence[str]) -> NDArray[np.int32]:
         """The rows of the names, at hand where they are what filter just let through."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ _WORDS = {
 NOT_KNOWN = "node is not known here"
 NO_DEVICES = "the pod asks for no devices"
 _SHOWN = 0.005  # a part of the cost that prints as more than 0.00
+HEADER = ("NODE", "VERDICT", "SCORE", "COST", "DEVICES", "WHY")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,7 +44,11 @@ class Device:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Explained:
-    """One node's answer. `parts` are costs (smaller is better) that add up to `cost`."""
+    """One node's answer. `parts` are costs (smaller is better) that add up to `cost`.
+
+    `tie` is what ranks nodes of equal cost, the least first: how much CPU and how many GPUs would
+    be left there (`policy.packing.tightness`), -1 on a node without GPUs.
+    """
 
     node: str
     verdict: str
@@ -54,6 +60,7 @@ class Explained:
     parts: dict[str, float] = dataclasses.field(default_factory=dict)
     grounds: dict[str, str] = dataclasses.field(default_factory=dict)  # part → in plain words
     cost: float | None = None
+    tie: float | None = None
     notes: tuple[str, ...] = ()  # what is inferred, not certain, or not known
 
     def as_json(self) -> dict[str, Any]:
@@ -139,6 +146,7 @@ def _node(
         bandwidth_factor=verdict.locality.rate if verdict.locality and asked.question else None,
         parts={part: round(float(values[number]), 6) for part, values in scored.parts.items()},
         cost=round(float(scored.cost[number]), 6),
+        tie=round(float(scored.tie[number]), 6),
         notes=_notes(verdict, detail),
     )
 
@@ -182,22 +190,41 @@ def _order(node: Explained) -> tuple[bool, int, float, str]:
 
 
 def lines(explanation: Explanation) -> Iterable[str]:
-    """The explanation as a table for a terminal."""
-    header = ("NODE", "VERDICT", "SCORE", "DEVICES", "WHY")
-    rows = [header]
+    """The explanation as a table for a terminal; of the costs the least is the best."""
+    asked = explanation.demand or "; ".join(explanation.notes)
+    profile = f" (profile {explanation.profile})" if explanation.profile else ""
+    yield f"pod {explanation.pod}: {asked}{profile}"
+    costs = Counter(node.cost for node in explanation.nodes)
+    rows = [HEADER]
     for node in explanation.nodes:
-        names = ", ".join(f"{device.device}" for device in node.devices)
-        near = "" if node.near.startswith(node.reason or "\n") else node.reason
-        grounds_of = (
-            f"{part} {cost:.2f}: {node.grounds[part]}"
-            for part, cost in node.parts.items()
-            if part in node.grounds and part != "locality" and cost >= _SHOWN
+        scored = node.score is not None and node.cost is not None
+        rows.append(
+            (
+                node.node,
+                node.verdict,
+                str(node.score) if scored else "",
+                f"{node.cost:.2f}" if scored else "",
+                ", ".join(device.device for device in node.devices),
+                "; ".join(_why(node, tied=scored and costs[node.cost] > 1)),
+            )
         )
-        why = "; ".join(filter(None, (near, node.near, *grounds_of, *node.notes)))
-        rows.append((node.node, node.verdict, "" if node.score is None else str(node.score),
-                     names, why))  # fmt: skip
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header) - 1)]
-    yield f"pod {explanation.pod}: {explanation.demand} (profile {explanation.profile or '-'})"
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER) - 1)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         yield "  ".join([*cells, row[-1]]).rstrip()
+
+
+def _why(node: Explained, *, tied: bool) -> Iterable[str]:
+    """What a row of the table says: reasons, the parts that cost something, what is uncertain."""
+    if node.reason and not node.near.startswith(node.reason):
+        yield node.reason
+    if node.near and node.parts.get("locality", 0.0) < _SHOWN:
+        yield node.near
+    for part, cost in node.parts.items():
+        if cost >= _SHOWN and part in node.grounds:
+            yield f"{part} {cost:.2f}: {node.grounds[part]}"
+    if not node.near and not node.cost:
+        yield from node.grounds.values()
+    if tied and node.tie is not None:
+        yield "no GPUs to waste" if node.tie < 0 else f"of equal costs the tighter ({node.tie:.3f})"
+    yield from node.notes

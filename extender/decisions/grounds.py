@@ -60,28 +60,37 @@ def _packing(judging: engine.Engine, scored: engine.Scored) -> list[str]:
         scored.table, known, cpu=asked.requests.cpu, memory=asked.requests.memory
     )
     whom = [_class(judging, place) for place in range(len(room.prices))]
-    return [_taken(row, whom) for row in losses]
+    charged = scored.parts.get("packing", np.zeros(len(losses)))
+    return [
+        _taken(row * (part / row.sum() if row.any() else 1.0), whom)
+        for row, part in zip(losses, charged.tolist(), strict=True)
+    ]
 
 
 def _taken(losses: scoring.Floats, whom: list[str]) -> str:
-    """The sizes of pods that lose most, each once: classes differ in CPU and memory too."""
+    """The sizes of pods that lose most, each once: classes differ in CPU and memory too.
+
+    `losses` add up to the part of the cost.
+    """
     totals: Counter[str] = Counter()
     for lost, name in zip(losses.tolist(), whom, strict=True):
         totals[name] += lost
     most = [(n, lost) for n, lost in totals.most_common(_MOST_CLASSES) if lost >= _NOTHING_LOST]
     if not most:
         return "takes no room that other pods could use"
-    listed = ", ".join(f"{lost:.2f} from {name}" for name, lost in most)
-    return f"priced room it takes, in GPUs: {listed}"
+    listed = ", ".join(f"{name} ({lost:.2f})" for name, lost in most)
+    return f"takes room from {listed}"
 
 
 def _class(judging: engine.Engine, place: int) -> str:
-    """The pods of one class in words: "pods of 8 GPUs"."""
+    """The pods of one class in words: "pods of 8 GPUs", "pods of 1 GPU + 1 NIC"."""
     classes = judging.room.classes
     ask = classes.asks[int(classes.ask[place])]
     name = questions.words(ask) if isinstance(ask, questions.Question) else str(ask)
+    if name[:1].isdigit():
+        return f"pods of {name}"
     count = round(float(classes.count[place]))
-    return f"pods of {name}" if " " in name else f"pods of {count} {name}{'s' * (count != 1)}"
+    return f"pods of {count} {name}{'s' * (count != 1)}"
 
 
 # ---------------------------------------------------------------- proximity

@@ -13,6 +13,7 @@ import msgspec
 
 from extender import errors
 from extender.hardware.shape import Level
+from extender.policy import checking
 
 API_VERSION = "railyard.dev/v1alpha1"
 KIND = "PlacementPolicy"
@@ -146,17 +147,8 @@ DEFAULT = Policy()
 
 def parse(document: Mapping[str, Any] | None, *, source: str) -> Policy:
     """Check a policy document already read from YAML; ConfigError lists every problem."""
-    problems: list[tuple[str, str]] = []
     document = dict(document or {})
-    profiles = document.get("profiles")
-    if isinstance(profiles, list):
-        # Profiles are checked one by one, so that a problem in each is reported, not the first.
-        for number, profile in enumerate(profiles):
-            problems += _problems(profile, Profile, f"profiles[{number}]")
-    rest = {name: value for name, value in document.items() if name != "profiles"}
-    problems += _problems(rest, Policy, "")
-    if "profiles" in document and not isinstance(profiles, list):
-        problems.append(("profiles", f"expected a list, got {type(profiles).__name__}"))
+    problems = list(checking.problems(document, Policy))
     if problems:
         raise errors.ConfigError(f"{source} is not a usable policy", problems)
     policy = msgspec.convert(document, Policy)
@@ -164,16 +156,6 @@ def parse(document: Mapping[str, Any] | None, *, source: str) -> Policy:
     if problems:
         raise errors.ConfigError(f"{source} is not a usable policy", problems)
     return policy
-
-
-def _problems(value: object, kind: type[Section], place: str) -> list[tuple[str, str]]:
-    try:
-        msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        text, _, path = str(error).partition(" - at `$")
-        where = (place + path.rstrip("`")).strip(".")
-        return [(where or "policy", text)]
-    return []
 
 
 def _cross_checked(policy: Policy) -> list[tuple[str, str]]:

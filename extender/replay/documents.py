@@ -60,6 +60,9 @@ def read(path: pathlib.Path, problems: list[Problem]) -> Iterator[Document]:
         if data.startswith(_GZIP):
             data = gzip.decompress(data)
         text = data.decode("utf-8-sig")
+    except FileNotFoundError:
+        problems.append((str(path), "no such file"))
+        return
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         problems.append((f"{path}:1", str(error)))
         return

@@ -26,6 +26,10 @@ def read_policy(path: pathlib.Path | None) -> config.Policy:
     path = path or settings.embedded("policy.yaml")
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise errors.ConfigError(
+            "the policy cannot be read", [(str(path), "no such file")]
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise errors.ConfigError("the policy cannot be read", [(str(path), str(error))]) from error
     return parse_policy(text, source=str(path))
@@ -35,6 +39,11 @@ def parse_policy(text: str, *, source: str) -> config.Policy:
     """A policy from YAML text."""
     try:
         document = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        what = error.problem or error.context or str(error)
+        raise errors.ConfigError(f"{source} is not YAML", [(place, what)]) from error
     except yaml.YAMLError as error:
         raise errors.ConfigError(f"{source} is not YAML", [("", str(error))]) from error
     if isinstance(document, dict) and document.get("kind") == "ConfigMap":
