@@ -44,6 +44,10 @@ class _Pending:
     claims: tuple[store.Key, ...]  # of the question's claims, in order; ("", "") has no object yet
     deadline: float
 
+    def state_on(self, node: str) -> int:
+        """The state that the node was judged in; -1 where it was not asked about, or not known."""
+        return int(self.states[self.names.index(node)]) if node in self.names else -1
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mismatch:
@@ -114,16 +118,12 @@ class Journal:
         if complete:
             self._drop(uid)
         node = node_of(claim.status.allocation)
-        states = [
-            int(state)
-            for name, state in zip(pending.names, pending.states.tolist(), strict=True)
-            if name == node
-        ]
+        state = pending.state_on(node)
         detail = self._index.detail(node)
-        if not states or states[0] < 0 or detail is None:
+        if state < 0 or detail is None:
             self._on_result(ELSEWHERE, None)
         else:
-            self._compare(pending, number, states[0], detail, claim)
+            self._compare(pending, number, state, detail, claim)
         return uid if complete else ""
 
     def forget(self, pod_uid: str) -> None:

@@ -34,15 +34,17 @@ def ranked(
     if not len(cost):
         return np.zeros(0, dtype=np.int64)
     scores = np.zeros(len(cost), dtype=np.int64)
-    places = _contenders(cost, maximum)
-    least = places[cost[places] <= cost[places].min() + RESOLUTION]
+    first = _rounded(cost)
+    places = _contenders(first, maximum)
+    least = places[first[places] == first.min()]
     if len(least) > _PER_STEP * maximum:
         # One large group of equals: its members with the least second keys take all scores, if
         # these keys are distinct enough.
-        foremost = least[_contenders(tie_break[least], maximum)]
-        if len(np.unique(_rounded(tie_break[foremost]))) >= maximum:
-            places = foremost
-    first, second = _rounded(cost[places]), _rounded(tie_break[places])
+        second = _rounded(tie_break[least])
+        near = _contenders(second, maximum)
+        if len(np.unique(second[near])) >= maximum:
+            places = least[near]
+    first, second = first[places], _rounded(tie_break[places])
     sorting = np.lexsort((second, first))
     best = places[sorting]
     a, b = first[sorting], second[sorting]
@@ -59,21 +61,21 @@ def ranked(
 
 
 def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    found = np.rint(values / RESOLUTION)
-    found[np.isnan(found)] = np.inf
+    """Costs in steps of the resolution; what is not a number comes last."""
+    found: NDArray[np.float64] = np.rint(values * (1 / RESOLUTION))
+    if np.isnan(found.max()):
+        found[np.isnan(found)] = np.inf
     return found
 
 
-def _contenders(cost: NDArray[np.float64], maximum: int) -> NDArray[np.intp]:
+def _contenders(keys: NDArray[np.float64], maximum: int) -> NDArray[np.intp]:
     """The places that can get more than 0: telling thousands apart by both keys would be dear.
 
-    A score goes to a distinct cost at least, so those above the `maximum` least ones get nothing.
+    A score goes to a distinct key at least, so those above the `maximum` least ones get nothing.
     """
-    if len(cost) <= _PER_STEP * maximum:
-        return np.arange(len(cost))
-    # All that rounds to one number is one cost. Sorting numbers alone is quick.
-    rounded = _rounded(cost)
-    ascending = np.sort(rounded)
+    if len(keys) <= _PER_STEP * maximum:
+        return np.arange(len(keys))
+    ascending = np.sort(keys)
     steps = np.flatnonzero(ascending[1:] != ascending[:-1])
     worst = ascending[steps[maximum - 1]] if len(steps) >= maximum else ascending[-1]
-    return np.flatnonzero(rounded <= worst)
+    return np.flatnonzero(keys <= worst)
