@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from test_engine import engine, feed
 
 from extender.hardware import catalogue, shape, topo
+from extender.hardware.platforms import INSTANCE_TYPE, MACHINE
 from extender.policy import assignment, locality
 from extender.replay import dump
 
@@ -102,6 +103,12 @@ def test_platforms_have_the_ratios_that_were_measured_across_sockets(
 ):
     devices = [*range(across), *range(12, 12 + across)]
     assert assess(HGX, devices, platform=platform).rate == pytest.approx(rate, rel=measured)
+
+
+def test_a_factor_that_was_measured_nowhere_is_called_an_estimate():
+    near, between, apart = (assess(HGX, [0, nic]).why for nic in (8, 9, 12))
+    assert between.endswith("bandwidth factor 0.80 (an estimate)")
+    assert "estimate" not in near + apart
 
 
 def test_the_slow_down_of_a_training_step_is_the_measured_one():
@@ -439,6 +446,33 @@ def test_every_published_node_ranks_aligned_above_misaligned(folder, node, platf
     hardware = sliced(folder, node)
     assert hardware.platform == platform
     assert ranks_aligned_above_misaligned(hardware, platform)
+
+
+def test_no_published_node_with_slices_is_forgotten():
+    examples = GOLDEN / "dra/kubernetes-sigs+dranet/examples"
+    found = {str(path.parent.relative_to(examples)) for path in examples.rglob("resourceslice*")}
+    assert found == {param.values[0] for param in SLICED}
+
+
+LAID_OUT = [one for one in CATALOGUE.platforms if one.gpus and one.nics]
+
+
+@pytest.mark.parametrize("platform", LAID_OUT, ids=[one.name for one in LAID_OUT])
+def test_every_platform_of_the_catalogue_ranks_aligned_above_misaligned(platform):
+    """Nodes with device plug-ins, of which only labels and numbers of units are known."""
+    match = platform.match
+    node = make_node("n").gpus(match.products[0], platform.gpus)
+    node.resource("rdma/hca", platform.nics)
+    for name, patterns in ((INSTANCE_TYPE, match.instance_types), (MACHINE, match.machines)):
+        if patterns:
+            node.label(name, patterns[0].replace("*", "-X"))
+    judging = engine()
+    feed(judging, node)
+    judging.settle()
+    hardware = judging.index.detail("n").machine.shape
+    assert hardware.platform == platform.name
+    some_are_far = len({group.numa for group in platform.groups if group.nics}) > 1
+    assert bool(ranks_aligned_above_misaligned(hardware, platform.name)) is some_are_far
 
 
 @pytest.mark.parametrize(("folder", "node", "platform"), SLICED)

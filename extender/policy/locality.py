@@ -93,7 +93,8 @@ def _assessed(
     rate = min(nic_rate, gpu_rate)
     apart = any(other_root(shape, gpu, nic) for gpu, nic in pairs)
     nearness = "" if worst is None else _nearness(worst, apart=apart)
-    words = [f"{nearness}; bandwidth factor {nic_rate:.2f}"] if nearness else []
+    guess = " (an estimate)" if _between(machine, pairs, levels) else ""
+    words = [f"{nearness}; bandwidth factor {nic_rate:.2f}{guess}"] if nearness else []
     words += [_DIVIDED] if divided else _gpu_words(gpu_levels, machine.link if linked else "")
     return Assessment(
         score=1 / (1 - communication_share + communication_share / rate),
@@ -284,6 +285,14 @@ def _nic_rate(
         rate = far if level is Level.SYS else machine.rates[machine.ranks[gpu][nic]]
         of_gpu.setdefault(gpu, []).append(rate)
     return min((sum(rates) / len(rates) for rates in of_gpu.values()), default=1.0)
+
+
+def _between(machine: _Machine, pairs: Pairs, levels: Sequence[Level]) -> bool:
+    """Whether some pair is neither of the nearest nor of the farthest: none such was measured."""
+    return any(
+        level in {Level.NODE, Level.UNKNOWN} and machine.rates[machine.ranks[gpu][nic]] < 1
+        for (gpu, nic), level in zip(pairs, levels, strict=True)
+    )
 
 
 def _gpu_rate(levels: set[int], calibration: Calibration, *, linked: bool) -> float:
