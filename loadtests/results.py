@@ -8,6 +8,7 @@ import argparse
 import collections
 import json
 import pathlib
+import statistics
 
 HERE = pathlib.Path(__file__).parent
 PLAIN = {
@@ -90,6 +91,14 @@ def mean(seeds, read):
 
 def number(value, digits=2):
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def with_error(values, digits=2):
+    """The mean, with its standard error where there are several values."""
+    if len(values) < 2:
+        return number(sum(values), digits) if values else "–"
+    error = statistics.stdev(values) / len(values) ** 0.5
+    return f"{number(statistics.mean(values), digits)} ± {number(error, digits)}"
 
 
 def seeds_of(seeds):
@@ -190,20 +199,22 @@ def locality_section(found):
         without = groups.get((nodes, 0.0), {})
         paired = {seed: r for seed, r in seeds.items() if seed in without}
         costs = [
-            mean(paired, lambda r, k=k, w=without: w[r["seed"]][k] - r[k])
-            for k in ("allocation_at_100", "allocation")
+            with_error([without[seed][key] - r[key] for seed, r in paired.items()], 3)
+            for key in ("allocation_at_100", "allocation")
         ]
-        cells = [number(value, 3) for value in (*every, *parts, *costs)]
-        filled = number(mean(seeds, lambda r: r["filled_rate"]), 3)
-        rows.append([str(nodes), str(weight), *cells, filled, seeds_of(seeds)])
+        filled = [mean(seeds, lambda r, k=k: r.get(k)) for k in ("filled_rate", "filled_best")]
+        cells = [number(value, 3) for value in (*every, *parts)]
+        near = [number(value, 3) for value in filled]
+        rows.append([str(nodes), str(weight), *cells, *costs, *near, seeds_of(seeds)])
     head = (
         *("nodes", "weight", "chosen", "random", "best", "chosen / best", "1+1", "2+2", "4+4"),
-        *("points lost at 100 %", "at 130 %", "factor while filling", "seeds"),
+        *("points lost at 100 %", "at 130 %", "factor while filling", "best then", "seeds"),
     )
     yield "## Locality: expected bandwidth factor of the devices that first fit gives"
     yield ""
     yield "`python -m loadtests.locality --nodes N --seeds S --weight W --json`: five kinds of"
-    yield "published machines; points of allocation lost against weight 0 on the same arrivals."
+    yield "published machines; points of allocation lost against weight 0 on the same arrivals,"
+    yield "with the error of the mean. `best then`: the best node at each moment."
     yield ""
     yield from table(head, rows)
 
