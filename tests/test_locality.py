@@ -178,7 +178,12 @@ def test_gpus_without_links_prefer_one_socket():
     rates = [assess(plain, devices).rate for devices in ([0, 1], [0, 3], [1, 2])]
     assert rates == sorted(rates, reverse=True)
     assert len(set(rates)) == 3
-    assert assess(plain, [1, 2]).why == "GPUs on several NUMA nodes"
+    words = [assess(plain, devices).why for devices in ([1, 2], [0, 3], [0, 1])]
+    assert words == [
+        "GPUs on several NUMA nodes",
+        "how near the GPUs are to each other is not published",
+        "GPUs on one NUMA node",
+    ]
 
 
 def test_parts_of_gpus_have_no_links_to_miss():
@@ -210,7 +215,7 @@ def test_links_have_their_makers_name(product, driver, word):
 def test_a_single_device_has_nothing_to_be_near_to():
     found = assess(HGX, [3])
     assert (found.score, found.worst, found.unknown) == (1.0, None, False)
-    assert found.why == "one device: nothing to be near to"
+    assert found.why == "nothing to be near to"
 
 
 # ---------------------------------------------------------------- assignment

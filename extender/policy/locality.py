@@ -102,7 +102,7 @@ def _assessed(
         worst=worst,
         unknown=Level.UNKNOWN in levels or Level.UNKNOWN in gpu_levels,
         nearness=nearness,
-        why=", ".join(words) or "one device: nothing to be near to",
+        why=", ".join(words) or "nothing to be near to",
         counts=(len(gpus), len(nics)),
         pairs=pairs,
         other_root=apart,
@@ -322,7 +322,12 @@ def _gpu_words(levels: set[int], link: str) -> list[str]:
         if levels <= _MAYBE_LINKED:
             return [f"whether {link} joins all GPUs is not published"]
         return [f"some GPUs are not linked by {link}"]
-    return ["GPUs on several NUMA nodes"] if Level.SYS in levels else []
+    if Level.SYS in levels:
+        return ["GPUs on several NUMA nodes"]
+    if Level.UNKNOWN in levels:
+        return ["how near the GPUs are to each other is not published"]
+    where = "on one NUMA node" if Level.NODE in levels else "behind one PCIe root"
+    return [f"GPUs {where}"] * bool(levels)
 
 
 def _nearness(worst: Level, *, apart: bool) -> str:
