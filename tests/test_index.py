@@ -133,6 +133,27 @@ def test_a_heartbeat_touches_nothing(picture):
     assert picture.index.generation == before
 
 
+def test_a_bound_pod_whose_status_moves_on_touches_nothing(picture):
+    pod = make_pod("p").gpus(1).node("a")
+    feed(picture, make_node("a").gpus("NVIDIA-H100-80GB-HBM3", 8).obj(), pod.obj())
+    before = picture.index.generation
+
+    feed(picture, pod.phase("Running").label("seen", "yes").obj())
+
+    assert picture.index.generation == before
+
+
+def test_a_claim_that_is_reserved_for_its_pod_touches_nothing(picture):
+    claim = make_claim("c").request("r", "gpus").allocated("a", ("r", DRIVER, "a", "gpu-1"))
+    feed(picture, make_node("a").obj(), gpu_slice("a"), claim.obj())
+    before = picture.index.generation
+
+    claim.body["status"]["reservedFor"] = [{"resource": "pods", "uid": "uid-p"}]
+    feed(picture, claim.obj())
+
+    assert picture.index.generation == before
+
+
 def test_a_node_made_again_under_its_name_is_another_node(picture):
     old = make_node("a").gpus("NVIDIA-H100-80GB-HBM3", 8).obj()
     feed(picture, old)
@@ -234,22 +255,30 @@ class AnyOrder(RuleBasedStateMachine):
         node=st.sampled_from(["a", "b", "c", ""]),
         gone=st.booleans(),
         gpus=st.integers(0, 2),
+        cpu=st.sampled_from([2, 4, "many"]),
         phase=st.sampled_from(["Running", "Failed"]),
+        told=st.sampled_from(["", "nvidia.com/gpu=3", "nvidia.com/gpu=0,9"]),
+        second=st.integers(0, 2),
     )
-    def change_pod(self, name, node, gone, gpus, phase):
-        pod = make_pod(name).gpus(gpus).request("cpu", 2).phase(phase).node(node).obj()
-        self.apply("Pod", "DELETED" if gone else "MODIFIED", pod)
+    def change_pod(self, *, name, node, gone, gpus, cpu, phase, told, second):
+        pod = make_pod(name).gpus(gpus).request("cpu", cpu).phase(phase).node(node)
+        pod.annotation("railyard.dev/devices", told)
+        pod.body["metadata"]["creationTimestamp"] = f"2026-01-01T00:00:0{second}Z"
+        self.apply("Pod", "DELETED" if gone else "MODIFIED", pod.obj())
 
     @rule(
         name=st.sampled_from("rs"),
         where=st.sampled_from([("a", DRIVER), ("b", DRIVER), ("far", "nic.example.com")]),
         number=st.integers(0, 2),
         gone=st.booleans(),
+        reserved=st.booleans(),
     )
-    def change_claim(self, name, where, number, gone):
+    def change_claim(self, name, where, number, gone, reserved):
         pool, driver = where
         device = ("nic-" if pool == "far" else "gpu-") + str(number)
         claim = make_claim(name).request("r", "any").allocated("a", ("r", driver, pool, device))
+        if reserved:
+            claim.body["status"]["reservedFor"] = [{"resource": "pods", "uid": "uid-p"}]
         self.apply("ResourceClaim", "DELETED" if gone else "MODIFIED", claim.obj())
 
     @rule(name=st.sampled_from(["uuid", "model"]))

@@ -3,7 +3,7 @@ from builders import make_pod
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extender.cluster import occupancy
+from extender.cluster import occupancy, tenants
 from extender.hardware.shape import Device, Level, PluginResource, Shape
 
 GPU = "nvidia.com/gpu"
@@ -26,8 +26,8 @@ def pod(name, gpus, devices=None):
     found = make_pod(name).gpus(gpus).node("a")
     found.body["metadata"]["creationTimestamp"] = f"2026-01-01T00:00:0{ord(name[0]) % 10}Z"
     if devices is not None:
-        found.annotation(occupancy.DEVICES_ANNOTATION, devices)
-    return found.obj()
+        found.annotation(tenants.DEVICES_ANNOTATION, devices)
+    return tenants.tenant(found.obj())
 
 
 def test_the_annotation_is_believed_before_any_inference():
@@ -78,7 +78,7 @@ def test_a_machine_without_plugin_resources_holds_nothing():
 
 
 def test_a_pod_with_a_malformed_quantity_counts_as_asking_nothing():
-    broken = make_pod("b").request(GPU, "many").obj()
+    broken = tenants.tenant(make_pod("b").request(GPU, "many").obj())
 
     assert occupancy.held_by([broken], machine())[0] == (0,)
 

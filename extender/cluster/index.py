@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import machines, reservations, states, store
-from extender.demand import pod as pods
 from extender.hardware import slices
 from extender.hardware.shape import Broken
 from extender.kube import objects
@@ -155,7 +154,7 @@ class TopologyIndex:
             self.details[row] = detail
             reuse = False
         if not reuse:
-            bound = self.store.pods_on.get(name, {}).values()
+            bound = self.store.tenants_on.get(name, {}).values()
             detail.usage = machines.usage(
                 detail.machine,
                 self.store.allocated,
@@ -163,7 +162,8 @@ class TopologyIndex:
                 features=self.builder.features,
                 topology=self.store.topologies.get(name),
             )
-            detail.cpu_asked, detail.memory_asked = _asked(bound)
+            detail.cpu_asked = sum([each.asked.cpu for each in bound])
+            detail.memory_asked = sum([each.asked.memory for each in bound])
         self._write(row, detail)
 
     def _write(self, row: int, detail: Row) -> None:
@@ -279,15 +279,3 @@ class TopologyIndex:
             "cpu": float(self.cpu[row]),
             "memory": float(self.memory[row]),
         }
-
-
-def _asked(bound: Iterable[objects.Pod]) -> tuple[int, int]:
-    cpu = memory = 0
-    for pod in bound:
-        try:
-            asked = pods.requests_of(pod)
-        except ValueError:
-            continue  # such a pod cannot have been admitted
-        cpu += asked.cpu
-        memory += asked.memory
-    return cpu, memory

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from extender.cluster import occupancy, places, reservations, store
+from extender.cluster import occupancy, places, reservations, store, tenants
 from extender.demand import allocator
 from extender.hardware import catalogue, labels, layouts, links, shape, slices, versions
 from extender.hardware.shape import Broken, Shape
@@ -173,7 +173,7 @@ def usage(
         store.PoolId,
         Mapping[store.Key, tuple[objects.DeviceRequestAllocationResult, ...]],
     ],
-    bound: Iterable[objects.Pod],
+    bound: Iterable[tenants.Tenant],
     *,
     features: versions.Features,
     topology: objects.NodeResourceTopology | None = None,
@@ -192,7 +192,7 @@ def usage(
     if not machine.shape.resources:
         return used
     held, taken, inferred = occupancy.held_by(bound, machine.shape, topology)
-    return dataclasses.replace(used, taken=used.taken | taken, held=held, inferred=inferred)
+    return Usage(used.taken | taken, used.shared, used.drawn, held, inferred)
 
 
 def with_reservation(hardware: shape.Shape, used: Usage, held: reservations.Reservation) -> Usage:
@@ -202,10 +202,12 @@ def with_reservation(hardware: shape.Shape, used: Usage, held: reservations.Rese
     if not held.held:
         return used
     counts = tuple(
-        min(resource.count, now + more)
-        for resource, now, more in zip(hardware.resources, used.held, held.held, strict=True)
+        [
+            min(resource.count, now + more)
+            for resource, now, more in zip(hardware.resources, used.held, held.held, strict=True)
+        ]
     )
-    return dataclasses.replace(used, held=counts, taken=used.taken | held.taken)
+    return Usage(used.taken | held.taken, used.shared, used.drawn, counts, used.inferred)
 
 
 def allocatable(node: objects.Node) -> tuple[int, int]:

@@ -10,40 +10,44 @@ marked so.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Sequence
 
-from extender.cluster import store
-from extender.demand import pod as pods
+from extender.cluster import tenants
 from extender.hardware.shape import PluginResource, Shape
 from extender.kube import objects, quantity
 
-DEVICES_ANNOTATION = store.ANNOTATION_PREFIX + "devices"
+_MOST_NEAREST = 65536  # answers kept; a machine of 8 GPUs has 255 sets of free ones
 
 
 def held_by(
-    present: Iterable[objects.Pod],
+    present: Iterable[tenants.Tenant],
     shape: Shape,
     topology: objects.NodeResourceTopology | None = None,
 ) -> tuple[tuple[int, ...], int, bool]:
-    """What the pods hold: units per `shape.resources`, a mask of devices, whether it is inferred.
-
-    A pod with a malformed quantity cannot have been admitted; it counts as asking nothing.
-    """
-    held = [0] * len(shape.resources)
-    taken, inferred = 0, False
+    """What pods hold: units per `shape.resources`, a mask of devices, whether it is inferred."""
     if not shape.resources:
         return (), 0, False
+    held = [0] * len(shape.resources)
+    taken, inferred = 0, False
     places = {resource.name: place for place, resource in enumerate(shape.resources)}
-    for pod in sorted(present, key=_age):
-        told = _told(pod)
-        for name, count in _extended(pod):
+    for tenant in sorted(present, key=_age):
+        for name, count in tenant.asked.extended:
             place = places.get(name)
             if place is None:
                 continue
             held[place] += count
-            mask, guessed = _devices_of(shape, shape.resources[place], count, taken, told.get(name))
-            taken |= mask
-            inferred = inferred or guessed
+            resource = shape.resources[place]
+            if resource.replicas > 1 or not resource.devices:
+                continue
+            told = dict(tenant.told).get(name) if tenant.told else None
+            if told is None:
+                taken |= _nearest_mask(shape, place, taken, count)
+                inferred = True
+            else:
+                own = resource.devices
+                taken |= _mask(own[n] for n in told if n < len(own))
     for place, resource in enumerate(shape.resources):
         zones = _by_zone(topology, resource, held[place])
         if inferred and zones:
@@ -110,41 +114,14 @@ def free_devices(resource: PluginResource, taken: int) -> list[int]:
     return [device for device in resource.devices if not taken >> device & 1]
 
 
-def _devices_of(
-    shape: Shape, resource: PluginResource, count: int, taken: int, told: tuple[int, ...] | None
-) -> tuple[int, bool]:
-    """The mask of devices, and whether it was guessed."""
-    if resource.replicas > 1 or not resource.devices:
-        return 0, False
-    if told is not None:
-        known = [resource.devices[n] for n in told if 0 <= n < len(resource.devices)]
-        return _mask(known), False
-    return _mask(nearest(shape, free_devices(resource, taken), count)), True
+@functools.lru_cache(maxsize=_MOST_NEAREST)
+def _nearest_mask(shape: Shape, place: int, taken: int, count: int) -> int:
+    """The devices that a pod with `count` units of a resource is thought to get."""
+    return _mask(nearest(shape, free_devices(shape.resources[place], taken), count))
 
 
 def _mask(devices: Iterable[int]) -> int:
     return sum(1 << device for device in set(devices))
 
 
-def _extended(pod: objects.Pod) -> tuple[tuple[str, int], ...]:
-    try:
-        return pods.requests_of(pod).extended
-    except ValueError:
-        return ()
-
-
-def _told(pod: objects.Pod) -> dict[str, tuple[int, ...]]:
-    """The annotation's devices: `name=0,1;other=3`; what cannot be read is as good as absent."""
-    text = (pod.metadata.annotations or {}).get(DEVICES_ANNOTATION, "")
-    found: dict[str, tuple[int, ...]] = {}
-    for entry in text.split(";"):
-        name, equals, numbers = entry.strip().partition("=")
-        parts = [part.strip() for part in numbers.split(",")]
-        if equals and all(part.isdecimal() for part in parts):
-            found[name] = tuple(int(part) for part in parts)
-    return found
-
-
-def _age(pod: objects.Pod) -> tuple[str, str, str]:
-    meta = pod.metadata
-    return (meta.creation_timestamp or "", meta.namespace, meta.name)
+_age = operator.attrgetter("age")

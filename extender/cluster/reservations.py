@@ -82,6 +82,8 @@ class Reservations:
         reservation = self._of.get(pod)
         if reservation is None:
             return set()
+        if not reservation.picks:
+            return self.forget(pod)
         return self._confirmed(reservation, reservation.without_pod(), node)
 
     def claim_seen(self, pod: str, claim: ClaimKey, node: str) -> set[str]:

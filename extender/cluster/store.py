@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from extender.cluster import places
+from extender.cluster import places, readings, tenants
 from extender.kube import objects
 
 PoolId: TypeAlias = places.PoolId
@@ -19,9 +19,6 @@ Key: TypeAlias = tuple[str, str]  # (namespace, name)
 
 # What is told of a change: (kind, the object before, the object after).
 Listener: TypeAlias = Callable[[str, objects.Object | None, objects.Object | None], None]
-
-# Annotations under this prefix are read; all others may change without touching anything.
-ANNOTATION_PREFIX = "railyard.dev/"
 
 # A pod in one of these phases holds nothing on its node any more.
 _FINISHED = frozenset({"Succeeded", "Failed"})
@@ -34,7 +31,8 @@ class ClusterStore:
         self.nodes: dict[str, objects.Node] = {}  # name → node
         self.pods: dict[Key, objects.Pod] = {}
         self.pods_on: dict[str, dict[Key, objects.Pod]] = {}  # node name → its pods
-        self._bound: dict[Key, str] = {}  # pod → node name under which `pods_on` has it
+        self.tenants_on: dict[str, dict[Key, tenants.Tenant]] = {}  # of the same pods
+        self._bound: dict[Key, str] = {}  # pod → node name under which these have it
         self.slices: dict[str, objects.ResourceSlice] = {}  # name → slice
         self.slices_on: dict[str, dict[str, objects.ResourceSlice]] = {}  # node name → name → slice
         self.slices_beyond: dict[str, objects.ResourceSlice] = {}  # name → slice without nodeName
@@ -170,6 +168,8 @@ class ClusterStore:
 
     def take_expressions(self) -> set[str]:
         """The CEL expressions seen since the last call."""
+        if not self._expressions:
+            return self._expressions
         taken, self._expressions = self._expressions, set()
         return taken
 
@@ -191,16 +191,31 @@ class ClusterStore:
     # ------------------------------------------------------------ what a change touches
 
     def _node_changed(self, key: str, old: objects.Node | None, new: objects.Node | None) -> None:
-        if old is None or new is None or not scheduling_equal(old, new):
+        if old is None or new is None or not readings.equal(old, new):
             self.dirty_shapes.add(key)
             self.version += 1
 
-    def _pod_changed(self, key: Key, old: objects.Pod | None, new: objects.Pod | None) -> None:
-        self._move_pod(key, new)
-        for pod in (old, new):
-            if pod is not None and pod.spec.node_name:
-                self.dirty.add(pod.spec.node_name)
-                self.version += 1
+    def _pod_changed(self, key: Key, _old: object, new: objects.Pod | None) -> None:
+        before, after = self._bound.pop(key, ""), bound_to(new)
+        was = self._leave(key, before) if before else None
+        if new is not None and after:
+            self._bound[key] = after
+            self.pods_on.setdefault(after, {})[key] = new
+            now = self.tenants_on.setdefault(after, {})[key] = tenants.tenant(new)
+            if before == after and was == now:
+                return
+        for name in {before, after} - {""}:
+            self.dirty.add(name)
+            self.version += 1
+
+    def _leave(self, key: Key, node: str) -> tenants.Tenant:
+        """Take the pod off its node; what it was there."""
+        pods, found = self.pods_on[node], self.tenants_on[node]
+        del pods[key]
+        was = found.pop(key)
+        if not pods:
+            del self.pods_on[node], self.tenants_on[node]
+        return was
 
     def _slice_changed(
         self, _key: str, old: objects.ResourceSlice | None, new: objects.ResourceSlice | None
@@ -215,16 +230,19 @@ class ClusterStore:
     def _claim_changed(
         self, key: Key, old: objects.ResourceClaim | None, new: objects.ResourceClaim | None
     ) -> None:
+        if old is not None and new is not None and old.spec == new.spec:
+            if old.status.allocation == new.status.allocation:
+                return  # it is reserved for somebody, or its metadata moved on
+        elif new is not None:
+            self._expressions.update(readings.expressions(new.spec))
         self._hold(key, old, remove=True)
         self._hold(key, new, remove=False)
-        if new is not None:
-            self._expressions.update(expressions(new.spec))
         self.demands_version += 1
         self.version += 1
 
     def _class_changed(self, _key: str, _old: object, new: objects.DeviceClass | None) -> None:
         if new is not None:
-            self._expressions.update(_texts(new.spec.selectors))
+            self._expressions.update(readings.texts(new.spec.selectors))
         self.classes_version += 1
         self.demands_version += 1
         self.version += 1
@@ -241,19 +259,9 @@ class ClusterStore:
         self, _key: Key, _old: object, new: objects.ResourceClaimTemplate | None
     ) -> None:
         if new is not None:
-            self._expressions.update(expressions(new.spec.spec))
+            self._expressions.update(readings.expressions(new.spec.spec))
         self.demands_version += 1
         self.version += 1
-
-    def _move_pod(self, key: Key, new: objects.Pod | None) -> None:
-        for name in {self._bound.pop(key, ""), bound_to(new)} - {""}:
-            pods = self.pods_on.setdefault(name, {})
-            pods.pop(key, None)
-            if new is not None and bound_to(new) == name:
-                pods[key] = new
-                self._bound[key] = name
-            if not pods:
-                del self.pods_on[name]
 
     def _place_slice(self, item: objects.ResourceSlice | None, *, remove: bool) -> None:
         if item is None:
@@ -284,7 +292,7 @@ class ClusterStore:
         self.dirty_shapes |= others - {places.BEYOND}
 
     def _hold(self, key: Key, claim: objects.ResourceClaim | None, *, remove: bool) -> None:
-        for pool, results in results_by_pool(claim).items():
+        for pool, results in readings.held_by_pool(claim).items():
             held = self.allocated.setdefault(pool, {})
             held.pop(key, None)
             if not remove:
@@ -299,48 +307,6 @@ def bound_to(pod: objects.Pod | None) -> str:
     if pod is None or pod.status.phase in _FINISHED:
         return ""
     return pod.spec.node_name
-
-
-def results_by_pool(
-    claim: objects.ResourceClaim | None,
-) -> dict[PoolId, tuple[objects.DeviceRequestAllocationResult, ...]]:
-    """What the claim holds, by pool; a claim holds its devices even when nobody reserves it."""
-    allocation = claim.status.allocation if claim is not None else None
-    found: dict[PoolId, tuple[objects.DeviceRequestAllocationResult, ...]] = {}
-    for result in (allocation.devices.results or ()) if allocation is not None else ():
-        pool = (result.driver, result.pool)
-        found[pool] = (*found.get(pool, ()), result)
-    return found
-
-
-def expressions(spec: objects.ResourceClaimSpec) -> Iterator[str]:
-    """Yield the CEL expressions of a claim's requests."""
-    for request in spec.devices.requests or ():
-        for part in (request, request.exactly, *(request.first_available or ())):
-            if part is not None:
-                yield from _texts(part.selectors)
-
-
-def _texts(selectors: tuple[objects.DeviceSelector, ...] | None) -> Iterator[str]:
-    for selector in selectors or ():
-        if selector.cel is not None:
-            yield selector.cel.expression
-
-
-def scheduling_equal(old: objects.Node, new: objects.Node) -> bool:
-    """Whether two versions of a Node differ in nothing that a decision reads."""
-    return (
-        old.status == new.status
-        and old.spec == new.spec
-        and old.metadata.uid == new.metadata.uid
-        and old.metadata.labels == new.metadata.labels
-        and _ours(old.metadata.annotations) == _ours(new.metadata.annotations)
-    )
-
-
-def _ours(annotations: dict[str, str] | None) -> dict[str, str]:
-    found = (annotations or {}).items()
-    return {name: value for name, value in found if name.startswith(ANNOTATION_PREFIX)}
 
 
 def _key(kind: str, item: objects.Object) -> Key | str:

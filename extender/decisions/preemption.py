@@ -81,9 +81,7 @@ def _verdict(
     """The verdict on the node without these pods and the claims that only they use."""
     source = cluster.store
     bound = [
-        each
-        for each in source.pods_on.get(detail.name, {}).values()
-        if each.metadata.uid not in gone
+        each for each in source.tenants_on.get(detail.name, {}).values() if each.uid not in gone
     ]
     allocated = {
         pool: {

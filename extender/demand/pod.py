@@ -8,11 +8,14 @@ pod-level resources win over both; the overhead comes on top.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 from extender.kube import objects, quantity
 
 _CPU, _MEMORY = "cpu", "memory"
+_Told: TypeAlias = tuple[tuple[str, objects.Quantity], ...]  # resource name, quantity
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,6 +25,9 @@ class Requests:
     cpu: int = 0
     memory: int = 0
     extended: tuple[tuple[str, int], ...] = ()
+
+
+NOTHING = Requests()
 
 
 def concerns(pod: objects.Pod) -> bool:
@@ -44,39 +50,56 @@ def concerns(pod: objects.Pod) -> bool:
 def requests_of(pod: objects.Pod) -> Requests:
     """Add up what the pod needs of a node; ValueError where a quantity is malformed."""
     spec = pod.spec
-    total = _sum(container_requests(container) for container in spec.containers or ())
+    return _added_up(
+        tuple([_told(each.resources) for each in spec.containers or ()]),
+        tuple(
+            [(each.restart_policy, _told(each.resources)) for each in spec.init_containers or ()]
+        ),
+        None if spec.resources is None else _told(spec.resources),
+        tuple(spec.overhead.items()) if spec.overhead else (),
+    )
+
+
+def _told(resources: objects.ResourceRequirements) -> _Told:
+    """As requested; a limit without a request stands for it, as the API defaults."""
+    if not resources.limits:
+        return tuple(resources.requests.items()) if resources.requests else ()
+    return tuple({**resources.limits, **(resources.requests or {})}.items())
+
+
+@functools.lru_cache(maxsize=4096)  # pods of one template ask the same
+def _added_up(
+    containers: tuple[_Told, ...],
+    initial: tuple[tuple[str | None, _Told], ...],
+    whole: _Told | None,
+    overhead: _Told,
+) -> Requests:
+    total = _sum(map(_amounts, containers))
     running: dict[str, int] = {}  # restartable init containers seen so far
     peak: dict[str, int] = {}
-    for container in spec.init_containers or ():
-        own = container_requests(container)
-        if container.restart_policy == "Always":
+    for restart, told in initial:
+        own = _amounts(told)
+        if restart == "Always":
             running = _sum((running, own))
             peak = _larger(peak, running)
         else:
             peak = _larger(peak, _sum((running, own)))
     total = _larger(_sum((total, running)), peak)
-    if spec.resources is not None:
-        total |= _amounts(spec.resources)
-    total = _sum((total, {name: _amount(name, q) for name, q in (spec.overhead or {}).items()}))
+    if whole is not None:
+        total |= _amounts(whole)
+    total = _sum((total, _amounts(overhead)))
     extended = sorted((name, count) for name, count in total.items() if "/" in name and count)
     return Requests(total.get(_CPU, 0), total.get(_MEMORY, 0), tuple(extended))
 
 
-def container_requests(container: objects.Container) -> dict[str, int]:
-    """One container's requests; a limit without a request stands for it, as the API defaults."""
-    return _amounts(container.resources)
+def _amounts(told: _Told) -> dict[str, int]:
+    return {
+        name: quantity.milli(value) if name == _CPU else quantity.whole(value)
+        for name, value in told
+    }
 
 
-def _amounts(resources: objects.ResourceRequirements) -> dict[str, int]:
-    merged = {**(resources.limits or {}), **(resources.requests or {})}
-    return {name: _amount(name, value) for name, value in merged.items()}
-
-
-def _amount(name: str, value: objects.Quantity) -> int:
-    return quantity.milli(value) if name == _CPU else quantity.whole(value)
-
-
-def _sum(parts: Iterator[dict[str, int]] | tuple[Mapping[str, int], ...]) -> dict[str, int]:
+def _sum(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     total: dict[str, int] = {}
     for part in parts:
         for name, value in part.items():

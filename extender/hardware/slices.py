@@ -31,7 +31,7 @@ class Inventory:
 
     `devices`, those of `layout`, are interned and in the allocator's order; `published[i]` is the
     API's object behind `devices[i]`, with its real values; `pool_names[i]` is how `pools[i]` is
-    published, and `numbers[i]` maps its devices' names to indices into `devices`.
+    published, and `numbers` maps pools to the names of their devices, these to indices.
     `hidden` are devices of these pools that this node cannot use and that draw counters when
     they are in use: name → (pool index, what it draws).
     `broken_foreign`: the worst of the counter pools of other nodes among the slices given.
@@ -42,7 +42,7 @@ class Inventory:
     pool_names: tuple[PoolName, ...]
     published: tuple[objects.Device, ...]
     pool_of: tuple[int, ...]  # device → index of its pool
-    numbers: tuple[Mapping[str, int], ...]
+    numbers: Mapping[PoolName, Mapping[str, int]]
     hidden: Mapping[DeviceName, tuple[int, Draw]]
     broken_foreign: shape.Broken | None = None
 
@@ -53,10 +53,10 @@ class Inventory:
     def number(self, name: DeviceName) -> int | None:
         """The index of a device by its published name, None where this node does not show it."""
         driver, pool, device = name
-        for names, numbers in zip(self.pool_names, self.numbers, strict=True):
-            if names == (driver, pool) and device in numbers:
-                return numbers[device]
-        return None
+        return self.numbers.get((driver, pool), _NONE).get(device)
+
+
+_NONE: Mapping[str, int] = {}
 
 
 def inventory(
@@ -102,7 +102,7 @@ class _Builder:
         self._published: list[objects.Device] = []
         self._pools: list[shape.Pool] = []
         self._names: list[PoolName] = []
-        self._numbers: list[Mapping[str, int]] = []
+        self._numbers: dict[PoolName, Mapping[str, int]] = {}
         self._hidden: dict[DeviceName, tuple[int, Draw]] = {}
         self._short: dict[str, str] = {}  # published pool name → renumbered
 
@@ -119,7 +119,7 @@ class _Builder:
             pool_names=tuple(self._names),
             published=tuple(self._published),
             pool_of=tuple(i for i, p in enumerate(self._pools) for _ in range(p.start, p.stop)),
-            numbers=tuple(self._numbers),
+            numbers=self._numbers,
             hidden=self._hidden,
             broken_foreign=worst(foreign),
         )
@@ -138,9 +138,11 @@ class _Builder:
             )
         )
         self._names.append(pool.name)
-        self._numbers.append(
-            self._interner.numbering(start, tuple([d.name for d in self._published[start:]]))
-        )
+        names = tuple([device.name for device in self._published[start:]])
+        numbers = self._interner.numbering(start, names)
+        # A pool may come in parts, and a name in each; the first is meant.
+        before = self._numbers.get(pool.name)
+        self._numbers[pool.name] = numbers if before is None else {**numbers, **before}
         for item in pool.hidden:
             for device in item.spec.devices or ():
                 if device.consumes_counters:
@@ -199,18 +201,20 @@ def used(
     for result in results:
         if result.admin_access:
             continue
-        name = (result.driver, result.pool, result.device)
+        pool = inventory.numbers.get((result.driver, result.pool), _NONE)
+        number = pool.get(result.device)
         share = result.share_id is not None and features.consumable_capacity
-        number = inventory.number(name)
         if number is None:
             if not (share and features.shared_uncounted):
-                hidden.add(name)
+                hidden.add((result.driver, result.pool, result.device))
         elif share:
             own = shared.setdefault(number, {})
             for capacity, value in (result.consumed_capacity or {}).items():
                 own[capacity] = own.get(capacity, 0) + quantity.nano(value)
         else:
             taken |= 1 << number
+    if not shared and not hidden:
+        return Usage(taken)
     return Usage(
         taken=taken,
         shared=tuple(sorted((d, tuple(sorted(own.items()))) for d, own in shared.items())),

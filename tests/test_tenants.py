@@ -1,0 +1,40 @@
+"""A bound pod is to its node what it asks, how old it is, and the devices it says it has."""
+
+import pytest
+from builders import make_pod
+
+from extender.cluster import tenants
+from extender.demand import pod as pods
+
+
+def made(name="p", **annotations):
+    pod = make_pod(name).gpus(2).request("cpu", 4).node("a")
+    for key, text in annotations.items():
+        pod.annotation(f"railyard.dev/{key}", text)
+    return pod
+
+
+def test_what_is_asked_is_added_up_once():
+    assert tenants.tenant(made().obj()).asked == pods.requests_of(made().obj())
+
+
+def test_a_pod_that_starts_or_is_labelled_stays_the_same_tenant():
+    assert tenants.tenant(made().phase("Running").label("x", "y").obj()) == tenants.tenant(
+        made().obj()
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(made().uid("another"), id="made again"),
+        pytest.param(made().request("cpu", 5), id="resized"),
+        pytest.param(made(devices="nvidia.com/gpu=0,1"), id="says its devices"),
+    ],
+)
+def test_a_pod_that_matters_otherwise_is_another_tenant(other):
+    assert tenants.tenant(other.obj()) != tenants.tenant(made().obj())
+
+
+def test_a_malformed_quantity_asks_nothing():
+    assert tenants.tenant(made().request("cpu", "many").obj()).asked == pods.NOTHING
