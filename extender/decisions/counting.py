@@ -21,6 +21,8 @@ from extender.demand.requests import EXACT, DeviceChoice
 from extender.hardware.shape import Device, Shape
 from extender.hardware.usage import Usage
 
+_UNUSED: dict[str, int] = {}  # of a device that nobody has a share of
+_NO_LIMIT = 1 << 62
 # (expression, device) → whether the selector admits the device
 Matches: TypeAlias = Callable[[str, Device], bool]
 
@@ -68,12 +70,22 @@ class Plan:
             for device, wants in self.shares:
                 if usage.taken >> device & 1:
                     continue
-                used = consumed.get(device, {})
-                fits = min((total - used.get(name, 0)) // want for name, want, total in wants)
-                if fits > 0:
-                    count += fits
-                    parts += min(1 - used.get(name, 0) / total for name, _, total in wants)
+                fits, part = _shares(wants, consumed.get(device, _UNUSED))
+                count += fits
+                parts += part
         return Room(count, parts)
+
+
+def _shares(wants: tuple[tuple[str, int, int], ...], used: dict[str, int]) -> tuple[int, float]:
+    """How many such shares a device still holds, and its free fraction, 0 where it holds none."""
+    fits, part = _NO_LIMIT, 1.0
+    for name, want, total in wants:
+        left = total - used.get(name, 0)
+        if left < want:
+            return 0, 0.0
+        fits = min(fits, left // want)
+        part = min(part, left / total)
+    return fits, part
 
 
 def plan(hardware: Shape, unit: Question, matches: Matches) -> Plan | None:
