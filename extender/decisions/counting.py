@@ -63,7 +63,9 @@ class Plan:
             held = usage.held[self.resource] if usage.held else 0
             left = hardware.resources[self.resource].count - held
             return Room(left, float(left))
-        count = (self.plain & ~usage.taken).bit_count() + _placements(hardware, usage, self.windows)
+        count = (self.plain & ~usage.taken).bit_count()
+        if self.windows:
+            count += _placements(hardware, usage, self.windows)
         parts = float(count)
         if self.shares:
             consumed = {device: dict(amounts) for device, amounts in usage.shared}

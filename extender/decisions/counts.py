@@ -20,6 +20,7 @@ from extender.policy.mix import Floats
 
 _FIRST_STATES = 1024
 _FIRST_ASKS = 16
+_FEW = 8  # states up to which counting one by one is quicker than arrays
 _MOST_ASKS = 512  # columns kept; those of demands that are not asked any more go with all others
 # More units than this on one node tell nothing more about scarcity, and bound the counting.
 _LONGEST_CHAIN = 256
@@ -65,7 +66,10 @@ class Counts:
     def device_part(
         self, asks: Sequence[object], numbers: NDArray[np.int32], states: States
     ) -> tuple[Floats, Floats]:
-        """A and k (see `policy.packing`) per state and ask; NaN where it is not counted yet."""
+        """A and k (see `policy.packing`) per state and ask; NaN where it is not counted yet.
+
+        No state may be named twice.
+        """
         places = self._places_of(asks, states)
         here = np.ix_(numbers, places)
         chain = self._chain[here]
@@ -74,7 +78,7 @@ class Counts:
             for which in np.flatnonzero(missing.any(axis=0)).tolist():
                 ask = asks[which]
                 if isinstance(ask, Question):
-                    self._fill(ask, int(places[which]), np.unique(numbers[missing[:, which]]))
+                    self._fill(ask, int(places[which]), numbers[missing[:, which]])
             chain = self._chain[here]
         return self._free[here], chain
 
@@ -98,16 +102,31 @@ class Counts:
 
     def _fill(self, ask: Question, place: int, missing: NDArray[np.int32]) -> None:
         table, size = self._table_of(ask), self._size_of(ask)
-        for state in self._calculate(ask, place, missing, size).tolist():
+        if len(missing) > _FEW:
+            missing = self._calculate_at_once(ask, place, missing, size)
+        for state in missing.tolist():
+            if self._calculate(ask, place, state, size):
+                continue
             if self._left <= 0:
                 self.incomplete = True
                 break
             self._count(state, place, table, size)
 
-    def _calculate(
+    def _calculate(self, ask: Question, place: int, state: int, size: float) -> bool:
+        """Count one state by arithmetic; false where only placing can tell."""
+        hardware, usage = self._states[state]
+        plan = self._plan(ask, hardware)
+        if plan is None:
+            return False
+        room = plan.room(hardware, usage)
+        self._chain[state, place] = room.count
+        self._free[state, place] = room.parts * (1.0 if plan.shares else size)
+        return True
+
+    def _calculate_at_once(
         self, ask: Question, place: int, missing: NDArray[np.int32], size: float
     ) -> NDArray[np.int32]:
-        """Count by arithmetic, shape by shape; returns the states that only placing can tell."""
+        """Count the states where a mask of whole devices tells, by shape; returns the rest."""
         states = self._states
         shape_of = states.shape_of[missing]
         left: list[NDArray[np.int32]] = []
@@ -115,18 +134,12 @@ class Counts:
             those = missing[shape_of == number]
             hardware = states.shapes[number]
             plan = self._plan(ask, hardware)
-            if plan is None:
+            if plan is None or not plan.masked or len(hardware.devices) > _WORD_BITS:
                 left.append(those)
-            elif plan.masked and len(hardware.devices) <= _WORD_BITS:
-                free = np.bitwise_count(np.uint64(plan.plain) & ~states.taken[those])
-                self._chain[those, place] = free
-                self._free[those, place] = free * size
-            else:
-                whole = 1.0 if plan.shares else size
-                for state in those.tolist():
-                    room = plan.room(hardware, states[state].usage)
-                    self._chain[state, place] = room.count
-                    self._free[state, place] = room.parts * whole
+                continue
+            free = np.bitwise_count(np.uint64(plan.plain) & ~states.taken[those])
+            self._chain[those, place] = free
+            self._free[those, place] = free * size
         return np.concatenate(left) if left else np.zeros(0, dtype=np.int32)
 
     def _plan(self, ask: Question, hardware: Shape) -> counting.Plan | None:

@@ -49,7 +49,9 @@ class Portions:
             if len(missing) > _MOST_KEPT:
                 return found.take(np.searchsorted(missing, numbers))
             if np.isnan(found.count).any():
-                return self._counted(numbers)  # an allowance ran out: not worth remembering
+                # An allowance ran out: not worth remembering.
+                distinct = np.unique(numbers)
+                return self._counted(distinct).take(np.searchsorted(distinct, numbers))
             self._keep(missing, found)
             places = self._place[numbers]
         return packing.Parts(cliff=self._cliff[places], count=self._count[places])
