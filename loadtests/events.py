@@ -49,9 +49,8 @@ class Bench:
 
     def event(self, kind: str, line: bytes) -> None:
         decoder = self._decoders[kind]
-        event = self._timed("decode", lambda: decoder.event(line))
-        item = self._timed("decode", lambda: decoder.item(event.object, named=True))
-        self._timed("apply", lambda: self.engine.store.apply(kind, event.type, item))
+        change = self._timed("decode", lambda: decoder.change(line))
+        self._timed("apply", lambda: self.engine.store.apply(kind, change.type, change.object))
 
     def settle(self) -> None:
         self._timed("settle", self.engine.index.settle)

@@ -75,6 +75,16 @@ def test_a_claim_seen_leaves_what_the_other_claims_and_the_pod_hold():
     assert [pick.claim for pick in left.picks] == [1, 2]
 
 
+def test_what_is_seen_again_changes_nothing():
+    held = reservations.Reservations()
+    held.assume(hold_for_claims())
+    held.claim_seen("p", ("default", "first"), "a")
+    held.pod_seen("p", "a")
+
+    assert held.claim_seen("p", ("default", "first"), "a") == set()
+    assert held.pod_seen("p", "a") == set()
+
+
 def test_a_claim_that_was_not_known_stands_for_the_devices_without_one():
     held = reservations.Reservations()
     held.assume(hold_for_claims())

@@ -96,6 +96,8 @@ class Reservations:
     def _confirmed(self, reservation: Reservation, left: Reservation, node: str) -> set[str]:
         if node != reservation.node or left.empty:
             return self.forget(reservation.pod)
+        if left == reservation:
+            return set()
         self._of[left.pod] = self._on[left.node][left.pod] = left
         return {left.node}
 

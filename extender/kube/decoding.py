@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -30,6 +30,13 @@ class UndecodableError(ValueError):
 class Event(msgspec.Struct, gc=False):
     type: str
     object: msgspec.Raw
+
+
+class Change(msgspec.Struct, Generic[_T], gc=False):
+    """An event and its object, decoded at once."""
+
+    type: str
+    object: _T
 
 
 class ListMeta(msgspec.Struct, rename="camel"):
@@ -68,7 +75,25 @@ class Decoder:
         self._decoder = msgspec.json.Decoder(objects.KINDS[kind])
         # Typed objects are printed with their kind first, custom ones with it after apiVersion.
         opening = rb'\s*\{(?:"apiVersion":"[^"]*",)?"kind":"%s"[,}]'
-        self._opening = re.compile(opening % re.escape(kind.encode()))
+        opening %= re.escape(kind.encode())
+        self._opening = re.compile(opening)
+        self._changes: msgspec.json.Decoder[Change[objects.Object]] = msgspec.json.Decoder(
+            Change[objects.KINDS[kind]]  # type: ignore[valid-type]  # known when it runs
+        )
+        self._usual = re.compile(rb'\{"type":"(?:ADDED|MODIFIED)","object":' + opening)
+
+    def change(self, line: bytes) -> Change[objects.Object] | None:
+        """The line at once if it is a usual one; None where `event` and `item` must look closer."""
+        if not self._usual.match(line):
+            return None
+        try:
+            found = self._changes.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None  # they tell what is wrong
+        if not found.object.metadata.name:
+            return None
+        found.object = self._condense(objects.upgraded(found.object))
+        return found
 
     def event(self, line: bytes) -> Event:
         """One line of a watch, its object still raw."""

@@ -223,6 +223,9 @@ class Reflector:
     def _take(self, line: bytes) -> None:
         if not line.strip():
             return
+        if (change := self._decoder.change(line)) is not None:
+            self._change(change.type, change.object)
+            return
         try:
             event = self._decoder.event(line)
             if event.type == "ERROR":
