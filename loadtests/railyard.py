@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from extender.hardware import versions
-from extender.kube import objects
+from extender.kube import objects, upgrading
 from extender.policy import config
 from extender.service import assembly
 from loadtests import cluster_sim, openb
@@ -133,7 +133,7 @@ class Railyard(Shown):
 
 
 def built(kind, body):
-    return objects.upgraded(msgspec.convert(body, objects.KINDS[kind], strict=False))
+    return upgrading.to_v1(msgspec.convert(body, objects.KINDS[kind], strict=False))
 
 
 def node_of(nodes, number):

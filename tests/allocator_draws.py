@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from extender import errors
 from extender.demand import allocator, outcome, requests
 from extender.hardware import shape, slices
-from extender.kube import objects
+from extender.kube import objects, upgrading
 from tests import allocator_vectors
 
 DRIVERS = ("gpu.x.io", "nic.x.io")
@@ -159,7 +159,7 @@ def searched(vector, judges):
 
 
 def _decoded(items, kind):
-    return [objects.upgraded(msgspec.convert(item, kind, strict=False)) for item in items or ()]
+    return [upgrading.to_v1(msgspec.convert(item, kind, strict=False)) for item in items or ()]
 
 
 def plain(answer):

@@ -13,7 +13,7 @@ import msgspec
 from extender import errors
 from extender.demand import allocator, outcome, requests, selectors
 from extender.hardware import shape, slices, versions
-from extender.kube import objects, quantity
+from extender.kube import objects, quantity, upgrading
 
 Json = dict[str, Any]
 
@@ -137,7 +137,7 @@ def predict(
 
 
 def decoded(items: list[Json] | None, kind: type[Any]) -> list[Any]:
-    return [objects.upgraded(msgspec.convert(item, kind, strict=False)) for item in items or ()]
+    return [upgrading.to_v1(msgspec.convert(item, kind, strict=False)) for item in items or ()]
 
 
 def in_use(case: Json) -> list[objects.DeviceRequestAllocationResult]:

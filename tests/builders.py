@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from extender.kube import objects
+from extender.kube import objects, upgrading
 
 
 class _Builder:
@@ -29,7 +29,7 @@ class _Builder:
 
     def obj(self):
         kind = objects.KINDS[self.kind]
-        return objects.upgraded(msgspec.convert(self.body, kind, strict=False))
+        return upgrading.to_v1(msgspec.convert(self.body, kind, strict=False))
 
 
 class NodeBuilder(_Builder):

@@ -198,6 +198,29 @@ def test_a_copy_has_the_same_objects_and_is_all_dirty(kept):
     assert fresh.pending
 
 
+@pytest.mark.parametrize(
+    "built",
+    [
+        pytest.param(make_node("a"), id="a heartbeat"),
+        pytest.param(make_slice("s", GPU).on("a").device("gpu-0"), id="a slice published again"),
+    ],
+)
+def test_an_object_that_says_the_same_stays_the_one_that_is_kept(kept, built):
+    add(kept, built)
+    settled(kept)
+    (first,) = [*kept.nodes.values(), *kept.slices.values()]
+    heard = []
+    kept.listeners.append(lambda *change: heard.append(change))
+
+    built.body["metadata"]["resourceVersion"] = "99"
+    add(kept, built)
+
+    assert not kept.pending
+    assert heard == []
+    assert first in [*kept.nodes.values(), *kept.slices.values()]
+    assert first.metadata.resource_version != "99"
+
+
 class AnyOrder(RuleBasedStateMachine):
     """The look-ups agree with the objects after any events, and a copy has the same ones."""
 

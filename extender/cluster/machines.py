@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from extender.cluster import occupancy, places, reservations, store, tenants
+from extender.cluster import occupancy, places, readings, reservations, store, tenants
 from extender.demand import allocator
 from extender.hardware import catalogue, labels, layouts, links, shape, slices, versions
 from extender.hardware.shape import Broken, Shape
@@ -169,10 +169,7 @@ class Builder:
 
 def usage(
     machine: Machine,
-    allocated: Mapping[
-        store.PoolId,
-        Mapping[store.Key, tuple[objects.DeviceRequestAllocationResult, ...]],
-    ],
+    allocated: Mapping[store.PoolId, Mapping[store.Key, readings.Results]],
     bound: Iterable[tenants.Tenant],
     *,
     features: versions.Features,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from extender.cluster import places
 from extender.kube import objects
+
+Results: TypeAlias = tuple[objects.DeviceRequestAllocationResult, ...]
 
 # Annotations under this prefix are read, others are not.
 ANNOTATION_PREFIX = "railyard.dev/"
@@ -13,10 +16,10 @@ ANNOTATION_PREFIX = "railyard.dev/"
 
 def held_by_pool(
     claim: objects.ResourceClaim | None,
-) -> dict[places.PoolId, tuple[objects.DeviceRequestAllocationResult, ...]]:
+) -> dict[places.PoolId, Results]:
     """What the claim holds, by pool; a claim holds its devices even when nobody reserves it."""
     allocation = claim.status.allocation if claim is not None else None
-    found: dict[places.PoolId, tuple[objects.DeviceRequestAllocationResult, ...]] = {}
+    found: dict[places.PoolId, Results] = {}
     for result in (allocation.devices.results or ()) if allocation is not None else ():
         pool = (result.driver, result.pool)
         found[pool] = (*found.get(pool, ()), result)
@@ -38,15 +41,22 @@ def texts(selectors: tuple[objects.DeviceSelector, ...] | None) -> Iterator[str]
             yield selector.cel.expression
 
 
-def equal(old: objects.Node, new: objects.Node) -> bool:
-    """Whether two versions of a Node differ in nothing that a decision reads."""
-    return (
-        old.status == new.status
-        and old.spec == new.spec
-        and old.metadata.uid == new.metadata.uid
-        and old.metadata.labels == new.metadata.labels
-        and _ours(old.metadata.annotations) == _ours(new.metadata.annotations)
-    )
+def same(old: objects.Object, new: objects.Object) -> bool:
+    """Whether two versions of an object differ in nothing that anybody reads.
+
+    A heartbeat of a node does, and so do slices published again, and most of a new list.
+    """
+    if isinstance(old, objects.Node) and isinstance(new, objects.Node):
+        return (
+            old.status == new.status
+            and old.spec == new.spec
+            and old.metadata.uid == new.metadata.uid
+            and old.metadata.labels == new.metadata.labels
+            and _ours(old.metadata.annotations) == _ours(new.metadata.annotations)
+        )
+    if isinstance(old, objects.ResourceSlice) and isinstance(new, objects.ResourceSlice):
+        return old.spec == new.spec
+    return old == new
 
 
 def _ours(annotations: dict[str, str] | None) -> dict[str, str]:

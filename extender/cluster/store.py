@@ -24,6 +24,10 @@ Listener: TypeAlias = Callable[[str, objects.Object | None, objects.Object | Non
 _FINISHED = frozenset({"Succeeded", "Failed"})
 
 
+# The objects of a kind by key, and what is called with key, old and new object.
+_Kind: TypeAlias = tuple[dict[Any, Any], Callable[[Any, Any, Any], None]]
+
+
 class ClusterStore:
     """What the API server last said. All methods are synchronous; see the room's docstring."""
 
@@ -38,9 +42,7 @@ class ClusterStore:
         self.slices_beyond: dict[str, objects.ResourceSlice] = {}  # name → slice without nodeName
         self._places = places.Places()
         self.claims: dict[Key, objects.ResourceClaim] = {}
-        # pool → claim → what the claim holds there
-        self.allocated: dict[PoolId, dict[Key, tuple[objects.DeviceRequestAllocationResult, ...]]]
-        self.allocated = {}
+        self.allocated: dict[PoolId, dict[Key, readings.Results]] = {}  # pool → claim → its part
         self.templates: dict[Key, objects.ResourceClaimTemplate] = {}
         self.classes: dict[str, objects.DeviceClass] = {}
         self.rules: dict[str, objects.DeviceTaintRule] = {}
@@ -48,25 +50,15 @@ class ClusterStore:
         self.silent: set[str] = set()  # kinds that nothing is heard of
         self.read: set[str] = set()  # kinds that were listed once
         self.ignored: Counter[str] = Counter()  # kind → objects that nobody here keeps
-        self._tables: dict[str, dict[Any, Any]] = {
-            "Node": self.nodes,
-            "Pod": self.pods,
-            "ResourceSlice": self.slices,
-            "ResourceClaim": self.claims,
-            "ResourceClaimTemplate": self.templates,
-            "DeviceClass": self.classes,
-            "DeviceTaintRule": self.rules,
-            "NodeResourceTopology": self.topologies,
-        }
-        self._changed: dict[str, Callable[[Any, Any, Any], None]] = {
-            "Node": self._node_changed,
-            "Pod": self._pod_changed,
-            "ResourceSlice": self._slice_changed,
-            "ResourceClaim": self._claim_changed,
-            "ResourceClaimTemplate": self._template_changed,
-            "DeviceClass": self._class_changed,
-            "DeviceTaintRule": self._rule_changed,
-            "NodeResourceTopology": self._topology_changed,
+        self._kinds: dict[str, _Kind] = {
+            "Node": (self.nodes, self._node_changed),
+            "Pod": (self.pods, self._pod_changed),
+            "ResourceSlice": (self.slices, self._slice_changed),
+            "ResourceClaim": (self.claims, self._claim_changed),
+            "ResourceClaimTemplate": (self.templates, self._template_changed),
+            "DeviceClass": (self.classes, self._class_changed),
+            "DeviceTaintRule": (self.rules, self._rule_changed),
+            "NodeResourceTopology": (self.topologies, self._topology_changed),
         }
         # What changed since the index last settled.
         self.dirty: set[str] = set()  # names of nodes whose usage may have changed
@@ -94,10 +86,10 @@ class ClusterStore:
         self.silent.discard(kind)
         self.read.add(kind)
         self.demands_version += 1
-        table = self._tables.get(kind)
-        if table is None:
+        if kind not in self._kinds:
             self.ignored[kind] += len(items)
             return
+        table, _ = self._kinds[kind]
         seen = {_key(kind, item) for item in items}
         for key in [key for key in table if key not in seen]:
             self.apply(kind, "DELETED", table[key])
@@ -107,20 +99,22 @@ class ClusterStore:
     def apply(self, kind: str, event: str, item: objects.Object) -> None:
         """Take in one event: ADDED and MODIFIED are the same here, DELETED removes."""
         self.silent.discard(kind)
-        table = self._tables.get(kind)
-        if table is None:
+        if kind not in self._kinds:
             self.ignored[kind] += 1
             return
+        table, changed = self._kinds[kind]
         key = _key(kind, item)
         old = table.get(key)
         new = None if event == "DELETED" else item
         if old is None and new is None:
             return
+        if old is not None and new is not None and readings.same(old, new):
+            return  # the old one stays, which the look-ups have
         if new is None:
             del table[key]
         else:
             table[key] = new
-        self._changed[kind](key, old, new)
+        changed(key, old, new)
         for listener in self.listeners:
             listener(kind, old, new)
 
@@ -156,12 +150,12 @@ class ClusterStore:
 
     def counts(self) -> dict[str, int]:
         """How many objects of each kind are kept."""
-        return {kind: len(table) for kind, table in self._tables.items()}
+        return {kind: len(table) for kind, (table, _) in self._kinds.items()}
 
     def copy(self) -> ClusterStore:
         """A store of the same objects, everything dirty: what an index made anew starts from."""
         fresh = ClusterStore()
-        for kind, table in self._tables.items():
+        for kind, (table, _) in self._kinds.items():
             for item in table.values():
                 fresh.apply(kind, "ADDED", item)
         return fresh
@@ -190,10 +184,9 @@ class ClusterStore:
 
     # ------------------------------------------------------------ what a change touches
 
-    def _node_changed(self, key: str, old: objects.Node | None, new: objects.Node | None) -> None:
-        if old is None or new is None or not readings.equal(old, new):
-            self.dirty_shapes.add(key)
-            self.version += 1
+    def _node_changed(self, key: str, _old: object, _new: object) -> None:
+        self.dirty_shapes.add(key)
+        self.version += 1
 
     def _pod_changed(self, key: Key, _old: object, new: objects.Pod | None) -> None:
         before, after = self._bound.pop(key, ""), bound_to(new)

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from extender import errors
-from extender.kube import objects
+from extender.kube import objects, upgrading
 
 _T = TypeVar("_T")
 
@@ -92,7 +92,7 @@ class Decoder:
             return None  # they tell what is wrong
         if not found.object.metadata.name:
             return None
-        found.object = self._condense(objects.upgraded(found.object))
+        found.object = self._condense(upgrading.to_v1(found.object))
         return found
 
     def event(self, line: bytes) -> Event:
@@ -115,7 +115,7 @@ class Decoder:
         item: objects.Object = _decoded(self._decoder, raw)
         if not item.metadata.name:
             raise UndecodableError("an object without a name")
-        return self._condense(objects.upgraded(item))
+        return self._condense(upgrading.to_v1(item))
 
     def deleted(self, raw: msgspec.Raw) -> objects.Object:
         """The last state of a deleted object; its metadata alone, should the rest not decode."""

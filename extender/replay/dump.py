@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from extender import errors
-from extender.kube import objects, quantity
+from extender.kube import objects, quantity, upgrading
 from extender.replay import documents
 
 _SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
@@ -137,7 +137,7 @@ def _typed(
     """The object, or None and a problem."""
     wanted = objects.KINDS[document.kind]
     try:
-        value = objects.upgraded(_decoded(document.body, wanted))
+        value = upgrading.to_v1(_decoded(document.body, wanted))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         problems.append((document.place, f"{_named(document)}: {error}"))
         return None
