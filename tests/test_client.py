@@ -1,4 +1,5 @@
 import base64
+import socket
 import ssl
 import subprocess
 import sys
@@ -168,6 +169,19 @@ async def test_a_stream_gives_what_comes_and_then_its_end(server, api):
             parts.append(part)
     assert b"".join(parts) == b"x" * 600_000
     assert max(map(len, parts)) <= 256 << 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the options have other names elsewhere")
+def test_a_path_that_swallows_packets_is_given_up_within_75_seconds():
+    # HTTP2_READ_IDLE_TIMEOUT_SECONDS and HTTP2_PING_TIMEOUT_SECONDS in apimachinery's http.go
+    with client._socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))) as made:
+        found = {
+            name: made.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+            for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+        }
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert found["TCP_KEEPIDLE"] + found["TCP_KEEPINTVL"] * found["TCP_KEEPCNT"] <= 75
+    assert found["TCP_USER_TIMEOUT"] <= 75_000
 
 
 async def test_a_stream_that_is_cut_says_so(server, api):
