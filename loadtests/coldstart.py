@@ -7,7 +7,7 @@ turn of its event loop, in CPU time. With --service it is `railyard serve` that 
 asked when it is ready. Each run says whose processor time it was: ours, before we began to read,
 and the fake server's. Usage:
 
-    python -m loadtests.coldstart [--nodes N] [--runs N] [--pages] [--service]
+    python -m loadtests.coldstart [--nodes N] [--runs N] [--pages] [--service] [--json]
 """
 
 from __future__ import annotations
@@ -224,6 +224,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--pages", action="store_true", help="serve no WatchList, only lists")
     parser.add_argument("--service", action="store_true", help="start railyard serve")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--as-server", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--as-client", metavar="URL", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -239,7 +240,8 @@ def main() -> None:
 def measure(given: argparse.Namespace) -> None:
     server, said = start_server(given.nodes, given.pages)
     url = f"http://127.0.0.1:{said['port']}"
-    print(f"{given.nodes} nodes and slices of {said['bytes_each']} bytes", flush=True)
+    about = f"{given.nodes} nodes and slices of {said['bytes_each']} bytes"
+    print(about, file=sys.stderr, flush=True)
     runs = []
     with tempfile.TemporaryDirectory() as name, server:
         folder = pathlib.Path(name)
@@ -250,7 +252,17 @@ def measure(given: argparse.Namespace) -> None:
             run = start_service(url, folder) if given.service else start_client(url)
             run["server_cpu_seconds"] = round(cpu_seconds(server.pid) - before, 2)
             runs.append(run)
-            print(json.dumps(run), flush=True)
+            print(json.dumps(run), file=sys.stderr, flush=True)
+    if given.json:
+        report = {
+            "benchmark": "coldstart",
+            "nodes": given.nodes,
+            "served": "pages" if given.pages else "WatchList",
+            "started": "railyard serve" if given.service else "informers",
+            "runs": runs,
+        }
+        print(json.dumps(report))
+        return
     for field in runs[0]:
         values = [run[field] for run in runs]
         goal = f"; goal of the whole service at 5,000: {GOALS[field]}" if field in GOALS else ""

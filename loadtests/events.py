@@ -201,6 +201,7 @@ def run(kind: str, count: int, per_node: int) -> dict[str, Any]:
     assert not problems, problems[:3]
     each = {step: round(1e6 * seconds / number, 1) for step, seconds in bench.spent.items()}
     return {
+        "benchmark": "events",
         "kind": kind,
         "nodes": count,
         "pods": number,
@@ -218,7 +219,7 @@ def main() -> None:
     parser.add_argument("--per-node", type=int, default=8, help="pods that each node gets")
     parser.add_argument("--output", type=pathlib.Path, help="also write the JSON here")
     given = parser.parse_args()
-    report = json.dumps(run(given.kind, given.nodes, given.per_node), indent=2)
+    report = json.dumps(run(given.kind, given.nodes, given.per_node))
     print(report)
     if given.output:
         given.output.write_text(report + "\n")

@@ -281,6 +281,58 @@ def realtrace_section(found):
     yield from table(head, rows)
 
 
+def span(values, digits=1):
+    return f"{number(min(values), digits)} to {number(max(values), digits)}"
+
+
+def coldstart_section(found):
+    latest = {(r["nodes"], r["served"], r["started"]): r["runs"] for r in found}
+    keys = ("cpu_seconds", "start_cpu_seconds", "server_cpu_seconds", "seconds", "peak_mb")
+    rows = [
+        [
+            *(str(value) for value in asked),
+            *(span([r[k] for r in runs]) if k in runs[0] else "–" for k in keys),
+            str(len(runs)),
+        ]
+        for asked, runs in sorted(latest.items())
+    ]
+    head = (
+        *(
+            "nodes and slices",
+            "served as",
+            "started",
+            "CPU s until ready",
+            "of that before reading",
+        ),
+        *("the server's CPU s", "seconds", "peak MB", "runs"),
+    )
+    yield "## From start to ready, everything read and in the index"
+    yield ""
+    yield "`python -m loadtests.coldstart --service --json`: nodes of 17 KB, slices of 48 devices"
+    yield "and 28 KB from a fake API server; two shared cores, other jobs beside it."
+    yield ""
+    yield from table(head, rows)
+
+
+def events_section(found):
+    latest = {(r["kind"], r["nodes"], r["per_node"]): r for r in found}
+    steps = ("decode", "apply", "settle", "decide")
+    rows = [
+        [
+            *(str(value) for value in asked),
+            *(number(r["microseconds_per_pod"][step], 0) for step in steps),
+            number(r["all"], 0),
+        ]
+        for asked, r in sorted(latest.items())
+    ]
+    yield "## Events of a placement: microseconds of processor time a pod"
+    yield ""
+    yield "`python -m loadtests.events --kind K --nodes N --per-node P`: two events of a pod, six"
+    yield "with a claim, and its reservation; the index settles after each. No request is counted."
+    yield ""
+    yield from table(("pods with", "nodes", "pods a node", *steps, "all"), rows)
+
+
 SECTIONS = {
     "published": published_section,
     "packing": packing_section,
@@ -289,6 +341,8 @@ SECTIONS = {
     "mig_churn": mig_section,
     "locality": locality_section,
     "gang": gang_section,
+    "coldstart": coldstart_section,
+    "events": events_section,
 }
 
 

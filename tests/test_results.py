@@ -89,3 +89,20 @@ def test_the_real_scheduler_stands_beside_what_the_simulator_says(tmp_path):
     )
     assert "| none | 90.00 | – | – | – | – | 91.00 | 700 | 80 | 61 | 42 |" in text
     assert "| railyard | 94.00 | 95.00 | 95.50 | 94.00 | 95.00 | 95.50 | 700 |" in text
+
+
+def test_cold_starts_show_their_range(tmp_path):
+    runs = [
+        {"cpu_seconds": cpu, "start_cpu_seconds": 1.0, "seconds": 9.0, "peak_mb": 300.0}
+        for cpu in (5.5, 6.25)
+    ]
+    row = {"benchmark": "coldstart", "nodes": 5000, "served": "WatchList", "started": "it"}
+    text = written(tmp_path, row | {"runs": runs})
+    assert "| 5000 | WatchList | it | 5.5 to 6.2 | 1.0 to 1.0 | – | 9.0 to 9.0 |" in text
+
+
+def test_events_show_each_step(tmp_path):
+    steps = {"decode": 30.2, "apply": 20.0, "settle": 40.0, "decide": 5.0}
+    row = {"benchmark": "events", "kind": "plugin", "nodes": 1000, "per_node": 8, "all": 95.2}
+    text = written(tmp_path, row | {"microseconds_per_pod": steps})
+    assert "| plugin | 1000 | 8 | 30 | 20 | 40 | 5 | 95 |" in text

@@ -2,7 +2,7 @@
 
 Field names are the API's, in Python's spelling (`nodeName` → `node_name`). Unknown fields are
 skipped by the decoder, so that newer API servers do no harm. Every list or map may also arrive as
-null (Go prints nil so); `decode` in this module and the snapshot reader accept both.
+null (Go prints nil so); `decoding` and the snapshot reader accept both.
 
 Sources: k8s.io/api core/v1, resource/v1 (and v1beta1, v1alpha3 for older slices and claims).
 """
