@@ -21,7 +21,8 @@ from extender.policy.mix import Classes, Floats, Ints, Mix
 
 _FIRST_STATES = 1024
 _MOST_SIZES = 256  # demands of a burst whose GPUs are remembered
-_MOST_GPUS = 8.0  # of one node, to bring CPU and GPUs to one scale
+# Of one node, to bring CPU and GPUs to one scale: the largest machine of BestFit's authors.
+_MOST_CPU, _MOST_GPUS = 128_000.0, 8.0
 
 
 class Room:
@@ -219,7 +220,7 @@ class Room:
         return packing.tightness(
             self._index.cpu[rows] - cpu,
             self._gpus_left(states),
-            most_cpu=float(self._index.cpu.max(initial=1.0)),
+            most_cpu=_MOST_CPU,
             most_gpus=_MOST_GPUS,
         )
 
