@@ -92,3 +92,27 @@ def test_a_placement_never_adds_room(chain, cpu, memory, placed, count, blend, p
     assert (after <= before + 1e-9).all()
     assert (after >= 0).all()
     assert (before <= chain + 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    ("score", "distance", "expected"),
+    [
+        pytest.param(1.0, 10.0, 1.0, id="near"),
+        pytest.param(0.95, 10.0, 0.5, id="somewhat farther"),
+        pytest.param(0.8, 10.0, 0.0, id="farther than it is worth"),
+        pytest.param(0.8, 0.0, 1.0, id="distance costs nothing"),
+    ],
+)
+def test_a_placement_is_worth_to_a_later_pod_what_distance_leaves(score, distance, expected):
+    assert packing.later(score, distance) == pytest.approx(expected)
+
+
+def test_parts_are_weighed_by_what_their_placements_are_worth():
+    one = np.array([[4.0, 2.0]])
+    plain, near = packing.Parts(one, 2 * one), np.array([[1.0, 0.5]])
+
+    found = packing.Parts(one, 2 * one, near).weighed()
+
+    assert plain.weighed() is plain
+    assert found.cliff.tolist() == [[4.0, 1.0]]
+    assert found.count.tolist() == [[8.0, 2.0]]

@@ -3,10 +3,10 @@
 import msgspec
 import numpy as np
 import pytest
-from builders import make_claim, make_class, make_node, make_pod, make_slice
+from builders import make_claim, make_class, make_node, make_pod, make_slice, make_template
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_engine import GPU, H100, engine, feed
+from test_engine import GPU, H100, NIC, engine, feed, held
 
 from extender.decisions import counting
 from extender.decisions.question import single
@@ -163,3 +163,56 @@ def test_counting_by_arithmetic_is_counting_by_placing(models, shared, taken, wa
     assert plan.room(hardware, usage).count == placed_one_after_the_other(
         judging.table(unit), state
     )
+
+
+# ---------------------------------------------------------------- locality of later pods
+
+
+def pairs(name):
+    """Four GPUs and four NICs, a pair behind each root."""
+    gpus, nics = make_slice(f"{name}-gpu", GPU).on(name), make_slice(f"{name}-nic", NIC).on(name)
+    for number in range(4):
+        gpus.device(f"gpu-{number}", type="gpu", pcieRoot=f"pci000{number}:00")
+        nics.device(f"nic-{number}", pcieRoot=f"pci000{number}:00")
+    return make_node(name), gpus, nics
+
+
+@pytest.fixture
+def paired():
+    """Three pairs are left on `whole`; on `shifted`, first fit gives each GPU another's NIC."""
+    judging = engine()
+    feed(judging, *pairs("whole"), *pairs("shifted"), make_class(GPU), make_class(NIC))
+    feed(judging, held("whole", "gpu-3", "nic-3"), held("shifted", "gpu-0", "nic-3"))
+    feed(judging, make_template("pair").request("g", GPU).request("n", NIC))
+    feed(judging, make_template("gpu").request("g", GPU))
+    for number in range(4):
+        feed(judging, make_pod(f"seen-{number}").template("pair"))
+    return judging
+
+
+def packed(judging, template):
+    judging.settle()
+    pod = make_pod("p").template(template).obj()
+    return judging.score(pod, ["whole", "shifted"]).parts["packing"].tolist()
+
+
+def test_a_pod_without_nics_pays_for_the_pairs_that_it_breaks(paired):
+    whole, shifted = packed(paired, "gpu")
+
+    assert whole > shifted
+
+
+def test_a_pod_that_uses_a_pair_pays_for_its_own_distance_instead(paired):
+    whole, shifted = packed(paired, "pair")
+
+    assert whole == pytest.approx(shifted)
+
+
+def test_where_nearness_has_no_weight_pairs_have_no_price(paired):
+    packed(paired, "gpu")
+    near = config.Profile("default", locality=config.Locality(weight=0.0))
+
+    paired.use(config.Policy(profiles=(near,)))
+
+    whole, shifted = packed(paired, "gpu")
+    assert whole == pytest.approx(shifted)

@@ -16,6 +16,7 @@ from extender.cluster.states import States
 from extender.decisions import counting, tables, units
 from extender.decisions.question import Question
 from extender.hardware.shape import Shape
+from extender.policy import packing
 from extender.policy.mix import Floats
 
 _FIRST_STATES = 1024
@@ -53,10 +54,19 @@ class Counts:
         # [state, column] of the device part; NaN where it is not counted yet
         self._free: Floats = np.full((_FIRST_STATES, _FIRST_ASKS), np.nan)
         self._chain: Floats = self._free.copy()
+        # column → state → worth of its chain, of the asks that may lie nearer or farther
+        self._worth: dict[int, Floats] = {}
+        self._distance = 0.0  # what distance costs a pod, of its own worth
         self._plans: dict[tuple[Question, Shape], counting.Plan | None] = {}  # by identity of shape
         self._allowance = _NO_LIMIT if patient else ALLOWANCE
         self._left = self._allowance
         self.incomplete = False
+
+    def configure(self, *, distance: float) -> None:
+        """Take the weight by which distant devices are worth less to a pod that comes later."""
+        if distance != self._distance:
+            self._distance = distance
+            self._forget()
 
     def allow(self) -> None:
         """Begin anew with a whole allowance of searches."""
@@ -82,13 +92,25 @@ class Counts:
             chain = self._chain[here]
         return self._free[here], chain
 
+    def nearness(
+        self, asks: Sequence[object], numbers: NDArray[np.int32], chain: Floats
+    ) -> Floats | None:
+        """Mean worth of the placements in `chain`, 1 where all are near; None if all always are."""
+        found = None
+        for which, ask in enumerate(asks):
+            worth = self._worth.get(self._places.get(ask, -1))
+            if worth is not None:
+                found = np.ones_like(chain) if found is None else found
+                there = chain[:, which] > 0
+                found[there, which] = worth[numbers[there]] / chain[there, which]
+        return found
+
     def _places_of(self, asks: Sequence[object], states: States) -> NDArray[np.intp]:
         """The columns of the asks, in arrays that are large enough for them and the states."""
         known = self._places
         if states is not self._states or len(known) > _MOST_ASKS:
-            known.clear()
             self._states = states
-            self._chain.fill(np.nan)
+            self._forget()
         found = np.array([known.setdefault(ask, len(known)) for ask in asks], dtype=np.intp)
         rows, columns = self._chain.shape
         while rows < len(states):
@@ -99,6 +121,11 @@ class Counts:
             self._free = _enlarged(self._free, rows, columns)
             self._chain = _enlarged(self._chain, rows, columns)
         return found
+
+    def _forget(self) -> None:
+        self._places.clear()
+        self._worth.clear()
+        self._chain.fill(np.nan)
 
     def _fill(self, ask: Question, place: int, missing: NDArray[np.int32]) -> None:
         table, size = self._table_of(ask), self._size_of(ask)
@@ -152,24 +179,42 @@ class Counts:
 
     def _count(self, state: int, place: int, table: tables.Table, size: float) -> None:
         """Follow the placements of one unit after the other until a state that is counted."""
-        chain = self._chain[:, place]
-        path: list[int] = []
-        known = 0.0
+        chain, worth = self._chain[:, place], self._worth_of(place, table)
+        path: list[tuple[int, float]] = []  # state, and what the placement there is worth
+        known = value = 0.0
         while len(path) < _LONGEST_CHAIN:
             if state < len(chain) and not np.isnan(chain[state]):
                 known = float(chain[state])
+                value = known if worth is None else float(worth[state])
                 break
             self._left -= 1
             verdict = table.verdict(state)
-            path.append(state)
             if not verdict.picks and not verdict.plugin:
+                path.append((state, 0.0))
                 known = -1.0  # this last one gives nothing
                 break
+            near = 1.0 if verdict.locality is None else verdict.locality.score
+            path.append((state, packing.later(near, self._distance)))
             state = int(table.after[state])
-        for back, step in enumerate(reversed(path), start=1):
+        for back, (step, own) in enumerate(reversed(path), start=1):
+            value += own
             if step < len(chain):
                 chain[step] = known + back
                 self._free[step, place] = units.free(table, step, chain[step] * size)
+                if worth is not None:
+                    worth[step] = value
+
+    def _worth_of(self, place: int, table: tables.Table) -> Floats | None:
+        """The worth per state of an ask that is judged by nearness."""
+        if not table.question.communication_share:
+            return None
+        found = self._worth.get(place)
+        if found is None or len(found) < len(self._chain):
+            larger = np.zeros(len(self._chain))
+            if found is not None:
+                larger[: len(found)] = found
+            found = self._worth[place] = larger
+        return found
 
 
 def _enlarged(found: Floats, rows: int, columns: int) -> Floats:

@@ -79,7 +79,12 @@ class Engine:
     def use(self, policy: config.Policy) -> None:
         """Judge by another policy from now on."""
         self.policy = policy
-        self.room.configure(policy.profiles[-1].packing, cpu_pods_scored=policy.cpu_pods == "Score")
+        last = policy.profiles[-1]
+        self.room.configure(
+            last.packing,
+            cpu_pods_scored=policy.cpu_pods == "Score",
+            distance=last.locality.weight,
+        )
         conditions = (c for each in policy.profiles for c in each.preference.avoid_conditions)
         self.scoring.configure(tuple(dict.fromkeys(conditions)))
 

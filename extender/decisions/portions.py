@@ -28,7 +28,13 @@ class Portions:
         self._place: NDArray[np.int32] = np.zeros(0, dtype=np.int32)  # state → its row, -1 unknown
         self._cliff: Floats = np.zeros((_FIRST, 0))
         self._count: Floats = np.zeros((_FIRST, 0))
+        self._near: Floats | None = None  # None as long as all is worth 1
         self._kept = 0
+
+    @property
+    def weighed(self) -> bool:
+        """Whether some placement of some class is worth less than another."""
+        return self._near is not None
 
     def of(
         self, numbers: NDArray[np.int32], classes: Classes, form: packing.Form, states: States
@@ -54,18 +60,26 @@ class Portions:
                 return self._counted(distinct).take(np.searchsorted(distinct, numbers))
             self._keep(missing, found)
             places = self._place[numbers]
-        return packing.Parts(cliff=self._cliff[places], count=self._count[places])
+        near = None if self._near is None else self._near[places]
+        return packing.Parts(cliff=self._cliff[places], count=self._count[places], near=near)
 
     def _counted(self, numbers: NDArray[np.int32]) -> packing.Parts:
         free, chain = self._counts.device_part(self._classes.asks, numbers, self._states)
-        return packing.parts(free, chain, self._classes, self._form)
+        near = self._counts.nearness(self._classes.asks, numbers, chain)
+        return packing.parts(free, chain, self._classes, self._form, near)
 
     def _keep(self, numbers: NDArray[np.int32], found: packing.Parts) -> None:
         first, end = self._kept, self._kept + len(numbers)
         while end > len(self._cliff):
             self._cliff = np.concatenate([self._cliff, np.empty_like(self._cliff)])
             self._count = np.concatenate([self._count, np.empty_like(self._count)])
+            if self._near is not None:
+                self._near = np.concatenate([self._near, np.ones_like(self._near)])
         self._cliff[first:end], self._count[first:end] = found.cliff, found.count
+        if found.near is not None and self._near is None:
+            self._near = np.ones_like(self._cliff)
+        if self._near is not None:
+            self._near[first:end] = 1.0 if found.near is None else found.near
         self._place[numbers] = np.arange(first, end, dtype=np.int32)
         self._kept = end
 
@@ -74,6 +88,8 @@ class Portions:
         same = form == self._form and states is self._states
         if not same or _devices(classes) != _devices(self._classes):
             self._forget()
+            self._near = None
+            self._counts.configure(distance=form.distance)
             if self._cliff.shape[1] != len(classes.weight):
                 self._cliff = np.zeros((_FIRST, len(classes.weight)))
                 self._count = self._cliff.copy()

@@ -25,6 +25,10 @@ _GROUPS = {
 }
 
 
+# How much pods that come later will communicate, as far as anybody knows.
+_LATER_SHARE = config.Locality().communication_share
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Question:
     """The memo key of verdicts: equal questions get equal answers on equal states.
@@ -159,13 +163,21 @@ def single(question: Question) -> tuple[Question, int]:
         name, count = question.extended[0]
         titles = [title for _, asked in question.special for title, _ in asked] or [""]
         return _unit(extended=((name, 1),), special=((name, ((titles[0], 1),)),)), count
-    return _unit(question.claims, question.extended, question.special), 1
+    return _unit(question.claims, question.extended, question.special, share=_LATER_SHARE), 1
+
+
+def alike(question: Question) -> bool:
+    """Whether devices of one kind are all that is asked for, so that no NIC has to be near."""
+    requests = sum(len(claim.requests) for claim in question.claims)
+    return requests + len(question.extended) == 1
 
 
 def _unit(
     claims: tuple[ClaimDemand, ...] = (),
     extended: tuple[tuple[str, int], ...] = (),
     special: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = (),
+    *,
+    share: float = 0.0,
 ) -> Question:
-    # Room is counted without locality: it chooses among placements, it makes no room.
-    return Question(claims=claims, extended=extended, special=special, communication_share=0.0)
+    # Locality refuses nothing here: it makes no room, it only tells what the room is worth.
+    return Question(claims=claims, extended=extended, special=special, communication_share=share)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from extender.cluster import index
 from extender.decisions import counting, counts, losses, portions, tables, units
-from extender.decisions.question import Question, single
+from extender.decisions.question import Question, alike, single
 from extender.policy import config, packing, prices
 from extender.policy.mix import Classes, Floats, Ints, Mix
 
@@ -73,12 +73,18 @@ class Room:
         """Whether anything is known to be scarce: some demand was seen and some room counted."""
         return bool(self.prices.any())
 
-    def configure(self, settings: config.Packing, *, cpu_pods_scored: bool) -> None:
-        """Take the constants of a policy; the mix learnt so far is kept."""
+    def configure(
+        self, settings: config.Packing, *, cpu_pods_scored: bool, distance: float
+    ) -> None:
+        """Take the constants of a policy; the mix learnt so far is kept.
+
+        `distance` is the weight of locality, by which later pods will suffer from distance.
+        """
         self._form = packing.Form(
             blend=settings.cliff_share if cpu_pods_scored else min(settings.cliff_share, 0.35),
             steepness=settings.alpha,
             part=settings.part_credit,
+            distance=distance,
         )
         self.mix.configure(horizon=settings.half_life_pods)
         self._declared = settings.reserve
@@ -192,7 +198,11 @@ class Room:
         return self._losses.by_class(size, rows, self._taking(table, cpu, memory)) * self.prices
 
     def _taking(self, table: tables.Table, cpu: int, memory: int) -> losses.Work:
-        """What such a pod would take of rows: their room now, less their room with it."""
+        """What such a pod would take of rows: their room now, less their room with it.
+
+        A pod that asks for one kind of device breaks pairs of GPU and NIC without using them.
+        """
+        breaks = alike(table.question)
 
         def taken(rows: losses.Rows, places: Ints | None) -> Floats:
             states = self._index.expected[rows]
@@ -209,8 +219,10 @@ class Room:
                 self._index.cpu[there] - cpu,
                 self._index.memory[there] - memory,
                 places,
+                weighed=breaks,
             )
-            found[fits] = self._given(there, places) - then
+            now = self._weighed_room(there, places) if breaks else self._given(there, places)
+            found[fits] = now - then
             return found
 
         return taken
@@ -296,14 +308,30 @@ class Room:
         states = self._index.expected[rows]
         return self._usable(states, self._index.cpu[rows], self._index.memory[rows], places)
 
+    def _weighed_room(self, rows: losses.Rows, places: Ints | None) -> Floats:
+        """The room of the rows, with each placement counted by how near its devices are."""
+        if not self._portions.weighed:
+            return self._given(rows, places)
+        states = self._index.expected[rows]
+        cpu, memory = self._index.cpu[rows], self._index.memory[rows]
+        return self._usable(states, cpu, memory, places, weighed=True)
+
     def _width(self, places: Ints | None) -> int:
         return len(self.classes.weight) if places is None else len(places)
 
     def _usable(
-        self, states: NDArray[np.int32], cpu: Floats, memory: Floats, places: Ints | None
+        self,
+        states: NDArray[np.int32],
+        cpu: Floats,
+        memory: Floats,
+        places: Ints | None,
+        *,
+        weighed: bool = False,
     ) -> Floats:
         parts = self._portions.of(states, self.classes, self._form, self._index.states)
         classes = self.classes
+        if weighed:
+            parts = parts.weighed()
         if places is not None:
             parts, classes = parts.of_classes(places), classes.take(places)
         return packing.usable(parts, cpu, memory, classes, self._form)

@@ -32,36 +32,64 @@ class Form:
 
     `blend` is a: 1 counts only what fits now, 0 only what CPU and memory could feed. Leave 0.5
     where CPU-only pods are scored here too, 0.35 where kube-scheduler spreads them. `steepness`
-    is alpha of the prices, `part` is beta of the part credit, `slack` is eps in pods.
+    is alpha of the prices, `part` is beta of the part credit, `slack` is eps in pods. `distance`
+    is the weight of locality: what a pod that comes later loses where its devices are distant.
     """
 
     blend: float = 0.5
     steepness: float = 3.0
     part: float = 5.0
     slack: float = 0.5
+    distance: float = 10.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parts:
-    """The device part per state (row) and class (column), already blended, in GPUs."""
+    """The device part per state (row) and class (column), already blended, in GPUs.
+
+    `near` is the mean worth of the placements counted, None where all are worth 1.
+    """
 
     cliff: Floats
     count: Floats
+    near: Floats | None = None
 
     def take(self, states: Ints) -> Parts:
         """The parts of these states, one row each."""
-        return Parts(cliff=self.cliff[states], count=self.count[states])
+        near = None if self.near is None else self.near[states]
+        return Parts(cliff=self.cliff[states], count=self.count[states], near=near)
 
     def of_classes(self, places: Ints) -> Parts:
         """The parts for these classes alone."""
-        return Parts(cliff=self.cliff[:, places], count=self.count[:, places])
+        near = None if self.near is None else self.near[:, places]
+        return Parts(cliff=self.cliff[:, places], count=self.count[:, places], near=near)
+
+    def weighed(self) -> Parts:
+        """The parts with each placement counted by its worth.
+
+        The worth of a placement is `later`. A pod that asks for no NIC pays for the aligned pairs
+        of GPU and NIC that it breaks; one that asks for them pays for its own distance instead.
+        """
+        if self.near is None:
+            return self
+        return Parts(cliff=self.cliff * self.near, count=self.count * self.near)
 
 
-def parts(free: Floats, chain: Floats, classes: Classes, form: Form) -> Parts:
+def later(score: float, distance: float) -> float:
+    """What a placement is worth to a pod that comes later: 1, less what distance will cost it.
+
+    `score` is that of `locality.assess`; both are in GPUs per GPU asked, as prices are.
+    """
+    return max(0.0, 1.0 - distance * (1.0 - score))
+
+
+def parts(
+    free: Floats, chain: Floats, classes: Classes, form: Form, near: Floats | None = None
+) -> Parts:
     """Blend the device part of states, from `free` (A) and `chain` (k) per state and *ask*.
 
     `free[s, i]`: GPUs of state s in parts large enough for ask i. `chain[s, i]`: how many single
-    devices of ask i can be taken there one after the other.
+    devices of ask i can be taken there one after the other, and `near[s, i]` their mean worth.
     """
     free, chain = free[:, classes.ask], chain[:, classes.ask]
     pods = chain / classes.count
@@ -72,6 +100,7 @@ def parts(free: Floats, chain: Floats, classes: Classes, form: Form) -> Parts:
     return Parts(
         cliff=np.where(whole >= 1.0, form.blend * free, 0.0),
         count=(1.0 - form.blend) * classes.size * counted,
+        near=None if near is None else near[:, classes.ask],
     )
 
 
