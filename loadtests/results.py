@@ -222,6 +222,31 @@ def locality_section(found):
 NEARNESS = ("chosen", "random", "oracle", "of_oracle")
 
 
+def turnover_section(found):
+    latest = collections.defaultdict(dict)
+    for r in found:
+        asked = (r["mix"], r["nodes"], r["load"], r["arrivals"])
+        latest[asked, r["distance"]][r["seed"]] = r
+    rows = []
+    for (asked, distance), seeds in sorted(latest.items()):
+        without = latest.get((asked, 0.0), {})
+        paired = [(r, without[seed]) for seed, r in seeds.items() if seed in without]
+        values = [number(mean(seeds, lambda r, k=k: r[k]), 3) for k in ("accepted", "rate", "best")]
+        gains = [with_error([r[k] - w[k] for r, w in paired], 3) for k in ("accepted", "rate")]
+        plan = [str(value) for value in (*asked, distance)]
+        rows.append([*plan, *values, *(gains if distance else ("", "")), seeds_of(seeds)])
+    head = (
+        *("machines", "nodes", "load", "arrivals", "later distance", "GPUs accepted %", "factor"),
+        *("best then", "more accepted", "factor gained", "seeds"),
+    )
+    yield "## Locality with pods coming and going: what the price of later distance does"
+    yield ""
+    yield "`python -m loadtests.turnover --mix MACHINES --nodes N --json`: with 0 only the room of"
+    yield "later pods is priced, not how near their devices will be; the default is locality's weight."
+    yield ""
+    yield from table(head, rows)
+
+
 HOURS = ("jct_hours", "queue_hours")
 
 
@@ -340,6 +365,7 @@ SECTIONS = {
     "churn": churn_section,
     "mig_churn": mig_section,
     "locality": locality_section,
+    "turnover": turnover_section,
     "gang": gang_section,
     "coldstart": coldstart_section,
     "events": events_section,
