@@ -37,6 +37,7 @@ _attributes = operator.attrgetter("attributes")
 _capacity = operator.attrgetter("capacity")
 _counters = operator.attrgetter("consumes_counters")
 _text = operator.attrgetter("string")
+_list = operator.attrgetter("strings")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -147,19 +148,25 @@ def _planned(driver: str, names: tuple[str, ...], live: frozenset[str] | None) -
 # ---------------------------------------------------------------- columns, a value per device
 
 
+def _constant(column: tuple[object, ...]) -> bool:
+    return column[0] == column[-1] and column.count(column[0]) == len(column)
+
+
 def _alike(column: tuple[object, ...]) -> object:
     """The column; of many equal values one, which is quick to compare."""
-    return column[0] if column.count(column[0]) == len(column) else column
+    return column[0] if _constant(column) else column
 
 
 def _numbered(column: tuple[objects.DeviceAttribute, ...], known: dict[str, int]) -> object:
     """Texts by their first appearance, as they are renumbered; all else, by value, tells more."""
-    if column.count(column[0]) == len(column):
+    if _constant(column):
         return _member(column[0], known)
     texts = tuple(map(_text, column))
-    if None in texts:
-        return tuple([_member(attribute, known) for attribute in column])
-    return tuple([known.setdefault(text, len(known)) for text in texts])
+    if None not in texts:
+        return tuple([known.setdefault(text, len(known)) for text in texts])
+    if texts.count(None) == len(texts) and not any(map(_list, column)):
+        return column
+    return tuple([_member(attribute, known) for attribute in column])
 
 
 def _member(attribute: objects.DeviceAttribute, known: dict[str, int]) -> object:
@@ -179,12 +186,15 @@ def _bodies(
     told = [tuple(map(_text, map(get, attributes))) for get in plan.bodies]
     if not told:
         return None
-    first = (next(filter(None, texts), None) for texts in zip(*told, strict=True))
+    if len(told) == 1:
+        first: Iterable[str | None] = told[0]
+    else:
+        first = (next(filter(None, texts), None) for texts in zip(*told, strict=True))
     return tuple([text and known.setdefault(text, len(known)) for text in first])
 
 
 def _sizes(column: tuple[Mapping[str, object] | None, ...]) -> object:
-    if column.count(column[0]) == len(column):
+    if _constant(column):
         return tuple((column[0] or {}).items())
     return tuple([tuple((sizes or {}).items()) for sizes in column])
 

@@ -7,6 +7,7 @@ pools_experimental.go of that version.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
@@ -20,6 +21,7 @@ PoolName: TypeAlias = tuple[str, str]
 Counters: TypeAlias = dict[str, dict[str, int]]
 
 
+_consumed = operator.attrgetter("consumes_counters")
 _NOWHERE: Mapping[PoolName, Mapping[int, int]] = {}
 
 
@@ -201,8 +203,8 @@ def _draws_known(item: objects.ResourceSlice, counters: Counters) -> bool:
     return all(
         drawn.counter_set in counters
         and all(name in counters[drawn.counter_set] for name in drawn.counters or ())
-        for device in item.spec.devices or ()
-        for drawn in device.consumes_counters or ()
+        for consumed in filter(None, map(_consumed, item.spec.devices or ()))
+        for drawn in consumed
     )
 
 
