@@ -241,8 +241,9 @@ def turnover_section(found):
     )
     yield "## Locality with pods coming and going: what the price of later distance does"
     yield ""
-    yield "`python -m loadtests.turnover --mix MACHINES --nodes N --json`: with 0 only the room of"
-    yield "later pods is priced, not how near their devices will be; the default is its weight."
+    yield "`python -m loadtests.turnover --mix MACHINES --nodes N --json`: with a distance of 0 the"
+    yield "room of later pods is priced, not how near their devices will be; the default is the"
+    yield "weight of locality."
     yield ""
     yield from table(head, rows)
 

@@ -78,7 +78,8 @@ class Parts:
 def later(score: float, distance: float) -> float:
     """What a placement is worth to a pod that comes later: 1, less what distance will cost it.
 
-    `score` is that of `locality.assess`; both are in GPUs per GPU asked, as prices are.
+    `score` is that of `locality.assess`; both are in GPUs per GPU asked, as prices are. Source: our
+    own, measured by `loadtests.turnover`.
     """
     return max(0.0, 1.0 - distance * (1.0 - score))
 

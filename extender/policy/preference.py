@@ -1,7 +1,8 @@
 """Match of hardware to need, beyond what fits: nothing precious for small jobs, nothing broken.
 
 Each rule is a cost; the profile weighs their sum, and none of them ever refuses a node. What only
-wastes hardware costs 0 to 1; what may well fail the pod costs up to `UNFIT`.
+wastes hardware costs 0 to 1; what may well fail the pod costs up to `UNFIT`. The rules and their
+sizes are our own; whose conditions, labels and names they read stands beside each.
 """
 
 from __future__ import annotations

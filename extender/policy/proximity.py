@@ -51,6 +51,7 @@ def rest(
 
     They go as near as there is room: `room` is how many members each node can take now, and
     `kinds[kind[n]]` is the place of node n. Levels lie within each other, as racks do in rows.
+    Source: our own; `loadtests.gang` measures it.
     """
     left = np.full(len(kind), float(waiting))
     near = np.minimum(np.maximum(room - 1, 0.0), left)  # one seat is the next member's own
