@@ -78,6 +78,9 @@ class TableJudge:
         kept, rows = self._kept
         return self._scores[rows if names is kept else self._rows_of(names)]
 
+    def prepare(self, _pod, _names):
+        return ()
+
     def preempt(self, _pod, victims: dict[str, Victims]):
         return victims
 

@@ -34,11 +34,18 @@ class NameJudge:
 
     def prioritize(self, pod, names):
         self._called("prioritize", pod, names)
-        return [2 if name.startswith("slow") else 9 for name in names]
+        return self._scores(names)
+
+    def prepare(self, pod, names):
+        self._called("prepare", pod, names)
+        return self._scores(names)
 
     def preempt(self, pod, victims):
         self._called("preempt", pod, list(victims))
         return {name: each for name, each in victims.items() if name.startswith("fits")}
+
+    def _scores(self, names):
+        return [2 if name.startswith("slow") else 9 for name in names]
 
     def _called(self, verb, pod, names):
         self.asked.append((verb, pod.metadata.name, names))

@@ -415,3 +415,36 @@ def test_a_reservation_does_not_end_while_nothing_could_confirm_it():
     judging.store.bookmark("Pod", "7")
     judging.settle()
     assert len(judging.index.reservations) == 0
+
+
+happenings = st.sampled_from(
+    [
+        make_pod("other").gpus(1).node("b"),
+        make_pod("waiting").gpus(4).request("cpu", 8),
+        make_node("b").gpus(H100, 8).condition("XIDErrors"),
+        make_node("c").gpus(H100, 8),
+        make_class("unused"),
+        None,
+    ]
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(happenings, max_size=3), st.sampled_from([1, 2, 8]))
+def test_a_prepared_answer_changes_nothing_whatever_happens_before_it_is_asked_for(events, gpus):
+    prepared, plain = engine(), engine()
+    pod, names = make_pod("p").gpus(gpus).obj(), ["a", "b"]
+    for judging in (prepared, plain):
+        feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 8))
+        feed(judging, make_pod("seen").gpus(8), make_pod("held").gpus(1).node("a"))
+        judging.filter(pod, names)
+    first = prepared.prepare(pod, names)
+    for event in events:
+        for judging in (prepared, plain):
+            feed(judging, *([event] if event is not None else []))
+
+    found = prepared.prioritize(pod, names)
+
+    assert found.tolist() == plain.prioritize(pod, names).tolist()
+    assert (found is first) == (not any(events))
+    assert repr(prepared.index.reservations) == repr(plain.index.reservations)

@@ -313,3 +313,66 @@ def test_nodes_per_request_are_counted():
     serving.prioritize(args("a", "b"))
     assert value(figures, "railyard_request_nodes_sum", verb="filter") == 2
     assert value(figures, "railyard_request_nodes_count", verb="prioritize") == 1
+
+
+# ---------------------------------------------------------------- prepared answers
+
+
+class Prepared(NameJudge):
+    """Gives the prepared scores, as long as the pod is not called `changed`."""
+
+    def prepare(self, pod, names):
+        self.kept = super().prepare(pod, names)
+        return self.kept
+
+    def prioritize(self, pod, names):
+        found = super().prioritize(pod, names)
+        return found if pod.metadata.name == "changed" else self.kept
+
+
+def asked_after_filter(subject, pod="gpu"):
+    kept = orjson.loads(subject.filter(args("a", "slow-b", "busy-c", pod=pod)))["NodeNames"]
+    subject.prepare()
+    return subject.prioritize(args(*kept, pod=pod))
+
+
+@pytest.mark.parametrize("pod", ["gpu", "changed"])
+def test_an_answer_prepared_after_filter_is_what_prioritize_would_have_said(pod):
+    plain, _ = service()
+    subject, _ = service(Prepared())
+
+    assert asked_after_filter(subject, pod) == plain.prioritize(args("a", "slow-b", pod=pod))
+
+
+def test_a_scheduler_that_does_not_prioritize_is_not_prepared_for():
+    judge = NameJudge()
+    subject, _ = service(judge)
+    for _ in range(3):
+        subject.filter(args("a", "b"))
+        subject.prepare()
+    assert [verb for verb, *_ in judge.asked] == ["filter", "prepare", "filter", "filter"]
+
+    subject.prioritize(args("a", "b"))
+    subject.filter(args("a", "b"))
+    subject.prepare()
+    assert judge.asked[-1][0] == "prepare"
+
+
+@pytest.mark.parametrize("body", [args("a"), whole("a", "b"), args("a", "b", pod="plain")])
+def test_nothing_is_prepared_where_nothing_is_asked_or_known(body):
+    judge = NameJudge()
+    subject, _ = service(judge)
+    subject.filter(body)
+    subject.prepare()
+    assert "prepare" not in [verb for verb, *_ in judge.asked]
+
+
+def test_a_fault_while_preparing_is_left_to_prioritize():
+    class Faulty(NameJudge):
+        def prepare(self, _pod, _names):
+            raise RuntimeError("a fault of ours")
+
+    subject, figures = service(Faulty())
+
+    assert asked_after_filter(subject) == service()[0].prioritize(args("a", "slow-b"))
+    assert value(figures, "railyard_fail_open_total", verb="prioritize") == 0

@@ -14,8 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import gangs, index, reservations, store
-from extender.decisions import answers, asking, journal, judge, preemption, room, scoring, tables
+from extender.cluster import gangs, index, store
+from extender.decisions import (
+    answers,
+    asking,
+    journal,
+    judge,
+    preemption,
+    promises,
+    room,
+    scoring,
+    tables,
+)
 from extender.decisions.judge import Code
 from extender.decisions.question import Question
 from extender.demand import gang
@@ -24,7 +34,6 @@ from extender.hardware import affinity
 from extender.kube import objects
 from extender.policy import config, ranking
 
-_CONFIRMING = frozenset({"Pod", "ResourceClaim"})
 UNJUDGED = ("ResourceClaim", "ResourceClaimTemplate", "unreadable")
 NOT_ALLOCATED_HERE = "claim is allocated on another node"
 
@@ -41,6 +50,16 @@ class Scored:
     cost: NDArray[np.float64]
     parts: dict[str, NDArray[np.float64]]  # part of the cost → its contribution
     tie: NDArray[np.float64]  # what ranks equal costs, the least first
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A prioritize worked out before it was asked for, and what it rests on."""
+
+    pod: objects.Pod
+    names: Sequence[str]
+    moment: tuple[int, int, int]
+    scored: Scored
 
 
 class Engine:
@@ -67,9 +86,11 @@ class Engine:
         self.gangs = gangs.Gangs()
         self.scoring = scoring.Scoring(cluster, self.room, self.gangs)
         self.journal = journal.Journal(cluster, on_prediction)
+        self._promises = promises.Promises(cluster, self.gangs, self.journal)
         # why → pods passed unjudged
         self.unjudged: Counter[str] = Counter(dict.fromkeys(UNJUDGED, 0))
         self._clock = clock
+        self._prepared: _Prepared | None = None
         # What filter let through last: names, their rows, and the layout that these belong to.
         self._last: tuple[list[str], NDArray[np.int32], int] = ([], np.zeros(0, np.int32), -1)
         self._new_pods: dict[str, objects.Pod] = {}  # uid → pod seen, not yet learnt from
@@ -79,6 +100,7 @@ class Engine:
     def use(self, policy: config.Policy) -> None:
         """Judge by another policy from now on."""
         self.policy = policy
+        self._prepared = None
         last = policy.profiles[-1]
         self.room.configure(
             last.packing,
@@ -103,8 +125,7 @@ class Engine:
 
     def filter(self, pod: objects.Pod, names: Sequence[str]) -> answers.Filtered:
         """Refuse the nodes where the pod cannot get its devices; unknown nodes pass."""
-        # What it reserved in an earlier attempt must not stand in its own way.
-        self.index.soften(self.index.reservations.forget(pod.metadata.uid))
+        self._promises.withdraw(pod.metadata.uid)
         found = self.filter_only(pod, names)
         if len(names) - len(found.failed) - len(found.unresolvable) == 1:
             self._reserve_the_only(pod, found.passing(names)[0])
@@ -147,16 +168,37 @@ class Engine:
 
     def prioritize(self, pod: objects.Pod, names: Sequence[str]) -> NDArray[np.int64]:
         """Score the nodes, parallel to `names`; empty where we have no opinion."""
-        scored = self.score(pod, names)
+        scored = self._prepared_for(pod, names) or self.score(pod, names)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
-        if scored.asked.claims:
-            states = np.where(scored.rows >= 0, scored.states, -1)
-            self._remember(pod, scored.asked, names, states, scored.table)
+        states = np.where(scored.rows >= 0, scored.states, -1)
+        self._promises.note(pod, scored.asked, names, states, scored.table, now=self._clock())
         best = int(np.argmax(scored.scores))
         if scored.rows[best] >= 0 and scored.asked.question:
             self._reserve(pod, scored.asked, names[best], scored.table, int(scored.states[best]))
         return scored.scores
+
+    def prepare(self, pod: objects.Pod, names: Sequence[str]) -> NDArray[np.int64]:
+        """Work out what prioritize would answer now, and leave nothing behind but that answer."""
+        scored = self.score(pod, names)
+        self._prepared = None
+        if scored is None or gang.of_pod(pod):  # whose members come and go without a trace here
+            return np.zeros(0, dtype=np.int64)
+        self._prepared = _Prepared(pod, names, self._moment, scored)
+        return scored.scores
+
+    def _prepared_for(self, pod: objects.Pod, names: Sequence[str]) -> Scored | None:
+        """The prepared answer, if it is to this question and nothing has changed since."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or prepared.names is not names or prepared.pod != pod:
+            return None
+        self.settle()
+        return prepared.scored if prepared.moment == self._moment else None
+
+    @property
+    def _moment(self) -> tuple[int, int, int]:
+        """What answers rest on, once all is settled; another one when any of it changed."""
+        return self.index.generation, self.room.epoch, self.store.demands_version
 
     def preempt(
         self, pod: objects.Pod, offered: Mapping[str, answers.Victims]
@@ -231,10 +273,7 @@ class Engine:
 
     def settle(self) -> None:
         """Bring the index, the mix and the prices up to date."""
-        if self.store.silent.isdisjoint(_CONFIRMING):
-            # While these are not heard, nothing could have confirmed a reservation.
-            self.index.soften(self.index.reservations.expire(self._clock()))
-        self.journal.expire(self._clock())
+        self._promises.expire(self._clock())
         self.index.settle()
         self._learn()
         changed = self.index.take_changed()
@@ -248,77 +287,29 @@ class Engine:
         if row is not None and isinstance(asked, asking.Asked) and asked.question:
             table = self.table(asked.question)
             state = self.index.expected[[row]]
-            self._remember(pod, asked, [name], state, table)
+            self._promises.note(pod, asked, [name], state, table, now=self._clock())
             self._reserve(pod, asked, name, table, int(state[0]))
-
-    def _remember(
-        self,
-        pod: objects.Pod,
-        asked: asking.Asked,
-        names: Sequence[str],
-        states: NDArray[np.int32],
-        table: tables.Table,
-    ) -> None:
-        """Keep what is predicted on each node, to be compared with what kube-scheduler writes."""
-        if asked.claims:
-            self.journal.predicted(pod, asked, names, states, table, now=self._clock())
 
     def _reserve(
         self, pod: objects.Pod, asked: asking.Asked, name: str, table: tables.Table, state: int
     ) -> None:
-        seconds = self.policy.reservation_seconds
-        if not seconds or not pod.metadata.uid:
-            return
-        verdict = table.verdict(state)
-        if not verdict.picks and not verdict.plugin:
-            return
-        hardware = table.states[state].shape
-        counts = dict(asked.question.extended)
-        held = reservations.Reservation(
-            pod=pod.metadata.uid,
-            node=name,
-            deadline=self._clock() + seconds,
-            cpu=asked.requests.cpu,
-            memory=asked.requests.memory,
-            picks=verdict.picks,
-            held=tuple(counts.get(resource.name, 0) for resource in hardware.resources),
-            taken=sum(1 << d for _, devices in verdict.plugin for d in devices),
-            claims=tuple(
-                (pod.metadata.namespace or "default", claim.claim_name) for claim in asked.claims
-            ),
-        )
-        self.index.soften(self.index.reservations.assume(held))
-        self.gangs.assume(pod, name)
+        if self.policy.reservation_seconds:
+            deadline = self._clock() + self.policy.reservation_seconds
+            self._promises.reserve(pod, asked, name, table, state, deadline=deadline)
 
     def _observe(self, kind: str, old: objects.Object | None, new: objects.Object | None) -> None:
-        """Hear of every change: learn from new pods, end reservations that came true or did not."""
+        """Hear of every change: what is new is learnt from, what was promised may end."""
         if kind == "Pod":
-            pod = new if isinstance(new, objects.Pod) else old
+            pod = new or old
             if not isinstance(pod, objects.Pod):
                 return
-            if old is None and new is not None:
+            if old is None:
                 self._new_pods[pod.metadata.uid] = pod
-            held = self.index.reservations
-            if new is None:
-                self.index.soften(held.forget(pod.metadata.uid))
-            elif pod.spec.node_name:
-                self.index.soften(held.pod_seen(pod.metadata.uid, pod.spec.node_name))
             if new is None or pod.spec.node_name:
                 self.asker.forget(pod.metadata.uid)
-            self.gangs.see(
-                new if isinstance(new, objects.Pod) else None,
-                pod.metadata.uid,
-                store.bound_to(new if isinstance(new, objects.Pod) else None),
-            )
-            if new is None:
-                self.journal.forget(pod.metadata.uid)
-        elif isinstance(new, objects.ResourceClaim) and new.status.allocation is not None:
-            served = {self.journal.allocated(new)}
-            served |= {consumer.uid for consumer in new.status.reserved_for or ()}
-            key = (new.metadata.namespace or "default", new.metadata.name)
-            node = journal.node_of(new.status.allocation)
-            for uid in served:
-                self.index.soften(self.index.reservations.claim_seen(uid, key, node))
+            self._promises.pod_changed(pod, gone=new is None)
+        elif isinstance(new, objects.ResourceClaim):
+            self._promises.claim_changed(new)
 
     def _learn(self) -> None:
         if not self._new_pods:

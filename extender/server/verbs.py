@@ -41,6 +41,9 @@ class Judge(Protocol):
         `names` is the very list that `filter` returned in `kept`, when that is what is asked.
         """
 
+    def prepare(self, pod: objects.Pod, names: list[str]) -> replies.Scores:
+        """Work out what prioritize would answer now; if it is asked next, it may be that object."""
+
     def preempt(self, pod: objects.Pod, victims: dict[str, Victims]) -> dict[str, Victims]:
         """Keep the nodes on which evicting makes room, with the pods to evict there."""
 
@@ -54,6 +57,9 @@ class Verbs:
         self._clock = clock
         self._logged: dict[str, float] = {}  # verb → when its last fault was logged
         self._last = _Expected([], b"[]")
+        self._filtered: objects.Pod | None = None  # the pod of `_last`, where prioritize may follow
+        self._followed = True  # whether prioritize came after the last filter
+        self._ready: tuple[object, bytes] = (object(), b"")  # scores, and how they are written
 
     def filter(self, body: bytes) -> bytes:
         """Answer filter: who passes, and for everyone else why not."""
@@ -65,7 +71,7 @@ class Verbs:
                 self._metrics.not_ready("filter")
                 return replies.no_judgement(f"Railyard is still reading: {', '.join(waiting)}")
             if not self._judge.concerns(question.pod):
-                return self._remembered(replies.filtered(asked.once(), _ALL))
+                return self._remembered(question.pod, replies.filtered(asked.once(), _ALL))
             answer = self._judge.filter(question.pod, asked.names)
             if not answer.distinct and (once := asked.once()) is not asked:
                 asked = once
@@ -75,10 +81,28 @@ class Verbs:
             self._fault("filter", question.pod)
             return replies.filtered(asked.once(), _ALL).body
         self._metrics.unknown_nodes(answer.unknown)
-        return self._remembered(reply)
+        return self._remembered(question.pod, reply)
+
+    def prepare(self) -> None:
+        """While nobody waits: write the answer to the prioritize that follows the last filter.
+
+        kube-scheduler reads our list, and then asks about it: that time would be idle. A scheduler
+        that did not ask after the filter before is not prepared for.
+        """
+        pod, self._filtered = self._filtered, None
+        if pod is None:
+            return
+        names = self._last.names.names
+        try:
+            if self._judge.scores(pod):
+                scores = self._judge.prepare(pod, names)
+                self._ready = (scores, replies.priorities(names, scores))
+        except Exception:  # noqa: BLE001 - prioritize meets the same fault, and counts it
+            self._ready = (object(), b"")
 
     def prioritize(self, body: bytes) -> bytes:
         """Answer prioritize: a score per node, or `[]` for no opinion."""
+        self._followed = True
         known = self._last.question(body)
         question = known or wire.question(body)
         names = (question.asked if known else question.asked.once()).names
@@ -89,7 +113,9 @@ class Verbs:
                 return b"[]"
             if not self._judge.scores(question.pod):
                 return b"[]"
-            return replies.priorities(names, self._judge.prioritize(question.pod, names))
+            scores = self._judge.prioritize(question.pod, names)
+            ready, reply = self._ready
+            return reply if scores is ready else replies.priorities(names, scores)
         except Exception:  # noqa: BLE001 - any fault of ours opens, is counted and logged
             self._fault("prioritize", question.pod)
             return b"[]"
@@ -110,9 +136,13 @@ class Verbs:
             self._fault("preempt", asked.pod)
             return replies.preemption(asked.victims)
 
-    def _remembered(self, reply: replies.FilterReply) -> bytes:
+    def _remembered(self, pod: objects.Pod, reply: replies.FilterReply) -> bytes:
+        self._filtered = None
         if reply.listed is not None:
             self._last = _Expected(reply.passing, reply.listed)
+            if self._followed and len(reply.passing) > 1:
+                self._filtered = pod
+        self._followed = False
         return reply.body
 
     def _fault(self, verb: str, pod: objects.Pod) -> None:

@@ -56,6 +56,9 @@ class Facade:
     def prioritize(self, pod: objects.Pod, names: list[str]) -> replies.Scores:
         return self.engine.prioritize(pod, names)
 
+    def prepare(self, pod: objects.Pod, names: list[str]) -> replies.Scores:
+        return self.engine.prepare(pod, names)
+
     def preempt(
         self, pod: objects.Pod, victims: dict[str, answers.Victims]
     ) -> dict[str, answers.Victims]:
