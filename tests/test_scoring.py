@@ -1,7 +1,7 @@
 """The parts of a node's cost, through an engine on small nodes."""
 
 import pytest
-from builders import make_class, make_node, make_pod, make_template
+from builders import make_class, make_node, make_pod, make_slice, make_template
 from test_engine import GPU, H100, NIC, engine, feed, held, p4d
 
 from extender.decisions import explain, scoring
@@ -230,6 +230,23 @@ def test_unhealthy_and_cordoned_nodes_are_tried_last_and_say_why():
     words = {name: node.grounds["preference"] for name, node in explained(judging, pod).items()}
     assert words["hot"] == "condition GpuThermalWatch is true"
     assert words["shut"] == "the node is cordoned"
+
+
+def test_a_tolerated_taint_of_a_device_is_named():
+    judging = engine()
+    taint = {"key": "example.com/hot", "effect": "NoSchedule"}
+    for name, taints in (("sound", None), ("hot", [taint])):
+        one = make_slice(f"{name}-gpu", GPU).on(name).device("gpu-0", type="gpu", taints=taints)
+        feed(judging, make_node(name), one)
+    tolerations = [{"key": "example.com/hot", "operator": "Exists"}]
+    feed(judging, make_class(GPU))
+    feed(judging, make_template("any").request("gpu", GPU, tolerations=tolerations))
+    pod = make_pod("p").template("any")
+
+    found = explained(judging, pod)
+
+    assert score(judging, pod, ["hot", "sound"]) == {"sound": 10, "hot": 9}
+    assert found["hot"].grounds["preference"] == "gpu-0 is tainted (example.com/hot)"
 
 
 def test_pods_in_virtual_machines_go_where_gpus_are_passed_through_and_others_do_not():

@@ -146,8 +146,10 @@ def _preference(
     devices = verdict.devices()
     used, joined = preference.linked(hardware, devices)
     found = [f"uses {used} of {joined} linked GPUs"] if used < joined else []
-    if preference.tainted(hardware, devices):
-        found.append("some of the devices are tainted")
+    for device in (hardware.devices[place] for place in devices):
+        if device.taints:
+            keys = ", ".join(dict.fromkeys(taint.key for taint in device.taints))
+            found.append(f"{device.name} is tainted ({keys})")
     found += preference.troubles(node, judging.scoring.conditions)
     found += _sandbox(
         preference.wanted(pod, scored.asked.question.names()),
