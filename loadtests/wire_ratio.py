@@ -81,6 +81,9 @@ class TableJudge:
     def prepare(self, _pod, _names):
         return ()
 
+    def settle(self):
+        pass
+
     def preempt(self, _pod, victims: dict[str, Victims]):
         return victims
 

@@ -40,6 +40,9 @@ class NameJudge:
         self._called("prepare", pod, names)
         return self._scores(names)
 
+    def settle(self):
+        self.asked.append(("settle", "", []))
+
     def preempt(self, pod, victims):
         self._called("preempt", pod, list(victims))
         return {name: each for name, each in victims.items() if name.startswith("fits")}

@@ -350,7 +350,8 @@ def test_a_scheduler_that_does_not_prioritize_is_not_prepared_for():
     for _ in range(3):
         subject.filter(args("a", "b"))
         subject.prepare()
-    assert [verb for verb, *_ in judge.asked] == ["filter", "prepare", "filter", "filter"]
+    verbs_asked = [verb for verb, *_ in judge.asked]
+    assert verbs_asked == ["filter", "prepare", "filter", "settle", "filter", "settle"]
 
     subject.prioritize(args("a", "b"))
     subject.filter(args("a", "b"))

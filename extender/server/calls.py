@@ -66,9 +66,8 @@ class Calls:
             reply = self._verbs[request.path](body)
             self._metrics.request(verb, 200, self._clock() - started)
             response = web.Response(body=reply, content_type=_JSON, headers=_HEADERS)
-            if verb == "filter":
-                # After the answer is on its way, and before another call is read.
-                asyncio.get_running_loop().call_soon(self._prepare)
+            # Once the answer is on its way, and before another call is read.
+            asyncio.get_running_loop().call_soon(self._prepare)
         except WireError as refused:
             self._metrics.request(verb, refused.status, 0.0)
             response = refusal(refused)

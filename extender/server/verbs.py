@@ -44,6 +44,9 @@ class Judge(Protocol):
     def prepare(self, pod: objects.Pod, names: list[str]) -> replies.Scores:
         """Work out what prioritize would answer now; if it is asked next, it may be that object."""
 
+    def settle(self) -> None:
+        """Take in what has changed, so that the next call need not."""
+
     def preempt(self, pod: objects.Pod, victims: dict[str, Victims]) -> dict[str, Victims]:
         """Keep the nodes on which evicting makes room, with the pods to evict there."""
 
@@ -84,20 +87,20 @@ class Verbs:
         return self._remembered(question.pod, reply)
 
     def prepare(self) -> None:
-        """While nobody waits: write the answer to the prioritize that follows the last filter.
+        """While nobody waits: take in what the last call left, and be ready for the next one.
 
-        kube-scheduler reads our list, and then asks about it: that time would be idle. A scheduler
-        that did not ask after the filter before is not prepared for.
+        kube-scheduler reads filter's list, and then asks about it: in that time the answer to
+        prioritize is written. A scheduler that did not ask the last time is not prepared for.
         """
         pod, self._filtered = self._filtered, None
-        if pod is None:
-            return
         names = self._last.names.names
         try:
-            if self._judge.scores(pod):
+            if pod is None:
+                self._judge.settle()
+            elif self._judge.scores(pod):
                 scores = self._judge.prepare(pod, names)
                 self._ready = (scores, replies.priorities(names, scores))
-        except Exception:  # noqa: BLE001 - prioritize meets the same fault, and counts it
+        except Exception:  # noqa: BLE001 - the next call meets the same fault, and counts it
             self._ready = (object(), b"")
 
     def prioritize(self, body: bytes) -> bytes:

@@ -59,6 +59,10 @@ class Facade:
     def prepare(self, pod: objects.Pod, names: list[str]) -> replies.Scores:
         return self.engine.prepare(pod, names)
 
+    def settle(self) -> None:
+        if not self._waiting():
+            self.engine.settle()
+
     def preempt(
         self, pod: objects.Pod, victims: dict[str, answers.Victims]
     ) -> dict[str, answers.Victims]:
