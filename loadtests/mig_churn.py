@@ -14,8 +14,9 @@ import time
 
 import numpy as np
 
-from extender.policy import mix, packing, prices
-from loadtests import lookahead, mig, mig_railyard
+from extender.cluster import index
+from extender.policy import config, mix, packing, partitions, prices, ranking
+from loadtests import mig, mig_railyard
 from loadtests import packing as openb_packing
 
 NODES, GPUS = 13, 8
@@ -28,34 +29,55 @@ MIXES = {  # shares in mig.PROFILES order
     "small-only": (0.40, 0.25, 0.25, 0.10, 0.0, 0.0),
 }
 KINDS = len(mig.PROFILES)
+ROWS = np.arange(NODES)
+ORDER = np.array([index.order_of(name) for name in mig_railyard.names_of(NODES)])
+EVEN = np.ones(KINDS)  # a price of 1 for every placement
+WINDOWS = mig.LEGAL.sum(axis=2).astype(float)  # [mask, profile]
+LOST = WINDOWS[:, None] - WINDOWS[mig.AFTER]  # [mask, profile made, profile]
 
 
 @dataclasses.dataclass(slots=True)
 class View:
-    """The cluster as a score sees it: masks per node and GPU, and the GPU first-fit will take."""
+    """The cluster as a score sees it: masks per node and GPU, and the learnt mix."""
 
     masks: np.ndarray
-    learnt: np.ndarray  # profile → share of recent instances
+    classes: mix.Classes  # each asks for a profile, by its number
 
-    def first_gpu(self, masks=None):
-        """`[node, profile]`: the GPU first-fit takes, and whether there is one."""
-        fits = mig.FIRST[self.masks if masks is None else masks] != mig.NONE
-        return fits.argmax(axis=1), fits.any(axis=1)
+    @property
+    def learnt(self):
+        """Profile → share of recent instances; they add up to 1."""
+        weight = self.classes.weight
+        return self.by_profile(weight / weight.sum())
 
-    def losses(self, masks=None):
-        """`[node, profile]`: legal placements lost by a first-fit instance; inf: no room."""
-        masks = self.masks if masks is None else masks
-        gpu, fits = self.first_gpu(masks)
-        loss = mig.LOSS[np.take_along_axis(masks, gpu, axis=1), np.arange(KINDS)]
-        return np.where(fits, loss, np.inf)
+    def by_profile(self, values):
+        """Values of the classes in profile order, 0 for a profile that was never seen."""
+        found = np.zeros(KINDS)
+        found[list(self.classes.asks)] = values
+        return found
+
+    def prices(self):
+        """What one legal placement of each profile is worth, in GPUs: all count as room."""
+        share = self.classes.share
+        room = WINDOWS[self.masks].sum(axis=(0, 1))[list(self.classes.asks)] * share
+        return self.by_profile(prices.prices(self.classes, room, packing.Form()) * share)
+
+
+class Outcome:
+    """What first-fit would take on each node, before or after a placement."""
+
+    def __init__(self, masks, price=EVEN):
+        fits = mig.FIRST[masks] != mig.NONE
+        self.masks = masks
+        self.gpu = fits.argmax(axis=1)  # [node, profile]
+        self.fits = fits.any(axis=1)
+        # [node, profile]: the legal placements it takes, at their price; inf where it has no room
+        lost = LOST[masks[ROWS[:, None], self.gpu], np.arange(KINDS)] @ price
+        self.loss = np.where(self.fits, lost, np.inf)
 
     def after(self, profile):
         """The masks of every node after a first-fit instance of this profile."""
-        gpu, fits = self.first_gpu()
-        masks = self.masks.copy()
-        rows = np.flatnonzero(fits[:, profile])
-        taken = gpu[rows, profile]
-        masks[rows, taken] = mig.AFTER[masks[rows, taken], profile]
+        masks, gpu = self.masks.copy(), self.gpu[:, profile]
+        masks[ROWS, gpu] = mig.AFTER[masks[ROWS, gpu], profile]
         return masks
 
 
@@ -73,40 +95,39 @@ def anywhere(view, profile, rows):  # noqa: ARG001
 
 def kept(view, profile, rows):
     """Legal placements lost (CC)."""
-    return view.losses()[rows, profile]
+    return Outcome(view.masks).loss[rows, profile]
 
 
 def ahead(view, profile, rows):
-    """Legal placements lost, and the expected loss of the next instance."""
-    now = view.losses()
-    then = view.losses(view.after(profile))
-    expected = lookahead.next_loss(now, then, view.learnt)
-    return (now[:, profile] + expected)[rows]
+    """Legal placements lost, and the expected loss of the next instance, all weighing alike."""
+    now = Outcome(view.masks)
+    return looking_ahead(view, now, profile, price=EVEN)[rows]
 
 
 def priced(view, profile, rows):
     """Scarcity prices with profiles as classes: room is the legal placements, as in the product."""
-    form = packing.Form()
-    classes = mix.Classes(
-        asks=tuple(range(KINDS)),
-        ask=np.arange(KINDS),
-        count=np.ones(KINDS),
-        share=mig.SIZES / mig.SLICES,
-        cpu=np.zeros(KINDS),
-        memory=np.zeros(KINDS),
-        weight=view.learnt,
-    )
-    plenty = np.full(NODES, 1.0)
-    rooms = []
-    for masks in (view.masks, view.after(profile)):
-        chain = WINDOWS[masks].sum(axis=1)
-        device = packing.parts(chain * classes.share, chain, classes, form)
-        rooms.append(packing.usable(device, plenty, plenty, classes, form))
-    price = prices.prices(classes, rooms[0].sum(axis=0), form)
-    return packing.cost(rooms[0], rooms[1], price)[rows]
+    return Outcome(view.masks, view.prices()).loss[rows, profile]
 
 
-WINDOWS = mig.LEGAL.sum(axis=2).astype(float)  # [mask, profile]
+def fast(view, profile, rows):
+    """The engine's answer by its formulas, on masks: prices, one partition ahead, the wire.
+
+    tests/test_mig.py holds it against the engine, pod by pod.
+    """
+    price = view.prices()
+    now = Outcome(view.masks, price)
+    cost = looking_ahead(view, now, profile, price=price)
+    position, maximum = now.gpu[rows, profile].astype(float), config.DEFAULT.scores.maximum
+    return -ranking.ranked(cost[rows], position, maximum=maximum, order=ORDER[rows])
+
+
+def looking_ahead(view, now, profile, *, price):
+    then = Outcome(now.after(profile), price)
+    nowhere = partitions.NOWHERE * float(WINDOWS[0] @ price)
+    following = partitions.next_loss(now.loss, ROWS, then.loss, view.learnt, nowhere)
+    return now.loss[:, profile] + following.sum(axis=1)
+
+
 SCORES = {
     "least": least,
     "most": most,
@@ -114,6 +135,7 @@ SCORES = {
     "placements": kept,
     "ahead": ahead,
     "prices": priced,
+    "railyard-fast": fast,
 }
 
 
@@ -159,7 +181,7 @@ def run(shares, score, *, driver, load, seed, arrivals=ARRIVALS, warm_up=WARM_UP
             rows = np.flatnonzero((mig.FIRST[masks, profile] != mig.NONE).any(axis=1))
             accepted = len(rows) > 0
             if accepted:
-                found = score(View(masks, learnt(learner)), profile, rows)
+                found = score(View(masks, learner.classes()), profile, rows)
                 best = rows[found <= found.min() + 1e-9]
                 node = int(best[ties.integers(len(best))])
                 gpu, start = driven(masks[node], profile, driver, ties)
@@ -173,14 +195,6 @@ def run(shares, score, *, driver, load, seed, arrivals=ARRIVALS, warm_up=WARM_UP
             slices += (mig.SIZES[profile] * accepted, mig.SIZES[profile])
             counts += (accepted, 1)
     return 100 * slices[0] / slices[1], 100 * counts[0] / counts[1]
-
-
-def learnt(learner):
-    """The learnt mix by profile, as shares that add up to 1."""
-    classes = learner.classes()
-    shares = np.zeros(KINDS)
-    shares[[classes.asks[ask] for ask in classes.ask]] = classes.weight
-    return shares / shares.sum()
 
 
 def main(arguments=None):

@@ -15,7 +15,7 @@ class MigRailyard(railyard.Shown):
 
     def __init__(self, nodes, gpus, *, policy=None):
         super().__init__(policy=policy)
-        self.names = [f"node-{number:02}" for number in range(nodes)]
+        self.names = names_of(nodes)
         self.show("DeviceClass", {"metadata": {"name": railyard.CLASS}, "spec": {}})
         for name in self.names:
             allocatable = {"cpu": "1000", "memory": "10Ti", "pods": railyard.MOST_PODS}
@@ -29,6 +29,7 @@ class MigRailyard(railyard.Shown):
         self.drop_pending()
         claim = claim_of(uid, mig.PROFILES[profile][0])
         self.await_pod(uid, pod_of(uid), claim)
+        self.engine.settle()  # the watch shows a pod, and its demand is learnt, placed or not
 
     def __call__(self, view, profile, rows):  # noqa: ARG002 - the shape of a score
         names = [self.names[row] for row in rows.tolist()]
@@ -39,6 +40,10 @@ class MigRailyard(railyard.Shown):
         device = device_name(gpu, mig.PROFILES[profile][0], start)
         result = {"request": "gpu", "driver": DRIVER, "pool": self.names[node], "device": device}
         self.bind(uid, self.names[node], [result])
+
+
+def names_of(nodes):
+    return [f"node-{number:02}" for number in range(nodes)]
 
 
 def device_name(gpu, profile, start):

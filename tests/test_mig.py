@@ -3,45 +3,9 @@ import itertools
 import numpy as np
 import pytest
 
-from loadtests import lookahead, mig, mig_churn
+from loadtests import mig, mig_churn, mig_railyard
 
 INF = np.inf
-
-
-def test_the_next_instance_goes_where_it_costs_least():
-    now = np.array([[3.0, 5.0], [1.0, 9.0], [2.0, 7.0]])
-    then = np.array([[INF, 5.0], [4.0, 9.0], [2.0, 6.0]])
-    got = lookahead.next_loss(now, then, np.array([0.5, 0.5]))
-    # row 0: 1 and 5 elsewhere or here; row 1: 2 on another node, 5; row 2: 1 elsewhere, 5
-    assert got.tolist() == [3.0, 3.5, 3.0]
-
-
-def test_a_profile_that_would_fit_nowhere_costs_more_than_any_placement():
-    now = np.array([[2.0], [INF]])
-    then = np.array([[INF], [INF]])
-    got = lookahead.next_loss(now, then, np.array([1.0]))
-    assert got.tolist() == [lookahead.NOWHERE, 2.0]
-    assert mig.OPEN.max() < lookahead.NOWHERE
-
-
-def test_no_nodes_expect_nothing():
-    empty = np.zeros((0, 3))
-    assert lookahead.next_loss(empty, empty, np.ones(3)).shape == (0,)
-
-
-def test_looking_ahead_is_the_plain_minimum_over_the_changed_cluster():
-    rng = np.random.default_rng(7)
-    now = rng.integers(1, 9, size=(6, 4)).astype(float)
-    now[rng.random((6, 4)) < 0.3] = INF
-    then = now + rng.integers(0, 3, size=(6, 4))
-    weight = np.array([0.1, 0.2, 0.3, 0.4])
-    got = lookahead.next_loss(now, then, weight)
-    for row in range(6):
-        changed = now.copy()
-        changed[row] = then[row]
-        best = changed.min(axis=0)
-        expected = weight @ np.where(np.isinf(best), lookahead.NOWHERE, best)
-        assert got[row] == pytest.approx(expected)
 
 
 def test_an_empty_gpu_has_the_documented_placements():
@@ -96,3 +60,24 @@ def test_the_loss_counts_the_windows_that_first_fit_closes(mask, profile):
     assert not mask & taken
     assert mig.LOSS[mask, profile] == mig.OPEN[mask] - mig.OPEN[mask | taken]
     assert mig.LOSS[mask, profile] > 0
+
+
+@pytest.mark.parametrize("driver", ["first", "random"])
+def test_the_fast_formulas_answer_as_the_engine_does(driver):
+    engine = mig_railyard.MigRailyard(mig_churn.NODES, mig_churn.GPUS)
+    answers = []
+
+    class Both:
+        def __getattr__(self, hook):
+            return getattr(engine, hook)
+
+        def __call__(self, view, profile, rows):
+            answers.append((engine(view, profile, rows), mig_churn.fast(view, profile, rows)))
+            return answers[-1][0]
+
+    shares = mig_churn.MIXES["uniform"]
+    mig_churn.run(shares, Both(), driver=driver, load=8.0, seed=1, arrivals=120, warm_up=0)
+
+    assert engine.disagreed == 0
+    for full, fast in answers:
+        assert full.tolist() == fast.tolist()

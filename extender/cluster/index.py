@@ -64,8 +64,7 @@ class TopologyIndex:
         self.cpu: NDArray[np.float64] = np.zeros(_FIRST_ROWS)  # free, milli, as expected
         self.memory: NDArray[np.float64] = np.zeros(_FIRST_ROWS)  # free, bytes, as expected
         self.version: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)  # of each row
-        # A number of each row that no replica numbers otherwise: what breaks the last tie.
-        self.order: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)
+        self.order: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)  # see `order_of`
         self._writes = 0
         self.generation = 0  # moves when any row changed
         self.layout = 0  # moves when a name gets or loses its row
@@ -221,7 +220,7 @@ class TopologyIndex:
             if row >= len(self.state):
                 self._grow()
         self.rows[name] = row
-        self.order[row] = zlib.crc32(name.encode()) << 31 | zlib.adler32(name.encode()) >> 1
+        self.order[row] = order_of(name)
         self.layout += 1
         return row
 
@@ -279,3 +278,8 @@ class TopologyIndex:
             "cpu": float(self.cpu[row]),
             "memory": float(self.memory[row]),
         }
+
+
+def order_of(name: str) -> int:
+    """A number of a node that no replica numbers otherwise: what breaks the last tie."""
+    return zlib.crc32(name.encode()) << 31 | zlib.adler32(name.encode()) >> 1

@@ -20,6 +20,7 @@ from extender.decisions.question import Question
 from extender.demand.requests import EXACT, DeviceChoice
 from extender.hardware.shape import Device, Shape
 from extender.hardware.usage import Usage
+from extender.policy import partitions
 
 _UNUSED: dict[str, int] = {}  # of a device that nobody has a share of
 _NO_LIMIT = 1 << 62
@@ -43,19 +44,20 @@ class Plan:
     """How to count one unit on one shape.
 
     `plain` is the mask of whole devices that suit; `shares` are (device, wanted fraction of its
-    scarcest capacity by name); `windows` are devices that suit and draw counters; `resource` is the
-    place of a plug-in's resource, or -1.
+    scarcest capacity by name); `boards` are those of the shape, each with its devices that suit, as
+    bits, or empty where no device that suits draws counters; `resource` is the place of a plug-in's
+    resource, or -1.
     """
 
     plain: int = 0
-    windows: tuple[int, ...] = ()
+    boards: tuple[tuple[partitions.Board, int], ...] = ()
     shares: tuple[tuple[int, tuple[tuple[str, int, int], ...]], ...] = ()
     resource: int = -1
 
     @property
     def masked(self) -> bool:
         """Whether the mask of whole devices is all there is to count."""
-        return not self.shares and not self.windows and self.resource < 0
+        return not self.shares and not self.boards and self.resource < 0
 
     def room(self, hardware: Shape, usage: Usage) -> Room:
         """Count on one usage of the shape."""
@@ -64,8 +66,8 @@ class Plan:
             left = hardware.resources[self.resource].count - held
             return Room(left, float(left))
         count = (self.plain & ~usage.taken).bit_count()
-        if self.windows:
-            count += _placements(hardware, usage, self.windows)
+        for board, suits in self.boards:
+            count += (board.free(usage) & suits).bit_count()
         parts = float(count)
         if self.shares:
             consumed = {device: dict(amounts) for device, amounts in usage.shared}
@@ -103,7 +105,7 @@ def plan(hardware: Shape, unit: Question, matches: Matches) -> Plan | None:
         return None
     if any(device.taints or device.binding_conditions for _, device in suiting):
         return None
-    plain, shares, windows = 0, [], []
+    plain, shares, drawing = 0, [], 0
     for place, device in suiting:
         if device.allow_multiple_allocations:
             wants = None if device.consumes_counters else _wants(device, choice)
@@ -112,10 +114,15 @@ def plan(hardware: Shape, unit: Question, matches: Matches) -> Plan | None:
             shares.append((place, wants))
         elif _large_enough(device, choice):
             if device.consumes_counters:
-                windows.append(place)
+                drawing |= 1 << place
             else:
                 plain |= 1 << place
-    return Plan(plain=plain, shares=tuple(shares), windows=tuple(windows))
+    boards = partitions.boards(hardware) if drawing else ()
+    return Plan(
+        plain=plain,
+        shares=tuple(shares),
+        boards=tuple((board, board.local(drawing)) for board in boards),
+    )
 
 
 def _suiting(
@@ -126,40 +133,6 @@ def _suiting(
         pooled = any(pool.start <= place < pool.stop for pool in hardware.pools)
         if pooled and all(matches(expression, device) for expression in choice.selectors):
             yield place, device
-
-
-def _placements(hardware: Shape, usage: Usage, windows: tuple[int, ...]) -> int:
-    """How many of these devices could be allocated now, by their pools' counters."""
-    count = 0
-    for number, pool in enumerate(hardware.pools):
-        here = [place for place in windows if pool.start <= place < pool.stop]
-        if not here:
-            continue
-        left = {
-            (group, counter): amount
-            for group, counters in pool.counters.items()
-            for counter, amount in counters.items()
-        }
-        for place in range(pool.start, pool.stop):
-            if usage.taken >> place & 1:
-                for name, amount in _draws(hardware.devices[place]):
-                    left[name] = left.get(name, 0) - amount
-        for elsewhere, group, counter, amount in usage.drawn:
-            if elsewhere == number:
-                left[group, counter] = left.get((group, counter), 0) - amount
-        count += sum(
-            not usage.taken >> place & 1
-            and all(left.get(name, 0) >= amount for name, amount in _draws(hardware.devices[place]))
-            for place in here
-        )
-    return count
-
-
-def _draws(device: Device) -> Iterator[tuple[tuple[str, str], int]]:
-    """What one device draws: ((counter set, counter), nano units)."""
-    for group, counters in device.consumes_counters:
-        for counter, amount in counters:
-            yield (group, counter), amount
 
 
 def _resource(hardware: Shape, unit: Question) -> Plan | None:

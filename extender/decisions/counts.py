@@ -142,7 +142,7 @@ class Counts:
     def _calculate(self, ask: Question, place: int, state: int, size: float) -> bool:
         """Count one state by arithmetic; false where only placing can tell."""
         hardware, usage = self._states[state]
-        plan = self._plan(ask, hardware)
+        plan = self.plan(ask, hardware)
         if plan is None:
             return False
         room = plan.room(hardware, usage)
@@ -160,7 +160,7 @@ class Counts:
         for number in np.unique(shape_of).tolist():
             those = missing[shape_of == number]
             hardware = states.shapes[number]
-            plan = self._plan(ask, hardware)
+            plan = self.plan(ask, hardware)
             if plan is None or not plan.masked or len(hardware.devices) > _WORD_BITS:
                 left.append(those)
                 continue
@@ -169,7 +169,8 @@ class Counts:
             self._free[those, place] = free * size
         return np.concatenate(left) if left else np.zeros(0, dtype=np.int32)
 
-    def _plan(self, ask: Question, hardware: Shape) -> counting.Plan | None:
+    def plan(self, ask: Question, hardware: Shape) -> counting.Plan | None:
+        """How to count the ask on a shape; None where only placing it tells."""
         key = (ask, hardware)
         if key not in self._plans:
             if len(self._plans) >= _MOST_PLANS:

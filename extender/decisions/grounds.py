@@ -21,7 +21,7 @@ Words: TypeAlias = dict[str, str]  # part of the cost → what it was worked out
 
 def of(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[Words]:
     """The words per node of a prioritize; empty where the node is not known."""
-    packing = _packing(judging, scored)
+    packing, following = _packing(judging, scored), _next_partition(judging, scored)
     off_rail = _off_rail(judging, pod, scored)
     found: list[Words] = []
     for number, row in enumerate(scored.rows.tolist()):
@@ -38,6 +38,8 @@ def of(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[
                 words["proximity"] += f"; {off_rail[number]} on other rails than its NICs here"
             words["preference"] = _preference(judging, pod, detail.node, scored, verdict, number)
         words["packing"] = packing[number]
+        if following:
+            words["next partition"] = following[number]
         if "not judged" in scored.parts:
             open_ = bool(scored.parts["not judged"][number])
             words["not judged"] = "the search ended without an answer" if open_ else "judged"
@@ -80,6 +82,29 @@ def _taken(losses: scoring.Floats, whom: list[str]) -> str:
         return "takes no room that other pods could use"
     listed = ", ".join(f"{name} ({lost:.2f})" for name, lost in most)
     return f"takes room from {listed}"
+
+
+def _next_partition(judging: engine.Engine, scored: engine.Scored) -> list[str]:
+    """What the next partition would cost more, and where on the node this one goes."""
+    outlook, asked = judging.room.outlook, scored.asked
+    known = np.maximum(scored.rows, 0)
+    losses = outlook.next_loss(
+        asked.question, known, cpu=asked.requests.cpu, memory=asked.requests.memory
+    )
+    if losses is None:
+        return []
+    names = outlook.names()
+    position = outlook.position(asked.question, known)
+    found = []
+    for number, row in enumerate(losses.tolist()):
+        most = sorted(zip(row, names, strict=True), key=lambda pair: -abs(pair[0]))[:_MOST_CLASSES]
+        listed = [f"{lost:+.2f} for {name}" for lost, name in most if abs(lost) >= _NOTHING_LOST]
+        text = "what the next partition will cost, in GPUs, if it may be any of the mix: "
+        text += ", ".join(listed) or "no more than now"
+        if position is not None and not np.isnan(position[number]):
+            text += f"; placed on board {int(position[number]) + 1} in the driver's order"
+        found.append(text)
+    return found
 
 
 def _class(judging: engine.Engine, place: int) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
-from extender.decisions import counting, counts, losses, portions, tables, units
+from extender.decisions import counting, counts, losses, outlook, portions, tables, units
 from extender.decisions.question import Question, alike, single
 from extender.policy import config, packing, prices
 from extender.policy.mix import Classes, Floats, Ints, Mix
@@ -49,6 +49,7 @@ class Room:
         self._declared: tuple[config.DeclaredClass, ...] = ()
         self._counts = counts.Counts(table_of, self.size_of, matches, patient=patient)
         self._portions = portions.Portions(self._counts)
+        self.outlook = outlook.Outlook(cluster, self._counts, patient=patient)
         self._sizes: dict[Question, float] = {}  # unit ask → GPUs
         self._left: Floats = np.full(_FIRST_STATES, np.nan)  # state → free GPUs
         self._gpus_of: list[float] = []  # shape, as numbered by the states → its GPUs
@@ -141,6 +142,7 @@ class Room:
         """Renew the prices when enough has happened; `changed` rows changed since the last call."""
         self._age += changed
         self._counts.allow()
+        self.outlook.allow()
         if not self._stale and self._age < self._refresh_after:
             return
         self._age, self._stale = 0, False
@@ -155,6 +157,7 @@ class Room:
         self._stale = self._counts.incomplete  # then the next call goes on counting
         self.room = self._now.values[rows].sum(axis=0)
         self.prices = prices.prices(self.classes, self.room, self._form)
+        self.outlook.take(self.classes, self.prices)
         self.epoch += 1
 
     def _reserve_declared(self) -> None:

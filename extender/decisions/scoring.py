@@ -95,6 +95,7 @@ class Scoring:
         parts = {"locality": profile.locality.weight * (1 - table.locality[states])}
         if profile.packing.weight:
             parts["packing"] = profile.packing.weight * self._priced(pod, asked, table, rows)
+            self._add_next(parts, asked, table, rows)
         self._add_proximity(parts, pod, asked, table, rows, states)
         self._add_preference(parts, pod, asked, table, rows, states)
         if not fits.all():
@@ -103,7 +104,7 @@ class Scoring:
             unjudged = (codes == Code.UNSEEN) | (codes == Code.UNJUDGED)
             if unjudged.any():
                 parts["not judged"] = np.where(unjudged, NOT_JUDGED, 0.0)
-        tie = self._room.tightness(rows, states, cpu=asked.requests.cpu)
+        tie = self._tie(asked, rows, states)
         total = np.zeros(len(rows))
         for part in parts.values():
             total += part
@@ -136,6 +137,23 @@ class Scoring:
         name = gang.of_pod(pod)
         members = 1 + (self._gangs.waiting(name, pod.metadata.uid) if name else 0)
         return loss / max(self._room.gpus_asked(table.question) * members, 1.0)
+
+    def _add_next(
+        self, parts: dict[str, Floats], asked: asking.Asked, table: tables.Table, rows: Numbers
+    ) -> None:
+        """What the next partition would cost more, per GPU asked as the packing is."""
+        cpu, memory = asked.requests.cpu, asked.requests.memory
+        loss = self._room.outlook.next_loss(table.question, rows, cpu=cpu, memory=memory)
+        if loss is not None:
+            weight = asked.profile.packing.weight
+            size = max(self._room.gpus_asked(table.question), 1.0)
+            parts["next partition"] = weight * loss.sum(axis=1) / size
+
+    def _tie(self, asked: asking.Asked, rows: Numbers, states: Numbers) -> Floats:
+        """The second key: a partition's place in its node, else how tight the node is."""
+        tie = self._room.tightness(rows, states, cpu=asked.requests.cpu)
+        position = self._room.outlook.position(asked.question, rows)
+        return tie if position is None else np.where(np.isnan(position), tie, position)
 
     def _add_proximity(
         self,

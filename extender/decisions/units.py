@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import string
+from collections import Counter
+
 from extender.cluster import index
 from extender.decisions import tables
 from extender.decisions.judge import Verdict
@@ -123,15 +126,20 @@ def _share(device: Device, pick: Pick) -> float:
 
 
 def _part(hardware: Shape, place: int) -> float:
-    """The largest share of any counter that the partition draws from its GPU."""
+    """The largest share of anything that the partition draws from its GPU.
+
+    Counters of one name but for the number at its end (memory-slice-0 to 7) are parts of one thing.
+    """
     pool = _pool_of(hardware, place)
-    fractions = [
-        drawn / pool.counters[name][counter]
-        for name, counters in hardware.devices[place].consumes_counters
-        for counter, drawn in counters
-        if pool is not None and pool.counters.get(name, {}).get(counter)
-    ]
-    return max(fractions, default=0.0)
+    taken: Counter[tuple[str, str]] = Counter()  # (counter set, counter without number) → amount
+    there: Counter[tuple[str, str]] = Counter()
+    for name, counters in hardware.devices[place].consumes_counters:
+        drawn = dict(counters)
+        for counter, amount in (pool.counters.get(name, {}) if pool is not None else {}).items():
+            thing = name, counter.rstrip(string.digits)
+            taken[thing] += drawn.get(counter, 0)
+            there[thing] += amount
+    return max((taken[thing] / there[thing] for thing in there if there[thing]), default=0.0)
 
 
 def _pool_of(hardware: Shape, place: int) -> Pool | None:
