@@ -251,6 +251,7 @@ def measure(given: argparse.Namespace) -> None:
             before = cpu_seconds(server.pid)
             run = start_service(url, folder) if given.service else start_client(url)
             run["server_cpu_seconds"] = round(cpu_seconds(server.pid) - before, 2)
+            run["load"] = round(os.getloadavg()[0], 1)  # who else wanted the cores
             runs.append(run)
             print(json.dumps(run), file=sys.stderr, flush=True)
     if given.json:

@@ -102,7 +102,7 @@ def nodes(kind: str, count: int) -> Iterator[tuple[str, bytes]]:
         yield "Node", line("ADDED", node)
 
 
-def pod(number: int, kind: str, node: str = "") -> dict[str, Any]:
+def pod(number: int, kind: str, node: str = "", *, version: int = 1) -> dict[str, Any]:
     """A pod of about 5 KB, its managed fields included."""
     name = f"trainer-{number:06}"
     sizes = {"cpu": "8", "memory": "32Gi"} | ({GPU: "1"} if kind == "plugin" else {})
@@ -133,7 +133,7 @@ def pod(number: int, kind: str, node: str = "") -> dict[str, Any]:
             "name": name,
             "namespace": "default",
             "uid": f"uid-{number}",
-            "resourceVersion": str(number),
+            "resourceVersion": f"{number}{version}",
             "creationTimestamp": "2026-11-26T10:00:00Z",
             "labels": {"app": "trainer", "job": f"job-{number // 8}"},
             "managedFields": [{"manager": "kube-controller", "fieldsV1": fields}],
@@ -171,7 +171,7 @@ def place(bench: Bench, number: int, node: str, device: int) -> None:
     bench.event("Pod", line("ADDED", pod(number, bench.kind)))
     if bench.kind == "claims":
         bench.event("ResourceClaim", line("ADDED", claim(number)))
-        bench.event("Pod", line("MODIFIED", pod(number, bench.kind)))
+        bench.event("Pod", line("MODIFIED", pod(number, bench.kind, version=2)))
     bench.settle()
     bench.decide(f"uid-{number}", node)
     bench.settle()
@@ -180,7 +180,7 @@ def place(bench: Bench, number: int, node: str, device: int) -> None:
             body = claim(number, node, device=device, reserved=reserved)
             bench.event("ResourceClaim", line("MODIFIED", body))
             bench.settle()
-    bench.event("Pod", line("MODIFIED", pod(number, bench.kind, node)))
+    bench.event("Pod", line("MODIFIED", pod(number, bench.kind, node, version=3)))
     bench.settle()
 
 

@@ -313,7 +313,7 @@ def span(values, digits=1):
 
 def coldstart_section(found):
     latest = {(r["nodes"], r["served"], r["started"]): r["runs"] for r in found}
-    keys = ("cpu_seconds", "start_cpu_seconds", "server_cpu_seconds", "seconds", "peak_mb")
+    keys = ("cpu_seconds", "start_cpu_seconds", "server_cpu_seconds", "seconds", "load", "peak_mb")
     rows = [
         [
             *(str(value) for value in asked),
@@ -330,7 +330,7 @@ def coldstart_section(found):
             "CPU s until ready",
             "of that before reading",
         ),
-        *("the server's CPU s", "seconds", "peak MB", "runs"),
+        *("the server's CPU s", "seconds", "load average then", "peak MB", "runs"),
     )
     yield "## From start to ready, everything read and in the index"
     yield ""

@@ -221,6 +221,19 @@ def test_an_object_that_says_the_same_stays_the_one_that_is_kept(kept, built):
     assert first.metadata.resource_version != "99"
 
 
+def test_one_version_of_an_object_is_one_object_unless_it_was_made_again(kept):
+    built = make_node("a").label("x", "y")
+    built.body["metadata"]["resourceVersion"] = "7"
+    add(kept, built)
+    settled(kept)
+
+    add(kept, built.label("x", "never written"))
+    assert not kept.pending
+
+    add(kept, built.uid("another"))
+    assert kept.dirty_shapes == {"a"}
+
+
 class AnyOrder(RuleBasedStateMachine):
     """The look-ups agree with the objects after any events, and a copy has the same ones."""
 

@@ -46,13 +46,16 @@ def same(old: objects.Object, new: objects.Object) -> bool:
 
     A heartbeat of a node does, and so do slices published again, and most of a new list.
     """
+    was, now = old.metadata, new.metadata
+    if now.resource_version and was.resource_version == now.resource_version:
+        return was.uid == now.uid  # the API's promise: one write, one version
     if isinstance(old, objects.Node) and isinstance(new, objects.Node):
         return (
             old.status == new.status
             and old.spec == new.spec
-            and old.metadata.uid == new.metadata.uid
-            and old.metadata.labels == new.metadata.labels
-            and _ours(old.metadata.annotations) == _ours(new.metadata.annotations)
+            and was.uid == now.uid
+            and was.labels == now.labels
+            and _ours(was.annotations) == _ours(now.annotations)
         )
     if isinstance(old, objects.ResourceSlice) and isinstance(new, objects.ResourceSlice):
         return old.spec == new.spec
