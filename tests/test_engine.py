@@ -448,3 +448,19 @@ def test_a_prepared_answer_changes_nothing_whatever_happens_before_it_is_asked_f
     assert found.tolist() == plain.prioritize(pod, names).tolist()
     assert (found is first) == (not any(events))
     assert repr(prepared.index.reservations) == repr(plain.index.reservations)
+
+
+def test_a_pod_bound_where_it_was_expected_is_no_news_to_scores():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 8))
+    pod, names = make_pod("p").gpus(2), ["a", "b"]
+    scores = judging.prioritize(pod.obj(), names)
+    judging.settle()
+    before = judging.index.writes
+
+    feed(judging, pod.node(names[int(scores.argmax())]))
+    judging.settle()
+
+    assert judging.index.writes == before
+    assert len(judging.index.reservations) == 0
+    assert judging.index.verify() == []

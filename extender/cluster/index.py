@@ -63,9 +63,10 @@ class TopologyIndex:
         self.expected: NDArray[np.int32] = np.full(_FIRST_ROWS, -1, dtype=np.int32)
         self.cpu: NDArray[np.float64] = np.zeros(_FIRST_ROWS)  # free, milli, as expected
         self.memory: NDArray[np.float64] = np.zeros(_FIRST_ROWS)  # free, bytes, as expected
-        self.version: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)  # of each row
+        # Of each row: moves when its node, or what is expected of it, is another.
+        self.version: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)
         self.order: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)  # see `order_of`
-        self._writes = 0
+        self.writes = 0  # moves with any row's version
         self.generation = 0  # moves when any row changed
         self.layout = 0  # moves when a name gets or loses its row
         self.changed: set[int] = set()  # rows changed since `take_changed`
@@ -151,6 +152,7 @@ class TopologyIndex:
             cpu, memory = machines.allocatable(node)
             detail = Row(name, node, machine, states.NOTHING, cpu=cpu, memory=memory)
             self.details[row] = detail
+            self.expected[row] = -1
             reuse = False
         if not reuse:
             bound = self.store.tenants_on.get(name, {}).values()
@@ -173,15 +175,16 @@ class TopologyIndex:
             usage = machines.with_reservation(shape, usage, held)
             cpu += held.cpu
             memory += held.memory
-        self.expected[row] = self.states.number(shape, usage)
-        self.cpu[row] = detail.cpu - cpu
-        self.memory[row] = detail.memory - memory
-        self._stamp(row)
+        now = self.states.number(shape, usage), detail.cpu - cpu, detail.memory - memory
+        # Most pods go where they were expected, and then nothing is news.
+        if now != (self.expected[row], self.cpu[row], self.memory[row]):
+            self.expected[row], self.cpu[row], self.memory[row] = now
+            self._stamp(row)
 
     def _stamp(self, row: int) -> None:
         """Say that the row is not what it was."""
-        self._writes += 1
-        self.version[row] = self._writes
+        self.writes += 1
+        self.version[row] = self.writes
         self.changed.add(row)
 
     def _compact(self) -> None:
@@ -189,6 +192,7 @@ class TopologyIndex:
         if len(self.states) <= max(_MOST_STATES, _STATES_PER_ROW * len(self.rows)):
             return
         self.states = states.States()
+        self.expected.fill(-1)
         for row, detail in enumerate(self.details):
             if detail is not None:
                 self._write(row, detail)

@@ -204,7 +204,8 @@ def with_reservation(hardware: shape.Shape, used: Usage, held: reservations.Rese
             for resource, now, more in zip(hardware.resources, used.held, held.held, strict=True)
         ]
     )
-    return Usage(used.taken | held.taken, used.shared, used.drawn, counts, used.inferred)
+    inferred = used.inferred or bool(held.taken)
+    return Usage(used.taken | held.taken, used.shared, used.drawn, counts, inferred)
 
 
 def allocatable(node: objects.Node) -> tuple[int, int]:

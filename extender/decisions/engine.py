@@ -198,7 +198,7 @@ class Engine:
     @property
     def _moment(self) -> tuple[int, int, int]:
         """What answers rest on, once all is settled; another one when any of it changed."""
-        return self.index.generation, self.room.epoch, self.store.demands_version
+        return self.index.writes, self.room.epoch, self.store.demands_version
 
     def preempt(
         self, pod: objects.Pod, offered: Mapping[str, answers.Victims]

@@ -118,8 +118,9 @@ class Judge:
             return _refused(_lack(question, hardware), question)
         claims = question.claims if special is None else (*question.claims, special)
         if held != usage.held or plugin:
-            taken = usage.taken | sum(1 << d for _, many in plugin for d in many)
-            usage = dataclasses.replace(usage, held=held, taken=taken)
+            more = sum(1 << d for _, many in plugin for d in many)
+            inferred = usage.inferred or bool(more)
+            usage = Usage(usage.taken | more, usage.shared, usage.drawn, held, inferred)
             state = NodeState(hardware, usage)
         if not claims:
             return Verdict(Code.FITS, plugin=plugin, after=usage)
