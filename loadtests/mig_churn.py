@@ -57,22 +57,21 @@ class View:
 
     def prices(self):
         """What one legal placement of each profile is worth, in GPUs: all count as room."""
-        share = self.classes.share
+        share, together = self.classes.share, np.ones(len(self.classes.asks), dtype=bool)
         room = WINDOWS[self.masks].sum(axis=(0, 1))[list(self.classes.asks)] * share
+        room = prices.shared(room, self.classes.weight, together)
         return self.by_profile(prices.prices(self.classes, room, packing.Form()) * share)
 
 
 class Outcome:
     """What first-fit would take on each node, before or after a placement."""
 
-    def __init__(self, masks, price=EVEN):
+    def __init__(self, masks, worth):
+        """`worth[mask, profile]`: what the placement costs there; inf where it has no room."""
         fits = mig.FIRST[masks] != mig.NONE
         self.masks = masks
         self.gpu = fits.argmax(axis=1)  # [node, profile]
-        self.fits = fits.any(axis=1)
-        # [node, profile]: the legal placements it takes, at their price; inf where it has no room
-        lost = LOST[masks[ROWS[:, None], self.gpu], np.arange(KINDS)] @ price
-        self.loss = np.where(self.fits, lost, np.inf)
+        self.loss = worth[masks[ROWS[:, None], self.gpu], np.arange(KINDS)]  # [node, profile]
 
     def after(self, profile):
         """The masks of every node after a first-fit instance of this profile."""
@@ -95,18 +94,17 @@ def anywhere(view, profile, rows):  # noqa: ARG001
 
 def kept(view, profile, rows):
     """Legal placements lost (CC)."""
-    return Outcome(view.masks).loss[rows, profile]
+    return Outcome(view.masks, mig.LOSS).loss[rows, profile]
 
 
 def ahead(view, profile, rows):
     """Legal placements lost, and the expected loss of the next instance, all weighing alike."""
-    now = Outcome(view.masks)
-    return looking_ahead(view, now, profile, price=EVEN)[rows]
+    return looking_ahead(view, profile, EVEN)[0][rows]
 
 
 def priced(view, profile, rows):
     """Scarcity prices with profiles as classes: room is the legal placements, as in the product."""
-    return Outcome(view.masks, view.prices()).loss[rows, profile]
+    return Outcome(view.masks, worth(view.prices())).loss[rows, profile]
 
 
 def fast(view, profile, rows):
@@ -114,18 +112,24 @@ def fast(view, profile, rows):
 
     tests/test_mig.py holds it against the engine, pod by pod.
     """
-    price = view.prices()
-    now = Outcome(view.masks, price)
-    cost = looking_ahead(view, now, profile, price=price)
+    cost, now = looking_ahead(view, profile, view.prices())
     position, maximum = now.gpu[rows, profile].astype(float), config.DEFAULT.scores.maximum
     return -ranking.ranked(cost[rows], position, maximum=maximum, order=ORDER[rows])
 
 
-def looking_ahead(view, now, profile, *, price):
-    then = Outcome(now.after(profile), price)
+def looking_ahead(view, profile, price):
+    """What the placement costs per node, the next one included, and what first-fit would do."""
+    table = worth(price)
+    now = Outcome(view.masks, table)
+    then = Outcome(now.after(profile), table)
     nowhere = partitions.NOWHERE * float(WINDOWS[0] @ price)
     following = partitions.next_loss(now.loss, ROWS, then.loss, view.learnt, nowhere)
-    return now.loss[:, profile] + following.sum(axis=1)
+    return now.loss[:, profile] + following.sum(axis=1), now
+
+
+def worth(price):
+    """`[mask, profile]`: the price of the legal placements that a first-fit instance closes."""
+    return np.where(mig.FIRST == mig.NONE, np.inf, LOST @ price)
 
 
 SCORES = {

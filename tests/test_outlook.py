@@ -164,6 +164,18 @@ def test_a_node_that_cannot_feed_the_next_one_is_no_place_for_it():
     assert starved == plenty  # which the pod itself would starve
 
 
+def test_profiles_of_one_board_are_priced_by_their_common_room():
+    cluster = Cluster(nodes=2, gpus=2)
+    cluster.put(SEVEN, 0, 0, 0)
+    cluster.asks(ONE)
+    room = cluster.engine.room
+
+    assert room.outlook.sharing(room.classes).all()
+    # alike but for the slack, though there are three whole GPUs and 21 places for the small one
+    price = dict(zip([_profile(ask) for ask in room.classes.asks], room.prices, strict=True))
+    assert 0.4 < price[SEVEN] / price[ONE] < 1.0
+
+
 def test_a_larger_machine_that_joins_is_looked_at_too():
     cluster = Cluster(nodes=1, gpus=1)
     cluster.asks(SEVEN)

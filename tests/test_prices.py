@@ -69,3 +69,17 @@ def test_losing_an_average_gpu_for_all_classes_costs_one(pairs, steepness):
 )
 def test_prices_are_renewed_more_rarely_on_larger_clusters(gpus, placements):
     assert prices.refresh_every(gpus) == placements
+
+
+def test_classes_that_overlap_see_the_mean_of_their_rooms():
+    room, weight = np.array([8.0, 2.0, 5.0]), np.array([0.3, 0.1, 0.6])
+
+    found = prices.shared(room, weight, np.array([True, True, False]))
+
+    assert found.tolist() == pytest.approx([6.5, 6.5, 5.0])
+
+
+def test_no_overlap_leaves_every_class_its_own_room():
+    room = np.array([8.0, 2.0])
+
+    assert prices.shared(room, np.ones(2), np.zeros(2, dtype=bool)) is room

@@ -113,6 +113,12 @@ class Outlook:
                     self._resize(0)
         self._shapes = len(states.shapes)
 
+    def sharing(self, classes: Classes) -> NDArray[np.bool_]:
+        """The classes of one device that is cut from a board: they take each other's room."""
+        cut = np.array([self._is_cut(ask) for ask in classes.asks], dtype=np.bool_)
+        found: NDArray[np.bool_] = cut[classes.ask] & (classes.count == 1)
+        return found
+
     def take(self, classes: Classes, prices: Floats) -> None:
         """Go on with this mix at these prices."""
         if not self._boards:
@@ -165,7 +171,7 @@ class Outlook:
         chosen = [
             place
             for place in np.argsort(-weight, kind="stable").tolist()
-            if any(self._boards_for(classes.asks[place], hardware) for hardware in self._boards)
+            if self._is_cut(classes.asks[place])
         ][:_MOST_ASKS]
         chosen.sort()  # so that equal asks stand in one order, whatever they weigh today
         least = [np.flatnonzero(classes.ask == place) for place in chosen]
@@ -179,6 +185,9 @@ class Outlook:
             cpu=np.array([classes.cpu[those].min() for those in least]),
             memory=np.array([classes.memory[those].min() for those in least]),
         )
+
+    def _is_cut(self, ask: object) -> bool:
+        return any(self._boards_for(ask, hardware) for hardware in self._boards)
 
     def _boards_for(self, ask: object, hardware: Shape) -> tuple[tuple[partitions.Board, int], ...]:
         """The boards of the shape with their devices that serve the ask; none if it draws none."""

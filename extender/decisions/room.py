@@ -156,7 +156,9 @@ class Room:
         self._now.refresh(rows, self._room_of)
         self._stale = self._counts.incomplete  # then the next call goes on counting
         self.room = self._now.values[rows].sum(axis=0)
-        self.prices = prices.prices(self.classes, self.room, self._form)
+        together = self.outlook.sharing(self.classes)
+        room = prices.shared(self.room, self.classes.weight, together)
+        self.prices = prices.prices(self.classes, room, self._form)
         self.outlook.take(self.classes, self.prices)
         self.epoch += 1
 
