@@ -163,6 +163,8 @@ def mig_section(found):
     yield ""
     yield "`python -m loadtests.mig_churn --policy P --driver D --load L --seeds N --json`; the"
     yield "error is of the mean over the seeds; `repack` may move everything and is a ceiling."
+    yield "`railyard` is the engine, `railyard-fast` its formulas on the benchmark's masks: the same"
+    yield "node for every pod (tests/test_mig.py). Scores predict first-fit whatever the driver does."
     yield ""
     yield from table(("load", "driver", "score", *mixes, "seeds x arrivals"), rows)
 

@@ -17,12 +17,8 @@ ONE, THREE, SEVEN = 0, 3, 5  # 1g.10gb, 3g.40gb, 7g.80gb
 class Cluster(mig_railyard.MigRailyard):
     """Nodes of MIG GPUs, and instances on them by their number."""
 
-    def __init__(self, nodes=2, gpus=2, *, patient=True):
+    def __init__(self, nodes=2, gpus=2):
         super().__init__(nodes, gpus)
-        if not patient:
-            self.engine.room.outlook = outlook.Outlook(
-                self.engine.index, self.engine.room.outlook._counts, patient=False
-            )
         self.instances = 0
 
     def put(self, profile, node, gpu, start):
@@ -35,10 +31,6 @@ class Cluster(mig_railyard.MigRailyard):
         self.instances += 1
         self.arrived(str(self.instances), profile)
         return self.engine.score(self.pod, self.names)
-
-    @property
-    def outlook(self):
-        return self.engine.room.outlook
 
 
 def test_an_instance_spares_the_gap_that_the_next_one_needs():
@@ -114,7 +106,7 @@ def test_a_node_without_room_has_no_position():
     cluster.put(SEVEN, 0, 0, 0)
     found = cluster.asks(SEVEN)
 
-    position = cluster.outlook.position(found.table.question, found.rows)
+    position = cluster.engine.room.outlook.position(found.table.question, found.rows)
 
     assert np.isnan(position).tolist() == [True, False]
 
@@ -138,8 +130,8 @@ def test_nothing_is_said_of_devices_without_counters():
 
 
 def test_an_allowance_runs_out_and_later_requests_go_on(monkeypatch):
-    monkeypatch.setattr(outlook, "ALLOWANCE", 2)
-    cluster = Cluster(nodes=6, gpus=1, patient=False)
+    monkeypatch.setattr(outlook, "_NO_LIMIT", 2)
+    cluster = Cluster(nodes=6, gpus=1)
     for node in range(6):
         cluster.put(ONE, node, 0, node)
 
@@ -170,7 +162,7 @@ def test_profiles_of_one_board_are_priced_by_their_common_room():
     cluster.asks(ONE)
     room = cluster.engine.room
 
-    assert room.outlook.sharing(room.classes).all()
+    assert room.outlook.boards.sharing(room.classes).all()
     # alike but for the slack, though there are three whole GPUs and 21 places for the small one
     price = dict(zip([_profile(ask) for ask in room.classes.asks], room.prices, strict=True))
     assert 0.4 < price[SEVEN] / price[ONE] < 1.0

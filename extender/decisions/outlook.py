@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 
 from extender.cluster import index
 from extender.cluster.states import States
-from extender.decisions import counts
-from extender.decisions.question import Question, single, words
+from extender.decisions import boards, counts
+from extender.decisions.question import Question, single
 from extender.hardware.shape import Shape
 from extender.policy import looks, partitions
 from extender.policy.mix import Classes, Floats
 
 Rows = NDArray[np.integer]
 
-_MOST_ASKS = 16  # the heaviest; a look is a matrix of them
 _MOST_LOOKS = 8192  # at boards in some state: with 16 asks 4 MB
 _MOST_QUESTIONS = 256  # of a burst, of which is known which ask they are
 _MOST_SIZES = 32  # of pods of a burst; 5,000 rows and 16 asks are 640 KB each
@@ -32,22 +31,6 @@ ALLOWANCE = 200
 _NO_LIMIT = 1 << 62
 _NOTHING = 0  # the look at no board
 _UNKNOWN = -1
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Asks:
-    """The asks that draw counters, heaviest first, and what they are to the mix."""
-
-    asks: tuple[Question, ...]
-    weight: Floats  # how likely the next partition is this one; their sum is 1
-    price: Floats  # GPUs that one legal placement is worth
-    cpu: Floats  # what a pod of it needs at least
-    memory: Floats
-
-    @classmethod
-    def none(cls) -> _Asks:
-        empty = np.zeros(0)
-        return cls((), empty, empty, empty, empty)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,17 +48,15 @@ class Outlook:
         self, cluster: index.TopologyIndex, counted: counts.Counts, *, patient: bool = True
     ) -> None:
         self._index = cluster
-        self._counts = counted
+        self.boards = boards.Boards(cluster, counted)
         self._allowance = _NO_LIMIT if patient else ALLOWANCE
         self._left = self._allowance
         self._states = States()
-        self._shapes = 0  # of those numbered, how many were looked at
-        self._boards: dict[Shape, tuple[partitions.Board, ...]] = {}  # by identity; with any
-        self._now = _Asks.none()
+        self._now = boards.Asks.none()
         self._nowhere = 0.0
         self._number: dict[Question, int] = {}  # demand → the ask it is for one of, or -1
         self._seen = looks.Looks(0)
-        # shape → per board, which of its devices serve each ask
+        # shape → per board and ask, the devices that serve it
         self._suits: dict[Shape, tuple[tuple[int, ...], ...]] = {}
         # Per row: the looks at its boards; per ask the first board with room, or -1, and what the
         # ask costs there, in GPUs, inf where it has no room. Valid at `_version` of the index.
@@ -93,44 +74,30 @@ class Outlook:
 
     def names(self) -> list[str]:
         """What people call the asks: the profile of a device that serves it, where it has one."""
-        return [self._name(ask) for ask in self._now.asks]
+        return [self.boards.name(ask) for ask in self._now.asks]
 
     def allow(self) -> None:
         """Begin anew with a whole allowance of rows, and know the machines that are new."""
         self._left = self._allowance
-        states = self._index.states
-        if states is not self._states:
-            self._states, self._shapes = states, 0
-            self._boards.clear()
+        self.boards.renew()
+        if self._index.states is not self._states:
+            self._states = self._index.states
             self._suits.clear()
         if len(self._seen) > _MOST_LOOKS:
             self._forget()
-        for hardware in states.shapes[self._shapes :]:
-            found = partitions.boards(hardware)
-            if found:
-                self._boards[hardware] = found
-                if len(found) > self._look.shape[1]:
-                    self._resize(0)
-        self._shapes = len(states.shapes)
-
-    def sharing(self, classes: Classes) -> NDArray[np.bool_]:
-        """The classes of one device that is cut from a board: they take each other's room."""
-        cut = np.array([self._is_cut(ask) for ask in classes.asks], dtype=np.bool_)
-        found: NDArray[np.bool_] = cut[classes.ask] & (classes.count == 1)
-        return found
 
     def take(self, classes: Classes, prices: Floats) -> None:
         """Go on with this mix at these prices."""
-        if not self._boards:
+        if not self.boards:
             return
-        asks, self._now = self._now.asks, self._drawing(classes, prices)
+        asks, self._now = self._now.asks, self.boards.asks(classes, prices)
         if asks != self._now.asks:
             self._forget()
         self._seen.price(self._now.price)
         empty = [
             self._seen.at(board.cut, 0, (), suits)
-            for hardware, boards in self._boards.items()
-            for board, suits in zip(boards, self._suits_of(hardware), strict=True)
+            for hardware in self.boards
+            for board, suits in zip(self.boards.of(hardware), self._suits_of(hardware), strict=True)
         ]
         self._nowhere = partitions.NOWHERE * float(self._seen.whole[empty].max(initial=0.0))
         self._known.clear()
@@ -161,47 +128,6 @@ class Outlook:
         found[found < 0] = np.nan
         return found
 
-    # ------------------------------------------------------------ the mix
-
-    def _drawing(self, classes: Classes, prices: Floats) -> _Asks:
-        """The asks that some board serves, with their share of the mix and their price."""
-        weight, price = np.zeros(len(classes.asks)), np.zeros(len(classes.asks))
-        np.add.at(weight, classes.ask, classes.weight)
-        np.add.at(price, classes.ask, prices * classes.share)
-        chosen = [
-            place
-            for place in np.argsort(-weight, kind="stable").tolist()
-            if self._is_cut(classes.asks[place])
-        ][:_MOST_ASKS]
-        chosen.sort()  # so that equal asks stand in one order, whatever they weigh today
-        least = [np.flatnonzero(classes.ask == place) for place in chosen]
-        total = float(weight[chosen].sum())
-        return _Asks(
-            asks=tuple(
-                ask for ask in (classes.asks[p] for p in chosen) if isinstance(ask, Question)
-            ),
-            weight=weight[chosen] / total if total else weight[chosen],
-            price=price[chosen],
-            cpu=np.array([classes.cpu[those].min() for those in least]),
-            memory=np.array([classes.memory[those].min() for those in least]),
-        )
-
-    def _is_cut(self, ask: object) -> bool:
-        return any(self._boards_for(ask, hardware) for hardware in self._boards)
-
-    def _boards_for(self, ask: object, hardware: Shape) -> tuple[tuple[partitions.Board, int], ...]:
-        """The boards of the shape with their devices that serve the ask; none if it draws none."""
-        plan = self._counts.plan(ask, hardware) if isinstance(ask, Question) else None
-        return plan.boards if plan is not None else ()
-
-    def _name(self, ask: Question) -> str:
-        for hardware in self._boards:
-            for board, suits in self._boards_for(ask, hardware):
-                if suits:
-                    first = board.devices[(suits & -suits).bit_length() - 1]
-                    return partitions.profile(hardware.devices[first]) or words(ask)
-        return words(ask)
-
     def _ask_of(self, question: Question) -> int:
         """Which of the asks the demand is for exactly one of, -1 for none."""
         if not self._now.asks:
@@ -221,7 +147,7 @@ class Outlook:
     def _refresh(self) -> bool:
         """Bring the rows up to date; false where an allowance ran out."""
         size = len(self._index.version)
-        if len(self._version) != size:
+        if len(self._version) != size or self._look.shape[1] < self.boards.most:
             self._resize(size)
         stale = np.flatnonzero(self._version != self._index.version)
         if not len(stale):
@@ -244,8 +170,8 @@ class Outlook:
     def _look_at(self, row: int) -> None:
         self._look[row] = _NOTHING
         hardware, usage = self._states[int(self._index.expected[row])]
-        boards = self._boards.get(hardware, ())
-        for number, (board, suits) in enumerate(zip(boards, self._suits_of(hardware), strict=True)):
+        there = zip(self.boards.of(hardware), self._suits_of(hardware), strict=True)
+        for number, (board, suits) in enumerate(there):
             taken, drawn = board.local(usage.taken), board.drawn(usage.drawn)
             self._look[row, number] = self._seen.at(board.cut, taken, drawn, suits)
 
@@ -302,16 +228,12 @@ class Outlook:
     def _suits_of(self, hardware: Shape) -> tuple[tuple[int, ...], ...]:
         found = self._suits.get(hardware)
         if found is None:
-            served = [self._boards_for(ask, hardware) for ask in self._now.asks]
-            found = self._suits[hardware] = tuple(
-                tuple(boards[number][1] if boards else 0 for boards in served)
-                for number in range(len(self._boards.get(hardware, ())))
-            )
+            found = self._suits[hardware] = self.boards.suits(hardware, self._now.asks)
         return found
 
     def _resize(self, size: int) -> None:
-        count, boards = len(self._now.asks), max(map(len, self._boards.values()), default=1)
-        self._look = np.full((size, boards), _NOTHING, dtype=np.int32)
+        count, most = len(self._now.asks), max(self.boards.most, 1)
+        self._look = np.full((size, most), _NOTHING, dtype=np.int32)
         self._first = np.full((size, count), -1, dtype=np.int16)
         self._offers = np.full((size, count), np.inf)
         self._version = np.full(size, _UNKNOWN, dtype=np.int64)

@@ -156,7 +156,7 @@ class Room:
         self._now.refresh(rows, self._room_of)
         self._stale = self._counts.incomplete  # then the next call goes on counting
         self.room = self._now.values[rows].sum(axis=0)
-        together = self.outlook.sharing(self.classes)
+        together = self.outlook.boards.sharing(self.classes)
         room = prices.shared(self.room, self.classes.weight, together)
         self.prices = prices.prices(self.classes, room, self._form)
         self.outlook.take(self.classes, self.prices)
