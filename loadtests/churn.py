@@ -50,17 +50,35 @@ class Tally:
         }
 
 
-def run(trace, nodes, policy, *, wire, load, arrivals, seed, unseen=0, progress=None):
-    """The mix, the lives and the ties come from three streams, equal for every policy.
+def stream_of(trace, nodes, *, load, arrivals, seed, shift=0):
+    """Mean life, the demands in order of arrival and when each ends, equal for every policy.
+
+    Pods of `shift` GPUs do not come before the count begins; till then the others make up the load.
+    """
+    stream, lives, others = (np.random.default_rng([seed, part]) for part in (0, 1, 3))
+    sizes = np.array([kind.gpu for kind in trace.kinds])[trace.pods]
+    life = load * nodes.capacity / sizes.mean()
+    pods = stream.integers(len(trace.pods), size=arrivals)
+    lived = lives.exponential(life, size=arrivals)
+    if shift:
+        old = np.flatnonzero(np.array([kind.num for kind in trace.kinds])[trace.pods] != shift)
+        before = np.arange(arrivals) < WARM_UP * life
+        late = before & ~np.isin(pods, old)
+        pods[late] = others.choice(old, size=int(late.sum()))
+        lived[before] *= sizes.mean() / sizes[old].mean()
+    return life, trace.pods[pods], np.arange(arrivals) + lived
+
+
+def run(trace, nodes, policy, *, wire, load, arrivals, seed, unseen=0, shift=0, progress=None):
+    """The stream of pods is `stream_of`'s; ties have one of their own.
 
     Pods of `unseen` GPUs are never learnt from: each of them is the first of its size.
     """
-    stream, lives, ties = (np.random.default_rng([seed, part]) for part in range(3))
+    ties = np.random.default_rng([seed, 2])
     cluster = cluster_sim.empty(nodes)
-    sizes = np.array([kind.gpu for kind in trace.kinds])[trace.pods]
-    life = load * nodes.capacity / sizes.mean()
-    drawn = trace.pods[stream.integers(len(trace.pods), size=arrivals)]
-    ends = np.arange(arrivals) + lives.exponential(life, size=arrivals)
+    life, drawn, ends = stream_of(
+        trace, nodes, load=load, arrivals=arrivals, seed=seed, shift=shift
+    )
     running = []  # (end, number, node, kind, slots)
     told = packing.Hooks(policy)
     tally, allocated = Tally(), 0
@@ -93,6 +111,7 @@ def main(arguments=None):
     parse.add_argument("--load", type=float, default=0.95)
     parse.add_argument("--arrivals", type=int, default=ARRIVALS)
     parse.add_argument("--unseen", type=int, default=0, help="GPUs of pods never learnt from")
+    parse.add_argument("--shift", type=int, default=0, help="GPUs of pods that come after warm-up")
     options = parse.parse_args(arguments)
     if options.unseen and options.policy == "railyard":
         parse.error("--unseen is not for the engine: it sees every pod")
@@ -110,6 +129,7 @@ def main(arguments=None):
         arrivals=options.arrivals,
         seed=options.seed,
         unseen=options.unseen,
+        shift=options.shift,
         progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
     report = {
@@ -117,6 +137,7 @@ def main(arguments=None):
         "trace": trace.name,
         "load": options.load,
         "unseen": options.unseen,
+        "shift": options.shift,
         **packing.settings(options, wire),
         **tally.report(),
         "disagreed": getattr(policy, "disagreed", 0),

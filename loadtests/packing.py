@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
+from extender.policy import config, ranking
 from extender.policy import packing as policy_packing
-from extender.policy import ranking
 from loadtests import baselines, cluster_sim, openb, priced, railyard
 
 LEVELS = (50, 80, 95, 100, 110, 120, 130)  # % of capacity asked, where allocation is reported
@@ -140,26 +140,20 @@ def run(trace, nodes, order, ranks, policy, *, wire, rng, progress=None):
 def make_policy(name, trace, nodes, options):
     """A policy by name.
 
-    `railyard`, or a policy file: the product's engine. `prices`, `prices-first`,
-    `prices-adaptive`: the same formulas on the simulator's arrays. Else a baseline.
+    `railyard`, or a policy file: the product's engine. `prices`: the same formulas on the
+    simulator's arrays. Else a baseline.
     """
     if name == "railyard" or pathlib.Path(name).suffix in (".yaml", ".yml"):
         return railyard.Railyard(nodes, policy=None if name == "railyard" else name)
-    if not name.startswith("prices"):
+    if name != "prices":
         return baselines.named(name, trace, nodes)
-    blend = options.blend
-    if name == "prices-first":
-        form = policy_packing.Form(blend=blend or 0.6, steepness=2.0, part=1e9, slack=0.5)
-    elif name == "prices-adaptive":
-        form = policy_packing.Form(part=4.0)
-    else:
-        form = policy_packing.Form(blend=blend or policy_packing.Form().blend)
+    plain, scored = config.Packing(), options.cpu_pods == "ours"
     return priced.Prices(
         nodes,
-        form=form,
+        form=policy_packing.form_of(plain, cpu_pods_scored=scored),
         every=options.refresh,
         devices=options.devices,
-        adaptive=name == "prices-adaptive",
+        reserve=plain.machine_reserve,
     )
 
 
@@ -173,7 +167,7 @@ def parser(description):
     parse.add_argument(
         "--policy",
         default="prices",
-        help="railyard, a policy file, prices[-first|-adaptive], FGD, BestFit, …",
+        help="railyard, a policy file, prices, FGD, BestFit, …",
     )
     parse.add_argument("--intree", choices=("none", "default"), default="none")
     parse.add_argument("--cpu-pods", choices=("ours", "intree"), default="ours")
@@ -181,7 +175,6 @@ def parser(description):
     parse.add_argument("--weight", type=int, default=1, help="of the extender, with --wire")
     parse.add_argument("--refresh", type=int, default=20, help="placements between prices")
     parse.add_argument("--devices", choices=("tightest", "first"), default="tightest")
-    parse.add_argument("--blend", type=float, help="a of the prices")
     parse.add_argument("--json", action="store_true")
     return parse
 
@@ -192,7 +185,7 @@ def wire_of(options):
 
 def settings(options, wire):
     """What was asked for, for the report."""
-    kept = ("seed", "policy", "refresh", "devices", "blend")
+    kept = ("seed", "policy", "refresh", "devices")
     return {key: getattr(options, key) for key in kept} | dataclasses.asdict(wire)
 
 

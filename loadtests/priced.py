@@ -12,9 +12,6 @@ from loadtests import cluster_sim, openb
 MOST_CPU = 128000
 MOST_GPU = 8.0
 UNKNOWN = -1
-_LOW, _HIGH = 0.3, 0.6  # the adaptive blend's ends
-_SPAN = 0.3  # surplus of CPU per GPU at which the blend reaches its high end
-_SPARE = 0.02  # of the total, added to what is idle: a full cluster divides by nothing
 
 
 class States:
@@ -61,7 +58,7 @@ class States:
     def measured(self, contents):
         gpu = np.array([slots for _, slots in contents])
         free, chain = [], []
-        for milli, models in self.asks:
+        for milli, models in map(device_ask, self.asks):
             accepted = [not models or self.models[model] in models for model, _ in contents]
             room = np.where(np.array(accepted)[:, None] & (gpu >= milli), gpu, 0)
             free.append(room.sum(axis=1) / openb.GPU)
@@ -102,17 +99,28 @@ class Prices:
     """Scores by scarcity prices; larger wins. `form` as in extender.policy.packing.
 
     `every` is how many placements share one set of prices; `devices` the node's own rule:
-    "tightest" or "first" fit.
+    "tightest" or "first" fit; `reserve` the share kept for whole machines.
     """
 
-    def __init__(self, nodes, *, form=None, every=20, devices="tightest", adaptive=False, **mixing):
+    def __init__(
+        self,
+        nodes,
+        *,
+        form=None,
+        every=20,
+        devices="tightest",
+        reserve=0.0,
+        **mixing,
+    ):
         self.form = form or packing.Form()
-        self.adaptive = adaptive
         self.every = every
         self.devices = devices
         self.mix = mix.Mix(**mixing)
         self.states = States(nodes.models, ordered=devices == "first")
         self.nodes = nodes
+        gpus, count = np.unique(nodes.gpus[nodes.gpus > 1], return_counts=True)
+        parts = reserve * gpus * count / nodes.gpus.sum()
+        self.mix.expect(dict(zip(gpus.tolist(), parts.tolist(), strict=True)))
         self.state = None
         self.changes = every
         self.epoch = 0
@@ -201,13 +209,20 @@ class Prices:
         self.changes = 0
         self.epoch += 1
         self.classes = self.mix.classes()
-        if self.adaptive:
-            self.form = self.adapted(cluster)
         self.memo = None
         parts = self.parts().take(self.state)
         self.room = packing.usable(parts, cluster.cpu, cluster.memory, self.classes, self.form)
         self.room_stamp = cluster.stamp.copy()
-        self.prices = prices.prices(self.classes, self.room.sum(axis=0), self.form)
+        room, pool = self.room.sum(axis=0), self.pools()
+        self.prices = prices.prices(self.classes, room, self.form, pool=pool)
+
+    def pools(self):
+        """GPUs of the machines that each class may take at all."""
+        given = []
+        for _, models in map(device_ask, self.classes.asks):
+            accepted = np.array([not models or m in models for m in self.nodes.models])
+            given.append(float(self.nodes.gpus[accepted[self.nodes.model]].sum()))
+        return np.array(given)[self.classes.ask]
 
     def parts(self):
         """The parts of all states; extended when a transition met a new state."""
@@ -217,26 +232,15 @@ class Prices:
             self.memo = added if self.memo is None else joined(self.memo, added)
         return self.memo
 
-    def adapted(self, cluster):
-        blend = adaptive_blend(
-            self.classes,
-            idle_cpu=float(cluster.cpu.sum()),
-            total_cpu=float(self.nodes.cpu.sum()),
-            idle_gpus=float(np.maximum(cluster.gpu, 0).sum()) / openb.GPU,
-            total_gpus=float(self.nodes.gpus.sum()),
-        )
-        return packing.Form(
-            blend=blend,
-            steepness=self.form.steepness,
-            part=self.form.part,
-            slack=self.form.slack,
-        )
-
     def slots(self, cluster, node, kind):
         if self.devices == "first" and kind.num:
-            fits = cluster.gpu[node] >= kind.milli
-            return np.flatnonzero(fits & (fits.cumsum() <= kind.num))
+            return cluster_sim.first_slots(cluster, node, kind)
         return cluster_sim.slots_of(cluster, node, kind)
+
+
+def device_ask(ask):
+    """(thousandths, accepted models) of a device ask."""
+    return (openb.GPU, ()) if ask == mix.WHOLE_GPU else ask
 
 
 def joined(one, other):
@@ -248,18 +252,3 @@ def joined(one, other):
 def steps(values):
     """Values in the steps within which ranking takes them for equal."""
     return np.round(values / ranking.RESOLUTION)
-
-
-def adaptive_blend(classes, *, idle_cpu, total_cpu, idle_gpus, total_gpus):
-    """The blend a from how much CPU idle GPUs still have, against what the mix asks.
-
-    0.3 + 0.3 * clip((rho - 1) / 0.3, 0, 1), rho = idle CPU per idle GPU / CPU per GPU asked, each
-    idle sum plus 2 % of its total. 0.6 where nothing is known.
-    """
-    asked_cpu = float((classes.weight * classes.cpu).sum())
-    asked_gpus = float((classes.weight * classes.size).sum())
-    if asked_cpu <= 0.0 or asked_gpus <= 0.0 or total_gpus <= 0.0:
-        return _HIGH
-    per_gpu = (idle_cpu + _SPARE * total_cpu) / (idle_gpus + _SPARE * total_gpus)
-    surplus = per_gpu / (asked_cpu / asked_gpus) - 1.0
-    return _LOW + (_HIGH - _LOW) * min(max(surplus / _SPAN, 0.0), 1.0)

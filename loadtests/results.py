@@ -14,30 +14,28 @@ HERE = pathlib.Path(__file__).parent
 PLAIN = {
     "refresh": 20,
     "devices": "tightest",
-    "blend": None,
     "ties": "random",
     "intree": "none",
     "cpu_pods": "ours",
     "top": 0,
     "weight": 1,
     "unseen": 0,
+    "shift": 0,
 }
 WORDS = {
     "refresh": "prices every {} placements",
     "devices": "{}-fit devices",
-    "blend": "a = {}",
     "ties": "ties by {}",
     "intree": "in-tree scores on",
     "cpu_pods": "CPU-only pods left to kube-scheduler",
     "top": "scores 0..{}",
     "weight": "weight {}",
-    "unseen": "{}-GPU pods never seen before",
+    "unseen": "{}-GPU pods never learnt from",
+    "shift": "{}-GPU pods from the count on only",
 }
 POLICIES = {
     "railyard": "Railyard's engine, default policy",
     "prices": "scarcity prices (fast model)",
-    "prices-first": "scarcity prices, first form (fast model)",
-    "prices-adaptive": "scarcity prices, adaptive blend (fast model)",
     "kube": "kube-scheduler's defaults",
 }
 
@@ -56,7 +54,7 @@ def named(report):
     for key, plain in PLAIN.items():
         value = report.get(key, plain)
         told = value != plain or (key == "weight" and report.get("intree") == "default")
-        if told and (fast or key not in {"refresh", "devices", "blend"}):
+        if told and (fast or key not in {"refresh", "devices"}):
             words.append(WORDS[key].format(value))
     return ", ".join(words)
 

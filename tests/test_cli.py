@@ -100,7 +100,7 @@ def test_explain_ranks_every_node_with_the_reason(run, snapshot):
     title, header, *rows = out.splitlines()
     assert title == "pod default/waiting: GPU (profile default)"
     assert header.split() == ["NODE", "VERDICT", "SCORE", "COST", "DEVICES", "WHY"]
-    assert rows[0].split()[:5] == ["free", "fits", "10", "1.00", "gpu-0"]
+    assert rows[0].split()[:5] == ["free", "fits", "10", "1.21", "gpu-0"]
     words = {row.split()[0]: row for row in rows}
     assert words["full"].endswith("no free GPU")
     assert words["plain"].endswith("node has no GPU")

@@ -107,3 +107,44 @@ def test_units_of_a_plugin_are_what_is_not_held():
 )
 def test_what_only_placing_tells_has_no_plan(unit):
     assert counting.plan(machine([gpu("gpu-0"), gpu("gpu-1")]), unit, by_name) is None
+
+
+@pytest.mark.parametrize(
+    ("hardware", "usage", "expected"),
+    [
+        pytest.param(
+            machine([gpu("gpu-0"), gpu("gpu-1"), Device(DRIVER, "nic-0", {}, {}, kind=Kind.NIC)]),
+            Usage(taken=0b001),
+            1,
+            id="plain GPUs, of any name, and no NICs",
+        ),
+        pytest.param(
+            machine(
+                [
+                    Device(
+                        DRIVER,
+                        f"gpu-{number}",
+                        {},
+                        {"milli": Capacity(1000)},
+                        allow_multiple_allocations=True,
+                        kind=Kind.GPU,
+                    )
+                    for number in range(3)
+                ]
+            ),
+            Usage(shared=((1, (("milli", 1),)),)),
+            2,
+            id="shared GPUs that nobody has a part of",
+        ),
+        pytest.param(
+            Shape(resources=(PluginResource("nvidia.com/gpu", 8),)),
+            Usage(held=(3,)),
+            5,
+            id="units of a plug-in",
+        ),
+        pytest.param(mig_machine(), NOTHING, 0, id="partitions are no whole GPUs"),
+    ],
+)
+def test_whole_gpus_are_counted_however_they_are_published(hardware, usage, expected):
+    found = counting.plan_whole(hardware).room(hardware, usage)
+    assert found == counting.Room(expected, float(expected))

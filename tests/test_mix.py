@@ -94,6 +94,30 @@ def test_a_reserved_size_that_is_seen_weighs_what_was_seen():
     assert subject.classes().cpu == pytest.approx([70000.0])
 
 
+def test_a_machine_of_which_no_pod_was_seen_has_its_share_of_the_gpus_asked():
+    subject = mix.Mix(horizon=100)
+    subject.expect({8: 0.04})
+    for number in range(1000):
+        subject.learn(str(number), "gpu", count=2, cpu=1.0)
+    classes = subject.classes()
+    assert classes.asks == ("gpu", mix.WHOLE_GPU)
+    assert classes.count.tolist() == [2.0, 8.0]
+    assert classes.weight == pytest.approx([1.0, 0.04 * 2 / 8], rel=0.001)
+
+
+def test_pods_of_its_size_take_the_place_of_an_expected_machine():
+    subject = mix.Mix(horizon=100)
+    subject.expect({8: 0.04})
+    subject.learn("a", "large", count=8, cpu=1.0)
+    assert subject.classes().weight == pytest.approx([0.01, 0.0])
+
+
+def test_machines_are_expected_only_once_something_was_asked():
+    subject = mix.Mix()
+    subject.expect({8: 0.04})
+    assert subject.classes().asks == ()
+
+
 def test_remembered_pods_are_bounded_and_the_oldest_is_forgotten():
     subject = mix.Mix(most_uids=3)
     for uid in ("a", "b", "c", "d"):

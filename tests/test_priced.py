@@ -1,38 +1,33 @@
 import numpy as np
 import pytest
 
-from extender.policy import mix
-from loadtests import priced
+from loadtests import cluster_sim, openb, priced
 
 
-def one_class():
-    """Whole GPUs with ten thousandths of CPU each, and nothing else."""
-    one = np.ones(1)
-    return mix.Classes(("gpu",), np.zeros(1, dtype=np.int64), one, one, 10 * one, one, one)
+@pytest.fixture(scope="module")
+def nodes():
+    return openb.read_nodes()
 
 
-@pytest.mark.parametrize(
-    ("idle_cpu", "expected"),
-    [
-        pytest.param(500.0, 0.3, id="half the CPU that idle GPUs will ask"),
-        pytest.param(1000.0, 0.3, id="just enough"),
-        pytest.param(1150.0, 0.45, id="some surplus"),
-        pytest.param(5000.0, 0.6, id="plenty"),
-    ],
-)
-def test_the_blend_follows_the_cpu_left_for_idle_gpus(idle_cpu, expected):
-    got = priced.adaptive_blend(
-        one_class(),
-        idle_cpu=idle_cpu * 0.98,
-        total_cpu=idle_cpu,
-        idle_gpus=98.0,
-        total_gpus=100.0,
-    )
-    assert got == pytest.approx(expected)
+def shown(nodes, *kinds):
+    """The fast model after it has seen pods of these kinds and priced them."""
+    model = priced.Prices(nodes, reserve=0.05)
+    for number, kind in enumerate(kinds):
+        model.arrived(str(number), kind)
+    cluster = cluster_sim.empty(nodes)
+    model.best(cluster, kinds[0], np.arange(len(nodes.names)))
+    return model
 
 
-def test_the_blend_of_an_unknown_mix_is_the_plain_one():
-    got = priced.adaptive_blend(
-        mix.Mix().classes(), idle_cpu=1.0, total_cpu=1.0, idle_gpus=1.0, total_gpus=1.0
-    )
-    assert got == 0.6
+def test_a_pool_is_the_gpus_of_the_models_that_a_class_accepts(nodes):
+    any_gpu = openb.Kind(cpu=1000, memory=1, num=1, milli=500)
+    bound = openb.Kind(cpu=1000, memory=1, num=1, milli=1000, models=("G3",))
+    model = shown(nodes, any_gpu, bound)
+    assert model.pools()[:2].tolist() == [6212.0, 39 * 8.0]
+
+
+def test_machines_are_expected_by_the_share_of_gpus_that_lies_in_them(nodes):
+    model = shown(nodes, openb.Kind(cpu=1000, memory=1, num=1, milli=1000))
+    sizes = dict(zip(model.classes.count.tolist(), model.classes.weight.tolist(), strict=True))
+    assert sizes.keys() == {1.0, 2.0, 4.0, 8.0}
+    assert sizes[8.0] == pytest.approx(0.05 * 4936 / 6212 * sizes[1.0] / 8)

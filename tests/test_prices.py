@@ -40,9 +40,29 @@ def test_a_class_without_any_room_has_a_finite_price():
 
 
 def test_one_very_scarce_class_does_not_make_the_other_prices_vanish():
-    got = prices.prices(classes_of([0.5, 0.0005]), np.array([4000.0, 1.0]), packing.Form())
+    form = packing.Form(steepness=3.0)
+    got = prices.prices(classes_of([0.5, 0.0005]), np.array([4000.0, 1.0]), form)
     assert got[0] > 1e-4
     assert got[1] > 1e2
+
+
+def test_half_empty_pools_of_any_size_are_equally_dear_by_what_is_asked_of_each():
+    form = packing.Form(steepness=4.0, slack=0.0)
+    pool = np.array([1000.0, 10.0])
+    got = prices.prices(classes_of([0.5, 0.005]), pool / 2, form, pool=pool)
+    assert got[0] == pytest.approx(got[1])
+
+
+def test_one_pool_for_all_classes_changes_no_price():
+    classes, room = classes_of([0.5, 0.2, 0.3]), np.array([400.0, 30.0, 1.0])
+    got = prices.prices(classes, room, FORM, pool=np.full(3, 1000.0))
+    assert got == pytest.approx(prices.prices(classes, room, FORM))
+
+
+def test_a_pool_that_is_not_known_is_as_large_as_the_room_in_it():
+    room = np.array([50.0, 70.0])
+    got = prices.prices(classes_of([0.5, 0.5]), room, FORM, pool=np.zeros(2))
+    assert got[0] / got[1] == pytest.approx(70.5 / 50.5)
 
 
 def test_no_classes_have_no_prices():

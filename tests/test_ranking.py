@@ -19,7 +19,7 @@ def scores(costs, ties=None, maximum=10):
         pytest.param([0.2, 0.1, 0.3], [0, 0, 0], [9, 10, 8], id="smaller cost wins"),
         pytest.param([0.1, 0.1], [2, 1], [9, 10], id="the second key tells equal costs apart"),
         pytest.param([0.1, 0.1], [1, 1], [10, 10], id="equal nodes share a score"),
-        pytest.param([0.1, 0.1 + 1e-9], [2, 1], [9, 10], id="float dust does not decide"),
+        pytest.param([0.1, 0.1 + 1e-11], [2, 1], [9, 10], id="float dust does not decide"),
         pytest.param([float("nan"), 5.0], [0, 0], [9, 10], id="not a number ranks last"),
     ],
 )

@@ -15,7 +15,9 @@ from extender.policy import config
 
 
 def policy(**packing):
-    return config.Policy(profiles=(config.Profile("default", packing=config.Packing(**packing)),))
+    """A policy by these constants, which keeps nothing for whole machines unless they say so."""
+    chosen = config.Packing(**{"machine_reserve": 0.0} | packing)
+    return config.Policy(profiles=(config.Profile("default", packing=chosen),))
 
 
 def seen(judging, *sizes):
@@ -42,7 +44,7 @@ def test_room_is_counted_in_gpus_over_the_whole_cluster():
 
 
 def test_a_size_that_fits_nowhere_has_no_room_and_the_dearest_price():
-    judging = engine()
+    judging = engine(policy())
     feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 8))
     for name in "ab":
         feed(judging, make_pod(f"holder-{name}").gpus(1).node(name))
@@ -87,6 +89,32 @@ def test_a_policy_without_the_declared_size_lets_it_go():
     judging.settle()
 
     assert 8.0 not in judging.room.classes.size.tolist()
+
+
+def test_room_is_kept_for_a_pod_of_each_size_of_machine_that_the_cluster_has():
+    judging = engine(policy(machine_reserve=0.1))
+    feed(judging, *(make_node(f"large-{n}").gpus(H100, 8) for n in range(2)))
+    feed(judging, make_node("small").gpus(H100, 4), make_node("single").gpus(H100, 1))
+    seen(judging, 1)
+
+    classes = judging.room.classes
+    assert classes.count.tolist() == [1.0, 8.0, 4.0]
+    asked = classes.weight[0]
+    assert classes.weight[1:] == pytest.approx(
+        [0.1 * 16 / 21 * asked / 8, 0.1 * 4 / 21 * asked / 4]
+    )
+    assert judging.room.room[1:].min() > 0
+
+
+def test_the_first_pod_of_a_whole_machine_finds_one_though_only_small_ones_were_seen():
+    judging = engine(policy(machine_reserve=0.05))
+    feed(judging, make_node("whole").gpus(H100, 8), make_node("broken").gpus(H100, 8))
+    feed(judging, make_pod("holder").gpus(4).node("broken"))
+    seen(judging, *[1] * 20)
+    found = judging.score(make_pod("p").gpus(1).obj(), ["whole", "broken"])
+
+    whole, broken = found.parts["packing"]
+    assert whole > broken
 
 
 @pytest.mark.parametrize("half_life", [100, 1000])

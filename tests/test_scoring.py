@@ -188,7 +188,8 @@ def test_a_gang_is_learnt_as_one_demand_for_what_a_node_can_hold():
 
     judging.settle()
 
-    assert judging.room.classes.count.tolist() == [8.0]
+    learnt = judging.room.classes.weight > 0.0  # of whole machines enough was seen
+    assert judging.room.classes.count[learnt].tolist() == [8.0]
     assert judging.room.mix.seen == 12
 
 

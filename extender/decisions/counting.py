@@ -18,7 +18,8 @@ from typing import TypeAlias
 from extender import errors
 from extender.decisions.question import Question
 from extender.demand.requests import EXACT, DeviceChoice
-from extender.hardware.shape import Device, Shape
+from extender.hardware import resources
+from extender.hardware.shape import Device, Kind, Shape
 from extender.hardware.usage import Usage
 from extender.policy import partitions
 
@@ -117,6 +118,37 @@ def plan(hardware: Shape, unit: Question, matches: Matches) -> Plan | None:
                 drawing |= 1 << place
             else:
                 plain |= 1 << place
+    return _planned(hardware, plain, shares, drawing)
+
+
+def plan_whole(hardware: Shape) -> Plan:
+    """How to count the GPUs of a shape that nobody holds a part of, however they are asked for."""
+    plain, shares, drawing = 0, [], 0
+    for place, device in enumerate(hardware.devices):
+        if device.kind is not Kind.GPU:
+            continue
+        whole = tuple((name, c.value, c.value) for name, c in device.capacity.items() if c.value)
+        if device.consumes_counters:
+            drawing |= 1 << place
+        elif device.allow_multiple_allocations and whole:
+            shares.append((place, whole))
+        else:
+            plain |= 1 << place
+    if plain or shares or drawing:
+        return _planned(hardware, plain, shares, drawing)
+    for place, resource in enumerate(hardware.resources):
+        if resources.kind_of(resource.name) is Kind.GPU and resource.replicas == 1:
+            return Plan(resource=place)
+    return Plan()
+
+
+def _planned(
+    hardware: Shape,
+    plain: int,
+    shares: list[tuple[int, tuple[tuple[str, int, int], ...]]],
+    drawing: int,
+) -> Plan:
+    """The plan for these devices; `drawing` is the mask of those that draw counters."""
     boards = partitions.boards(hardware) if drawing else ()
     return Plan(
         plain=plain,

@@ -17,7 +17,7 @@ from extender.decisions import counting, tables, units
 from extender.decisions.question import Question
 from extender.hardware.shape import Shape
 from extender.policy import packing
-from extender.policy.mix import Floats
+from extender.policy.mix import WHOLE_GPU, Floats
 
 _FIRST_STATES = 1024
 _FIRST_ASKS = 16
@@ -58,6 +58,7 @@ class Counts:
         self._worth: dict[int, Floats] = {}
         self._distance = 0.0  # what distance costs a pod, of its own worth
         self._plans: dict[tuple[Question, Shape], counting.Plan | None] = {}  # by identity of shape
+        self._whole: dict[Shape, counting.Plan] = {}  # by identity of shape
         self._allowance = _NO_LIMIT if patient else ALLOWANCE
         self._left = self._allowance
         self.incomplete = False
@@ -86,9 +87,11 @@ class Counts:
         missing = np.isnan(chain)
         if missing.any():
             for which in np.flatnonzero(missing.any(axis=0)).tolist():
-                ask = asks[which]
+                ask, place = asks[which], int(places[which])
                 if isinstance(ask, Question):
-                    self._fill(ask, int(places[which]), numbers[missing[:, which]])
+                    self._fill(ask, place, numbers[missing[:, which]])
+                elif ask is WHOLE_GPU:
+                    self._fill_whole(place, numbers[missing[:, which]])
             chain = self._chain[here]
         return self._free[here], chain
 
@@ -125,6 +128,7 @@ class Counts:
     def _forget(self) -> None:
         self._places.clear()
         self._worth.clear()
+        self._whole.clear()
         self._chain.fill(np.nan)
 
     def _fill(self, ask: Question, place: int, missing: NDArray[np.int32]) -> None:
@@ -138,6 +142,16 @@ class Counts:
                 self.incomplete = True
                 break
             self._count(state, place, table, size)
+
+    def _fill_whole(self, place: int, missing: NDArray[np.int32]) -> None:
+        """Count the GPUs that nobody holds a part of."""
+        for state in missing.tolist():
+            hardware, usage = self._states[state]
+            whole = self._whole.get(hardware)
+            if whole is None:
+                whole = self._whole[hardware] = counting.plan_whole(hardware)
+            room = whole.room(hardware, usage)
+            self._chain[state, place] = self._free[state, place] = room.count
 
     def _calculate(self, ask: Question, place: int, state: int, size: float) -> bool:
         """Count one state by arithmetic; false where only placing can tell."""

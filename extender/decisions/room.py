@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
-from extender.decisions import counting, counts, losses, outlook, portions, tables, units
+from extender.decisions import counting, counts, fleet, losses, outlook, portions, tables, units
 from extender.decisions.question import Question, alike, single
 from extender.policy import config, packing, prices
 from extender.policy.mix import Classes, Floats, Ints, Mix
@@ -47,8 +47,10 @@ class Room:
         self.epoch = 0
         self._form = packing.Form()
         self._declared: tuple[config.DeclaredClass, ...] = ()
+        self._machine_reserve = 0.0
         self._counts = counts.Counts(table_of, self.size_of, matches, patient=patient)
         self._portions = portions.Portions(self._counts)
+        self._fleet = fleet.Fleet(cluster, self._counts)
         self.outlook = outlook.Outlook(cluster, self._counts, patient=patient)
         self._sizes: dict[Question, float] = {}  # unit ask → GPUs
         self._left: Floats = np.full(_FIRST_STATES, np.nan)  # state → free GPUs
@@ -81,14 +83,10 @@ class Room:
 
         `distance` is the weight of locality, by which later pods will suffer from distance.
         """
-        self._form = packing.Form(
-            blend=settings.cliff_share if cpu_pods_scored else min(settings.cliff_share, 0.35),
-            steepness=settings.alpha,
-            part=settings.part_credit,
-            distance=distance,
-        )
+        self._form = packing.form_of(settings, cpu_pods_scored=cpu_pods_scored, distance=distance)
         self.mix.configure(horizon=settings.half_life_pods)
         self._declared = settings.reserve
+        self._machine_reserve = settings.machine_reserve
         self._stale = self._reformed = True
 
     def learn(
@@ -146,19 +144,22 @@ class Room:
         if not self._stale and self._age < self._refresh_after:
             return
         self._age, self._stale = 0, False
+        rows = self._all_rows()
+        self._fleet.refresh(rows)
         self._reserve_declared()
+        self.mix.expect(self._fleet.expected(self._machine_reserve))
         self._renewals.take(self.mix.classes(), all_of_them=self._reformed)
         self._reformed = False
-        rows = self._all_rows()
         if not len(rows) or not len(self.classes.weight):
             self.prices = self.room = np.zeros(len(self.classes.weight))
             return
         self._now.refresh(rows, self._room_of)
         self._stale = self._counts.incomplete  # then the next call goes on counting
         self.room = self._now.values[rows].sum(axis=0)
-        together = self.outlook.boards.sharing(self.classes)
-        room = prices.shared(self.room, self.classes.weight, together)
-        self.prices = prices.prices(self.classes, room, self._form)
+        together, weight = self.outlook.boards.sharing(self.classes), self.classes.weight
+        pool = prices.shared(self._fleet.pools(self.classes), weight, together)
+        room = prices.shared(self.room, weight, together)
+        self.prices = prices.prices(self.classes, room, self._form, pool=pool)
         self.outlook.take(self.classes, self.prices)
         self.epoch += 1
 

@@ -57,14 +57,16 @@ class Packing(Section, frozen=True):
     """What the placement leaves behind, priced by scarcity (`policy.prices`).
 
     `half_life_pods` is H of the learnt mix, `alpha` the steepness of prices, `cliff_share` a,
-    `part_credit` beta. `reserve` lists sizes to keep room for before they are first seen.
+    `part_credit` beta. `machine_reserve` is the share of the GPUs asked that pods of whole machines
+    count for until they are seen; `reserve` lists other sizes to keep room for before that.
     """
 
     weight: Weight = 1.0
-    alpha: Annotated[float, msgspec.Meta(ge=0, le=6)] = 3.0
-    cliff_share: Share = 0.5
+    alpha: Annotated[float, msgspec.Meta(ge=0, le=6)] = 4.0
+    cliff_share: Share = 0.45
     part_credit: Annotated[float, msgspec.Meta(ge=1, le=16)] = 5.0
     half_life_pods: Annotated[int, msgspec.Meta(ge=100, le=1_000_000)] = 2000
+    machine_reserve: Share = 0.05
     reserve: tuple[DeclaredClass, ...] = ()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,10 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 _Key = tuple[Hashable, int, int]  # device ask, devices, CPU bucket
+# What a class asks: the number of its device ask, devices, GPUs a device, CPU, memory, weight
+_Column = tuple[int, int, float, float, float, float]
+
+WHOLE_GPU = "GPU"  # the ask for any GPU that nobody holds a part of
 
 HORIZON = 2000  # pods; from 1000 up the measured allocation does not depend on it
 MOST_CLASSES = 128  # 32 are needed on openb's mixes; model sets multiply them
@@ -121,7 +125,8 @@ _NOTHING = _Reserved()
 class Mix:
     """Demand classes seen so far, at most `most_classes`; the lightest one makes room.
 
-    A declared (reserved) size is a class whose weight never falls below the given one.
+    A declared (reserved) size is a class whose weight never falls below the given one. Whole
+    machines (`expect`) weigh something until pods of their size are seen.
     """
 
     def __init__(
@@ -138,6 +143,7 @@ class Mix:
         self._most_uids = most_uids
         self._tallies: dict[_Key, _Tally] = {}  # (device ask, devices, CPU bucket) → tally
         self._reserved: dict[_Key, _Reserved] = {}  # (device ask, devices, CPU bucket) → size
+        self._machines: dict[int, float] = {}  # GPUs of a machine → least share of the GPUs asked
         self._uids: dict[str, None] = {}  # remembered pods, oldest first
 
     def configure(self, *, horizon: float) -> None:
@@ -194,10 +200,18 @@ class Mix:
         self._reserved[key] = _Reserved(weight=weight, cpu=cpu, memory=memory)
         self._tally(key, count, share)
 
+    def expect(self, machines: Mapping[int, float]) -> None:
+        """Keep room for pods that take a whole machine, although none of them may have been seen.
+
+        `machines` says, for a machine of so many GPUs, the least share of all GPUs asked that pods
+        of its size have. The more of them are seen the less is added; nothing from that share on.
+        """
+        self._machines = dict(machines)
+
     def classes(self) -> Classes:
-        """The mix now, as columns."""
+        """The mix now, as columns; the machines expected are last."""
         asks: dict[Hashable, int] = {}  # device ask → its number
-        columns: list[tuple[int, int, float, float, float, float]] = []
+        columns: list[_Column] = []
         for key, tally in self._tallies.items():
             fade = self._fade(tally)
             held = self._reserved.get(key, _NOTHING)
@@ -209,6 +223,10 @@ class Mix:
             cpu = tally.told_cpu if seen else held.cpu
             memory = tally.told_memory if seen else held.memory
             columns.append((ask, tally.count, tally.share, cpu, memory, weight))
+        if columns and self._machines:
+            whole = asks.setdefault(WHOLE_GPU, len(asks))
+            for gpus, weight in self._unseen(columns):
+                columns.append((whole, gpus, 1.0, 0.0, 0.0, weight))
         table = np.array(columns, dtype=np.float64).reshape(-1, 6)
         return Classes(
             asks=tuple(asks),
@@ -219,6 +237,19 @@ class Mix:
             memory=table[:, 4],
             weight=table[:, 5],
         )
+
+    def _unseen(self, columns: Sequence[_Column]) -> list[tuple[int, float]]:
+        """What is missing of each expected machine's weight, 0 where enough was seen."""
+        asked = 0.0
+        seen: dict[float, float] = {}  # GPUs a pod → weight
+        for _, count, share, _, _, weight in columns:
+            size = count * share
+            asked += weight * size
+            seen[size] = seen.get(size, 0.0) + weight
+        return [
+            (gpus, max(least * asked / gpus - seen.get(gpus, 0.0), 0.0))
+            for gpus, least in self._machines.items()
+        ]
 
     def _tally(self, key: _Key, count: int, share: float) -> _Tally:
         tally = self._tallies.get(key)

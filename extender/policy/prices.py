@@ -1,10 +1,13 @@
 """What a GPU's worth of room costs, per demand class: dear where it is scarce.
 
-Source: scarcity prices: lambda_m = w_m / (U_m + eps * g_m)^alpha with U_m = sum over nodes of u_m.
-Charging these prices for the loss of room is steepest descent of sum_m w_m / U_m: it keeps the
-expected reciprocal of "room left for the next pod" small. Prices are scaled so that losing an
-average GPU of the cluster, for all classes alike, costs 1. (Divided by their sum, one class bound
-to two nodes would make every other cost vanish; that was the loss on mixes bound to models.)
+Source: scarcity prices: lambda_m = w_m / U_m^alpha with U_m = sum over nodes of u_m, plus a slack
+of half a pod. Charging them for the loss of room is steepest descent of sum_m w_m / U_m^(alpha-1):
+it keeps "room left for the next pod" from running out anywhere.
+
+How far a class's room has shrunk is told by the pool P_m it can be served from at all, not by the
+cluster: lambda_m = w_m / P_m * (P_m / U_m)^alpha. Else a class bound to few machines would be dear
+from the start, however light (own form; where every pod takes any GPU it changes nothing).
+Prices are scaled so that losing an average GPU of the cluster, for all classes alike, costs 1.
 """
 
 from __future__ import annotations
@@ -19,10 +22,11 @@ REFRESH_SHARE = 0.003  # of the cluster's GPUs: prices that old cost nothing, me
 _LEAST_REFRESH = 1
 
 
-def prices(classes: Classes, room: Floats, form: Form) -> Floats:
-    """Prices per class from `room` (U, GPUs over the whole cluster).
+def prices(classes: Classes, room: Floats, form: Form, *, pool: Floats | None = None) -> Floats:
+    """Prices per class from `room` (U) and `pool` (P), both in GPUs over the whole cluster.
 
-    Their sum, each weighed by its room relative to the largest, is 1.
+    Their sum, each weighed by its room relative to the largest, is 1. No pool is smaller than the
+    room in it; without `pool` all classes have the same.
     """
     slack = np.maximum(room, 0.0) + form.slack * classes.size
     most = slack.max(initial=0.0)
@@ -30,6 +34,8 @@ def prices(classes: Classes, room: Floats, form: Form) -> Floats:
         return np.zeros_like(slack)
     relative = slack / most
     raw = classes.weight / relative**form.steepness
+    if pool is not None:
+        raw *= (np.maximum(pool, slack) / most) ** (form.steepness - 1.0)
     total = float(raw @ relative)
     return raw / total if total > 0.0 else np.zeros_like(raw)
 
