@@ -26,7 +26,6 @@ VAGUE = {"utils", "util", "helpers", "common", "manager", "base", "core", "types
 # Modules that may be longer, each with its reason.
 LONGER = {
     "kube/objects.py": "the API's types, one after the other",
-    "kube/reflector.py": "one contract of 23 points",
 }
 WRITTEN = (
     path
