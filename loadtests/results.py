@@ -33,6 +33,7 @@ WORDS = {
     "unseen": "{}-GPU pods never learnt from",
     "shift": "{}-GPU pods from the count on only",
 }
+YARDSTICK = "FGD+BestFit"  # the best all-round policy of others, by loadtests.packing and churn
 POLICIES = {
     "railyard": "Railyard's engine, default policy",
     "prices": "scarcity prices (fast model)",
@@ -60,25 +61,21 @@ def named(report):
 
 
 def grouped(found, *keys):
-    """Reports by (keys…, policy in words), each seed once: the last report wins.
-
-    Rows that stand together (equal keys) are cut to the seeds that all of them have, so that
-    they can be compared; where there is no such seed, each keeps its own.
-    """
+    """Reports by (keys…, policy in words), each seed once: the last report wins."""
     groups = collections.defaultdict(dict)
     for report in found:
         groups[*(report[key] for key in keys), named(report)][report["seed"]] = report
-    common = {}
-    for (*place, _), seeds in groups.items():
-        common[tuple(place)] = common.get(tuple(place), set(seeds)) & set(seeds)
-    return {
-        (*place, policy): {
-            seed: report
-            for seed, report in seeds.items()
-            if seed in common[tuple(place)] or not common[tuple(place)]
-        }
-        for (*place, policy), seeds in groups.items()
-    }
+    return dict(groups)
+
+
+def paired(groups, key, read):
+    """By how much a row is above the yardstick of the same setting, over the seeds of both."""
+    *place, words = key
+    seeds = groups[key]
+    setting = named(next(iter(seeds.values())) | {"policy": YARDSTICK})
+    base = groups.get((*place, setting), {})
+    both = [seed for seed in seeds if seed in base and setting != words]
+    return with_error([read(seeds[seed]) - read(base[seed]) for seed in both])
 
 
 def mean(seeds, read):
@@ -100,7 +97,14 @@ def with_error(values, digits=2):
 
 
 def seeds_of(seeds):
-    return ", ".join(str(seed) for seed in sorted(seeds))
+    """The seeds, those in a row as "first–last"."""
+    runs = []
+    for seed in sorted(seeds):
+        if runs and seed == runs[-1][1] + 1:
+            runs[-1][1] = seed
+        else:
+            runs.append([seed, seed])
+    return ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in runs)
 
 
 def table(head, rows):
@@ -119,8 +123,12 @@ def packing_section(found):
         ]
         rejected = number(mean(seeds, lambda r: r["rejected"]), 0)
         large = number(mean(seeds, lambda r: r["large_accepted"]), 1)
-        rows.append([trace, policy, *levels, rejected, large, seeds_of(seeds)])
-    head = ("trace", "policy", "at 95 %", "at 100 %", "at 130 %", "rejected", "8-GPU %", "seeds")
+        above = paired(groups, (trace, policy), lambda r: r["allocation"]["130"])
+        rows.append([trace, policy, *levels, rejected, large, above, seeds_of(seeds)])
+    head = (
+        *("trace", "policy", "at 95 %", "at 100 %", "at 130 %", "rejected", "8-GPU %"),
+        *(f"above {YARDSTICK} at 130 %", "seeds"),
+    )
     yield "## Saturation: openb, GPU allocation in % when so much was asked"
     yield ""
     yield "`python -m loadtests.packing --pods TRACE --seed N --policy P --json`, random ties."
@@ -129,16 +137,21 @@ def packing_section(found):
 
 
 def churn_section(found):
-    rows = []
-    for (trace, load, policy), seeds in sorted(grouped(found, "trace", "load").items()):
+    groups, rows = grouped(found, "trace", "load"), []
+    for (trace, load, policy), seeds in sorted(groups.items()):
         keys = ("gpu_accepted", "allocation", "large_accepted")
         values = [number(mean(seeds, lambda r, k=k: r[k])) for k in keys]
-        rows.append([trace, str(load), policy, *values, seeds_of(seeds)])
-    head = ("mix", "load", "policy", "GPUs accepted %", "allocation %", "8-GPU accepted %", "seeds")
+        above = paired(groups, (trace, load, policy), lambda r: r["gpu_accepted"])
+        rows.append([trace, str(load), policy, *values, above, seeds_of(seeds)])
+    head = (
+        *("mix", "load", "policy", "GPUs accepted %", "allocation %", "8-GPU accepted %"),
+        *(f"GPUs accepted above {YARDSTICK}", "seeds"),
+    )
     yield "## Departures: openb's mixes"
     yield ""
     yield "`python -m loadtests.churn --pods MIX --load L --seed N --policy P --json`: 26,000"
-    yield "arrivals, counted after 1.4 mean lives. Rows of one mix and load share streams."
+    yield "arrivals, counted after 1.4 mean lives. A seed is one stream for all policies;"
+    yield "differences are of the same streams, with the error of their mean."
     yield ""
     yield from table(head, rows)
 

@@ -16,15 +16,26 @@ def written(tmp_path, *found):
     return (tmp_path / "R.md").read_text()
 
 
-def test_rows_that_stand_together_are_means_over_the_same_seeds(tmp_path):
+def test_a_row_is_compared_with_the_yardstick_over_the_seeds_that_both_have(tmp_path):
     text = written(
         tmp_path,
-        report("BestFit", 42, 90.0),
-        report("BestFit", 43, 80.0),
-        report("railyard", 42, 95.0),
+        report("FGD+BestFit", 42, 90.0),
+        report("FGD+BestFit", 43, 80.0),
+        report("railyard", 42, 91.0),
+        report("railyard", 43, 83.0),
+        report("railyard", 45, 95.0),
     )
-    assert "| default | BestFit | 90.00 | 90.00 | 90.00 | 1 | 50.0 | 42 |" in text
-    assert "| default | Railyard's engine, default policy | 95.00 |" in text
+    assert "| default | FGD+BestFit | 85.00 | 85.00 | 85.00 | 1 | 50.0 | – | 42–43 |" in text
+    assert "| 2.00 ± 1.00 | 42–43, 45 |" in text
+
+
+def test_a_setting_that_the_yardstick_was_not_run_in_has_no_difference(tmp_path):
+    text = written(
+        tmp_path,
+        report("FGD+BestFit", 42, 90.0),
+        report("railyard", 42, 91.0, intree="default", top=10, weight=10),
+    )
+    assert "weight 10 | 91.00 | 91.00 | 91.00 | 1 | 50.0 | – | 42 |" in text
 
 
 def test_settings_that_differ_are_rows_of_their_own(tmp_path):
