@@ -8,37 +8,10 @@ import argparse
 import collections
 import json
 import pathlib
-import statistics
+
+from loadtests import tables
 
 HERE = pathlib.Path(__file__).parent
-PLAIN = {
-    "refresh": 20,
-    "devices": "tightest",
-    "ties": "random",
-    "intree": "none",
-    "cpu_pods": "ours",
-    "top": 0,
-    "weight": 1,
-    "unseen": 0,
-    "shift": 0,
-}
-WORDS = {
-    "refresh": "prices every {} placements",
-    "devices": "{}-fit devices",
-    "ties": "ties by {}",
-    "intree": "in-tree scores on",
-    "cpu_pods": "CPU-only pods left to kube-scheduler",
-    "top": "scores 0..{}",
-    "weight": "weight {}",
-    "unseen": "{}-GPU pods never learnt from",
-    "shift": "{}-GPU pods from the count on only",
-}
-YARDSTICK = "FGD+BestFit"  # the best all-round policy of others, by loadtests.packing and churn
-POLICIES = {
-    "railyard": "Railyard's engine, default policy",
-    "prices": "scarcity prices (fast model)",
-    "kube": "kube-scheduler's defaults",
-}
 
 
 def reports(folder):
@@ -48,104 +21,39 @@ def reports(folder):
                 yield json.loads(line)
 
 
-def named(report):
-    """A policy with what was changed about its setting, in words."""
-    words = [POLICIES.get(report["policy"], report["policy"])]
-    fast = report["policy"].startswith("prices")
-    for key, plain in PLAIN.items():
-        value = report.get(key, plain)
-        told = value != plain or (key == "weight" and report.get("intree") == "default")
-        if told and (fast or key not in {"refresh", "devices"}):
-            words.append(WORDS[key].format(value))
-    return ", ".join(words)
-
-
-def grouped(found, *keys):
-    """Reports by (keys…, policy in words), each seed once: the last report wins."""
-    groups = collections.defaultdict(dict)
-    for report in found:
-        groups[*(report[key] for key in keys), named(report)][report["seed"]] = report
-    return dict(groups)
-
-
-def paired(groups, key, read):
-    """By how much a row is above the yardstick of the same setting, over the seeds of both."""
-    *place, words = key
-    seeds = groups[key]
-    setting = named(next(iter(seeds.values())) | {"policy": YARDSTICK})
-    base = groups.get((*place, setting), {})
-    both = [seed for seed in seeds if seed in base and setting != words]
-    return with_error([read(seeds[seed]) - read(base[seed]) for seed in both])
-
-
-def mean(seeds, read):
-    values = [read(report) for report in seeds.values()]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def number(value, digits=2):
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def with_error(values, digits=2):
-    """The mean, with its standard error where there are several values."""
-    if len(values) < 2:
-        return number(sum(values), digits) if values else "–"
-    error = statistics.stdev(values) / len(values) ** 0.5
-    return f"{number(statistics.mean(values), digits)} ± {number(error, digits)}"
-
-
-def seeds_of(seeds):
-    """The seeds, those in a row as "first–last"."""
-    runs = []
-    for seed in sorted(seeds):
-        if runs and seed == runs[-1][1] + 1:
-            runs[-1][1] = seed
-        else:
-            runs.append([seed, seed])
-    return ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in runs)
-
-
-def table(head, rows):
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"
-
-
 def packing_section(found):
-    groups = grouped(found, "trace")
+    groups = tables.grouped(found, "trace")
     rows = []
     for (trace, policy), seeds in sorted(groups.items()):
         levels = [
-            number(mean(seeds, lambda r, x=x: r["allocation"].get(x))) for x in ("95", "100", "130")
+            tables.number(tables.mean(seeds, lambda r, x=x: r["allocation"].get(x)))
+            for x in ("95", "100", "130")
         ]
-        rejected = number(mean(seeds, lambda r: r["rejected"]), 0)
-        large = number(mean(seeds, lambda r: r["large_accepted"]), 1)
-        above = paired(groups, (trace, policy), lambda r: r["allocation"]["130"])
-        rows.append([trace, policy, *levels, rejected, large, above, seeds_of(seeds)])
+        rejected = tables.number(tables.mean(seeds, lambda r: r["rejected"]), 0)
+        large = tables.number(tables.mean(seeds, lambda r: r["large_accepted"]), 1)
+        above = tables.paired(groups, (trace, policy), lambda r: r["allocation"]["130"])
+        rows.append([trace, policy, *levels, rejected, large, above, tables.seeds_of(seeds)])
     head = (
         *("trace", "policy", "at 95 %", "at 100 %", "at 130 %", "rejected", "8-GPU %"),
-        *(f"above {YARDSTICK} at 130 %", "seeds"),
+        *(f"above {tables.YARDSTICK} at 130 %", "seeds"),
     )
     yield "## Saturation: openb, GPU allocation in % when so much was asked"
     yield ""
     yield "`python -m loadtests.packing --pods TRACE --seed N --policy P --json`, random ties."
     yield ""
-    yield from table(head, rows)
+    yield from tables.table(head, rows)
 
 
 def churn_section(found):
-    groups, rows = grouped(found, "trace", "load"), []
+    groups, rows = tables.grouped(found, "trace", "load"), []
     for (trace, load, policy), seeds in sorted(groups.items()):
         keys = ("gpu_accepted", "allocation", "large_accepted")
-        values = [number(mean(seeds, lambda r, k=k: r[k])) for k in keys]
-        above = paired(groups, (trace, load, policy), lambda r: r["gpu_accepted"])
-        rows.append([trace, str(load), policy, *values, above, seeds_of(seeds)])
+        values = [tables.number(tables.mean(seeds, lambda r, k=k: r[k])) for k in keys]
+        above = tables.paired(groups, (trace, load, policy), lambda r: r["gpu_accepted"])
+        rows.append([trace, str(load), policy, *values, above, tables.seeds_of(seeds)])
     head = (
         *("mix", "load", "policy", "GPUs accepted %", "allocation %", "8-GPU accepted %"),
-        *(f"GPUs accepted above {YARDSTICK}", "seeds"),
+        *(f"GPUs accepted above {tables.YARDSTICK}", "seeds"),
     )
     yield "## Departures: openb's mixes"
     yield ""
@@ -153,7 +61,7 @@ def churn_section(found):
     yield "arrivals, counted after 1.4 mean lives. A seed is one stream for all policies;"
     yield "differences are of the same streams, with the error of their mean."
     yield ""
-    yield from table(head, rows)
+    yield from tables.table(head, rows)
 
 
 def mig_section(found):
@@ -178,7 +86,7 @@ def mig_section(found):
     yield "same node for each pod (tests/test_mig.py). Scores predict first-fit whatever the driver"
     yield "does. Seeds 0 to 19 happen to offer 0.8 % more than the load named (uniform mix)."
     yield ""
-    yield from table(("load", "driver", "score", *mixes, "seeds x arrivals"), rows)
+    yield from tables.table(("load", "driver", "score", *mixes, "seeds x arrivals"), rows)
 
 
 def published_section(found):
@@ -192,10 +100,17 @@ def published_section(found):
     yield "by run, fixed rank among equals as published; both sides rounded to 0.01."
     yield ""
     rows = [
-        [policy, str(len(offs)), str(sum(off < 0.0101 for off in offs)), number(max(offs), 3)]
+        [
+            policy,
+            str(len(offs)),
+            str(sum(off < 0.0101 for off in offs)),
+            tables.number(max(offs), 3),
+        ]
         for policy, offs in sorted(by_policy.items())
     ]
-    yield from table(("policy", "runs", "within 0.01 at every level", "largest difference"), rows)
+    yield from tables.table(
+        ("policy", "runs", "within 0.01 at every level", "largest difference"), rows
+    )
 
 
 def locality_section(found):
@@ -205,21 +120,23 @@ def locality_section(found):
         groups[nodes, weight][seed] = report
     rows = []
     for (nodes, weight), seeds in sorted(groups.items()):
-        every = [mean(seeds, lambda r, k=k: r["bandwidth"]["all"][k]) for k in NEARNESS]
+        every = [tables.mean(seeds, lambda r, k=k: r["bandwidth"]["all"][k]) for k in NEARNESS]
         parts = [
-            mean(seeds, lambda r, s=s: r["bandwidth"].get(s, {}).get("of_oracle"))
+            tables.mean(seeds, lambda r, s=s: r["bandwidth"].get(s, {}).get("of_oracle"))
             for s in ("1+1", "2+2", "4+4")
         ]
         without = groups.get((nodes, 0.0), {})
         paired = {seed: r for seed, r in seeds.items() if seed in without}
         costs = [
-            with_error([without[seed][key] - r[key] for seed, r in paired.items()], 3)
+            tables.with_error([without[seed][key] - r[key] for seed, r in paired.items()], 3)
             for key in ("allocation_at_100", "allocation")
         ]
-        filled = [mean(seeds, lambda r, k=k: r.get(k)) for k in ("filled_rate", "filled_best")]
-        cells = [number(value, 3) for value in (*every, *parts)]
-        near = [number(value, 3) for value in filled]
-        rows.append([str(nodes), str(weight), *cells, *costs, *near, seeds_of(seeds)])
+        filled = [
+            tables.mean(seeds, lambda r, k=k: r.get(k)) for k in ("filled_rate", "filled_best")
+        ]
+        cells = [tables.number(value, 3) for value in (*every, *parts)]
+        near = [tables.number(value, 3) for value in filled]
+        rows.append([str(nodes), str(weight), *cells, *costs, *near, tables.seeds_of(seeds)])
     head = (
         *("nodes", "weight", "chosen", "random", "best", "chosen / best", "1+1", "2+2", "4+4"),
         *("points lost at 100 %", "at 130 %", "factor while filling", "best then", "seeds"),
@@ -230,7 +147,7 @@ def locality_section(found):
     yield "published machines; points of allocation lost against weight 0 on the same arrivals,"
     yield "with the error of the mean. `best then`: the best node at each moment."
     yield ""
-    yield from table(head, rows)
+    yield from tables.table(head, rows)
 
 
 NEARNESS = ("chosen", "random", "oracle", "of_oracle")
@@ -245,10 +162,15 @@ def turnover_section(found):
     for (asked, distance), seeds in sorted(latest.items()):
         without = latest.get((asked, 0.0), {})
         paired = [(r, without[seed]) for seed, r in seeds.items() if seed in without]
-        values = [number(mean(seeds, lambda r, k=k: r[k]), 3) for k in ("accepted", "rate", "best")]
-        gains = [with_error([r[k] - w[k] for r, w in paired], 3) for k in ("accepted", "rate")]
+        values = [
+            tables.number(tables.mean(seeds, lambda r, k=k: r[k]), 3)
+            for k in ("accepted", "rate", "best")
+        ]
+        gains = [
+            tables.with_error([r[k] - w[k] for r, w in paired], 3) for k in ("accepted", "rate")
+        ]
         plan = [str(value) for value in (*asked, distance)]
-        rows.append([*plan, *values, *(gains if distance else ("", "")), seeds_of(seeds)])
+        rows.append([*plan, *values, *(gains if distance else ("", "")), tables.seeds_of(seeds)])
     head = (
         *("machines", "nodes", "load", "arrivals", "later distance", "GPUs accepted %", "factor"),
         *("best then", "more accepted", "factor gained", "seeds"),
@@ -259,7 +181,7 @@ def turnover_section(found):
     yield "room of later pods is priced, not how near their devices will be; the default is the"
     yield "weight of locality."
     yield ""
-    yield from table(head, rows)
+    yield from tables.table(head, rows)
 
 
 HOURS = ("jct_hours", "queue_hours")
@@ -277,8 +199,8 @@ def gang_section(found):
     for (asked, policy, weight), seeds in sorted(groups.items()):
         name = f"{policy}, weight {weight:g}" if weight else policy
         keys = ("split_nodes", "split_needlessly", "split_racks", "slow_down", *HOURS)
-        values = [number(mean(seeds, lambda r, k=k: r[k])) for k in keys]
-        rows.append([*(str(value) for value in asked), name, *values, seeds_of(seeds)])
+        values = [tables.number(tables.mean(seeds, lambda r, k=k: r[k])) for k in keys]
+        rows.append([*(str(value) for value in asked), name, *values, tables.seeds_of(seeds)])
     head = (
         *("nodes", "jobs", "load", "policy", "split over nodes %", "with room on one"),
         *("over racks %", "slow-down", "completion h", "queue h", "seeds"),
@@ -289,7 +211,7 @@ def gang_section(found):
     yield "a gang lies on more nodes than it must, also where some node had room for it all."
     yield "`spread` is kube-scheduler's LeastAllocated."
     yield ""
-    yield from table(head, rows)
+    yield from tables.table(head, rows)
 
 
 def realtrace_section(found):
@@ -304,11 +226,13 @@ def realtrace_section(found):
         for extender, r in sorted(runs.items()):
             modelled = said.get(extender, {}).get("allocation", {})
             cells = [
-                number(values.get(x)) for values in (r["allocation"], modelled) for x in levels
+                tables.number(values.get(x))
+                for values in (r["allocation"], modelled)
+                for x in levels
             ]
             counts = [str(r[key]) for key in ("pods", "rejected")]
             plan = [trace, mode, str(nodes), str(percentage), extender]
-            rows.append([*plan, *cells, *counts, number(r["seconds"], 0), str(seed)])
+            rows.append([*plan, *cells, *counts, tables.number(r["seconds"], 0), str(seed)])
     head = (
         *("trace", "mode", "nodes", "% scored", "extender", "at 95 %", "at 100 %", "at 130 %"),
         *("simulator: at 95 %", "at 100 %", "at 130 %", "pods", "rejected", "seconds", "seed"),
@@ -318,11 +242,7 @@ def realtrace_section(found):
     yield "`python -m loadtests.realtrace --mode MODE --with EXTENDER --nodes N --percentage P`,"
     yield "Kubernetes 1.36.3, extender weight 100; `plugin` turns shares of a GPU into whole ones."
     yield ""
-    yield from table(head, rows)
-
-
-def span(values, digits=1):
-    return f"{number(min(values), digits)} to {number(max(values), digits)}"
+    yield from tables.table(head, rows)
 
 
 def coldstart_section(found):
@@ -331,7 +251,7 @@ def coldstart_section(found):
     rows = [
         [
             *(str(value) for value in asked),
-            *(span([r[k] for r in runs]) if k in runs[0] else "–" for k in keys),
+            *(tables.span([r[k] for r in runs]) if k in runs[0] else "–" for k in keys),
             str(len(runs)),
         ]
         for asked, runs in sorted(latest.items())
@@ -351,7 +271,7 @@ def coldstart_section(found):
     yield "`python -m loadtests.coldstart --service --json`: nodes of 17 KB, slices of 48 devices"
     yield "and 28 KB from a fake API server; two shared cores, other jobs beside it."
     yield ""
-    yield from table(head, rows)
+    yield from tables.table(head, rows)
 
 
 def events_section(found):
@@ -360,8 +280,8 @@ def events_section(found):
     rows = [
         [
             *(str(value) for value in asked),
-            *(number(r["microseconds_per_pod"][step], 0) for step in steps),
-            number(r["all"], 0),
+            *(tables.number(r["microseconds_per_pod"][step], 0) for step in steps),
+            tables.number(r["all"], 0),
         ]
         for asked, r in sorted(latest.items())
     ]
@@ -370,7 +290,7 @@ def events_section(found):
     yield "`python -m loadtests.events --kind K --nodes N --per-node P`: two events of a pod, six"
     yield "with a claim, and its reservation; the index settles after each. No request is counted."
     yield ""
-    yield from table(("pods with", "nodes", "pods a node", *steps, "all"), rows)
+    yield from tables.table(("pods with", "nodes", "pods a node", *steps, "all"), rows)
 
 
 SECTIONS = {
