@@ -6,7 +6,7 @@ import pytest
 from builders import make_claim, make_class, make_node, make_pod, make_slice, make_template
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_engine import GPU, H100, NIC, engine, feed, held
+from test_engine import GPU, H100, NIC, engine, feed, held, p4d
 
 from extender.decisions import counting
 from extender.decisions.question import single
@@ -244,3 +244,22 @@ def test_where_nearness_has_no_weight_pairs_have_no_price(paired):
 
     whole, shifted = packed(paired, "gpu")
     assert whole == pytest.approx(shifted)
+
+
+def test_a_restart_learns_from_bound_pods_what_was_learnt_while_they_waited():
+    nodes = (make_class(GPU), *p4d("a"))
+    claim = make_claim("c").request("r", GPU, 2)
+    pod = make_pod("p").claim("c").request("cpu", 4)
+    before = engine()
+    feed(before, *nodes, claim, pod)
+    before.settle()
+    after = engine()
+    feed(after, *nodes, claim.allocated("a", *(("r", GPU, "a", f"gpu-{n}") for n in range(2))))
+    feed(after, pod.node("a"))
+    after.settle()
+
+    assert before.room.mix.seen == after.room.mix.seen == 1
+    for name in ("count", "share", "cpu", "weight"):
+        column, other = (getattr(each.room.classes, name) for each in (before, after))
+        assert column.tolist() == other.tolist()
+    assert 2.0 in after.room.classes.count.tolist()

@@ -72,7 +72,11 @@ class Asker:
         """The pod has its node, or is gone: nobody asks about it again."""
         self._answers.pop(uid, None)
 
-    def _read_pod(self, pod: objects.Pod, policy: config.Policy) -> Answer:
+    def ask_whole(self, pod: objects.Pod, policy: config.Policy) -> Answer:
+        """Read what the pod asked for to begin with: its claims, allocated by now or not."""
+        return self._read_pod(pod, policy, whole=True)
+
+    def _read_pod(self, pod: objects.Pod, policy: config.Policy, *, whole: bool = False) -> Answer:
         try:
             asked = pods.requests_of(pod)
         except ValueError as error:
@@ -85,7 +89,7 @@ class Asker:
         if open_claims and unread:
             return Unjudged(f"{unread[0]} cannot be read")
         try:
-            demands = tuple(self._demand(claim) for claim in open_claims)
+            demands = tuple(self._demand(claim) for claim in (found if whole else open_claims))
         except errors.ClaimError as error:
             return Unjudged(str(error))
         chosen = profile.for_pod(

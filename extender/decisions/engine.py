@@ -318,6 +318,9 @@ class Engine:
         self._new_pods = {}
         for pod in seen:
             asked = self.asker.ask(pod, self.policy)
+            if isinstance(asked, asking.Asked) and asked.bound_to:
+                # It was bound before we came: the mix is to be as if we had seen it wait.
+                asked = self.asker.ask_whole(pod, self.policy)
             if isinstance(asked, asking.Asked):
                 requests = asked.requests
                 together = gang.of_pod(pod)
