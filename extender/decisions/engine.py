@@ -172,7 +172,7 @@ class Engine:
         if scored is None:
             return np.zeros(0, dtype=np.int64)
         states = np.where(scored.rows >= 0, scored.states, -1)
-        self._promises.note(pod, scored.asked, names, states, scored.table, now=self._clock())
+        self.journal.predicted(pod, scored.asked, names, states, scored.table, now=self._clock())
         best = int(np.argmax(scored.scores))
         if scored.rows[best] >= 0 and scored.asked.question:
             self._reserve(pod, scored.asked, names[best], scored.table, int(scored.states[best]))
@@ -287,7 +287,7 @@ class Engine:
         if row is not None and isinstance(asked, asking.Asked) and asked.question:
             table = self.table(asked.question)
             state = self.index.expected[[row]]
-            self._promises.note(pod, asked, [name], state, table, now=self._clock())
+            self.journal.predicted(pod, asked, [name], state, table, now=self._clock())
             self._reserve(pod, asked, name, table, int(state[0]))
 
     def _reserve(

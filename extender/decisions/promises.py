@@ -7,11 +7,6 @@ watch confirms or contradicts it, or at its deadline.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
-
 from extender.cluster import gangs, index, reservations, store
 from extender.decisions import asking, journal, tables
 from extender.kube import objects
@@ -28,20 +23,6 @@ class Promises:
         self._index = cluster
         self._gangs = together
         self._journal = predicted
-
-    def note(
-        self,
-        pod: objects.Pod,
-        asked: asking.Asked,
-        names: Sequence[str],
-        states: NDArray[np.int32],
-        table: tables.Table,
-        *,
-        now: float,
-    ) -> None:
-        """Keep what is predicted on each node; `states` are parallel to `names`."""
-        if asked.claims:
-            self._journal.predicted(pod, asked, names, states, table, now=now)
 
     def reserve(
         self,
