@@ -171,8 +171,9 @@ class Engine:
         scored = self._prepared_for(pod, names) or self.score(pod, names)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
-        states = np.where(scored.rows >= 0, scored.states, -1)
-        self.journal.predicted(pod, scored.asked, names, states, scored.table, now=self._clock())
+        if scored.asked.claims:
+            now, states = self._clock(), np.where(scored.rows >= 0, scored.states, -1)
+            self.journal.predicted(pod, scored.asked, names, states, scored.table, now=now)
         best = int(np.argmax(scored.scores))
         if scored.rows[best] >= 0 and scored.asked.question:
             self._reserve(pod, scored.asked, names[best], scored.table, int(scored.states[best]))
@@ -180,9 +181,10 @@ class Engine:
 
     def prepare(self, pod: objects.Pod, names: Sequence[str]) -> NDArray[np.int64]:
         """Work out what prioritize would answer now, and leave nothing behind but that answer."""
-        scored = self.score(pod, names)
         self._prepared = None
-        if scored is None or gang.of_pod(pod):  # whose members come and go without a trace here
+        # Members of a gang come and go without moving what an answer rests on.
+        scored = None if gang.of_pod(pod) else self.score(pod, names)
+        if scored is None:
             return np.zeros(0, dtype=np.int64)
         self._prepared = _Prepared(pod, names, self._moment, scored)
         return scored.scores
