@@ -18,6 +18,9 @@ TAINT_RULE_API = {
     35: "resource.k8s.io/v1alpha3",
     36: "resource.k8s.io/v1beta2",
 }
+# Since this minor version a slice holds either devices or the counters they share; before it, a
+# device could draw only from counters of its own slice.
+COUNTERS_APART = 35
 
 
 def minor_of(version: str) -> int:

@@ -1,7 +1,8 @@
 """Four kinds of machines, as their drivers publish them, for as many nodes as a test wants.
 
 The slices of the AWS and OCI machines are the published ones of tests/golden/dra; the MIG machine
-follows the form of NVIDIA's driver with dynamic MIG (one slice of counters, one slice per GPU);
+follows the form of NVIDIA's driver with dynamic MIG (one slice of counters, one slice per GPU;
+before Kubernetes 1.35 each GPU's slice has its counters);
 the device plug-in machine also shares its CPUs by capacity, as dra-driver-cpu does.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 import yaml
 
-from tests.controlplane import fleet
+from tests.controlplane import build, features, fleet
 from tests.controlplane.fleet import Object
 
 PUBLISHED = (
@@ -63,17 +64,22 @@ def oci(name: str) -> Iterator[Object]:
 def mig(name: str, gpus: int = 2) -> Iterator[Object]:
     """Yield a node of H100 that are whole or partitioned, whatever is claimed first."""
     yield _node(name, "mig")
-    pool = {"name": name, "generation": 1, "resourceSliceCount": gpus + 1}
     counters = [
         {"name": f"gpu-{gpu}-counter-set", "counters": _counters(COMPUTE_SLICES, range(8))}
         for gpu in range(gpus)
     ]
-    shared = fleet.resource_slice(name, fleet.GPU_DRIVER, [], pool=pool, sharedCounters=counters)
-    del shared["spec"]["devices"]  # since 1.35 a slice has either
-    yield _numbered(shared, 0)
+    apart = features.minor_of(build.default_version()) >= features.COUNTERS_APART
+    pool = {"name": name, "generation": 1, "resourceSliceCount": gpus + apart}
+    if apart:
+        shared = fleet.resource_slice(
+            name, fleet.GPU_DRIVER, [], pool=pool, sharedCounters=counters
+        )
+        del shared["spec"]["devices"]
+        yield _numbered(shared, 0)
     for gpu in range(gpus):
         devices = list(_mig_devices(gpu))
-        one = fleet.resource_slice(name, fleet.GPU_DRIVER, devices, pool=pool)
+        own = {} if apart else {"sharedCounters": [counters[gpu]]}
+        one = fleet.resource_slice(name, fleet.GPU_DRIVER, devices, pool=pool, **own)
         yield _numbered(one, gpu + 1)
 
 
