@@ -256,15 +256,22 @@ def free(gpu):
 
 
 def in_tree(cluster, kind, rows):
-    """kube-scheduler's default resource scores, 0..200: LeastAllocated + BalancedAllocation."""
+    """kube-scheduler's default resource scores, 0..200: LeastAllocated + BalancedAllocation.
+
+    As of Kubernetes 1.36, where the latter is how much the pod betters the balance of a node.
+    """
     nodes = cluster.nodes
     cpu_left = cluster.cpu[rows] - kind.cpu
     memory_left = cluster.memory[rows] - kind.memory
     least = (cpu_left * STEPS // nodes.cpu[rows] + memory_left * STEPS // nodes.memory[rows]) // 2
-    cpu = 1 - cpu_left / nodes.cpu[rows]
-    memory = 1 - memory_left / nodes.memory[rows]
-    balanced = np.trunc((1 - np.abs(cpu - memory) / 2) * STEPS).astype(np.int64)
-    return least + balanced
+    then = balance(cpu_left / nodes.cpu[rows], memory_left / nodes.memory[rows])
+    now = balance(cluster.cpu[rows] / nodes.cpu[rows], cluster.memory[rows] / nodes.memory[rows])
+    return least + STEPS // 2 + (STEPS // 2 + then - now) // 2
+
+
+def balance(cpu_left, memory_left):
+    """1 less the standard deviation of the two shares in use, in whole steps."""
+    return np.trunc((1 - np.abs(cpu_left - memory_left) / 2) * STEPS).astype(np.int64)
 
 
 NAMES = ("BestFit", "DotProd", "GpuPacking", "GpuClustering", "Random", "kube", "MostAllocated")

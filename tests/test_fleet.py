@@ -12,7 +12,7 @@ A100 = "NVIDIA-A100-SXM4-80GB"
 def looked(judging):
     judging.settle()
     found = fleet.Fleet(judging.index, judging.room._counts)
-    found.refresh(judging.room._all_rows())
+    found.refresh(judging.index.in_use())
     return found
 
 

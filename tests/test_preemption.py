@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_engine import GPU, H100, NIC, engine, feed, p4d
 
+from extender.decisions import evictions
 from extender.decisions.answers import Victims
 
 
@@ -125,3 +126,33 @@ def test_what_is_kept_is_enough_and_names_only_lower_pods(sizes, given_victims, 
         assert all(int(uid[-1]) < 3 for uid in added)
     else:
         assert free + lower < asked
+
+
+def test_a_pod_that_was_granted_victims_passes_before_the_watch_shows_them_go(busy):
+    pod = urgent(4)
+    assert busy.filter(pod, ["a"]).failed
+    busy.preempt(pod, {"a": Victims(("uid-p1", "uid-p0"))})
+
+    assert not busy.filter(pod, ["a"]).failed
+    assert busy.filter(make_pod("other").gpus(4).priority(9).obj(), ["a"]).failed
+
+
+def test_what_was_granted_is_not_enough_for_a_pod_once_others_hold_it(busy):
+    pod = urgent(4)
+    busy.preempt(pod, {"a": Victims(("uid-p1", "uid-p0"))})
+    gone = [make_pod(f"p{number}").gpus(2).node("a").priority(number) for number in (0, 1)]
+    for victim in gone:
+        busy.store.apply("Pod", "DELETED", victim.obj())
+    feed(busy, make_pod("thief").gpus(2).node("a"))
+
+    assert busy.filter(pod, ["a"]).failed
+
+
+def test_what_was_granted_ends_with_its_time_and_with_the_pod():
+    granted = evictions.Evictions()
+    kept = {"a": Victims(("x",))}
+    granted.agree("pod", kept, now=0.0)
+    assert granted.of("pod", now=evictions.SECONDS - 1) == kept
+    assert granted.of("pod", now=evictions.SECONDS) == {}
+    granted.forget("pod")
+    assert (granted.of("pod", now=0.0), len(granted)) == ({}, 0)

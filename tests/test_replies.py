@@ -95,6 +95,15 @@ def test_any_names_and_scores_come_back_from_the_wire(names, data):
     )
     answer = orjson.loads(replies.priorities(names, scores))
     assert answer == [{"Host": n, "Score": s} for n, s in zip(names, scores, strict=True)]
+    assert orjson.loads(replies.priorities(names, np.array(scores, np.int64))) == answer
+
+
+@given(st.lists(st.sampled_from([0, 0, 0, 1, 10]), min_size=129, max_size=300))
+def test_of_many_nodes_those_without_a_score_are_left_out(scores):
+    names = [f"n{place}" for place in range(len(scores))]
+    answer = orjson.loads(replies.priorities(names, np.array(scores)))
+    expected = [{"Host": n, "Score": s} for n, s in zip(names, scores, strict=True) if s]
+    assert answer == expected
 
 
 def test_no_scores_are_no_opinion():

@@ -88,6 +88,10 @@ class TopologyIndex:
         found = map(self.rows.get, names, itertools.repeat(-1))
         return np.fromiter(found, dtype=np.int32, count=len(names))
 
+    def in_use(self) -> NDArray[np.int64]:
+        """The rows of all nodes, in no particular order."""
+        return np.fromiter(self.rows.values(), dtype=np.int64, count=len(self.rows))
+
     def detail(self, name: str) -> Row | None:
         row = self.rows.get(name)
         return None if row is None else self.details[row]

@@ -17,6 +17,7 @@ claims, or after: what is seen is no longer held, the rest still is.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -61,6 +62,7 @@ class Reservations:
         self._limit = limit
         self._of: dict[str, Reservation] = {}  # pod uid → reservation, oldest first
         self._on: dict[str, dict[str, Reservation]] = {}  # node name → pod uid → reservation
+        self._earliest = math.inf  # no deadline is before this
 
     def __repr__(self) -> str:
         return f"<Reservations {len(self._of)} pods on {len(self._on)} nodes>"
@@ -74,6 +76,7 @@ class Reservations:
         while len(self._of) >= self._limit:
             touched |= self.forget(next(iter(self._of)))
         self._of[reservation.pod] = reservation
+        self._earliest = min(self._earliest, reservation.deadline)
         self._on.setdefault(reservation.node, {})[reservation.pod] = reservation
         return touched | {reservation.node}
 
@@ -114,8 +117,12 @@ class Reservations:
 
     def expire(self, now: float) -> set[str]:
         """Drop what is past its deadline; return the nodes that changed."""
+        if now < self._earliest:
+            return set()
         overdue = [pod for pod, reservation in self._of.items() if reservation.deadline <= now]
-        return set().union(*(self.forget(pod) for pod in overdue))
+        touched = set().union(*(self.forget(pod) for pod in overdue))
+        self._earliest = min((each.deadline for each in self._of.values()), default=math.inf)
+        return touched
 
     def of(self, pod: str) -> Reservation | None:
         return self._of.get(pod)

@@ -8,11 +8,11 @@ from typing import TypeAlias
 from extender import errors
 from extender.cluster import store
 from extender.decisions import question as questions
-from extender.demand import claims, requests
+from extender.demand import claims, gang, requests
 from extender.demand import pod as pods
 from extender.hardware import versions
 from extender.kube import objects
-from extender.policy import config, profile
+from extender.policy import config, preference, profile
 
 # Without one of these nobody can tell which devices a claim would get. (A claim or template that
 # is not seen is missing by itself.)
@@ -30,6 +30,8 @@ class Asked:
     profile: config.Profile
     claims: tuple[claims.PodClaim, ...] = ()  # those still to be allocated, in demand order
     bound_to: tuple[objects.AllocationResult, ...] = ()
+    together: str = ""  # the group it belongs to
+    wants: preference.Sandbox = preference.Sandbox.NONE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ class Asker:
             profile=chosen,
             claims=open_claims,
             bound_to=tuple(claim.allocation for claim in found if claim.allocation is not None),
+            together=gang.of_pod(pod),
+            wants=preference.wanted(pod, question.names()),
         )
 
     def _demand(self, claim: claims.PodClaim) -> requests.ClaimDemand:

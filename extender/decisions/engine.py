@@ -18,8 +18,10 @@ from extender.cluster import gangs, index, store
 from extender.decisions import (
     answers,
     asking,
+    evictions,
     journal,
     judge,
+    learning,
     preemption,
     promises,
     room,
@@ -28,12 +30,12 @@ from extender.decisions import (
 )
 from extender.decisions.judge import Code
 from extender.decisions.question import Question
-from extender.demand import gang
 from extender.demand import pod as pods
 from extender.hardware import affinity
 from extender.kube import objects
 from extender.policy import config, ranking
 
+_REFUSED_FROM = int(Code.BUSY)
 UNJUDGED = ("ResourceClaim", "ResourceClaimTemplate", "unreadable")
 NOT_ALLOCATED_HERE = "claim is allocated on another node"
 
@@ -84,16 +86,17 @@ class Engine:
         self.tables = tables.Tables(verdicts)
         self.room = room.Room(cluster, self.table, verdicts.matches, patient=patient)
         self.gangs = gangs.Gangs()
+        self._learning = learning.Learning(self.asker, self.room, self.gangs)
         self.scoring = scoring.Scoring(cluster, self.room, self.gangs)
         self.journal = journal.Journal(cluster, on_prediction)
         self._promises = promises.Promises(cluster, self.gangs, self.journal)
+        self._evictions = evictions.Evictions()
         # why → pods passed unjudged
         self.unjudged: Counter[str] = Counter(dict.fromkeys(UNJUDGED, 0))
         self._clock = clock
         self._prepared: _Prepared | None = None
         # What filter let through last: names, their rows, and the layout that these belong to.
         self._last: tuple[list[str], NDArray[np.int32], int] = ([], np.zeros(0, np.int32), -1)
-        self._new_pods: dict[str, objects.Pod] = {}  # uid → pod seen, not yet learnt from
         self.use(policy)
         source.listeners.append(self._observe)
 
@@ -127,6 +130,8 @@ class Engine:
         """Refuse the nodes where the pod cannot get its devices; unknown nodes pass."""
         self._promises.withdraw(pod.metadata.uid)
         found = self.filter_only(pod, names)
+        if found.failed and self._evictions:
+            found = self._once_victims_are_gone(pod, found)
         if len(names) - len(found.failed) - len(found.unresolvable) == 1:
             self._reserve_the_only(pod, found.passing(names)[0])
         return found
@@ -146,12 +151,12 @@ class Engine:
         table = self.table(asked.question)
         states = self.index.state[rows]
         table.fill(states[known] if unknown else states)
-        bad = table.code[states] >= Code.BUSY
+        bad = table.code[states] >= _REFUSED_FROM
         if unknown:
             bad &= known
         refused: dict[str, str] = {}
         unresolvable: dict[str, str] = {}
-        for place in np.flatnonzero(bad).tolist():
+        for place in bad.nonzero()[0].tolist():
             verdict = table.verdicts[int(states[place])]
             into = unresolvable if verdict.code is Code.NEVER else refused
             into[names[place]] = verdict.reason
@@ -182,8 +187,12 @@ class Engine:
     def prepare(self, pod: objects.Pod, names: Sequence[str]) -> NDArray[np.int64]:
         """Work out what prioritize would answer now, and leave nothing behind but that answer."""
         self._prepared = None
+        self.settle()
+        asked = self.asker.ask(pod, self.policy)
         # Members of a gang come and go without moving what an answer rests on.
-        scored = None if gang.of_pod(pod) else self.score(pod, names)
+        if isinstance(asked, asking.Unjudged) or asked.together:
+            return np.zeros(0, dtype=np.int64)
+        scored = self._scored(pod, asked, names)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
         self._prepared = _Prepared(pod, names, self._moment, scored)
@@ -192,7 +201,9 @@ class Engine:
     def _prepared_for(self, pod: objects.Pod, names: Sequence[str]) -> Scored | None:
         """The prepared answer, if it is to this question and nothing has changed since."""
         prepared, self._prepared = self._prepared, None
-        if prepared is None or prepared.names is not names or prepared.pod != pod:
+        if prepared is None or prepared.names is not names:
+            return None
+        if prepared.pod is not pod and prepared.pod != pod:
             return None
         self.settle()
         return prepared.scored if prepared.moment == self._moment else None
@@ -211,14 +222,17 @@ class Engine:
         if isinstance(asked, asking.Unjudged) or not asked.question:
             return dict(offered)
         table = self.table(asked.question)
-        return preemption.keep(pod, offered, table=table, cluster=self.index)
+        kept = preemption.keep(pod, offered, table=table, cluster=self.index)
+        self._evictions.agree(pod.metadata.uid, kept, now=self._clock())
+        return kept
 
     def score(self, pod: objects.Pod, names: Sequence[str]) -> Scored | None:
         """Judge as prioritize does, and leave nothing behind."""
         self.settle()
         asked = self.asker.ask(pod, self.policy)
-        if isinstance(asked, asking.Unjudged):
-            return None
+        return None if isinstance(asked, asking.Unjudged) else self._scored(pod, asked, names)
+
+    def _scored(self, pod: objects.Pod, asked: asking.Asked, names: Sequence[str]) -> Scored | None:
         rows = self._rows_of(names)
         if not (rows >= 0).any():
             return None
@@ -251,6 +265,20 @@ class Engine:
             return rows
         return self.index.rows_of(names)
 
+    def _once_victims_are_gone(self, pod: objects.Pod, found: answers.Filtered) -> answers.Filtered:
+        """Let pass where the pod fits without the victims it was granted, seen to go or not."""
+        agreed = self._evictions.of(pod.metadata.uid, now=self._clock())
+        asked = self.asker.ask(pod, self.policy) if agreed else None
+        if not isinstance(asked, asking.Asked):
+            return found
+        table = self.table(asked.question)
+        failed = dict(found.failed)
+        for name in agreed.keys() & failed.keys():
+            gone = frozenset(agreed[name].pods)
+            if preemption.fits_without(gone, name, table=table, cluster=self.index):
+                del failed[name]
+        return answers.Filtered(failed, found.unresolvable, found.unknown)
+
     def _distinct(self, rows: NDArray[np.int32]) -> bool:
         """Whether no row stands there twice."""
         seen = np.zeros(len(self.index.state), dtype=np.bool_)
@@ -277,7 +305,7 @@ class Engine:
         """Bring the index, the mix and the prices up to date."""
         self._promises.expire(self._clock())
         self.index.settle()
-        self._learn()
+        self._learning.learn(self.policy)
         changed = self.index.take_changed()
         self.scoring.refresh(changed)
         self.room.settle(len(changed))
@@ -289,6 +317,8 @@ class Engine:
         if row is not None and isinstance(asked, asking.Asked) and asked.question:
             table = self.table(asked.question)
             state = self.index.expected[[row]]
+            if not table.verdict(int(state[0])).fits:
+                return  # its victims are still there: which devices they leave is not known
             self.journal.predicted(pod, asked, [name], state, table, now=self._clock())
             self._reserve(pod, asked, name, table, int(state[0]))
 
@@ -306,39 +336,13 @@ class Engine:
             if not isinstance(pod, objects.Pod):
                 return
             if old is None:
-                self._new_pods[pod.metadata.uid] = pod
+                self._learning.see(pod)
             if new is None or pod.spec.node_name:
                 self.asker.forget(pod.metadata.uid)
+                self._evictions.forget(pod.metadata.uid)
             self._promises.pod_changed(pod, gone=new is None)
         elif isinstance(new, objects.ResourceClaim):
             self._promises.claim_changed(new)
-
-    def _learn(self) -> None:
-        if not self._new_pods:
-            return
-        seen = sorted(self._new_pods.values(), key=_age)
-        self._new_pods = {}
-        for pod in seen:
-            asked = self.asker.ask(pod, self.policy)
-            if isinstance(asked, asking.Asked) and asked.bound_to:
-                # It was bound before we came: the mix is to be as if we had seen it wait.
-                asked = self.asker.ask_whole(pod, self.policy)
-            if isinstance(asked, asking.Asked):
-                requests = asked.requests
-                together = gang.of_pod(pod)
-                self.room.learn(
-                    pod.metadata.uid,
-                    asked.question,
-                    cpu=requests.cpu,
-                    memory=requests.memory,
-                    together=together,
-                    members=self.gangs.size(together) if together else 1,
-                )
-
-
-def _age(pod: objects.Pod) -> tuple[str, str, str]:
-    meta = pod.metadata
-    return (meta.creation_timestamp or "", meta.namespace, meta.name)
 
 
 def _class_of(why: str) -> str:

@@ -67,14 +67,17 @@ class Matrix:
         stale = rows[self.version[rows] != self._index.version[rows]]
         if len(stale):
             if len(stale) > 1:
-                stale = np.unique(stale)
+                stale = np.array(sorted(set(stale.tolist())), dtype=rows.dtype)
             self._put(stale, work(stale, None))
         return stale, renewed
 
     def _put(self, rows: Rows, found: Floats) -> None:
-        unknown = np.isnan(found).any(axis=1)
-        self.values[rows] = np.nan_to_num(found) if unknown.any() else found
-        self.version[rows] = np.where(unknown, -1, self._index.version[rows])
+        unknown = np.isnan(found)
+        self.version[rows] = self._index.version[rows]
+        if unknown.any():
+            self.version[rows[unknown.any(axis=1)]] = -1
+            found = np.nan_to_num(found)
+        self.values[rows] = found
 
     def _renew_classes(self, work: Work) -> bool:
         """Bring the columns up to date, and the arrays to the size of the index."""

@@ -5,6 +5,8 @@ What a class asks of CPU and memory changes with the mix; which devices it asks 
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,8 @@ from extender.cluster.states import States
 from extender.decisions import counts
 from extender.policy import packing
 from extender.policy.mix import Classes, Floats
+
+Plain: TypeAlias = tuple[list[float], list[float]]
 
 _FIRST = 256
 _MOST_KEPT = 8192  # states; with 128 classes they take 16 MB
@@ -30,6 +34,8 @@ class Portions:
         self._count: Floats = np.zeros((_FIRST, 0))
         self._near: Floats | None = None  # None as long as all is worth 1
         self._kept = 0
+        # (state, whether weighed) → its cliff and count, of those asked for one by one
+        self._plain: dict[tuple[int, bool], Plain] = {}
 
     @property
     def weighed(self) -> bool:
@@ -62,6 +68,21 @@ class Portions:
             places = self._place[numbers]
         near = None if self._near is None else self._near[places]
         return packing.Parts(cliff=self._cliff[places], count=self._count[places], near=near)
+
+    def plain(
+        self, state: int, classes: Classes, form: packing.Form, states: States, *, weighed: bool
+    ) -> Plain:
+        """Cliff and count of one state, by class; NaN where not all is counted yet."""
+        if classes is not self._classes or form is not self._form or states is not self._states:
+            self._take(classes, form, states)
+        found = self._plain.get((state, weighed))
+        if found is None:
+            parts = self.of(np.array([state], dtype=np.int32), classes, form, states)
+            parts = parts.weighed() if weighed else parts
+            found = parts.cliff[0].tolist(), parts.count[0].tolist()
+            if self._place[state] >= 0:
+                self._plain[state, weighed] = found
+        return found
 
     def _counted(self, numbers: NDArray[np.int32]) -> packing.Parts:
         free, chain = self._counts.device_part(self._classes.asks, numbers, self._states)
@@ -97,6 +118,7 @@ class Portions:
 
     def _forget(self) -> None:
         self._place.fill(-1)
+        self._plain.clear()
         self._kept = 0
 
 

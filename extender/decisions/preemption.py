@@ -44,6 +44,14 @@ def keep(
     return kept
 
 
+def fits_without(
+    gone: frozenset[str], name: str, *, table: tables.Table, cluster: index.TopologyIndex
+) -> bool:
+    """Whether the pod would fit on the node if these pods were not there."""
+    detail = cluster.detail(name)
+    return detail is not None and _verdict(gone, detail, table, cluster).fits
+
+
 def _on_node(
     pod: objects.Pod,
     victims: answers.Victims,

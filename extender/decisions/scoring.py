@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from extender.cluster import gangs, index, rails
 from extender.decisions import asking, room, tables
 from extender.decisions.judge import Code
-from extender.demand import gang
 from extender.kube import objects
 from extender.policy import preference, proximity
 
@@ -23,6 +22,12 @@ Numbers = NDArray[np.int32]
 EXPECTED_FULL = 1e3
 # One of which we cannot tell is tried after all of which we can.
 NOT_JUDGED = 500.0
+_REFUSED_FROM = int(Code.BUSY)
+# what a pod wants → by what a node offers: the cost
+_MISFITS = {
+    wants: np.array([preference.misfit(wants, offers) for offers in preference.Sandbox])
+    for wants in preference.Sandbox
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,10 +102,10 @@ class Scoring:
             parts["packing"] = profile.packing.weight * self._priced(pod, asked, table, rows)
             self._add_next(parts, asked, table, rows)
         self._add_proximity(parts, pod, asked, table, rows, states)
-        self._add_preference(parts, pod, asked, table, rows, states)
+        self._add_preference(parts, asked, table, rows, states)
         if not fits.all():
             codes = table.code[states]
-            parts["expected full"] = np.where(codes >= Code.BUSY, EXPECTED_FULL, 0.0)
+            parts["expected full"] = np.where(codes >= _REFUSED_FROM, EXPECTED_FULL, 0.0)
             unjudged = (codes == Code.UNSEEN) | (codes == Code.UNJUDGED)
             if unjudged.any():
                 parts["not judged"] = np.where(unjudged, NOT_JUDGED, 0.0)
@@ -119,8 +124,8 @@ class Scoring:
         """
         cpu, memory = asked.requests.cpu, asked.requests.memory
         loss = self._room.cost(table, rows, cpu=cpu, memory=memory)
-        has_gpus = self._room.gpus(states) > 0
-        tie = np.where(has_gpus, self._room.tightness(rows, states, cpu=cpu), -1.0)
+        has_gpus = self._room.inventory.gpus(states) > 0
+        tie = np.where(has_gpus, self._room.inventory.tightness(rows, states, cpu=cpu), -1.0)
         return Costs(loss, {"packing": loss}, tie)
 
     # ------------------------------------------------------------ parts
@@ -134,7 +139,7 @@ class Scoring:
         """
         cpu, memory = asked.requests.cpu, asked.requests.memory
         loss = self._room.cost(table, rows, cpu=cpu, memory=memory)
-        name = gang.of_pod(pod)
+        name = asked.together
         members = 1 + (self._gangs.waiting(name, pod.metadata.uid) if name else 0)
         return loss / max(self._room.gpus_asked(table.question) * members, 1.0)
 
@@ -151,7 +156,7 @@ class Scoring:
 
     def _tie(self, asked: asking.Asked, rows: Numbers, states: Numbers) -> Floats:
         """The second key: a partition's place in its node, else how tight the node is."""
-        tie = self._room.tightness(rows, states, cpu=asked.requests.cpu)
+        tie = self._room.inventory.tightness(rows, states, cpu=asked.requests.cpu)
         position = self._room.outlook.position(asked.question, rows)
         return tie if position is None else np.where(np.isnan(position), tie, position)
 
@@ -168,7 +173,7 @@ class Scoring:
 
         The first member of a gang would else go where one pod fits best, and the others not.
         """
-        name, setting = gang.of_pod(pod), asked.profile.proximity
+        name, setting = asked.together, asked.profile.proximity
         if not name or not setting.weight or not setting.labels:
             return
         here = {
@@ -236,7 +241,6 @@ class Scoring:
     def _add_preference(
         self,
         parts: dict[str, Floats],
-        pod: objects.Pod,
         asked: asking.Asked,
         table: tables.Table,
         rows: Numbers,
@@ -246,9 +250,7 @@ class Scoring:
         if not weight:
             return
         found = table.preference[states] + self._degraded[rows]
-        wants = preference.wanted(pod, asked.question.names())
-        costs = np.array([preference.misfit(wants, offers) for offers in preference.Sandbox])
-        found += costs[self._sandbox[rows]]
+        found += _MISFITS[asked.wants][self._sandbox[rows]]
         parts["preference"] = weight * found
 
     def _labels(self, row: int) -> dict[str, str]:

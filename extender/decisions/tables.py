@@ -15,6 +15,7 @@ from extender.hardware.shape import Broken
 from extender.policy import preference
 
 _FIRST_STATES = 1024
+_UNSEEN = int(Code.UNSEEN)  # to read it off the class each time is slow
 # A burst holds tens of distinct questions; a table of 50,000 states is about 1 MB.
 MOST_TABLES = 256
 # Steps searched in one call; ordinary claims need a few per state, most come from memory for none.
@@ -45,21 +46,24 @@ class Table:
         """
         while len(self.states) > len(self.code):
             self._grow()
-        missing = numbers[self.code[numbers] == Code.UNSEEN]
-        if len(missing):
-            steps = 0
-            for number in dict.fromkeys(missing.tolist()):
-                verdict = self._judge_one(number)
-                steps += verdict.steps
-                if verdict.code is Code.UNJUDGED or steps > _MOST_STEPS:
-                    break
+        missing = numbers[self.code[numbers] == _UNSEEN]
+        steps = 0
+        for number in dict.fromkeys(missing.tolist()):
+            verdict = self._judge_one(number)
+            steps += verdict.steps
+            if verdict.code is Code.UNJUDGED or steps > _MOST_STEPS:
+                break
 
     def unseen(self, numbers: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of the states no search has come to yet; none where no devices are asked for."""
         if not self.question:
             return np.zeros(len(numbers), dtype=np.bool_)
-        found: NDArray[np.bool_] = self.code[numbers] == Code.UNSEEN
+        found: NDArray[np.bool_] = self.code[numbers] == _UNSEEN
         return found
+
+    def is_unseen(self, number: int) -> bool:
+        """Whether no search has come to the state yet."""
+        return bool(self.code[number] == _UNSEEN)
 
     def verdict(self, number: int) -> Verdict:
         """The verdict on one state."""

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -137,6 +139,33 @@ def usable(device: Parts, cpu: Floats, memory: Floats, classes: Classes, form: F
         memory * (worth / np.maximum(classes.memory, _TINY)),
     )
     return np.where(feeds, device.cliff, 0.0) + np.minimum(device.count, fed)
+
+
+# Per class: CPU and memory a pod asks, and GPUs fed by one unit of free CPU, and of free memory.
+Needs: TypeAlias = Sequence[tuple[float, float, float, float]]
+
+
+def needs(classes: Classes, form: Form) -> Needs:
+    """What `usable_at` asks about the classes, worked out once."""
+    worth = (1.0 - form.blend) * classes.size
+    per_cpu = worth / np.maximum(classes.cpu, _TINY)
+    per_memory = worth / np.maximum(classes.memory, _TINY)
+    columns = (classes.cpu, classes.memory, per_cpu, per_memory)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def usable_at(
+    cliff: Sequence[float], count: Sequence[float], cpu: float, memory: float, asked: Needs
+) -> list[float]:
+    """`usable` of one row, to the bit: for few cells a loop takes a fifth of what arrays take."""
+    cpu, memory = max(cpu, 0.0), max(memory, 0.0)
+    return [
+        (whole if cpu >= least_cpu and memory >= least_memory else 0.0)
+        + min(some, cpu * per_cpu, memory * per_memory)
+        for whole, some, (least_cpu, least_memory, per_cpu, per_memory) in zip(
+            cliff, count, asked, strict=True
+        )
+    ]
 
 
 def cost(before: Floats, after: Floats, prices: Floats) -> Floats:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 # few demands are very scarce the others' prices are small: on openb's mix whose pods are bound to
 # models 1e-7 loses 0.16 points, 1e-12 gains nothing more.
 RESOLUTION = 1e-9
-_PER_STEP = 16  # places per score up to which sorting all is quicker than looking
+_PER_STEP = 64  # places per score up to which sorting all is quicker than looking (measured)
 
 
 def ranked(

@@ -1,13 +1,12 @@
 """extender/v1 as it is answered: complete bodies, every key there, never a null that Go trips over.
 
-Large answers are joined from ready pieces, which is several times faster than building and
+Large answers are joined from few pieces, which is several times faster than building and
 encoding one small object per node. Whole nodes are sent back as the bytes that came, unread.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -22,28 +21,11 @@ from extender.server.wire import Asked, Names, WholeNodes
 Scores: TypeAlias = Sequence[int] | NDArray[np.signedinteger[Any]]
 
 _LARGEST = 2**63 - 1  # Score is an int64; one outside makes Go drop the whole list
-_TAILS_KEPT = 4096  # distinct scores are few; the bound is for a policy that thinks otherwise
-_NEXT = ',{"Host":"'
-_FIRST = '[{"Host":"'
-
-
-class _Tails(dict[int, str]):
-    """score → what follows a host's name, up to the next host's name.
-
-    Equal keys share an entry, so True and numpy's 7.0 come out as 1 and 7, as plain integers.
-    """
-
-    def __missing__(self, score: int) -> str:
-        value = int(score)
-        if value != score or abs(value) > _LARGEST:
-            raise ValueError(f"the score {score!r} is not a 64-bit integer")
-        tail = f'","Score":{value}}}{_NEXT}'
-        if len(self) < _TAILS_KEPT:
-            self[value] = tail
-        return tail
-
-
-_TAILS = _Tails()
+# kube-scheduler takes a node that is not in the list for a 0 (prioritizeNodes: scores are added up
+# per host named). To read one entry costs it about 1 µs, while the pod waits: of more nodes than
+# these, those without a score are left out.
+_ALL_TOLD = 128
+_WIDEST = 4096  # from the lowest score to the highest, up to which the commonest is looked for
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,7 +75,7 @@ def no_judgement(reason: str) -> bytes:
 
 
 def priorities(names: Sequence[str], scores: Scores) -> bytes:
-    """HostPriorityList: a bare array, scores parallel to names.
+    """HostPriorityList: a bare array, scores parallel to names; of many nodes those with a score.
 
     No scores are no opinion: `[]`. Raises ValueError for a score that is no integer, and for
     lists of different lengths: Go would refuse 7.0 and drop our whole list in silence.
@@ -102,11 +84,19 @@ def priorities(names: Sequence[str], scores: Scores) -> bytes:
         return b"[]"
     if len(scores) != len(names):
         raise ValueError(f"{len(scores)} scores for {len(names)} nodes")
-    quoted: Sequence[str] = names
-    if b"\\" in orjson.dumps(names):  # a name that JSON must escape; Kubernetes allows none
-        quoted = [orjson.dumps(name).decode()[1:-1] for name in names]
-    text = "".join((_FIRST, *_told(quoted, scores)))
-    return (text.removesuffix(_NEXT) + "]").encode()
+    if len(names) > _ALL_TOLD and np.count_nonzero(scores) < len(names):
+        told = np.flatnonzero(scores)
+        names, scores = [names[place] for place in told.tolist()], np.asarray(scores)[told]
+        if not names:
+            return b"[]"
+    if isinstance(scores, np.ndarray) and scores.dtype.kind == "i":
+        escaped = b"\\" in orjson.dumps(names)  # Kubernetes allows no such name
+        if not escaped:
+            return f"[{','.join(_groups(names, scores))}]".encode()
+    plain = map(_integer, scores)
+    return orjson.dumps(
+        [{"Host": name, "Score": score} for name, score in zip(names, plain, strict=True)]
+    )
 
 
 def preemption(victims: Mapping[str, Victims]) -> bytes:
@@ -129,31 +119,37 @@ def error(message: str) -> bytes:
     return orjson.dumps({"error": message})
 
 
-def _told(names: Sequence[str], scores: Scores) -> Iterator[str]:
-    """Each name and what follows it; those of the commonest score are joined in one go."""
-    if not isinstance(scores, np.ndarray) or scores.dtype.kind != "i":
-        tails = map(_TAILS.__getitem__, scores)
-        yield from itertools.chain.from_iterable(zip(names, tails, strict=True))
-        return
-    common = _commonest(scores)
-    tail, start = _TAILS[common], 0
+def _groups(names: Sequence[str], scores: NDArray[np.signedinteger[Any]]) -> Iterator[str]:
+    """The entries, in order; neighbours that have the commonest score are written in one go."""
+    common, start = _commonest(scores), 0
     others = np.flatnonzero(scores != common)
     for place, score in zip(others.tolist(), scores[others].tolist(), strict=True):
         if start < place:
-            yield tail.join(names[start:place])
-            yield tail
-        yield names[place]
-        yield _TAILS[score]
+            yield _group(names[start:place], common)
+        yield _group(names[place : place + 1], score)
         start = place + 1
     if start < len(names):
-        yield tail.join(names[start:])
-        yield tail
+        yield _group(names[start:], common)
+
+
+def _group(names: Sequence[str], score: int) -> str:
+    """The entries of names that share a score; right only if no name must be escaped."""
+    end = f'","Score":{score}}}'
+    return '{"Host":"' + (end + ',{"Host":"').join(names) + end
+
+
+def _integer(score: float | np.signedinteger[Any]) -> int:
+    """The score as Go can read it; True and numpy's 7.0 are 1 and 7."""
+    value = int(score)
+    if value != score or abs(value) > _LARGEST:
+        raise ValueError(f"the score {score!r} is not a 64-bit integer")
+    return value
 
 
 def _commonest(scores: NDArray[np.signedinteger[Any]]) -> int:
     """A score that many nodes have, cheaply told."""
     lowest = int(scores.min())
-    if int(scores.max()) - lowest >= _TAILS_KEPT:
+    if int(scores.max()) - lowest >= _WIDEST:
         return lowest
     return lowest + int(np.bincount(scores - lowest).argmax())
 

@@ -74,7 +74,7 @@ class Verbs:
                 self._metrics.not_ready("filter")
                 return replies.no_judgement(f"Railyard is still reading: {', '.join(waiting)}")
             if not self._judge.concerns(question.pod):
-                return self._remembered(question.pod, replies.filtered(asked.once(), _ALL))
+                return self._remembered(question.pod, replies.filtered(asked.once(), _ALL), body)
             answer = self._judge.filter(question.pod, asked.names)
             if not answer.distinct and (once := asked.once()) is not asked:
                 asked = once
@@ -84,7 +84,7 @@ class Verbs:
             self._fault("filter", question.pod)
             return replies.filtered(asked.once(), _ALL).body
         self._metrics.unknown_nodes(answer.unknown)
-        return self._remembered(question.pod, reply)
+        return self._remembered(question.pod, reply, body)
 
     def prepare(self) -> None:
         """While nobody waits: take in what the last call left, and be ready for the next one.
@@ -139,10 +139,10 @@ class Verbs:
             self._fault("preempt", asked.pod)
             return replies.preemption(asked.victims)
 
-    def _remembered(self, pod: objects.Pod, reply: replies.FilterReply) -> bytes:
+    def _remembered(self, pod: objects.Pod, reply: replies.FilterReply, body: bytes) -> bytes:
         self._filtered = None
         if reply.listed is not None:
-            self._last = _Expected(reply.passing, reply.listed)
+            self._last = _Expected(reply.passing, reply.listed, pod, body)
             if self._followed and len(reply.passing) > 1:
                 self._filtered = pod
         self._followed = False
@@ -159,26 +159,31 @@ class Verbs:
 class _Expected:
     """The names that prioritize will ask about next: those that filter just let through.
 
-    kube-scheduler sends them back in our order, so its body ends with bytes that we know. Then
-    only the pod is left to decode. Anything else takes the usual way, with the same result.
+    kube-scheduler sends them back in our order, behind the same pod, so its body is made of bytes
+    that we know. Anything else takes the usual way, with the same result.
     """
 
-    def __init__(self, names: list[str], listed: bytes) -> None:
+    def __init__(
+        self, names: list[str], listed: bytes, pod: objects.Pod | None = None, body: bytes = b""
+    ) -> None:
         self.names = wire.Names(names)
-        self._tail = listed
+        self._tail = _KEY + listed + b"}"
+        self._pod = pod
+        # What stood before the names when filter was asked about the pod.
+        self._head = body[: body.rfind(_KEY)] if body.startswith(_START) else b""
 
     def question(self, body: bytes) -> wire.Question | None:
-        end = len(body) - 1
-        start = end - len(self._tail)
-        known = body.endswith(b"}") and body.endswith(self._tail, 0, end)
-        if not known or not body.endswith(_KEY, 0, start):
+        if not (body.endswith(self._tail) and body.startswith(_START)):
             return None
-        pod = wire.question(body[:start] + b"[]}").pod
-        return wire.Question(pod, self.names)
+        start = len(body) - len(self._tail)
+        if self._pod is not None and start == len(self._head) and body.startswith(self._head):
+            return wire.Question(self._pod, self.names)
+        return wire.Question(wire.question(body[:start] + _NO_NAMES).pod, self.names)
 
 
 _ALL = Filtered()
-_KEY = b'"NodeNames":'
+_START, _KEY = b'{"Pod":', b'"NodeNames":'
+_NO_NAMES = _KEY + b"[]}"
 
 
 def _answerable(asked: dict[str, Victims], kept: dict[str, Victims]) -> dict[str, Victims]:

@@ -74,7 +74,7 @@ class Facade:
         index = self.engine.index
         now = self._clock()
         counts = self.engine.store.counts()
-        free, total = self.engine.room.totals()
+        free, total = self.engine.room.inventory.totals()
         return metrics.Picture(
             ready=not self._waiting(),
             generation=index.generation,
@@ -85,7 +85,9 @@ class Facade:
             gpus=total,
             unknown_predictions=self.engine.judge.unknown,
             unjudged=self.engine.unjudged,
-            room={str(n): gpus for n, gpus in self.engine.room.whole_sets(_SIZES).items()},
+            room={
+                str(n): gpus for n, gpus in self.engine.room.inventory.whole_sets(_SIZES).items()
+            },
             kinds={
                 kind: metrics.KindFigures(
                     synced=status.synced,

@@ -1,0 +1,71 @@
+"""GPUs of the nodes, free and taken: counted once per state, read per row."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extender.cluster import index
+from extender.decisions import units
+from extender.policy import packing
+from extender.policy.mix import Floats
+
+_FIRST_STATES = 1024
+# Of one node, to bring CPU and GPUs to one scale: the largest machine of BestFit's authors.
+_MOST_CPU, _MOST_GPUS = 128_000.0, 8.0
+
+
+class Inventory:
+    """Counts the GPUs of states."""
+
+    def __init__(self, cluster: index.TopologyIndex) -> None:
+        self._index = cluster
+        self._left: Floats = np.full(_FIRST_STATES, np.nan)  # state → free GPUs
+        self._gpus_of: list[float] = []  # shape, as numbered by the states → its GPUs
+        self._states: object = None
+
+    def tightness(self, rows: NDArray[np.int32], states: NDArray[np.int32], *, cpu: int) -> Floats:
+        """BestFit's key, the second one: CPU and GPUs left on each node; the least is tightest."""
+        return packing.tightness(
+            self._index.cpu[rows] - cpu,
+            self.left(states),
+            most_cpu=_MOST_CPU,
+            most_gpus=_MOST_GPUS,
+        )
+
+    def whole_sets(self, sizes: tuple[int, ...]) -> dict[int, float]:
+        """GPUs that lie in whole free sets of each size on one node: what fragmentation leaves."""
+        left = self.left(self._index.state[self._index.in_use()])
+        return {size: float((np.floor(left / size) * size).sum()) for size in sizes}
+
+    def totals(self) -> tuple[float, float]:
+        """Free GPUs, and GPUs, of all nodes."""
+        states = self._index.state[self._index.in_use()]
+        return float(self.left(states).sum()), float(self.gpus(states).sum())
+
+    def gpus(self, states: NDArray[np.int32]) -> Floats:
+        """GPUs of each state's machine, taken or not; worked out once per shape."""
+        self._forget_old_states()
+        shapes = self._index.states.shapes
+        for hardware in shapes[len(self._gpus_of) :]:
+            self._gpus_of.append(units.gpus_of(hardware))
+        return np.array(self._gpus_of)[self._index.states.shape_of[states]]
+
+    def left(self, states: NDArray[np.int32]) -> Floats:
+        """Free GPUs per state, counted once per state."""
+        self._forget_old_states()
+        while len(self._left) < len(self._index.states):
+            self._left = np.concatenate([self._left, np.full(len(self._left), np.nan)])
+        found = self._left[states]
+        missing = states[np.isnan(found)]
+        if not len(missing):
+            return found
+        for state in set(missing.tolist()):
+            self._left[state] = units.gpus_left(*self._index.states[state])
+        return self._left[states]
+
+    def _forget_old_states(self) -> None:
+        if self._index.states is not self._states:
+            self._left = np.full(_FIRST_STATES, np.nan)
+            self._gpus_of = []
+            self._states = self._index.states
