@@ -10,7 +10,7 @@ import orjson
 import pytest
 import services
 
-from extender.server import metrics
+from extender.server import atonce, metrics
 
 BODY = orjson.dumps({"Pod": {"metadata": {"name": "gpu"}}, "Nodes": None, "NodeNames": ["a", "b"]})
 GO = {
@@ -219,3 +219,28 @@ async def test_many_calls_at_once_are_all_answered(client):
             return orjson.loads(await response.read())["NodeNames"] == names
 
     assert all(await asyncio.gather(*(call(number) for number in range(32))))
+
+
+async def test_an_answer_is_the_same_whichever_way_it_is_written(serving, client, monkeypatch):
+    async def told():
+        async with client.post("/filter", data=BODY) as response:
+            head = {name: value for name, value in response.headers.items() if name != "Date"}
+            return response.status, head, "Date" in response.headers, await response.read()
+
+    at_once = await told()
+    monkeypatch.setattr(atonce.Writer, "write", lambda *_: False)
+    assert await told() == at_once
+
+
+async def test_a_client_of_http_1_0_is_answered_and_left(serving):
+    request = services.post("/filter", BODY).replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+    head, _, body = (await services.exchange(serving.bound, request)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200")
+    assert orjson.loads(body)["NodeNames"] == ["a", "b"]
+
+
+async def test_a_client_that_asks_to_close_is_answered_and_left(serving):
+    request = services.post("/filter", BODY, "Connection: close")
+    head, _, body = (await services.exchange(serving.bound, request)).partition(b"\r\n\r\n")
+    assert b"Connection: close" in head
+    assert orjson.loads(body)["NodeNames"] == ["a", "b"]

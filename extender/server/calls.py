@@ -14,7 +14,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from extender.errors import WireError
-from extender.server import replies
+from extender.server import atonce, replies
 from extender.server.connections import Connection
 from extender.server.metrics import Metrics
 from extender.server.verbs import Verbs
@@ -52,8 +52,9 @@ class Calls:
         self._clock = clock
         self._closing = closing
         self._room = _BODIES_AT_ONCE * limits.body_bytes
+        self._writer = atonce.Writer()
 
-    async def handle(self, request: web.BaseRequest) -> web.Response:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one call."""
         connection = request.protocol
         if not isinstance(connection, Connection):
@@ -65,7 +66,9 @@ class Calls:
             started = self._clock()
             reply = self._verbs[request.path](body)
             self._metrics.request(verb, 200, self._clock() - started)
-            response = web.Response(body=reply, content_type=_JSON, headers=_HEADERS)
+            response: web.StreamResponse = atonce.SENT
+            if self._closing() or not self._writer.write(request, reply):
+                response = web.Response(body=reply, content_type=_JSON, headers=_HEADERS)
             # Once the answer is on its way, and before another call is read.
             asyncio.get_running_loop().call_soon(self._prepare)
         except WireError as refused:
@@ -77,7 +80,7 @@ class Calls:
             response = refusal(WireError(500, "internal error"))
         finally:
             connection.end()
-        if self._closing():
+        if self._closing() and response is not atonce.SENT:
             response.force_close()
         return response
 

@@ -20,6 +20,7 @@ from extender.settings import Limits, Tls
 _READ_AHEAD = 1024 * 1024
 # A refused body is read and dropped this long, so that the client gets to see why.
 _LINGER_SECONDS = 2.0
+_END_OF_HEAD = b"\r\n\r\n"
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -47,8 +48,8 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Start the clock with the first byte of a head."""
-        if not self.busy and self._head_timer is None:
+        """Start the clock with the first byte of a head, unless all of it is here."""
+        if not self.busy and self._head_timer is None and _END_OF_HEAD not in data:
             loop = asyncio.get_running_loop()
             self._head_timer = loop.call_later(self._server.limits.head_seconds, self.force_close)
         super().data_received(data)
