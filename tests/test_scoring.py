@@ -326,3 +326,31 @@ def test_every_part_of_every_score_has_its_grounds():
             assert all(node.grounds.values())
     full = explained(judging, make_pod("next").gpus(8))["b"]
     assert full.grounds["expected full"] == "taken by pods decided and not yet seen"
+
+
+def test_the_sum_that_a_request_needs_is_the_sum_of_the_parts():
+    judging = engine()
+    feed(judging, make_node("plain").gpus(H100, 8), make_node("small").gpus(H100, 4))
+    feed(judging, make_node("bad").gpus(H100, 8).condition("GpuMemWatch"))
+    feed(judging, make_node("vm").gpus(H100, 8).label("nvidia.com/gpu.workload.config", "vm-vgpu"))
+    feed(judging, make_node("busy").gpus(H100, 8), make_pod("holder").gpus(7).node("busy"))
+    feed(judging, *(make_pod(f"seen-{count}").gpus(count) for count in (1, 2, 8)))
+    feed(judging, make_pod("member").gpus(1).label(*GANG).node("small"))
+    names = ["plain", "small", "bad", "vm", "busy", "unknown"]
+    judging.prioritize(make_pod("first").gpus(8).obj(), ["plain", "bad"])
+    kata = make_pod("kata").gpus(1)
+    kata.body["spec"]["runtimeClassName"] = "kata-qemu-nvidia-gpu"
+    for pod in (
+        make_pod("one").gpus(1),
+        make_pod("two").gpus(2).request("cpu", 4),
+        make_pod("all").gpus(8),
+        kata,
+        make_pod("of-a-gang").gpus(1).label(*GANG),
+    ):
+        told, quick = (judging.score(pod.obj(), names, told=each) for each in (True, False))
+        assert quick.cost == pytest.approx(told.cost, abs=1e-12)
+        assert (quick.scores.tolist(), quick.tie.tolist()) == (
+            told.scores.tolist(),
+            told.tie.tolist(),
+        )
+        assert told.cost == pytest.approx(sum(told.parts.values()), abs=1e-12)

@@ -88,6 +88,12 @@ class TopologyIndex:
         found = map(self.rows.get, names, itertools.repeat(-1))
         return np.fromiter(found, dtype=np.int32, count=len(names))
 
+    def distinct(self, rows: NDArray[np.int32]) -> bool:
+        """Whether no row stands there twice; all are to be known."""
+        seen = np.zeros(len(self.state), dtype=np.bool_)
+        seen[rows] = True
+        return int(np.count_nonzero(seen)) == len(rows)
+
     def in_use(self) -> NDArray[np.int64]:
         """The rows of all nodes, in no particular order."""
         return np.fromiter(self.rows.values(), dtype=np.int64, count=len(self.rows))

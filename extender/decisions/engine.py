@@ -168,12 +168,12 @@ class Engine:
         if refused or unresolvable:
             kept, passing = list(itertools.compress(names, (~bad).tolist())), rows[~bad]
         self._last = (kept, passing, self.index.layout)
-        distinct = not unknown and self._distinct(rows)
+        distinct = not unknown and self.index.distinct(rows)
         return answers.Filtered(refused, unresolvable, unknown, kept=kept, distinct=distinct)
 
     def prioritize(self, pod: objects.Pod, names: Sequence[str]) -> NDArray[np.int64]:
         """Score the nodes, parallel to `names`; empty where we have no opinion."""
-        scored = self._prepared_for(pod, names) or self.score(pod, names)
+        scored = self._prepared_for(pod, names) or self.score(pod, names, told=False)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
         if scored.asked.claims:
@@ -192,7 +192,7 @@ class Engine:
         # Members of a gang come and go without moving what an answer rests on.
         if isinstance(asked, asking.Unjudged) or asked.together:
             return np.zeros(0, dtype=np.int64)
-        scored = self._scored(pod, asked, names)
+        scored = self._scored(pod, asked, names, told=False)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
         self._prepared = _Prepared(pod, names, self._moment, scored)
@@ -226,13 +226,17 @@ class Engine:
         self._evictions.agree(pod.metadata.uid, kept, now=self._clock())
         return kept
 
-    def score(self, pod: objects.Pod, names: Sequence[str]) -> Scored | None:
-        """Judge as prioritize does, and leave nothing behind."""
+    def score(self, pod: objects.Pod, names: Sequence[str], *, told: bool = True) -> Scored | None:
+        """Judge as prioritize does, and leave nothing behind; `told` asks for the parts."""
         self.settle()
         asked = self.asker.ask(pod, self.policy)
-        return None if isinstance(asked, asking.Unjudged) else self._scored(pod, asked, names)
+        if isinstance(asked, asking.Unjudged):
+            return None
+        return self._scored(pod, asked, names, told=told)
 
-    def _scored(self, pod: objects.Pod, asked: asking.Asked, names: Sequence[str]) -> Scored | None:
+    def _scored(
+        self, pod: objects.Pod, asked: asking.Asked, names: Sequence[str], *, told: bool
+    ) -> Scored | None:
         rows = self._rows_of(names)
         if not (rows >= 0).any():
             return None
@@ -244,7 +248,8 @@ class Engine:
         table = self.table(asked.question)
         if asked.question:
             table.fill(states)
-            costs = self.scoring.of_devices(pod, asked, table, rows, states)
+            cost = self.scoring.of_devices if told else self.scoring.sums
+            costs = cost(pod, asked, table, rows, states)
         elif self.room.priced and self.policy.cpu_pods == "Score":
             costs = self.scoring.of_cpu(asked, table, rows, states)
         else:
@@ -278,12 +283,6 @@ class Engine:
             if preemption.fits_without(gone, name, table=table, cluster=self.index):
                 del failed[name]
         return answers.Filtered(failed, found.unresolvable, found.unknown)
-
-    def _distinct(self, rows: NDArray[np.int32]) -> bool:
-        """Whether no row stands there twice."""
-        seen = np.zeros(len(self.index.state), dtype=np.bool_)
-        seen[rows] = True
-        return int(np.count_nonzero(seen)) == len(rows)
 
     def _elsewhere(self, asked: asking.Asked, names: Sequence[str]) -> dict[str, str]:
         """The nodes on which an allocation that the pod already has cannot be used."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from extender.cluster import gangs, index, rails
 from extender.decisions import asking, room, tables
 from extender.decisions.judge import Code
+from extender.decisions.question import Question
 from extender.kube import objects
-from extender.policy import preference, proximity
+from extender.policy import config, preference, proximity
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int32]
@@ -32,11 +33,21 @@ _MISFITS = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Costs:
-    """Per node: the sum, its parts by name, and the key that breaks ties."""
+    """Per node: the sum, its parts by name where they were asked for, and the key of ties."""
 
     total: Floats
     parts: dict[str, Floats]
     tie: Floats
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Standing:
+    """What a question's states cost by themselves, once so many of them were judged."""
+
+    table: tables.Table
+    profile: config.Profile
+    judged: int
+    costs: Floats
 
 
 class Scoring:
@@ -51,7 +62,9 @@ class Scoring:
         self._conditions: tuple[str, ...] = ()
         # levels → row → place
         self._places: dict[tuple[str, ...], dict[int, proximity.Domains]] = {}
+        self._standings: dict[Question, _Standing] = {}
         self._read: dict[int, index.Row] = {}  # row → what was read of it last
+        self._uneven = False  # whether any row says something of its health, or of what it is for
         self._degraded: Floats = np.zeros(0)  # row → cost of its health
         self._sandbox: NDArray[np.int8] = np.zeros(0, dtype=np.int8)  # row → what it is set up for
 
@@ -73,10 +86,9 @@ class Scoring:
             missing = size - len(self._degraded)
             self._degraded = np.concatenate([self._degraded, np.zeros(missing)])
             self._sandbox = np.concatenate([self._sandbox, np.zeros(missing, dtype=np.int8)])
-        for row in rows:
+        fresh = [row for row in rows if self._index.details[row] is not self._read.get(row)]
+        for row in fresh:  # of the others only what pods hold has changed
             detail = self._index.details[row]
-            if detail is self._read.get(row):
-                continue  # only what its pods hold has changed
             for known in self._places.values():
                 known.pop(row, None)
             self._read.pop(row, None)
@@ -85,6 +97,31 @@ class Scoring:
                 labels = detail.node.metadata.labels or {}
                 self._degraded[row] = preference.degraded(detail.node, self._conditions)
                 self._sandbox[row] = preference.offered(labels, detail.machine.shape)
+        if fresh:
+            self._uneven = bool(self._degraded.any() or self._sandbox.any())
+
+    def sums(
+        self,
+        pod: objects.Pod,
+        asked: asking.Asked,
+        table: tables.Table,
+        rows: Numbers,
+        states: Numbers,
+    ) -> Costs:
+        """`of_devices` without its parts: what a request needs, in a third of the steps."""
+        if asked.together:
+            return self.of_devices(pod, asked, table, rows, states)
+        profile = asked.profile
+        total = self._standing(table, profile)[states]
+        weight = profile.preference.weight
+        if weight and (self._uneven or asked.wants):
+            total += weight * self._suiting(asked, rows)
+        if profile.packing.weight:
+            total += profile.packing.weight * self._priced(pod, asked, table, rows)
+            following = self._next(asked, table, rows)
+            if following is not None:
+                total += following
+        return Costs(total, {}, self._tie(asked, rows, states))
 
     def of_devices(
         self,
@@ -96,19 +133,15 @@ class Scoring:
     ) -> Costs:
         """The costs for a pod that asks for devices; `rows` of unknown nodes are -1."""
         profile = asked.profile
-        fits = table.after[states] >= 0
         parts = {"locality": profile.locality.weight * (1 - table.locality[states])}
         if profile.packing.weight:
             parts["packing"] = profile.packing.weight * self._priced(pod, asked, table, rows)
-            self._add_next(parts, asked, table, rows)
+            following = self._next(asked, table, rows)
+            if following is not None:
+                parts["next partition"] = following
         self._add_proximity(parts, pod, asked, table, rows, states)
         self._add_preference(parts, asked, table, rows, states)
-        if not fits.all():
-            codes = table.code[states]
-            parts["expected full"] = np.where(codes >= _REFUSED_FROM, EXPECTED_FULL, 0.0)
-            unjudged = (codes == Code.UNSEEN) | (codes == Code.UNJUDGED)
-            if unjudged.any():
-                parts["not judged"] = np.where(unjudged, NOT_JUDGED, 0.0)
+        parts |= {name: cost for name, cost in _doubts(table.code[states]) if cost.any()}
         tie = self._tie(asked, rows, states)
         total = np.zeros(len(rows))
         for part in parts.values():
@@ -143,16 +176,15 @@ class Scoring:
         members = 1 + (self._gangs.waiting(name, pod.metadata.uid) if name else 0)
         return loss / max(self._room.gpus_asked(table.question) * members, 1.0)
 
-    def _add_next(
-        self, parts: dict[str, Floats], asked: asking.Asked, table: tables.Table, rows: Numbers
-    ) -> None:
+    def _next(self, asked: asking.Asked, table: tables.Table, rows: Numbers) -> Floats | None:
         """What the next partition would cost more, per GPU asked as the packing is."""
         cpu, memory = asked.requests.cpu, asked.requests.memory
         loss = self._room.outlook.next_loss(table.question, rows, cpu=cpu, memory=memory)
-        if loss is not None:
-            weight = asked.profile.packing.weight
-            size = max(self._room.gpus_asked(table.question), 1.0)
-            parts["next partition"] = weight * loss.sum(axis=1) / size
+        if loss is None:
+            return None
+        weight = asked.profile.packing.weight
+        found: Floats = weight * loss.sum(axis=1) / max(self._room.gpus_asked(table.question), 1.0)
+        return found
 
     def _tie(self, asked: asking.Asked, rows: Numbers, states: Numbers) -> Floats:
         """The second key: a partition's place in its node, else how tight the node is."""
@@ -249,13 +281,43 @@ class Scoring:
         weight = asked.profile.preference.weight
         if not weight:
             return
-        found = table.preference[states] + self._degraded[rows]
-        found += _MISFITS[asked.wants][self._sandbox[rows]]
-        parts["preference"] = weight * found
+        parts["preference"] = weight * (table.preference[states] + self._suiting(asked, rows))
+
+    def _suiting(self, asked: asking.Asked, rows: Numbers) -> Floats:
+        """What the health of each row's node costs, and what it is set up for."""
+        found: Floats = self._degraded[rows] + _MISFITS[asked.wants][self._sandbox[rows]]
+        return found
+
+    def _standing(self, table: tables.Table, profile: config.Profile) -> Floats:
+        """What each state costs by itself: distance, waste, and that it may not do."""
+        known, judged = self._standings.get(table.question), len(table.verdicts)
+        if (
+            known is not None
+            and known.table is table
+            and known.profile is profile
+            and known.judged == judged
+            and len(known.costs) == len(table.code)
+        ):
+            return known.costs
+        costs = profile.locality.weight * (1 - table.locality)
+        costs += profile.preference.weight * table.preference
+        for _, cost in _doubts(table.code):
+            costs += cost
+        if len(self._standings) >= tables.MOST_TABLES:
+            self._standings.clear()
+        self._standings[table.question] = _Standing(table, profile, judged, costs)
+        return costs
 
     def _labels(self, row: int) -> dict[str, str]:
         detail = self._index.details[row] if row >= 0 else None
         return (detail.node.metadata.labels or {}) if detail is not None else {}
+
+
+def _doubts(codes: NDArray[np.int8]) -> Iterator[tuple[str, Floats]]:
+    """What keeps a state from being tried before others, by the codes of its verdicts."""
+    yield "expected full", np.where(codes >= _REFUSED_FROM, EXPECTED_FULL, 0.0)
+    unjudged = (codes == int(Code.UNSEEN)) | (codes == int(Code.UNJUDGED))
+    yield "not judged", np.where(unjudged, NOT_JUDGED, 0.0)
 
 
 def _rails(table: tables.Table, state: int) -> rails.Rails:
