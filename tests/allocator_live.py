@@ -54,6 +54,38 @@ def predict(
     return allocator_replay.read(answer, row.machine.inventory, len(claims))
 
 
+def may_pick(
+    case: Json, answer: Answer, *, features: versions.Features, judge: selectors.Selectors
+) -> bool:
+    """Whether the service holds each claim's devices in the answer for possible ones."""
+    name = case["node"]["metadata"]["name"]
+    picture = store.ClusterStore()
+    builder = machines.Builder(features=features, selectors=judge, hardware=NO_CATALOGUE)
+    cluster = index.TopologyIndex(picture, builder)
+    planner = allocator.Planner(selectors=judge, features=features, budget=allocator_replay.BUDGET)
+    _fill(picture, case)
+    cluster.settle()
+    row = cluster.detail(name)
+    if row is None:
+        raise LookupError(name)
+    decoded = allocator_replay.decoded(case["classes"], objects.DeviceClass)
+    by_name = {item.metadata.name: item for item in decoded}
+    demands = tuple(
+        requests.claim_demand(claim.spec, by_name, features=features)
+        for claim in allocator_replay.decoded(case["claims"], objects.ResourceClaim)
+    )
+    for number, picks in enumerate(answer.picks):
+        bits: dict[str, int] = {}  # request → its devices
+        for request, driver, pool, device, *_ in picks:
+            place = row.machine.inventory.number((driver, pool, device))
+            if place is None:
+                return False
+            bits[request] = bits.get(request, 0) | 1 << place
+        if not planner.may_pick(row.machine.shape, demands, number, bits):
+            return False
+    return True
+
+
 def _fill(picture: store.ClusterStore, case: Json) -> None:
     picture.apply("Node", "ADDED", allocator_replay.decoded([case["node"]], objects.Node)[0])
     elsewhere = {item["spec"].get("nodeName") for item in case["slices"]}

@@ -135,8 +135,10 @@ class Planner:
         `picked` are all devices of each request ("req" or "req/sub"), as bits. Neither what else
         is in use is looked at, nor whether wishes before the one picked from were possible.
         """
-        prepared = Prepared(machine, claims, selectors=self._selectors, features=self._features)
-        for option in (o for choices in prepared.options[number] for o in choices):
+        # Constraints hold within a claim, so the other claims of the pod have no say.
+        alone = claims[number : number + 1]
+        prepared = Prepared(machine, alone, selectors=self._selectors, features=self._features)
+        for option in (o for choices in prepared.options[0] for o in choices):
             option.possible = picked.get(option.choice.name, 0)
         search = Search(prepared, NOTHING, budget=self._budget)
         try:
@@ -146,8 +148,7 @@ class Planner:
             return False
         found: dict[str, int] = {}  # request → its devices, as bits
         for pick in picks:
-            if pick.claim == number:
-                found[pick.request] = found.get(pick.request, 0) | 1 << pick.device
+            found[pick.request] = found.get(pick.request, 0) | 1 << pick.device
         return found == picked
 
     def forget(self) -> None:
