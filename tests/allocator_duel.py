@@ -163,6 +163,14 @@ class Duel:
 
     def _holds_possible(self, case: Json, theirs: Answer) -> bool:
         """Whether the service would count upstream's picks as possible, and not as different."""
+        wishes = (
+            wish
+            for claim in case["input"]["claims"]
+            for request in claim["spec"]["devices"].get("requests") or ()
+            for wish in request.get("firstAvailable") or ()
+        )
+        if any(wish.get("allocationMode") == "All" for wish in wishes):
+            return True  # up to 1.35 "all" of a later wish is as many devices as of an earlier one
         features = allocator_replay.switches(case["input"]["features"], self._setting.version)
         judge = self._judges[features]
         return allocator_live.may_pick(case["input"], theirs, features=features, judge=judge)

@@ -136,13 +136,12 @@ class Planner:
         is in use is looked at, nor whether wishes before the one picked from were possible.
         """
         # Constraints hold within a claim, so the other claims of the pod have no say.
-        alone = claims[number : number + 1]
+        alone = (_with_choices(claims[number], picked),)
         prepared = Prepared(machine, alone, selectors=self._selectors, features=self._features)
         for option in (o for choices in prepared.options[0] for o in choices):
             option.possible = picked.get(option.choice.name, 0)
         search = Search(prepared, NOTHING, budget=self._budget)
         try:
-            search.prepare()
             picks = search.run() or ()
         except errors.RailyardError:
             return False
@@ -166,3 +165,12 @@ class Planner:
         prepared = Prepared(machine, claims, selectors=self._selectors, features=self._features)
         known = self._last_plans[machine] = plan.Plan(prepared, budget=self._budget)
         return known
+
+
+def _with_choices(claim: ClaimDemand, picked: Mapping[str, int]) -> ClaimDemand:
+    """The claim with no choices but those picked from, where a request has one of these."""
+    requests = []
+    for request in claim.requests:
+        chosen = tuple(choice for choice in request.choices if choice.name in picked)
+        requests.append(dataclasses.replace(request, choices=chosen or request.choices))
+    return dataclasses.replace(claim, requests=tuple(requests))
