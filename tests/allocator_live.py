@@ -31,51 +31,31 @@ def predict(
 ) -> Answer:
     """Answer a vector's input as `allocator_replay.predict` does, through the live parts."""
     name = case["node"]["metadata"]["name"]
-    picture = store.ClusterStore()
-    # The memory of an index lives as long as its selectors, so they are asked through fresh ones.
-    builder = machines.Builder(features=features, selectors=judge, hardware=NO_CATALOGUE)
-    cluster = index.TopologyIndex(picture, builder)
-    planner = allocator.Planner(selectors=judge, features=features, budget=budget)
-    _fill(picture, case)
-    classes = {item["metadata"]["name"]: item for item in case["classes"]}
-    decoded = allocator_replay.decoded(list(classes.values()), objects.DeviceClass)
-    claims = allocator_replay.decoded(case["claims"], objects.ResourceClaim)
-    by_name = {item.metadata.name: item for item in decoded}
+    picture, cluster, planner = _parts(case, features, judge, budget)
     try:
-        demands = tuple(
-            requests.claim_demand(claim.spec, by_name, features=features) for claim in claims
-        )
+        demands = _demands(case, features)
     except errors.ClaimError as problem:
         return Answer(allocator_replay.POD_ERROR, message=str(problem))
     _ask(cluster, planner, name, demands)
     for number, result in enumerate(allocator_replay.in_use(case)):
         picture.apply("ResourceClaim", "ADDED", _holder(number, result))
     answer, row = _ask(cluster, planner, name, demands)
-    return allocator_replay.read(answer, row.machine.inventory, len(claims))
+    return allocator_replay.read(answer, row.machine.inventory, len(demands))
 
 
 def may_pick(
     case: Json, answer: Answer, *, features: versions.Features, judge: selectors.Selectors
 ) -> bool:
     """Whether the service holds each claim's devices in the answer for possible ones."""
-    name = case["node"]["metadata"]["name"]
-    picture = store.ClusterStore()
-    builder = machines.Builder(features=features, selectors=judge, hardware=NO_CATALOGUE)
-    cluster = index.TopologyIndex(picture, builder)
-    planner = allocator.Planner(selectors=judge, features=features, budget=allocator_replay.BUDGET)
-    _fill(picture, case)
+    _, cluster, planner = _parts(case, features, judge, allocator_replay.BUDGET)
     cluster.settle()
+    name = case["node"]["metadata"]["name"]
     row = cluster.detail(name)
     if row is None:
         raise LookupError(name)
     if any(pool.broken for pool in row.machine.shape.pools):
         return True  # whether the walk comes to that pool is a matter of order
-    decoded = allocator_replay.decoded(case["classes"], objects.DeviceClass)
-    by_name = {item.metadata.name: item for item in decoded}
-    demands = tuple(
-        requests.claim_demand(claim.spec, by_name, features=features)
-        for claim in allocator_replay.decoded(case["claims"], objects.ResourceClaim)
-    )
+    demands = _demands(case, features)
     for number, picks in enumerate(answer.picks):
         bits: dict[str, int] = {}  # request → its devices
         for request, driver, pool, device, *_ in picks:
@@ -86,6 +66,27 @@ def may_pick(
         if not planner.may_pick(row.machine.shape, demands, number, bits):
             return False
     return True
+
+
+def _parts(
+    case: Json, features: versions.Features, judge: selectors.Selectors, budget: int
+) -> tuple[store.ClusterStore, index.TopologyIndex, allocator.Planner]:
+    """A picture of the case with nothing allocated, and what reads it."""
+    picture = store.ClusterStore()
+    # The memory of an index lives as long as its selectors, so they are asked through fresh ones.
+    builder = machines.Builder(features=features, selectors=judge, hardware=NO_CATALOGUE)
+    planner = allocator.Planner(selectors=judge, features=features, budget=budget)
+    _fill(picture, case)
+    return picture, index.TopologyIndex(picture, builder), planner
+
+
+def _demands(case: Json, features: versions.Features) -> tuple[requests.ClaimDemand, ...]:
+    """What the claims ask for; raises errors.ClaimError."""
+    unique = {item["metadata"]["name"]: item for item in case["classes"]}
+    decoded = allocator_replay.decoded(list(unique.values()), objects.DeviceClass)
+    by_name = {item.metadata.name: item for item in decoded}
+    claims = allocator_replay.decoded(case["claims"], objects.ResourceClaim)
+    return tuple(requests.claim_demand(claim.spec, by_name, features=features) for claim in claims)
 
 
 def _fill(picture: store.ClusterStore, case: Json) -> None:

@@ -35,7 +35,6 @@ from extender.hardware import affinity
 from extender.kube import objects
 from extender.policy import config, ranking
 
-_REFUSED_FROM = int(Code.BUSY)
 UNJUDGED = ("ResourceClaim", "ResourceClaimTemplate", "unreadable")
 NOT_ALLOCATED_HERE = "claim is allocated on another node"
 
@@ -151,7 +150,7 @@ class Engine:
         table = self.table(asked.question)
         states = self.index.state[rows]
         table.fill(states[known] if unknown else states)
-        bad = table.code[states] >= _REFUSED_FROM
+        bad = table.code[states] >= judge.REFUSED_FROM
         if unknown:
             bad &= known
         refused: dict[str, str] = {}

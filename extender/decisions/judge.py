@@ -30,6 +30,9 @@ class Code(enum.IntEnum):
     NEVER = 4  # refused for good: the hardware cannot do it
 
 
+# For comparisons with arrays of codes: to read a member off its class each time is slow.
+UNSEEN, UNJUDGED, REFUSED_FROM = int(Code.UNSEEN), int(Code.UNJUDGED), int(Code.BUSY)
+
 # Product text, the same in FailedScheduling events, explain and metrics: short, no node names.
 NOT_FREE = "no {words}"
 NOT_THERE = "node has no {words}"

@@ -259,10 +259,10 @@ class Room:
             return [math.nan] * self._width(None)
         if after < 0:
             return [0.0] * self._width(None)
-        breaks, needs = alike(table.question), self._needs_of(self.classes)
+        breaks = alike(table.question)
         free, left = float(self._index.cpu[row]), float(self._index.memory[row])
-        then = packing.usable_at(*self._plain(after, breaks), free - cpu, left - memory, needs)
-        now = packing.usable_at(*self._plain(state, breaks), free, left, needs)
+        then = self._usable_at(after, free - cpu, left - memory, weighed=breaks)
+        now = self._usable_at(state, free, left, weighed=breaks)
         return [before - rest for before, rest in zip(now, then, strict=True)]
 
     def gpus_asked(self, question: Question) -> float:
@@ -331,19 +331,17 @@ class Room:
         self, states: NDArray[np.int32], cpu: Floats, memory: Floats, *, weighed: bool
     ) -> Floats:
         """`_usable` of the one or two rows that changed between two requests."""
-        needs = self._needs_of(self.classes)
-        found = []
-        for state, free, left in zip(states.tolist(), cpu.tolist(), memory.tolist(), strict=True):
-            found.append(packing.usable_at(*self._plain(state, weighed), free, left, needs))
+        rows = zip(states.tolist(), cpu.tolist(), memory.tolist(), strict=True)
+        found = [self._usable_at(*row, weighed=weighed) for row in rows]
         return np.array(found).reshape(len(found), self._width(None))
 
-    def _plain(self, state: int, weighed: bool) -> portions.Plain:
-        classes, numbered = self.classes, self._index.states
-        return self._portions.plain(state, classes, self._form, numbered, weighed=weighed)
-
-    def _needs_of(self, classes: Classes) -> packing.Needs:
-        known, form, needs = self._needs
-        if known is not classes or form is not self._form:
-            needs = packing.needs(classes, self._form)
-            self._needs = classes, self._form, needs
-        return needs
+    def _usable_at(
+        self, state: int, cpu: float, memory: float, *, weighed: bool
+    ) -> Sequence[float]:
+        classes, form = self.classes, self._form
+        known, known_form, needs = self._needs
+        if known is not classes or known_form is not form:
+            needs = packing.needs(classes, form)
+            self._needs = classes, form, needs
+        plain = self._portions.plain(state, classes, form, self._index.states, weighed=weighed)
+        return packing.usable_at(*plain, cpu, memory, needs)

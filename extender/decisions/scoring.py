@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import gangs, index, rails
-from extender.decisions import asking, room, tables
-from extender.decisions.judge import Code
+from extender.decisions import asking, judge, room, tables
 from extender.decisions.question import Question
 from extender.kube import objects
 from extender.policy import config, preference, proximity
@@ -23,7 +22,6 @@ Numbers = NDArray[np.int32]
 EXPECTED_FULL = 1e3
 # One of which we cannot tell is tried after all of which we can.
 NOT_JUDGED = 500.0
-_REFUSED_FROM = int(Code.BUSY)
 # what a pod wants → by what a node offers: the cost
 _MISFITS = {
     wants: np.array([preference.misfit(wants, offers) for offers in preference.Sandbox])
@@ -111,16 +109,12 @@ class Scoring:
         """`of_devices` without its parts: what a request needs, in a third of the steps."""
         if asked.together:
             return self.of_devices(pod, asked, table, rows, states)
-        profile = asked.profile
-        total = self._standing(table, profile)[states]
-        weight = profile.preference.weight
+        total = self._standing(table, asked.profile)[states]
+        weight = asked.profile.preference.weight
         if weight and (self._uneven or asked.wants):
             total += weight * self._suiting(asked, rows)
-        if profile.packing.weight:
-            total += profile.packing.weight * self._priced(pod, asked, table, rows)
-            following = self._next(asked, table, rows)
-            if following is not None:
-                total += following
+        for _, part in self._packing(pod, asked, table, rows):
+            total += part
         return Costs(total, {}, self._tie(asked, rows, states))
 
     def of_devices(
@@ -134,11 +128,7 @@ class Scoring:
         """The costs for a pod that asks for devices; `rows` of unknown nodes are -1."""
         profile = asked.profile
         parts = {"locality": profile.locality.weight * (1 - table.locality[states])}
-        if profile.packing.weight:
-            parts["packing"] = profile.packing.weight * self._priced(pod, asked, table, rows)
-            following = self._next(asked, table, rows)
-            if following is not None:
-                parts["next partition"] = following
+        parts |= dict(self._packing(pod, asked, table, rows))
         self._add_proximity(parts, pod, asked, table, rows, states)
         self._add_preference(parts, asked, table, rows, states)
         parts |= {name: cost for name, cost in _doubts(table.code[states]) if cost.any()}
@@ -163,6 +153,17 @@ class Scoring:
 
     # ------------------------------------------------------------ parts
 
+    def _packing(
+        self, pod: objects.Pod, asked: asking.Asked, table: tables.Table, rows: Numbers
+    ) -> Iterator[tuple[str, Floats]]:
+        """The parts that packing has, where it counts at all."""
+        weight = asked.profile.packing.weight
+        if weight:
+            yield "packing", weight * self._priced(pod, asked, table, rows)
+            following = self._next(asked, table, rows)
+            if following is not None:
+                yield "next partition", weight * following
+
     def _priced(
         self, pod: objects.Pod, asked: asking.Asked, table: tables.Table, rows: Numbers
     ) -> Floats:
@@ -182,8 +183,7 @@ class Scoring:
         loss = self._room.outlook.next_loss(table.question, rows, cpu=cpu, memory=memory)
         if loss is None:
             return None
-        weight = asked.profile.packing.weight
-        found: Floats = weight * loss.sum(axis=1) / max(self._room.gpus_asked(table.question), 1.0)
+        found: Floats = loss.sum(axis=1) / max(self._room.gpus_asked(table.question), 1.0)
         return found
 
     def _tie(self, asked: asking.Asked, rows: Numbers, states: Numbers) -> Floats:
@@ -315,8 +315,8 @@ class Scoring:
 
 def _doubts(codes: NDArray[np.int8]) -> Iterator[tuple[str, Floats]]:
     """What keeps a state from being tried before others, by the codes of its verdicts."""
-    yield "expected full", np.where(codes >= _REFUSED_FROM, EXPECTED_FULL, 0.0)
-    unjudged = (codes == int(Code.UNSEEN)) | (codes == int(Code.UNJUDGED))
+    yield "expected full", np.where(codes >= judge.REFUSED_FROM, EXPECTED_FULL, 0.0)
+    unjudged = (codes == judge.UNSEEN) | (codes == judge.UNJUDGED)
     yield "not judged", np.where(unjudged, NOT_JUDGED, 0.0)
 
 

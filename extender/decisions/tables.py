@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster.states import States
-from extender.decisions.judge import Code, Judge, Verdict
+from extender.decisions.judge import UNSEEN, Code, Judge, Verdict
 from extender.decisions.question import Question
 from extender.hardware.shape import Broken
 from extender.policy import preference
 
 _FIRST_STATES = 1024
-_UNSEEN = int(Code.UNSEEN)  # to read it off the class each time is slow
 # A burst holds tens of distinct questions; a table of 50,000 states is about 1 MB.
 MOST_TABLES = 256
 # Steps searched in one call; ordinary claims need a few per state, most come from memory for none.
@@ -46,7 +45,7 @@ class Table:
         """
         while len(self.states) > len(self.code):
             self._grow()
-        missing = numbers[self.code[numbers] == _UNSEEN]
+        missing = numbers[self.code[numbers] == UNSEEN]
         steps = 0
         for number in dict.fromkeys(missing.tolist()):
             verdict = self._judge_one(number)
@@ -58,12 +57,12 @@ class Table:
         """Which of the states no search has come to yet; none where no devices are asked for."""
         if not self.question:
             return np.zeros(len(numbers), dtype=np.bool_)
-        found: NDArray[np.bool_] = self.code[numbers] == _UNSEEN
+        found: NDArray[np.bool_] = self.code[numbers] == UNSEEN
         return found
 
     def is_unseen(self, number: int) -> bool:
         """Whether no search has come to the state yet."""
-        return bool(self.code[number] == _UNSEEN)
+        return bool(self.code[number] == UNSEEN)
 
     def verdict(self, number: int) -> Verdict:
         """The verdict on one state."""
