@@ -79,9 +79,10 @@ def departures():
                 for seed in STREAMS:
                     run = f"churn --pods {trace} --load {load} --seed {seed}"
                     yield name, f"{run} --policy {policy}"
-    for policy in ("BestFit", "FGD+BestFit", "prices"):
+    for policy in ("BestFit", "FGD+BestFit", "prices", "railyard"):
         for trace in SHIFTED:
-            for change in ("shift", "unseen"):
+            # The engine learns from every pod that it is shown.
+            for change in ("shift",) if policy == "railyard" else ("shift", "unseen"):
                 for seed in STREAMS:
                     run = f"churn --pods {trace} --load 0.95 --seed {seed} --policy {policy}"
                     yield COMPARED[policy], f"{run} --{change} 8"

@@ -279,9 +279,9 @@ def test_a_pod_seen_bound_before_its_claim_still_keeps_its_devices_from_the_next
     feed(judging, make_pod("p").claim("one").node(holding))
     found = judging.score(make_pod("q").claim("two").obj(), [holding])
 
-    state = int(found.states[0])
-    devices = found.table.states[state].shape.devices
-    assert [devices[p.device].name for p in found.table.verdict(state).picks] == ["gpu-1"]
+    state = int(found.among.states[0])
+    devices = found.among.table.states[state].shape.devices
+    assert [devices[p.device].name for p in found.among.table.verdict(state).picks] == ["gpu-1"]
     assert judging.index.verify() == []
 
 

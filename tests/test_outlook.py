@@ -106,7 +106,7 @@ def test_a_node_without_room_has_no_position():
     cluster.put(SEVEN, 0, 0, 0)
     found = cluster.asks(SEVEN)
 
-    position = cluster.engine.room.outlook.position(found.table.question, found.rows)
+    position = cluster.engine.room.outlook.position(found.among.table.question, found.among.rows)
 
     assert np.isnan(position).tolist() == [True, False]
 
@@ -126,7 +126,7 @@ def test_nothing_is_said_of_devices_without_counters():
 
     assert "next partition" not in found.parts
     assert judging.room.outlook.asks == ()
-    assert judging.room.outlook.position(found.table.question, found.rows) is None
+    assert judging.room.outlook.position(found.among.table.question, found.among.rows) is None
 
 
 def test_an_allowance_runs_out_and_later_requests_go_on(monkeypatch):

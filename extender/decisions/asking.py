@@ -32,6 +32,7 @@ class Asked:
     bound_to: tuple[objects.AllocationResult, ...] = ()
     together: str = ""  # the group it belongs to
     wants: preference.Sandbox = preference.Sandbox.NONE
+    uid: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ class Asker:
             bound_to=tuple(claim.allocation for claim in found if claim.allocation is not None),
             together=gang.of_pod(pod),
             wants=preference.wanted(pod, question.names()),
+            uid=pod.metadata.uid,
         )
 
     def _demand(self, claim: claims.PodClaim) -> requests.ClaimDemand:

@@ -44,9 +44,7 @@ class Scored:
     """One prioritize, with what explain and the journal need; arrays are parallel to `names`."""
 
     asked: asking.Asked
-    table: tables.Table
-    rows: NDArray[np.int32]  # -1 is an unknown node
-    states: NDArray[np.int32]  # expected states; meaningless where the row is -1
+    among: scoring.Candidates  # the state of an unknown node means nothing
     scores: NDArray[np.int64]
     cost: NDArray[np.float64]
     parts: dict[str, NDArray[np.float64]]  # part of the cost → its contribution
@@ -137,8 +135,7 @@ class Engine:
 
     def filter_only(self, pod: objects.Pod, names: Sequence[str]) -> answers.Filtered:
         """Judge as filter does, and leave nothing behind."""
-        self.settle()
-        asked = self.asker.ask(pod, self.policy)
+        asked = self._ask(pod)
         if isinstance(asked, asking.Unjudged):
             self.unjudged[_class_of(asked.why)] += 1
             return answers.Filtered()
@@ -175,23 +172,23 @@ class Engine:
         scored = self._prepared_for(pod, names) or self.score(pod, names, told=False)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
-        if scored.asked.claims:
-            now, states = self._clock(), np.where(scored.rows >= 0, scored.states, -1)
-            self.journal.predicted(pod, scored.asked, names, states, scored.table, now=now)
+        asked, among = scored.asked, scored.among
+        if asked.claims:
+            now, states = self._clock(), np.where(among.rows >= 0, among.states, -1)
+            self.journal.predicted(pod, asked, names, states, among.table, now=now)
         best = int(np.argmax(scored.scores))
-        if scored.rows[best] >= 0 and scored.asked.question:
-            self._reserve(pod, scored.asked, names[best], scored.table, int(scored.states[best]))
+        if among.rows[best] >= 0 and asked.question:
+            self._reserve(pod, asked, names[best], among.table, int(among.states[best]))
         return scored.scores
 
     def prepare(self, pod: objects.Pod, names: Sequence[str]) -> NDArray[np.int64]:
         """Work out what prioritize would answer now, and leave nothing behind but that answer."""
         self._prepared = None
-        self.settle()
-        asked = self.asker.ask(pod, self.policy)
+        asked = self._ask(pod)
         # Members of a gang come and go without moving what an answer rests on.
         if isinstance(asked, asking.Unjudged) or asked.together:
             return np.zeros(0, dtype=np.int64)
-        scored = self._scored(pod, asked, names, told=False)
+        scored = self._scored(asked, names, told=False)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
         self._prepared = _Prepared(pod, names, self._moment, scored)
@@ -216,8 +213,7 @@ class Engine:
         self, pod: objects.Pod, offered: Mapping[str, answers.Victims]
     ) -> dict[str, answers.Victims]:
         """Keep the nodes where the pod fits once the victims are gone; unjudged pods keep all."""
-        self.settle()
-        asked = self.asker.ask(pod, self.policy)
+        asked = self._ask(pod)
         if isinstance(asked, asking.Unjudged) or not asked.question:
             return dict(offered)
         table = self.table(asked.question)
@@ -227,15 +223,17 @@ class Engine:
 
     def score(self, pod: objects.Pod, names: Sequence[str], *, told: bool = True) -> Scored | None:
         """Judge as prioritize does, and leave nothing behind; `told` asks for the parts."""
-        self.settle()
-        asked = self.asker.ask(pod, self.policy)
+        asked = self._ask(pod)
         if isinstance(asked, asking.Unjudged):
             return None
-        return self._scored(pod, asked, names, told=told)
+        return self._scored(asked, names, told=told)
 
-    def _scored(
-        self, pod: objects.Pod, asked: asking.Asked, names: Sequence[str], *, told: bool
-    ) -> Scored | None:
+    def _ask(self, pod: objects.Pod) -> asking.Answer:
+        """What the pod asks for, once all that has happened is taken in."""
+        self.settle()
+        return self.asker.ask(pod, self.policy)
+
+    def _scored(self, asked: asking.Asked, names: Sequence[str], *, told: bool) -> Scored | None:
         rows = self._rows_of(names)
         if not (rows >= 0).any():
             return None
@@ -244,13 +242,13 @@ class Engine:
         states = self.index.expected[rows]
         if some_unknown:
             states[unknown] = self.index.expected[rows.max()]
-        table = self.table(asked.question)
+        among = scoring.Candidates(self.table(asked.question), rows, states)
         if asked.question:
-            table.fill(states)
+            among.table.fill(states)
             cost = self.scoring.of_devices if told else self.scoring.sums
-            costs = cost(pod, asked, table, rows, states)
+            costs = cost(asked, among)
         elif self.room.priced and self.policy.cpu_pods == "Score":
-            costs = self.scoring.of_cpu(asked, table, rows, states)
+            costs = self.scoring.of_cpu(asked, among)
         else:
             return None
         # An unknown node is not judged: it cannot win, and gets what the middle of the others got.
@@ -260,7 +258,7 @@ class Engine:
         )
         if some_unknown:
             scores[unknown] = int(np.median(scores[~unknown]))
-        return Scored(asked, table, rows, states, scores, costs.total, costs.parts, costs.tie)
+        return Scored(asked, among, scores, costs.total, costs.parts, costs.tie)
 
     def _rows_of(self, names: Sequence[str]) -> NDArray[np.int32]:
         """The rows of the names, at hand where they are what filter just let through."""

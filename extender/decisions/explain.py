@@ -135,7 +135,7 @@ def _node(
             near=plain.locality.why if plain.locality else "",
             notes=_notes(plain, detail),
         )  # fmt: skip
-    verdict = table.verdict(int(scored.states[number]))
+    verdict = table.verdict(int(scored.among.states[number]))
     return Explained(
         node=name,
         verdict=_WORDS[plain.code],

@@ -24,14 +24,14 @@ def of(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[
     packing, following = _packing(judging, scored), _next_partition(judging, scored)
     off_rail = _off_rail(judging, pod, scored)
     found: list[Words] = []
-    for number, row in enumerate(scored.rows.tolist()):
+    for number, row in enumerate(scored.among.rows.tolist()):
         detail = judging.index.details[row] if row >= 0 else None
         if detail is None:
             found.append({})
             continue
         words: Words = {}
         if scored.asked.question:
-            verdict = scored.table.verdict(int(scored.states[number]))
+            verdict = scored.among.table.verdict(int(scored.among.states[number]))
             words["locality"] = verdict.locality.why if verdict.locality else "not judged"
             words["proximity"] = _proximity(judging, pod, scored, detail.node)
             if off_rail[number]:
@@ -56,10 +56,10 @@ def of(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[
 def _packing(judging: engine.Engine, scored: engine.Scored) -> list[str]:
     room, asked = judging.room, scored.asked
     if not len(room.prices):
-        return ["no demand was seen yet"] * len(scored.rows)
-    known = np.maximum(scored.rows, 0)
+        return ["no demand was seen yet"] * len(scored.among.rows)
+    known = np.maximum(scored.among.rows, 0)
     losses = room.cost_by_class(
-        scored.table, known, cpu=asked.requests.cpu, memory=asked.requests.memory
+        scored.among.table, known, cpu=asked.requests.cpu, memory=asked.requests.memory
     )
     whom = [_class(judging, place) for place in range(len(room.prices))]
     charged = scored.parts.get("packing", np.zeros(len(losses)))
@@ -87,7 +87,7 @@ def _taken(losses: scoring.Floats, whom: list[str]) -> str:
 def _next_partition(judging: engine.Engine, scored: engine.Scored) -> list[str]:
     """What the next partition would cost more, and where on the node this one goes."""
     outlook, asked = judging.room.outlook, scored.asked
-    known = np.maximum(scored.rows, 0)
+    known = np.maximum(scored.among.rows, 0)
     losses = outlook.next_loss(
         asked.question, known, cpu=asked.requests.cpu, memory=asked.requests.memory
     )
@@ -151,8 +151,8 @@ def _off_rail(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -
     """Per node, how many members it is off the rails of."""
     name = gang.of_pod(pod)
     if not name or not scored.asked.question:
-        return [0] * len(scored.rows)
-    found = judging.scoring.off_rail(name, scored.table, scored.rows, scored.states)
+        return [0] * len(scored.among.rows)
+    found = judging.scoring.off_rail(name, scored.among)
     return [int(number) for number in found]
 
 
@@ -167,7 +167,7 @@ def _preference(
     verdict: Verdict,
     number: int,
 ) -> str:
-    hardware = scored.table.states[int(scored.states[number])].shape
+    hardware = scored.among.table.states[int(scored.among.states[number])].shape
     devices = verdict.devices()
     used, joined = preference.linked(hardware, devices)
     found = [f"uses {used} of {joined} linked GPUs"] if used < joined else []

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from extender.cluster import gangs, index, rails
 from extender.decisions import asking, judge, room, tables
 from extender.decisions.question import Question
-from extender.kube import objects
 from extender.policy import config, preference, proximity
 
 Floats = NDArray[np.float64]
@@ -27,6 +26,19 @@ _MISFITS = {
     wants: np.array([preference.misfit(wants, offers) for offers in preference.Sandbox])
     for wants in preference.Sandbox
 }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Candidates:
+    """The nodes that a pod may go to; arrays are parallel.
+
+    `rows` of unknown nodes are -1; `states` are the expected ones, numbered as in the `table` of
+    the pod's verdicts.
+    """
+
+    table: tables.Table
+    rows: Numbers
+    states: Numbers
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,114 +110,91 @@ class Scoring:
         if fresh:
             self._uneven = bool(self._degraded.any() or self._sandbox.any())
 
-    def sums(
-        self,
-        pod: objects.Pod,
-        asked: asking.Asked,
-        table: tables.Table,
-        rows: Numbers,
-        states: Numbers,
-    ) -> Costs:
+    def sums(self, asked: asking.Asked, among: Candidates) -> Costs:
         """`of_devices` without its parts: what a request needs, in a third of the steps."""
         if asked.together:
-            return self.of_devices(pod, asked, table, rows, states)
-        total = self._standing(table, asked.profile)[states]
+            return self.of_devices(asked, among)
+        total = self._standing(among.table, asked.profile)[among.states]
         weight = asked.profile.preference.weight
         if weight and (self._uneven or asked.wants):
-            total += weight * self._suiting(asked, rows)
-        for _, part in self._packing(pod, asked, table, rows):
+            total += weight * self._suiting(asked, among.rows)
+        for _, part in self._packing(asked, among):
             total += part
-        return Costs(total, {}, self._tie(asked, rows, states))
+        return Costs(total, {}, self._tie(asked, among))
 
-    def of_devices(
-        self,
-        pod: objects.Pod,
-        asked: asking.Asked,
-        table: tables.Table,
-        rows: Numbers,
-        states: Numbers,
-    ) -> Costs:
-        """The costs for a pod that asks for devices; `rows` of unknown nodes are -1."""
-        profile = asked.profile
-        parts = {"locality": profile.locality.weight * (1 - table.locality[states])}
-        parts |= dict(self._packing(pod, asked, table, rows))
-        self._add_proximity(parts, pod, asked, table, rows, states)
-        self._add_preference(parts, asked, table, rows, states)
+    def of_devices(self, asked: asking.Asked, among: Candidates) -> Costs:
+        """The costs for a pod that asks for devices."""
+        table, states = among.table, among.states
+        weights = asked.profile.locality.weight, asked.profile.preference.weight
+        parts = {"locality": weights[0] * (1 - table.locality[states])}
+        parts |= dict(self._packing(asked, among))
+        parts |= dict(self._proximity(asked, among))
+        if weights[1]:
+            suiting = self._suiting(asked, among.rows)
+            parts["preference"] = weights[1] * (table.preference[states] + suiting)
         parts |= {name: cost for name, cost in _doubts(table.code[states]) if cost.any()}
-        tie = self._tie(asked, rows, states)
-        total = np.zeros(len(rows))
+        tie = self._tie(asked, among)
+        total = np.zeros(len(among.rows))
         for part in parts.values():
             total += part
         return Costs(total, parts, tie)
 
-    def of_cpu(
-        self, asked: asking.Asked, table: tables.Table, rows: Numbers, states: Numbers
-    ) -> Costs:
+    def of_cpu(self, asked: asking.Asked, among: Candidates) -> Costs:
         """The costs for a pod without devices: the room for GPU pods that its CPU takes away.
 
         Nodes without GPUs cost nothing and come first.
         """
         cpu, memory = asked.requests.cpu, asked.requests.memory
-        loss = self._room.cost(table, rows, cpu=cpu, memory=memory)
-        has_gpus = self._room.inventory.gpus(states) > 0
-        tie = np.where(has_gpus, self._room.inventory.tightness(rows, states, cpu=cpu), -1.0)
+        loss = self._room.cost(among.table, among.rows, cpu=cpu, memory=memory)
+        has_gpus = self._room.inventory.gpus(among.states) > 0
+        tie = self._room.inventory.tightness(among.rows, among.states, cpu=cpu)
+        tie = np.where(has_gpus, tie, -1.0)
         return Costs(loss, {"packing": loss}, tie)
 
     # ------------------------------------------------------------ parts
 
-    def _packing(
-        self, pod: objects.Pod, asked: asking.Asked, table: tables.Table, rows: Numbers
-    ) -> Iterator[tuple[str, Floats]]:
+    def _packing(self, asked: asking.Asked, among: Candidates) -> Iterator[tuple[str, Floats]]:
         """The parts that packing has, where it counts at all."""
         weight = asked.profile.packing.weight
         if weight:
-            yield "packing", weight * self._priced(pod, asked, table, rows)
-            following = self._next(asked, table, rows)
+            yield "packing", weight * self._priced(asked, among)
+            following = self._next(asked, among)
             if following is not None:
                 yield "next partition", weight * following
 
-    def _priced(
-        self, pod: objects.Pod, asked: asking.Asked, table: tables.Table, rows: Numbers
-    ) -> Floats:
+    def _priced(self, asked: asking.Asked, among: Candidates) -> Floats:
         """Lost room in GPUs per GPU asked, so that the weight means the same for all pods.
 
         A member that opens a node does so for those of its gang that still wait, too.
         """
         cpu, memory = asked.requests.cpu, asked.requests.memory
-        loss = self._room.cost(table, rows, cpu=cpu, memory=memory)
+        loss = self._room.cost(among.table, among.rows, cpu=cpu, memory=memory)
         name = asked.together
-        members = 1 + (self._gangs.waiting(name, pod.metadata.uid) if name else 0)
-        return loss / max(self._room.gpus_asked(table.question) * members, 1.0)
+        members = 1 + (self._gangs.waiting(name, asked.uid) if name else 0)
+        return loss / max(self._room.gpus_asked(asked.question) * members, 1.0)
 
-    def _next(self, asked: asking.Asked, table: tables.Table, rows: Numbers) -> Floats | None:
+    def _next(self, asked: asking.Asked, among: Candidates) -> Floats | None:
         """What the next partition would cost more, per GPU asked as the packing is."""
         cpu, memory = asked.requests.cpu, asked.requests.memory
-        loss = self._room.outlook.next_loss(table.question, rows, cpu=cpu, memory=memory)
+        loss = self._room.outlook.next_loss(asked.question, among.rows, cpu=cpu, memory=memory)
         if loss is None:
             return None
-        found: Floats = loss.sum(axis=1) / max(self._room.gpus_asked(table.question), 1.0)
+        found: Floats = loss.sum(axis=1) / max(self._room.gpus_asked(asked.question), 1.0)
         return found
 
-    def _tie(self, asked: asking.Asked, rows: Numbers, states: Numbers) -> Floats:
+    def _tie(self, asked: asking.Asked, among: Candidates) -> Floats:
         """The second key: a partition's place in its node, else how tight the node is."""
-        tie = self._room.inventory.tightness(rows, states, cpu=asked.requests.cpu)
-        position = self._room.outlook.position(asked.question, rows)
+        cpu = asked.requests.cpu
+        tie = self._room.inventory.tightness(among.rows, among.states, cpu=cpu)
+        position = self._room.outlook.position(asked.question, among.rows)
         return tie if position is None else np.where(np.isnan(position), tie, position)
 
-    def _add_proximity(
-        self,
-        parts: dict[str, Floats],
-        pod: objects.Pod,
-        asked: asking.Asked,
-        table: tables.Table,
-        rows: Numbers,
-        states: Numbers,
-    ) -> None:
+    def _proximity(self, asked: asking.Asked, among: Candidates) -> Iterator[tuple[str, Floats]]:
         """Nearness to the members that have a node, and of those that wait if this one goes first.
 
         The first member of a gang would else go where one pod fits best, and the others not.
         """
-        name, setting = asked.together, asked.profile.proximity
+        name, setting, rows = asked.together, asked.profile.proximity, among.rows
         if not name or not setting.weight or not setting.labels:
             return
         here = {
@@ -213,13 +202,13 @@ class Scoring:
             for node, count in self._gangs.nodes(name).items()
             if node in self._index.rows
         }
-        waiting = self._gangs.waiting(name, pod.metadata.uid)
-        room = self._room.fitting(asked.question, rows, states) if waiting else np.zeros(0)
+        waiting = self._gangs.waiting(name, asked.uid)
+        room = self._room.fitting(asked.question, rows, among.states) if waiting else np.zeros(0)
         waiting = waiting if room.any() else 0
         placed = sum(here.values())
         if not placed and not waiting:
             return
-        off = self.off_rail(name, table, rows, states) if placed else np.zeros(0)
+        off = self.off_rail(name, among) if placed else np.zeros(0)
         number_of: dict[proximity.Domains, int] = {}  # a place → its number
         places = [self._place(row, setting.labels) for row in rows.tolist()]
         kind = np.array([number_of.setdefault(place, len(number_of)) for place in places])
@@ -229,20 +218,20 @@ class Scoring:
         if off.any():
             far += off / len(setting.labels)
         far[rows < 0] = 0.0
-        parts["proximity"] = setting.weight * far / (placed + waiting)
+        yield "proximity", setting.weight * far / (placed + waiting)
 
-    def off_rail(self, name: str, table: tables.Table, rows: Numbers, states: Numbers) -> Floats:
+    def off_rail(self, name: str, among: Candidates) -> Floats:
         """How many members on other nodes have no rail in common with the NICs predicted here."""
         members = list(rails.of_members(self._index, self._gangs, name))
         if not members:
-            return np.zeros(len(rows))
-        distinct, place = np.unique(states, return_inverse=True)
-        mine = [_rails(table, state) for state in distinct.tolist()]
+            return np.zeros(len(among.rows))
+        distinct, place = np.unique(among.states, return_inverse=True)
+        mine = [_rails(among.table, state) for state in distinct.tolist()]
         theirs = [used for _, used in members]
         far = np.array([proximity.off_rail(one, theirs) for one in mine], dtype=np.float64)[place]
         for row in {row for row, _ in members}:
             others = [used for elsewhere, used in members if elsewhere != row]
-            for number in np.flatnonzero(rows == row).tolist():
+            for number in np.flatnonzero(among.rows == row).tolist():
                 far[number] = proximity.off_rail(mine[place[number]], others)
         return far
 
@@ -269,19 +258,6 @@ class Scoring:
         if place is None:
             place = known[row] = proximity.domains(self._labels(row), levels)
         return place
-
-    def _add_preference(
-        self,
-        parts: dict[str, Floats],
-        asked: asking.Asked,
-        table: tables.Table,
-        rows: Numbers,
-        states: Numbers,
-    ) -> None:
-        weight = asked.profile.preference.weight
-        if not weight:
-            return
-        parts["preference"] = weight * (table.preference[states] + self._suiting(asked, rows))
 
     def _suiting(self, asked: asking.Asked, rows: Numbers) -> Floats:
         """What the health of each row's node costs, and what it is set up for."""
