@@ -60,15 +60,17 @@ def test_what_differs_everywhere_is_not_collected():
     intern = interning.Interner()
     for number in range(2000):
         intern(resource_slice(number, [piece("gpu-0", f"serial-{number}")]))
-    assert intern._attributes["serial"] is None
-    assert len(intern._attributes["numa"]) == 1
+    texts, _, integers, _ = intern._attributes
+    assert texts["serial"] is None
+    assert len(integers["numa"]) == 1
 
 
 def test_names_that_differ_everywhere_are_not_collected_either():
     intern = interning.Interner()
     for number in range(3000):
         intern(resource_slice(number, [piece("gpu-0", "s", **{f"name-{number}": "x"})]))
-    assert len(intern._attributes) <= 1024
+    texts, _, _, _ = intern._attributes
+    assert len(texts) <= 1024
 
 
 @pytest.mark.parametrize("kind", [objects.Pod, objects.ResourceClaim, objects.ResourceSlice])

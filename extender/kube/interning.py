@@ -40,7 +40,8 @@ class Interner:
     """
 
     def __init__(self) -> None:
-        self._attributes: _Kept = {}  # of devices
+        # Of devices' attributes: texts, versions, integers, and what else there may be.
+        self._attributes: tuple[_Kept, _Kept, _Kept, _Kept] = ({}, {}, {}, {})
         self._others: _Kept = {}
 
     def __call__(self, item: objects.Object) -> objects.Object:
@@ -73,14 +74,23 @@ class Interner:
                 _set(device, "consumes_counters", counters)
 
     def _values(self, attributes: dict[str, objects.DeviceAttribute]) -> None:
-        """Share the values one by one, each among those of its name."""
-        known = self._attributes
+        """Share the values one by one, each among those of its name.
+
+        An attribute has one value, and to look that up is quicker than to look up the struct.
+        """
+        texts, versions, numbers, others = self._attributes
         for name, value in attributes.items():
+            known = texts
+            key: Hashable = value.string
+            if key is None:
+                known, key = versions, value.version
+            if key is None:
+                known, key = numbers, value.int_
+            if key is None:
+                known, key = others, value
             kept = known.get(name, _NOTHING)
             if kept is None:
                 continue
-            text = value.string  # what most are, and quicker to look up by
-            key = value if text is None else text
             found = kept.get(key)
             attributes[name] = _shared(known, name, key, value) if found is None else found
 
