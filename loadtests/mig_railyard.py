@@ -13,8 +13,8 @@ DRIVER = "gpu.mig.example"
 class MigRailyard(railyard.Shown):
     """An engine as a score of the benchmark: the smallest cost wins, so scores are negated."""
 
-    def __init__(self, nodes, gpus, *, policy=None):
-        super().__init__(policy=policy)
+    def __init__(self, nodes, gpus):
+        super().__init__()
         self.names = names_of(nodes)
         self.show("DeviceClass", {"metadata": {"name": railyard.CLASS}, "spec": {}})
         for name in self.names:

@@ -12,10 +12,12 @@ import pathlib
 import sys
 import time
 
+import msgspec
 import numpy as np
 
 from extender.policy import config, ranking
 from extender.policy import packing as policy_packing
+from extender.service import assembly
 from loadtests import baselines, cluster_sim, openb, priced, railyard
 
 LEVELS = (50, 80, 95, 100, 110, 120, 130)  # % of capacity asked, where allocation is reported
@@ -144,7 +146,12 @@ def make_policy(name, trace, nodes, options):
     simulator's arrays. Else a baseline.
     """
     if name == "railyard" or pathlib.Path(name).suffix in (".yaml", ".yml"):
-        return railyard.Railyard(nodes, policy=None if name == "railyard" else name)
+        chosen = config.DEFAULT
+        if name != "railyard":
+            chosen = assembly.read_policy(pathlib.Path(name))
+        elif options.cpu_pods == "intree":
+            chosen = msgspec.structs.replace(chosen, cpu_pods="Ignore")
+        return railyard.Railyard(nodes, policy=chosen)
     if name != "prices":
         return baselines.named(name, trace, nodes)
     plain, scored = config.Packing(), options.cpu_pods == "ours"

@@ -7,7 +7,6 @@ as an allocation and a binding. Devices are taken first-fit, as kube-scheduler d
 """
 
 import itertools
-import pathlib
 
 import msgspec
 import numpy as np
@@ -31,10 +30,9 @@ class Shown:
     `disagreed` counts nodes that fit by the simulator and were refused by the engine; 0 is true.
     """
 
-    def __init__(self, *, policy=None):
-        chosen = assembly.read_policy(pathlib.Path(policy)) if policy else config.DEFAULT
+    def __init__(self, *, policy=config.DEFAULT):
         self.engine = assembly.assemble(
-            policy=chosen,
+            policy=policy,
             features=versions.Features(),
             hardware=assembly.read_catalogue(),
             clock=itertools.count().__next__,
@@ -97,7 +95,7 @@ class Shown:
 class Railyard(Shown):
     """An engine over the trace's cluster, as a policy of the benchmark."""
 
-    def __init__(self, nodes, *, policy=None):
+    def __init__(self, nodes, *, policy=config.DEFAULT):
         super().__init__(policy=policy)
         self.nodes = nodes
         self.show("DeviceClass", {"metadata": {"name": CLASS}, "spec": {}})

@@ -64,8 +64,9 @@ def saturation():
                 yield name, f"packing --pods {trace} --seed {seed} --policy {policy}"
     for trace in ("default", "cpu200", "multigpu30"):
         for seed in ORDERS:
-            run = f"packing --pods {trace} --seed {seed} --policy prices"
-            yield "fast", f"{run} --cpu-pods intree"
+            for policy in ("prices", "railyard"):
+                run = f"packing --pods {trace} --seed {seed} --policy {policy}"
+                yield COMPARED[policy], f"{run} --cpu-pods intree"
     for weight in (1, 10):
         for seed in ORDERS:
             run = f"packing --seed {seed} --policy railyard --intree default --wire 10"
@@ -79,6 +80,9 @@ def departures():
                 for seed in STREAMS:
                     run = f"churn --pods {trace} --load {load} --seed {seed}"
                     yield name, f"{run} --policy {policy}"
+    for seed in STREAMS:
+        run = f"churn --load 0.95 --seed {seed} --policy railyard"
+        yield "engine", f"{run} --cpu-pods intree"
     for policy in ("BestFit", "FGD+BestFit", "prices", "railyard"):
         for trace in SHIFTED:
             # The engine learns from every pod that it is shown.
