@@ -89,6 +89,27 @@ def test_where_the_order_is_random_another_pick_that_keeps_the_rules_is_possible
     assert {result_of("first"), result_of("second")} == {"same", "possible"}
 
 
+def test_where_the_order_is_random_a_shared_device_may_serve_twice_or_beside_another():
+    heard = [result_of_two(picked) for picked in (["shared", "shared"], ["shared", "single"])]
+
+    assert sorted(heard) == ["possible", "same"]
+
+
+def result_of_two(picked):
+    """What is said of a claim for two that got these of a device for one and a shared one."""
+    gates = {"DRAConsumableCapacity": True}
+    watched = Watched(versions.features_of("1.35", gates=gates))
+    for name in ("shared", "single"):
+        item = make_slice(name, GPU).on("c").pool(name)
+        apply(watched.engine, item.device(name, multi=name == "shared"))
+    claim = make_claim("p").request("r", GPU, count=2)
+    apply(watched.engine, make_node("c"), claim)
+    watched.engine.filter(make_pod("p").claim("p").obj(), ["c"])
+    apply(watched.engine, claim.allocated("c", *(("r", GPU, name, name) for name in picked)))
+    (result,) = watched.results
+    return result
+
+
 @pytest.mark.parametrize("picked", ["small", "unheard-of"])
 def test_where_the_order_is_random_a_pick_against_the_rules_is_still_different(picked):
     assert result_of(picked) == "different"

@@ -134,21 +134,39 @@ class Planner:
 
         `picked` are all devices of each request ("req" or "req/sub"), as bits. Neither what else
         is in use is looked at, nor whether wishes before the one picked from were possible.
+
+        In one order a shared device may serve a request that another order gives several devices,
+        so any solution will do, not the first one only. What the known defects add or take away
+        depends on the way that a walk took: with them or without, it is possible.
         """
         # Constraints hold within a claim, so the other claims of the pod have no say.
-        alone = (_with_choices(claims[number], picked),)
-        prepared = Prepared(machine, alone, selectors=self._selectors, features=self._features)
-        for option in (o for choices in prepared.options[0] for o in choices):
+        alone = _with_choices(claims[number], picked)
+        if self._finds(machine, alone, picked, self._features):
+            return True
+        sound = dataclasses.replace(self._features, leak=False)
+        if sound.distinct:
+            alone = _without_distinct(alone)
+        return sound != self._features and self._finds(machine, alone, picked, sound)
+
+    def _finds(
+        self,
+        machine: shape.Shape,
+        claim: ClaimDemand,
+        picked: Mapping[str, int],
+        features: versions.Features,
+    ) -> bool:
+        """Whether some solution of the claim alone, on nothing but `picked`, has all of that."""
+        prepared = Prepared(machine, (claim,), selectors=self._selectors, features=features)
+        for option in prepared.each_option():
             option.possible = picked.get(option.choice.name, 0)
-        search = Search(prepared, NOTHING, budget=self._budget)
+        search = Search(prepared, NOTHING, budget=self._budget, remember_after=None)
         try:
-            picks = search.run() or ()
+            while (picks := search.run()) is not None:
+                if _by_request(picks) == picked:
+                    return True
         except errors.RailyardError:
             return False
-        found: dict[str, int] = {}  # request → its devices, as bits
-        for pick in picks:
-            found[pick.request] = found.get(pick.request, 0) | 1 << pick.device
-        return found == picked
+        return False
 
     def forget(self) -> None:
         """Drop all plans: selectors, and so answers, may mean something else now."""
@@ -167,6 +185,14 @@ class Planner:
         return known
 
 
+def _by_request(picks: Iterable[Pick]) -> dict[str, int]:
+    """The devices of each request, as bits."""
+    found: dict[str, int] = {}
+    for pick in picks:
+        found[pick.request] = found.get(pick.request, 0) | 1 << pick.device
+    return found
+
+
 def _with_choices(claim: ClaimDemand, picked: Mapping[str, int]) -> ClaimDemand:
     """The claim with no choices but those picked from, where a request has one of these."""
     requests = []
@@ -174,3 +200,9 @@ def _with_choices(claim: ClaimDemand, picked: Mapping[str, int]) -> ClaimDemand:
         chosen = tuple(choice for choice in request.choices if choice.name in picked)
         requests.append(dataclasses.replace(request, choices=chosen or request.choices))
     return dataclasses.replace(claim, requests=tuple(requests))
+
+
+def _without_distinct(claim: ClaimDemand) -> ClaimDemand:
+    """The claim without distinctAttribute, which has no effect in some orders of the walk."""
+    kept = tuple(each for each in claim.constraints if not each.distinct)
+    return dataclasses.replace(claim, constraints=kept)
