@@ -81,8 +81,9 @@ def departures():
                     run = f"churn --pods {trace} --load {load} --seed {seed}"
                     yield name, f"{run} --policy {policy}"
     for seed in STREAMS:
-        run = f"churn --load 0.95 --seed {seed} --policy railyard"
-        yield "engine", f"{run} --cpu-pods intree"
+        for policy in ("FGD+BestFit", "railyard"):
+            run = f"churn --load 0.95 --seed {seed} --policy {policy}"
+            yield COMPARED[policy], f"{run} --cpu-pods intree"
     for policy in ("BestFit", "FGD+BestFit", "prices", "railyard"):
         for trace in SHIFTED:
             # The engine learns from every pod that it is shown.
