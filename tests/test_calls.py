@@ -9,7 +9,9 @@ import bodies
 import orjson
 import pytest
 import services
+from judges import NameJudge
 
+from extender.decisions.answers import Filtered
 from extender.server import atonce, metrics
 
 BODY = orjson.dumps({"Pod": {"metadata": {"name": "gpu"}}, "Nodes": None, "NodeNames": ["a", "b"]})
@@ -244,3 +246,41 @@ async def test_a_client_that_asks_to_close_is_answered_and_left(serving):
     head, _, body = (await services.exchange(serving.bound, request)).partition(b"\r\n\r\n")
     assert b"Connection: close" in head
     assert orjson.loads(body)["NodeNames"] == ["a", "b"]
+
+
+class Freeing(NameJudge):
+    """Has room on every node from the second call on."""
+
+    def filter(self, pod, names):
+        before = [verb for verb, *_ in self.asked]
+        found = super().filter(pod, names)
+        return Filtered() if "filter" in before else found
+
+
+def busy(*names):
+    return orjson.dumps({"Pod": {"metadata": {"name": "gpu"}}, "Nodes": None, "NodeNames": names})
+
+
+async def test_room_that_the_watch_tells_of_a_moment_later_is_found():
+    judge = Freeing()
+    async with (
+        services.running(judge) as sites,
+        aiohttp.ClientSession(f"http://{sites.bound}") as session,
+        session.post("/filter", data=busy("busy-1", "busy-2")) as response,
+    ):
+        answer = orjson.loads(await response.read())
+
+    assert answer["NodeNames"] == ["busy-1", "busy-2"]
+    assert [verb for verb, *_ in judge.asked][:2] == ["filter", "filter"]
+    looks = sites.figures.registry.get_sample_value
+    assert looks("railyard_second_looks_total", {"found": "room"}) == 1
+    assert answered(sites, "filter", 200) == 1
+
+
+async def test_a_pod_refused_everywhere_soon_after_is_not_held_up(serving, client):
+    for _ in range(2):
+        async with client.post("/filter", data=busy("busy-1")) as response:
+            assert orjson.loads(await response.read())["FailedNodes"] == {"busy-1": "busy"}
+
+    looks = serving.figures.registry.get_sample_value
+    assert looks("railyard_second_looks_total", {"found": "none"}) == 1

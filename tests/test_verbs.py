@@ -377,3 +377,42 @@ def test_a_fault_while_preparing_is_left_to_prioritize():
 
     assert asked_after_filter(subject) == service()[0].prioritize(args("a", "slow-b"))
     assert value(figures, "railyard_fail_open_total", verb="prioritize") == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "worth"),
+    [
+        (["busy-1", "busy-2"], True),
+        (["busy-1", "never-1"], True),
+        (["never-1", "never-2"], False),
+        (["busy-1", "a"], False),
+        ([], False),
+    ],
+)
+def test_only_a_refusal_of_all_nodes_for_now_is_worth_another_look(names, worth):
+    subject, _ = service()
+
+    subject.filter(args(*names))
+
+    assert subject.worth_another_look() is worth
+
+
+def test_a_pod_that_fits_nowhere_is_looked_at_again_four_times_a_second_at_most():
+    moments, worth = [], []
+    subject, _ = service(clock=lambda: moments[-1])
+
+    for now in (0.0, 0.1, 0.2, 0.25, 0.3, 0.5):
+        moments.append(now)
+        subject.filter(args("busy"))
+        worth.append(subject.worth_another_look())
+
+    assert worth == [True, False, False, True, False, True]
+
+
+def test_a_fault_is_not_worth_another_look(caplog):
+    subject, _ = service()
+    subject.filter(args("busy"))
+
+    subject.filter(args("busy", pod="fault"))
+
+    assert not subject.worth_another_look()

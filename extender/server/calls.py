@@ -22,6 +22,8 @@ from extender.settings import Limits
 
 _LOG = logging.getLogger(__name__)
 _BODIES_AT_ONCE = 2  # largest bodies held at the same time; kube-scheduler sends one
+# How far our watch may be behind kube-scheduler's: both hear of a change within milliseconds.
+_BEHIND_SECONDS = 0.005
 _JSON = "application/json"
 _HEADERS = {"Server": "railyard"}
 
@@ -41,7 +43,7 @@ class Calls:
         clock: Callable[[], float],
         closing: Callable[[], bool],
     ) -> None:
-        self._prepare = verbs.prepare
+        self._judging = verbs
         self._verbs: dict[str, Callable[[bytes], bytes]] = {  # path → verb
             "/filter": verbs.filter,
             "/prioritize": verbs.prioritize,
@@ -65,12 +67,14 @@ class Calls:
             body = await self._body(request, connection)
             started = self._clock()
             reply = self._verbs[request.path](body)
+            if verb == "filter" and self._judging.worth_another_look():
+                reply = await self._looked_again(body)
             self._metrics.request(verb, 200, self._clock() - started)
             response: web.StreamResponse = atonce.SENT
             if self._closing() or not self._writer.write(request, reply):
                 response = web.Response(body=reply, content_type=_JSON, headers=_HEADERS)
             # Once the answer is on its way, and before another call is read.
-            asyncio.get_running_loop().call_soon(self._prepare)
+            asyncio.get_running_loop().call_soon(self._judging.prepare)
         except WireError as refused:
             self._metrics.request(verb, refused.status, 0.0)
             response = refusal(refused)
@@ -83,6 +87,13 @@ class Calls:
         if self._closing() and response is not atonce.SENT:
             response.force_close()
         return response
+
+    async def _looked_again(self, body: bytes) -> bytes:
+        """Filter's answer once the watch had time to tell what kube-scheduler may know already."""
+        await asyncio.sleep(_BEHIND_SECONDS)
+        reply = self._judging.filter(body)
+        self._metrics.second_look(helped=not self._judging.full)
+        return reply
 
     async def _body(self, request: web.BaseRequest, connection: Connection) -> bytes:
         """The whole body of a call that may be answered; else WireError."""

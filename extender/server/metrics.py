@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import prometheus_client
 from prometheus_client import Counter, Histogram
@@ -16,6 +17,7 @@ from prometheus_client.registry import Collector
 
 VERBS = ("filter", "prioritize", "preempt")
 RELOADED = ("certificate", "policy")
+LOOKS = ("room", "none")
 RESULTS = ("same", "possible", "different", "elsewhere", "expired")
 STATUSES = (200, 400, 403, 404, 405, 408, 411, 413, 415, 500, 503)
 # 100 µs is an answer for a few nodes, 5 s is kube-scheduler's default patience.
@@ -23,11 +25,42 @@ _SECONDS = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01),
     *(0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
 )
-_BY_VERB: tuple[tuple[str, ...], list[tuple[str | int, ...]]] = (
-    ("verb",),
-    [(verb,) for verb in VERBS],
-)
 _NODES = (1, 10, 100, 250, 500, 1000, 2500, 5000, 10000, 25000)
+
+_Values: TypeAlias = tuple[str | int, ...]
+# Counters: what each counts, its labels, and all values these may have.
+_COUNTERS: dict[str, tuple[str, tuple[str, ...], list[_Values]]] = {
+    "railyard_requests": (
+        "Requests answered, by verb and status.",
+        ("verb", "code"),
+        [(verb, code) for verb in (*VERBS, "other") for code in STATUSES],
+    ),
+    "railyard_fail_open": (
+        "Requests let through unjudged after a fault of ours.",
+        ("verb",),
+        [(verb,) for verb in VERBS],
+    ),
+    "railyard_not_ready": (
+        "Requests that came before the first sync.",
+        ("verb",),
+        [(verb,) for verb in VERBS],
+    ),
+    "railyard_second_looks": (
+        "Filter calls that refused all nodes and were judged again 5 ms later.",
+        ("found",),
+        [(found,) for found in LOOKS],
+    ),
+    "railyard_predictions": (
+        "Predicted devices compared with those allocated.",
+        ("result",),
+        [(result,) for result in RESULTS],
+    ),
+    "railyard_reloads": (
+        "Files read again after a change, by outcome.",
+        ("what", "outcome"),
+        [(what, outcome) for what in RELOADED for outcome in ("used", "refused")],
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,34 +100,14 @@ class Metrics:
         # The creation times would double the series and tell what a restart already tells.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # upstream has none
         self.registry = prometheus_client.CollectorRegistry()
-        self._requests = self._counters(
-            "railyard_requests",
-            "Requests answered, by verb and status.",
-            ("verb", "code"),
-            [(verb, code) for verb in (*VERBS, "other") for code in STATUSES],
-        )
-        self._opened = self._counters(
-            "railyard_fail_open", "Requests let through unjudged after a fault of ours.", *_BY_VERB
-        )
-        self._unready = self._counters(
-            "railyard_not_ready", "Requests that came before the first sync.", *_BY_VERB
-        )
+        self._counters = {
+            name: self._counter(name, text, labels, values)
+            for name, (text, labels, values) in _COUNTERS.items()
+        }
         self._unknown = Counter(
             "railyard_unknown_nodes",
             "Asked node names not known here, passed unjudged.",
             registry=self.registry,
-        )
-        self._predictions = self._counters(
-            "railyard_predictions",
-            "Predicted devices compared with those allocated.",
-            ("result",),
-            [(result,) for result in RESULTS],
-        )
-        self._reloads = self._counters(
-            "railyard_reloads",
-            "Files read again after a change, by outcome.",
-            ("what", "outcome"),
-            [(what, outcome) for what in RELOADED for outcome in ("used", "refused")],
         )
         self._seconds = self._histograms(
             "railyard_request_duration_seconds",
@@ -107,9 +120,9 @@ class Metrics:
         self.registry.register(_PictureCollector(picture))
         prometheus_client.ProcessCollector(registry=self.registry)
 
-    def _counters(
-        self, name: str, text: str, labels: tuple[str, ...], values: list[tuple[str | int, ...]]
-    ) -> dict[tuple[str | int, ...], Counter]:
+    def _counter(
+        self, name: str, text: str, labels: tuple[str, ...], values: list[_Values]
+    ) -> dict[_Values, Counter]:
         # Every series is there from the start, so that a rate over it misses no first event.
         family = Counter(name, text, labels, registry=self.registry)
         return {each: family.labels(*map(str, each)) for each in values}
@@ -120,7 +133,7 @@ class Metrics:
 
     def request(self, verb: str, code: int, seconds: float) -> None:
         """Count an answer; only judgements (200) count in the durations."""
-        self._requests[verb, code].inc()
+        self._counters["railyard_requests"][verb, code].inc()
         if code == 200 and verb in self._seconds:
             self._seconds[verb].observe(seconds)
 
@@ -128,22 +141,26 @@ class Metrics:
         self._sizes[verb].observe(count)
 
     def fail_open(self, verb: str) -> None:
-        self._opened[verb,].inc()
+        self._counters["railyard_fail_open"][verb,].inc()
 
     def not_ready(self, verb: str) -> None:
-        self._unready[verb,].inc()
+        self._counters["railyard_not_ready"][verb,].inc()
 
     def unknown_nodes(self, count: int) -> None:
         if count:
             self._unknown.inc(count)
 
+    def second_look(self, *, helped: bool) -> None:
+        """Count a filter call that was judged twice; `helped` if there was room by then."""
+        self._counters["railyard_second_looks"]["room" if helped else "none",].inc()
+
     def prediction(self, result: str) -> None:
         """Count a comparison: one of RESULTS."""
-        self._predictions[result,].inc()
+        self._counters["railyard_predictions"][result,].inc()
 
     def reload(self, what: str, *, good: bool) -> None:
         """Count a changed file, "certificate" or "policy", that was taken into use or refused."""
-        self._reloads[what, "used" if good else "refused"].inc()
+        self._counters["railyard_reloads"][what, "used" if good else "refused"].inc()
 
     def exposition(self) -> bytes:
         """All metrics in the text format of Prometheus."""

@@ -18,6 +18,8 @@ from extender.server.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
 _QUIET_SECONDS = 10.0  # a fault that meets every pod shall not fill the disk with tracebacks
+# Pods that fit nowhere are tried again and again; each second look holds the scheduler up 5 ms.
+_LOOKS_APART_SECONDS = 0.25
 
 
 class Judge(Protocol):
@@ -62,12 +64,15 @@ class Verbs:
         self._last = _Expected([], b"[]")
         self._filtered: objects.Pod | None = None  # the pod of `_last`, where prioritize may follow
         self._followed = True  # whether prioritize came after the last filter
+        self._full = False  # whether filter just refused all nodes, some of them for now only
+        self._looked = -_LOOKS_APART_SECONDS  # when it was last said to be worth another look
         self._ready: tuple[object, bytes] = (object(), b"")  # scores, and how they are written
 
     def filter(self, body: bytes) -> bytes:
         """Answer filter: who passes, and for everyone else why not."""
         question = wire.question(body)
         asked = question.asked
+        self._full = False
         self._metrics.nodes("filter", len(asked.names))
         try:
             if waiting := self._judge.waiting_for():
@@ -84,7 +89,28 @@ class Verbs:
             self._fault("filter", question.pod)
             return replies.filtered(asked.once(), _ALL).body
         self._metrics.unknown_nodes(answer.unknown)
+        self._full = bool(answer.failed) and not reply.passing
         return self._remembered(question.pod, reply, body)
+
+    def worth_another_look(self) -> bool:
+        """Whether filter just refused all nodes, some for now only, and may do so again soon.
+
+        kube-scheduler hears of a pod's end by a watch of its own. If that is ahead of ours, it
+        asks about room that we still take for held, and then lets the pod wait for another event,
+        which in a quiet cluster may be minutes. Said now and then only: see the constant.
+        """
+        if not self._full:
+            return False
+        now = self._clock()
+        if now - self._looked < _LOOKS_APART_SECONDS:
+            return False
+        self._looked = now
+        return True
+
+    @property
+    def full(self) -> bool:
+        """Whether the last filter refused all nodes, some of them for now only."""
+        return self._full
 
     def prepare(self) -> None:
         """While nobody waits: take in what the last call left, and be ready for the next one.
