@@ -1,4 +1,4 @@
-"""How many GPUs a unit of demand takes, and how many a state still has."""
+"""How many GPUs a unit of demand takes."""
 
 import pytest
 from builders import make_claim, make_class, make_node, make_pod, make_slice
@@ -6,15 +6,8 @@ from test_engine import GPU, H100, NIC, engine, feed, p4d
 
 from extender.decisions import units
 from extender.decisions.question import single
-from extender.hardware.shape import Device, Kind, PluginResource, Shape
-from extender.hardware.usage import NOTHING, Usage
 
 MIG = "mig.nvidia.com"
-
-
-def machine(*kinds, **options):
-    devices = tuple(Device("d", f"d{n}", {}, {}, kind=kind) for n, kind in enumerate(kinds))
-    return Shape(devices=devices, **options)
 
 
 def size(*objects, pod):
@@ -74,33 +67,3 @@ def test_a_partition_is_the_largest_part_of_any_counter_that_it_draws():
     )  # fmt: skip
 
     assert found == pytest.approx(2 / 7)
-
-
-@pytest.mark.parametrize(
-    ("usage", "left"),
-    [
-        pytest.param(NOTHING, 2.0, id="all"),
-        pytest.param(Usage(taken=0b01), 1.0, id="one is taken"),
-        pytest.param(Usage(taken=0b100), 2.0, id="a NIC is taken"),
-    ],
-)
-def test_gpus_left_are_those_that_nobody_holds(usage, left):
-    assert units.gpus_left(machine(Kind.GPU, Kind.GPU, Kind.NIC), usage) == left
-
-
-def test_units_without_devices_behind_them_count_too():
-    resource = PluginResource("nvidia.com/gpu", 8, (), replicas=4)
-    shape = Shape(resources=(resource,))
-
-    assert units.gpus_of(shape) == 2.0
-    assert units.gpus_left(shape, Usage(held=(2,))) == 1.5
-
-
-@pytest.mark.parametrize(
-    ("name", "gpus"),
-    [("nvidia.com/mig-3g.40gb", 3 / 7), ("nvidia.com/mig-odd", 1 / 7), ("rdma/hca", 0.0)],
-)
-def test_a_resource_counts_by_its_name(name, gpus):
-    shape = Shape(resources=(PluginResource(name, 1),))
-
-    assert units.gpus_of(shape) == pytest.approx(gpus)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from extender.cluster import occupancy, places, readings, reservations, store, tenants
 from extender.demand import allocator
-from extender.hardware import catalogue, labels, layouts, links, shape, slices, versions
+from extender.hardware import catalogue, gpus, labels, layouts, links, shape, slices, versions
 from extender.hardware.shape import Broken, Shape
 from extender.hardware.usage import Usage
 from extender.kube import objects, quantity
@@ -145,8 +145,8 @@ class Builder:
         plugin = labels.inventory(node, self.hardware, first=len(inventory.devices))
         facts = inventory.layout.facts
         near = self._near(facts)
-        gpus = [f for f in facts if f.kind is shape.Kind.GPU]
-        product = next((f.product for f in gpus if f.product), "")
+        whole = [f for f in facts if f.kind is shape.Kind.GPU]
+        product = next((f.product for f in whole if f.product), "")
         sources = {"ResourceSlice"} if inventory.devices else set()
         return shape.Shape(
             devices=inventory.devices + plugin.devices,
@@ -155,11 +155,12 @@ class Builder:
             levels=_joined(near, plugin),
             numa=near.numa + plugin.numa,
             root=near.root + plugin.root,
+            body=gpus.bodies(facts),
             rail=near.rail and near.rail + ("",) * len(plugin.devices),
             partitions=near.partitions and near.partitions + ((),) * len(plugin.devices),
             product=product or plugin.product,
             platform=(
-                self.hardware.platform(product, dict(node.labels), gpus=len(gpus))
+                self.hardware.platform(product, dict(node.labels), gpus=len(whole))
                 if product
                 else plugin.platform
             ),
@@ -256,5 +257,5 @@ def _key(content: shape.Shape, devices: tuple[object, ...]) -> tuple[object, ...
         for pool in content.pools
     )
     rest: tuple[object, ...] = (content.resources, content.levels, content.numa, content.root)
-    rest += (content.rail, content.partitions)
+    rest += (content.body, content.rail, content.partitions)
     return (devices, pools, *rest, content.product, content.platform, content.sources)

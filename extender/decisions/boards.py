@@ -12,6 +12,7 @@ from extender.cluster import index
 from extender.cluster.states import States
 from extender.decisions import counts
 from extender.decisions.question import Question, words
+from extender.hardware import gpus
 from extender.hardware.shape import Shape
 from extender.policy import partitions
 from extender.policy.mix import Classes, Floats
@@ -116,7 +117,7 @@ class Boards:
             for board, suits in self._serving(ask, hardware):
                 if suits:
                     first = board.devices[(suits & -suits).bit_length() - 1]
-                    return partitions.profile(hardware.devices[first]) or words(ask)
+                    return gpus.profile(hardware.devices[first]) or words(ask)
         return words(ask)
 
     def _is_cut(self, ask: object) -> bool:

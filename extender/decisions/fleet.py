@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from extender.cluster import index
 from extender.cluster.states import NOTHING, States
-from extender.decisions import counts, units
+from extender.decisions import counts
+from extender.hardware import gpus
 from extender.hardware.shape import Shape
 from extender.policy.mix import Classes, Floats
 
@@ -47,13 +48,13 @@ class Fleet:
         """
         if not reserve:
             return {}
-        gpus: dict[int, int] = {}
+        of_size: dict[int, int] = {}  # GPUs of a machine → GPUs of all such machines
         for hardware, machines in zip(self._shapes, self._machines.tolist(), strict=True):
             size = self._gpus_of(hardware)
-            gpus[size] = gpus.get(size, 0) + size * machines
-        total = sum(gpus.values())
-        most = sorted((size for size in gpus if size > 1), key=lambda size: -gpus[size])
-        return {size: reserve * gpus[size] / total for size in most[:_MOST_SIZES]}
+            of_size[size] = of_size.get(size, 0) + size * machines
+        total = sum(of_size.values())
+        most = sorted((size for size in of_size if size > 1), key=lambda size: -of_size[size])
+        return {size: reserve * of_size[size] / total for size in most[:_MOST_SIZES]}
 
     def pools(self, classes: Classes) -> Floats:
         """GPUs that the machines would give to each class's ask were nothing taken."""
@@ -66,5 +67,5 @@ class Fleet:
     def _gpus_of(self, hardware: Shape) -> int:
         found = self._gpus.get(hardware)
         if found is None:
-            found = self._gpus[hardware] = int(units.gpus_of(hardware))
+            found = self._gpus[hardware] = gpus.Gpus(hardware).whole
         return found

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
-from extender.decisions import units
+from extender.hardware import gpus
 from extender.policy import packing
 from extender.policy.mix import Floats
 
@@ -21,7 +21,7 @@ class Inventory:
     def __init__(self, cluster: index.TopologyIndex) -> None:
         self._index = cluster
         self._left: Floats = np.full(_FIRST_STATES, np.nan)  # state → free GPUs
-        self._gpus_of: list[float] = []  # shape, as numbered by the states → its GPUs
+        self._gpus: list[gpus.Gpus] = []  # of each shape, as numbered by the states
         self._states: object = None
 
     def tightness(self, rows: NDArray[np.int32], states: NDArray[np.int32], *, cpu: int) -> Floats:
@@ -46,10 +46,10 @@ class Inventory:
     def gpus(self, states: NDArray[np.int32]) -> Floats:
         """GPUs of each state's machine, taken or not; worked out once per shape."""
         self._forget_old_states()
-        shapes = self._index.states.shapes
-        for hardware in shapes[len(self._gpus_of) :]:
-            self._gpus_of.append(units.gpus_of(hardware))
-        return np.array(self._gpus_of)[self._index.states.shape_of[states]]
+        self._read_new_shapes()
+        total = np.array([each.total for each in self._gpus])
+        found: Floats = total[self._index.states.shape_of[states]]
+        return found
 
     def left(self, states: NDArray[np.int32]) -> Floats:
         """Free GPUs per state, counted once per state."""
@@ -60,12 +60,18 @@ class Inventory:
         missing = states[np.isnan(found)]
         if not len(missing):
             return found
+        self._read_new_shapes()
         for state in set(missing.tolist()):
-            self._left[state] = units.gpus_left(*self._index.states[state])
+            machine = self._gpus[self._index.states.shape_of[state]]
+            self._left[state] = machine.left(self._index.states[state].usage)
         return self._left[states]
+
+    def _read_new_shapes(self) -> None:
+        for hardware in self._index.states.shapes[len(self._gpus) :]:
+            self._gpus.append(gpus.Gpus(hardware))
 
     def _forget_old_states(self) -> None:
         if self._index.states is not self._states:
             self._left = np.full(_FIRST_STATES, np.nan)
-            self._gpus_of = []
+            self._gpus = []
             self._states = self._index.states

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import string
-from collections import Counter
-
 from extender.cluster import index
 from extender.decisions import tables
 from extender.decisions.judge import Verdict
 from extender.demand.outcome import Pick
-from extender.hardware.shape import Device, Kind, Pool, Shape
-from extender.hardware.usage import NOTHING, Usage
+from extender.hardware import gpus
+from extender.hardware.shape import Device, Kind, Shape
+from extender.hardware.usage import NOTHING
 
-# A partition that neither counters nor a profile size: one of seven compute slices.
-_SMALLEST_PART = 1 / 7
 _MOST_KINDS = 256  # of machines looked at for one that serves a demand; a fleet has tens
 
 
@@ -37,34 +33,9 @@ def taken(hardware: Shape, verdict: Verdict) -> float:
     """GPUs that the placement of a verdict takes: shares and partitions by their fraction."""
     total = sum(_of_pick(hardware, pick) for pick in verdict.picks if not pick.admin)
     for name, devices in verdict.plugin:
-        gpus = [d for d in devices if hardware.devices[d].kind is Kind.GPU]
-        total += float(len(gpus)) if gpus else _of_resource(hardware, name)
+        whole = [d for d in devices if hardware.devices[d].kind is Kind.GPU]
+        total += float(len(whole)) if whole else gpus.of_resource(hardware, name)
     return total
-
-
-def gpus_of(hardware: Shape) -> float:
-    """GPUs of a machine, whoever holds them."""
-    return gpus_left(hardware, NOTHING)
-
-
-def gpus_left(hardware: Shape, usage: Usage) -> float:
-    """GPUs of a state that nobody holds; a shared one counts by what is left of it."""
-    consumed = {device: dict(amounts) for device, amounts in usage.shared}
-    left = 0.0
-    for place, device in enumerate(hardware.devices):
-        if device.kind is not Kind.GPU or usage.taken >> place & 1:
-            continue
-        used = (
-            amount / device.capacity[name].value
-            for name, amount in consumed.get(place, {}).items()
-            if name in device.capacity and device.capacity[name].value
-        )
-        left += 1 - max(used, default=0.0)
-    for place, resource in enumerate(hardware.resources):
-        if not resource.devices:
-            free_units = resource.count - (usage.held[place] if usage.held else 0)
-            left += free_units * _of_resource(hardware, resource.name)
-    return left
 
 
 def free(table: tables.Table, number: int, whole: float) -> float:
@@ -112,7 +83,7 @@ def _of_pick(hardware: Shape, pick: Pick) -> float:
     if device.kind is Kind.GPU:
         return _share(device, pick) if pick.shared else 1.0
     if device.kind is Kind.PARTITION:
-        return _part(hardware, pick.device) or _SMALLEST_PART
+        return gpus.of_partition(hardware, pick.device) or gpus.SMALLEST_PART
     return 0.0
 
 
@@ -123,35 +94,3 @@ def _share(device: Device, pick: Pick) -> float:
         if name in device.capacity and device.capacity[name].value
     ]
     return max(fractions, default=1.0)
-
-
-def _part(hardware: Shape, place: int) -> float:
-    """The largest share of anything that the partition draws from its GPU.
-
-    Counters of one name but for the number at its end (memory-slice-0 to 7) are parts of one thing.
-    """
-    pool = _pool_of(hardware, place)
-    taken: Counter[tuple[str, str]] = Counter()  # (counter set, counter without number) → amount
-    there: Counter[tuple[str, str]] = Counter()
-    for name, counters in hardware.devices[place].consumes_counters:
-        drawn = dict(counters)
-        for counter, amount in (pool.counters.get(name, {}) if pool is not None else {}).items():
-            thing = name, counter.rstrip(string.digits)
-            taken[thing] += drawn.get(counter, 0)
-            there[thing] += amount
-    return max((taken[thing] / there[thing] for thing in there if there[thing]), default=0.0)
-
-
-def _pool_of(hardware: Shape, place: int) -> Pool | None:
-    return next((pool for pool in hardware.pools if pool.start <= place < pool.stop), None)
-
-
-def _of_resource(hardware: Shape, name: str) -> float:
-    """A plug-in's unit without devices behind it: a MIG profile by its slices, else nothing."""
-    if "/mig-" in name:
-        slices = name.partition("/mig-")[2].partition("g")[0]
-        return int(slices) * _SMALLEST_PART if slices.isdecimal() else _SMALLEST_PART
-    resource = next((r for r in hardware.resources if r.name == name), None)
-    if resource is None or "gpu" not in name:
-        return 0.0
-    return 1.0 / resource.replicas

@@ -139,6 +139,8 @@ class Shape:
     levels: tuple[bytes, ...] = ()
     numa: tuple[int | None, ...] = ()  # device → NUMA node; None is unknown
     root: tuple[str | None, ...] = ()  # device → PCIe root; None is unknown
+    # Device → its physical device, equal for all parts of one; None where nothing tells.
+    body: tuple[int | None, ...] = ()
     # device → its rail, and the (GPUs, number) of each NVSwitch partition it is in; see `fabric`.
     # Empty where no device tells any.
     rail: tuple[str, ...] = ()

@@ -31,7 +31,6 @@ _MOST_CUTS = 256  # kinds of boards; a fleet has tens
 # What a partition that fits nowhere costs, in dearest placements: more than any that fits. How much
 # more does not matter (1 to 3 measured the same).
 NOWHERE = 4 / 3
-_PROFILES = {"profile", "partitionProfile"}  # attributes of NVIDIA's and AMD's drivers
 _Counter = tuple[str, str]  # (counter set, counter)
 
 
@@ -164,17 +163,6 @@ def next_loss(
     best = np.minimum(elsewhere, then)
     before = np.where(np.isfinite(first), first, nowhere)
     return (np.where(np.isfinite(best), best, nowhere) - before) * weight
-
-
-def profile(device: Device) -> str:
-    """The name of a partition's profile as its driver publishes it, empty where none is known.
-
-    A number stands for a name that no live selector mentions.
-    """
-    for name, (_, value) in device.attributes.items():
-        if name.rpartition("/")[2] in _PROFILES and not str(value).isdecimal():
-            return str(value)
-    return ""
 
 
 def _board(hardware: Shape, pool: int, names: list[str], devices: list[int]) -> Board:
