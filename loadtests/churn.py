@@ -50,14 +50,24 @@ class Tally:
         }
 
 
+def sizes_of(trace):
+    """Thousandths of a GPU that each pod of the list asks for."""
+    return np.array([kind.gpu for kind in trace.kinds])[trace.pods]
+
+
+def life_of(trace, nodes, load):
+    """Mean life in arrivals."""
+    return load * nodes.capacity / sizes_of(trace).mean()
+
+
 def stream_of(trace, nodes, *, load, arrivals, seed, shift=0):
     """Mean life, the demands in order of arrival and when each ends, equal for every policy.
 
     Pods of `shift` GPUs do not come before the count begins; till then the others make up the load.
     """
     stream, lives, others = (np.random.default_rng([seed, part]) for part in (0, 1, 3))
-    sizes = np.array([kind.gpu for kind in trace.kinds])[trace.pods]
-    life = load * nodes.capacity / sizes.mean()
+    sizes = sizes_of(trace)
+    life = life_of(trace, nodes, load)
     pods = stream.integers(len(trace.pods), size=arrivals)
     lived = lives.exponential(life, size=arrivals)
     if shift:
@@ -117,6 +127,9 @@ def main(arguments=None):
         parse.error("--unseen is not for the engine: it sees every pod")
     nodes = openb.read_nodes(options.nodes)
     trace = openb.read_trace(options.pods)
+    begin = WARM_UP * life_of(trace, nodes, options.load)
+    if options.arrivals <= begin:
+        parse.error(f"nothing is counted before arrival {begin:.0f}")
     wire = packing.wire_of(options)
     policy = packing.make_policy(options.policy, trace, nodes, options)
     began = time.monotonic()
