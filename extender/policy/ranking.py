@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 # models 1e-7 loses 0.16 points, 1e-12 gains nothing more.
 RESOLUTION = 1e-9
 _PER_STEP = 64  # places per score up to which sorting all is quicker than looking (measured)
+_LEADING = 8  # places per score that are looked at first
 
 
 def ranked(
@@ -34,24 +35,9 @@ def ranked(
     """
     if not len(cost):
         return np.zeros(0, dtype=np.int64)
-    scores = np.zeros(len(cost), dtype=np.int64)
     first = _rounded(cost)
-    places = _contenders(first, maximum)
-    least = places[first[places] == first.min()]
-    if len(least) > _PER_STEP * maximum:
-        # One large group of equals: its members with the least second keys take all scores, if
-        # these keys are distinct enough.
-        second = _rounded(tie_break[least])
-        near = _contenders(second, maximum)
-        if len(np.unique(second[near])) >= maximum:
-            places = least[near]
-    first, second = first[places], _rounded(tie_break[places])
-    sorting = np.lexsort((second, first))
-    best = places[sorting]
-    a, b = first[sorting], second[sorting]
-    steps = np.zeros(len(best), dtype=np.int64)
-    steps[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
-    ranks = np.cumsum(steps)
+    best, ranks = _ranks(first, tie_break, maximum)
+    scores = np.zeros(len(cost), dtype=np.int64)
     winners = best[ranks == 0]
     if order is not None and len(winners) > 1:
         ranks += 1
@@ -69,14 +55,67 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _contenders(keys: NDArray[np.float64], maximum: int) -> NDArray[np.intp]:
-    """The places that can get more than 0: telling thousands apart by both keys would be dear.
+def _ranks(
+    first: NDArray[np.float64], tie_break: NDArray[np.float64], maximum: int
+) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """The places that can get a score, the best first, and the rank of each."""
+    all_of_them = _PER_STEP * maximum
+    if len(first) <= all_of_them:
+        return _sorted(first, tie_break, np.arange(len(first)))
+    leading = _leading(first, maximum)
+    if len(leading) <= all_of_them:
+        best, ranks = _sorted(first, tie_break, leading)
+        if ranks[-1] + 1 >= maximum:
+            return best, ranks
+    return _sorted(first, tie_break, _contenders(first, tie_break, maximum))
 
-    A score goes to a distinct key at least, so those above the `maximum` least ones get nothing.
+
+def _sorted(
+    first: NDArray[np.float64], tie_break: NDArray[np.float64], places: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """The places by both keys, and the rank of each: that of equal pairs is one."""
+    a, b = first[places], _rounded(tie_break[places])
+    sorting: NDArray[np.intp] = np.lexsort((b, a))
+    a, b = a[sorting], b[sorting]
+    steps = np.zeros(len(places), dtype=np.int64)
+    steps[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
+    best: NDArray[np.intp] = places[sorting]
+    return best, np.cumsum(steps)
+
+
+def _leading(first: NDArray[np.float64], maximum: int) -> NDArray[np.intp]:
+    """The places of the least first keys, several per score, and their equals.
+
+    They get all scores if enough of them differ. To sort no others takes a tenth of the time for
+    5,000 nodes in few states.
     """
+    most = _LEADING * maximum
+    leading: NDArray[np.intp] = np.flatnonzero(first <= np.partition(first, most)[most])
+    return leading
+
+
+def _contenders(
+    first: NDArray[np.float64], tie_break: NDArray[np.float64], maximum: int
+) -> NDArray[np.intp]:
+    """The places that can get more than 0: telling thousands apart by both keys would be dear."""
+    places = _above(first, maximum)
+    least: NDArray[np.intp] = places[first[places] == first.min()]
+    if len(least) > _PER_STEP * maximum:
+        # One large group of equals: its members with the least second keys take all scores, if
+        # these keys are distinct enough.
+        second = _rounded(tie_break[least])
+        near = _above(second, maximum)
+        if len(np.unique(second[near])) >= maximum:
+            places = least[near]
+    return places
+
+
+def _above(keys: NDArray[np.float64], maximum: int) -> NDArray[np.intp]:
+    """The places of the `maximum` least distinct keys: a score goes to a distinct key at least."""
     if len(keys) <= _PER_STEP * maximum:
         return np.arange(len(keys))
     ascending = np.sort(keys)
     steps = np.flatnonzero(ascending[1:] != ascending[:-1])
     worst = ascending[steps[maximum - 1]] if len(steps) >= maximum else ascending[-1]
-    return np.flatnonzero(keys <= worst)
+    above: NDArray[np.intp] = np.flatnonzero(keys <= worst)
+    return above
