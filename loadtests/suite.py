@@ -84,6 +84,9 @@ def departures():
         for policy in ("FGD+BestFit", "railyard"):
             run = f"churn --load 0.95 --seed {seed} --policy {policy}"
             yield COMPARED[policy], f"{run} --cpu-pods intree"
+    for seed in STREAMS:
+        run = f"churn --load 1.1 --seed {seed} --policy railyard --intree default --wire 10"
+        yield "engine", f"{run} --weight 10"
     for policy in ("BestFit", "FGD+BestFit", "prices", "railyard"):
         for trace in SHIFTED:
             # The engine learns from every pod that it is shown.
