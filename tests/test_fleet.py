@@ -11,7 +11,7 @@ A100 = "NVIDIA-A100-SXM4-80GB"
 
 def looked(judging):
     judging.settle()
-    found = fleet.Fleet(judging.index, judging.room._counts)
+    found = fleet.Fleet(judging.index, judging.room._counts, judging.room.inventory)
     found.refresh(judging.index.in_use())
     return found
 

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
-from extender.cluster.states import NOTHING, States
-from extender.decisions import counts
-from extender.hardware import gpus
+from extender.cluster.states import NOTHING
+from extender.decisions import counts, inventory
 from extender.hardware.shape import Shape
 from extender.policy.mix import Classes, Floats
 
@@ -22,23 +21,27 @@ _MOST_SIZES = 4
 class Fleet:
     """The machines in use by their shape; `refresh` looks which there are."""
 
-    def __init__(self, cluster: index.TopologyIndex, counted: counts.Counts) -> None:
+    def __init__(
+        self,
+        cluster: index.TopologyIndex,
+        counted: counts.Counts,
+        stock: inventory.Inventory,
+    ) -> None:
         self._index = cluster
         self._counts = counted
-        self._states = States()
-        self._gpus: dict[Shape, int] = {}  # by identity → GPUs of such a machine
+        self._inventory = stock
         self._shapes: Sequence[Shape] = ()  # in use
+        self._sizes: Sequence[int] = ()  # whole GPUs of each shape in use
         self._machines: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # of each shape in use
 
     def refresh(self, rows: NDArray[np.integer]) -> None:
         """Count the machines of these rows by shape."""
         states = self._index.states
-        if states is not self._states:
-            self._states = states
-            self._gpus.clear()
         machines = np.bincount(states.shape_of[self._index.state[rows]])
         used = np.flatnonzero(machines)
+        gpus = self._inventory.machines()
         self._shapes = [states.shapes[place] for place in used.tolist()]
+        self._sizes = [gpus[place].whole for place in used.tolist()]
         self._machines = machines[used]
 
     def expected(self, reserve: float) -> dict[int, float]:
@@ -49,8 +52,7 @@ class Fleet:
         if not reserve:
             return {}
         of_size: dict[int, int] = {}  # GPUs of a machine → GPUs of all such machines
-        for hardware, machines in zip(self._shapes, self._machines.tolist(), strict=True):
-            size = self._gpus_of(hardware)
+        for size, machines in zip(self._sizes, self._machines.tolist(), strict=True):
             of_size[size] = of_size.get(size, 0) + size * machines
         total = sum(of_size.values())
         most = sorted((size for size in of_size if size > 1), key=lambda size: -of_size[size])
@@ -63,9 +65,3 @@ class Fleet:
         free, _ = self._counts.device_part(classes.asks, np.array(empty, dtype=np.int32), states)
         given: Floats = self._machines.astype(np.float64) @ np.nan_to_num(free)
         return given[classes.ask]
-
-    def _gpus_of(self, hardware: Shape) -> int:
-        found = self._gpus.get(hardware)
-        if found is None:
-            found = self._gpus[hardware] = gpus.Gpus(hardware).whole
-        return found

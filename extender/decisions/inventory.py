@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
-from extender.hardware import gpus
+from extender.hardware.gpus import Gpus
 from extender.policy import packing
 from extender.policy.mix import Floats
 
@@ -21,7 +23,7 @@ class Inventory:
     def __init__(self, cluster: index.TopologyIndex) -> None:
         self._index = cluster
         self._left: Floats = np.full(_FIRST_STATES, np.nan)  # state → free GPUs
-        self._gpus: list[gpus.Gpus] = []  # of each shape, as numbered by the states
+        self._gpus: list[Gpus] = []  # of each shape, as numbered by the states
         self._states: object = None
 
     def tightness(self, rows: NDArray[np.int32], states: NDArray[np.int32], *, cpu: int) -> Floats:
@@ -45,9 +47,7 @@ class Inventory:
 
     def gpus(self, states: NDArray[np.int32]) -> Floats:
         """GPUs of each state's machine, taken or not; worked out once per shape."""
-        self._forget_old_states()
-        self._read_new_shapes()
-        total = np.array([each.total for each in self._gpus])
+        total = np.array([each.total for each in self.machines()])
         found: Floats = total[self._index.states.shape_of[states]]
         return found
 
@@ -60,15 +60,18 @@ class Inventory:
         missing = states[np.isnan(found)]
         if not len(missing):
             return found
-        self._read_new_shapes()
+        machines = self.machines()
         for state in set(missing.tolist()):
-            machine = self._gpus[self._index.states.shape_of[state]]
+            machine = machines[self._index.states.shape_of[state]]
             self._left[state] = machine.left(self._index.states[state].usage)
         return self._left[states]
 
-    def _read_new_shapes(self) -> None:
+    def machines(self) -> Sequence[Gpus]:
+        """The GPUs of each shape, as the states number them."""
+        self._forget_old_states()
         for hardware in self._index.states.shapes[len(self._gpus) :]:
-            self._gpus.append(gpus.Gpus(hardware))
+            self._gpus.append(Gpus(hardware))
+        return self._gpus
 
     def _forget_old_states(self) -> None:
         if self._index.states is not self._states:

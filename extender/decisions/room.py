@@ -63,7 +63,7 @@ class Room:
         self._counts = counts.Counts(table_of, self.size_of, matches, patient=patient)
         self._portions = portions.Portions(self._counts)
         self.inventory = inventory.Inventory(cluster)
-        self._fleet = fleet.Fleet(cluster, self._counts)
+        self._fleet = fleet.Fleet(cluster, self._counts, self.inventory)
         self.outlook = outlook.Outlook(cluster, self._counts, patient=patient)
         self._sizes: dict[Question, float] = {}  # unit ask → GPUs
         # classes, form, and what the classes need in that form

@@ -81,16 +81,7 @@ def _product(device: Device) -> object:
 def _of_pick(hardware: Shape, pick: Pick) -> float:
     device = hardware.devices[pick.device]
     if device.kind is Kind.GPU:
-        return _share(device, pick) if pick.shared else 1.0
+        return gpus.part_of(device, pick.consumed, otherwise=1.0) if pick.shared else 1.0
     if device.kind is Kind.PARTITION:
         return gpus.of_partition(hardware, pick.device) or gpus.SMALLEST_PART
     return 0.0
-
-
-def _share(device: Device, pick: Pick) -> float:
-    fractions = [
-        wanted / device.capacity[name].value
-        for name, wanted in pick.consumed
-        if name in device.capacity and device.capacity[name].value
-    ]
-    return max(fractions, default=1.0)

@@ -143,8 +143,8 @@ class Planner:
         alone = _with_choices(claims[number], picked)
         if self._finds(machine, alone, picked, self._features):
             return True
-        sound = dataclasses.replace(self._features, leak=False)
-        if sound.distinct:
+        sound = dataclasses.replace(self._features, leak=False, distinct=False)
+        if self._features.distinct:
             alone = _without_distinct(alone)
         return sound != self._features and self._finds(machine, alone, picked, sound)
 

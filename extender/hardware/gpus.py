@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import string
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from extender.hardware import links
@@ -65,7 +65,7 @@ class Gpus:
     def left(self, usage: Usage) -> float:
         """GPUs that nobody holds; shares and partitions in use count by their part."""
         consumed = {
-            device: _consumed(self._hardware.devices[device], dict(amounts))
+            device: part_of(self._hardware.devices[device], amounts, otherwise=0.0)
             for device, amounts in usage.shared
         }
         return sum(gpu.left(usage, consumed) for gpu in self._gpus) + self._bare(usage)
@@ -99,6 +99,16 @@ def of_partition(hardware: Shape, place: int) -> float:
     if not device.consumes_counters:
         return 0.0
     return max(_drawn(device, hardware.pools[_pool_of(hardware, place)]).values(), default=0.0)
+
+
+def part_of(device: Device, amounts: Iterable[tuple[str, int]], *, otherwise: float) -> float:
+    """The largest part of any capacity of the device; `otherwise` where no amount is of one."""
+    parts = (
+        amount / device.capacity[name].value
+        for name, amount in amounts
+        if name in device.capacity and device.capacity[name].value
+    )
+    return max(parts, default=otherwise)
 
 
 def profile(device: Device) -> str:
@@ -239,16 +249,6 @@ def _pool_of(hardware: Shape, place: int) -> int:
     return next(
         number for number, pool in enumerate(hardware.pools) if pool.start <= place < pool.stop
     )
-
-
-def _consumed(device: Device, amounts: Mapping[str, int]) -> float:
-    """The largest part of any capacity that shares of the device use."""
-    used = (
-        amount / device.capacity[name].value
-        for name, amount in amounts.items()
-        if name in device.capacity and device.capacity[name].value
-    )
-    return max(used, default=0.0)
 
 
 def _of_profile(name: str) -> float:

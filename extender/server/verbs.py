@@ -64,7 +64,7 @@ class Verbs:
         self._last = _Expected([], b"[]")
         self._filtered: objects.Pod | None = None  # the pod of `_last`, where prioritize may follow
         self._followed = True  # whether prioritize came after the last filter
-        self._full = False  # whether filter just refused all nodes, some of them for now only
+        self.full = False  # whether the last filter refused all nodes, some of them for now only
         self._looked = -_LOOKS_APART_SECONDS  # when it was last said to be worth another look
         self._ready: tuple[object, bytes] = (object(), b"")  # scores, and how they are written
 
@@ -72,7 +72,7 @@ class Verbs:
         """Answer filter: who passes, and for everyone else why not."""
         question = wire.question(body)
         asked = question.asked
-        self._full = False
+        self.full = False
         self._metrics.nodes("filter", len(asked.names))
         try:
             if waiting := self._judge.waiting_for():
@@ -89,7 +89,7 @@ class Verbs:
             self._fault("filter", question.pod)
             return replies.filtered(asked.once(), _ALL).body
         self._metrics.unknown_nodes(answer.unknown)
-        self._full = bool(answer.failed) and not reply.passing
+        self.full = bool(answer.failed) and not reply.passing
         return self._remembered(question.pod, reply, body)
 
     def worth_another_look(self) -> bool:
@@ -99,18 +99,13 @@ class Verbs:
         asks about room that we still take for held, and then lets the pod wait for another event,
         which in a quiet cluster may be minutes. Said now and then only: see the constant.
         """
-        if not self._full:
+        if not self.full:
             return False
         now = self._clock()
         if now - self._looked < _LOOKS_APART_SECONDS:
             return False
         self._looked = now
         return True
-
-    @property
-    def full(self) -> bool:
-        """Whether the last filter refused all nodes, some of them for now only."""
-        return self._full
 
     def prepare(self) -> None:
         """While nobody waits: take in what the last call left, and be ready for the next one.
