@@ -21,6 +21,9 @@ from loadtests import packing as openb_packing
 
 NODES, GPUS = 13, 8
 ARRIVALS, WARM_UP = 6000, 2000  # a third warms up
+# Seed 0 is numpy's default_rng(1000): so are the streams on which this benchmark's goals were set.
+# The ceilings of its first ten tell that they are the same (tests/test_mig.py).
+FIRST_SEED = 1000
 MIXES = {  # shares in mig.PROFILES order
     "uniform": (1 / 6,) * 6,
     "skew-small": (0.40, 0.20, 0.20, 0.10, 0.05, 0.05),
@@ -156,13 +159,19 @@ def driven(masks, profile, driver, rng):
     return gpu, int(table[masks[gpu], profile])
 
 
+def stream_of(shares, *, load, arrivals, seed):
+    """The profiles in order of arrival and when each instance ends, equal for every policy."""
+    stream = np.random.default_rng(FIRST_SEED + seed)
+    shares = np.array(shares) / sum(shares)
+    life = load * NODES * GPUS * mig.SLICES / float(shares @ mig.SIZES)
+    drawn = stream.choice(KINDS, size=arrivals, p=shares)
+    return drawn, np.arange(arrivals) + stream.exponential(life, size=arrivals)
+
+
 def run(shares, score, *, driver, load, seed, arrivals=ARRIVALS, warm_up=WARM_UP):
     """Slice-weighted and counted acceptance after the warm-up, in %."""
-    stream, lives, ties = (np.random.default_rng([seed, part]) for part in range(3))
-    shares = np.array(shares)
-    life = load * NODES * GPUS * mig.SLICES / float(shares @ mig.SIZES)
-    drawn = stream.choice(KINDS, p=shares, size=arrivals)
-    ends = np.arange(arrivals) + lives.exponential(life, size=arrivals)
+    ties = np.random.default_rng([seed, 2])
+    drawn, ends = stream_of(shares, load=load, arrivals=arrivals, seed=seed)
     masks = np.zeros((NODES, GPUS), dtype=np.int64)
     learner = mix.Mix()
     told = openb_packing.Hooks(score)
