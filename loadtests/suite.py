@@ -36,7 +36,7 @@ ORDERS = range(42, 52)  # the published seeds
 STREAMS = range(1, 11)
 CHURNED = ("default", "cpu200", "gpuspec33", "multigpu30", "multigpu40", "multigpu50")
 SHIFTED = ("default", "multigpu30", "multigpu50")
-MIG_SCORES = ("most", "ahead", "railyard")
+MIG_SCORES = ("most", "placements", "ahead", "railyard-fast")
 
 
 def commands():
@@ -46,15 +46,22 @@ def commands():
             yield "published", f"published --pods {trace} --policy {policy}"
     yield from saturation()
     yield from departures()
-    for driver in ("first", "last", "random"):
-        for score in MIG_SCORES:
-            yield "mig", f"mig_churn --policy {score} --driver {driver} --seeds 20"
-    yield "mig", "mig_churn --policy repack --seeds 20"
+    yield from partitions()
     for nodes in (80, 160):
         yield "locality", f"locality --nodes {nodes} --weight 10"
     for mix in ("published", "h100"):
         yield "turnover", f"turnover --mix {mix} --distance 0 --distance 10"
     yield "gang", "gang --nodes 32 --jobs 800 --load 1.0 --seeds 10"
+
+
+def partitions():
+    for load in (1.0, 0.85):
+        yield "mig", f"mig_churn --load {load} --policy repack --seeds 20"
+        for driver in ("first", "last", "random"):
+            for score in MIG_SCORES:
+                yield "mig", f"mig_churn --load {load} --policy {score} --driver {driver} --seeds 20"
+    yield "mig", "mig_churn --policy railyard-fast --seeds 200"
+    yield "mig", "mig_churn --policy railyard --seeds 20"
 
 
 def saturation():
