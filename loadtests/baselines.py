@@ -13,6 +13,8 @@ MOST_CPU = 128000  # the simulator's largest node: thousandths of a core,
 MOST_GPU = 8000  # and thousandths of a GPU
 POPULAR = 0.95  # FGD looks at the most frequent demands that make up this share of pods
 STEPS = 100  # scores are 0..100
+BALANCES = ("1.35", "1.36")  # the Kubernetes whose BalancedAllocation is meant, or one like it
+NEWEST = BALANCES[-1]
 INT_MAX = np.iinfo(np.int64).max
 
 
@@ -255,16 +257,19 @@ def free(gpu):
     return np.maximum(gpu, 0).sum(axis=1)
 
 
-def in_tree(cluster, kind, rows):
+def in_tree(cluster, kind, rows, kubernetes=NEWEST):
     """kube-scheduler's default resource scores, 0..200: LeastAllocated + BalancedAllocation.
 
-    As of Kubernetes 1.36, where the latter is how much the pod betters the balance of a node.
+    The latter is the balance of a node with the pod; from Kubernetes 1.36 on it is how much the pod
+    betters it.
     """
     nodes = cluster.nodes
     cpu_left = cluster.cpu[rows] - kind.cpu
     memory_left = cluster.memory[rows] - kind.memory
     least = (cpu_left * STEPS // nodes.cpu[rows] + memory_left * STEPS // nodes.memory[rows]) // 2
     then = balance(cpu_left / nodes.cpu[rows], memory_left / nodes.memory[rows])
+    if kubernetes != NEWEST:
+        return least + then
     now = balance(cluster.cpu[rows] / nodes.cpu[rows], cluster.memory[rows] / nodes.memory[rows])
     return least + STEPS // 2 + (STEPS // 2 + then - now) // 2
 

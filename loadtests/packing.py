@@ -34,6 +34,7 @@ class Wire:
     cpu_pods: str = "ours"
     top: int = 0
     weight: int = 1
+    kubernetes: str = baselines.NEWEST  # whose in-tree scores
 
 
 @dataclasses.dataclass(slots=True)
@@ -80,14 +81,14 @@ def pick(cluster, kind, rows, policy, wire, order):
         best = policy.best(cluster, kind, rows)
         return int(best[order[best].argmin()])
     if wire.cpu_pods == "intree" and kind.num == 0:
-        total = baselines.in_tree(cluster, kind, rows).astype(float)
+        total = baselines.in_tree(cluster, kind, rows, wire.kubernetes).astype(float)
     else:
         total = policy.scores(cluster, kind, rows)
         if wire.top:
             total = ranking.ranked(-total, np.zeros(len(rows)), maximum=wire.top)
             total = total * (wire.weight * IN_TREE_TOP / TOP)
         if wire.intree == "default":
-            total = total + baselines.in_tree(cluster, kind, rows)
+            total = total + baselines.in_tree(cluster, kind, rows, wire.kubernetes)
     best = rows[total == total.max()]
     return int(best[order[best].argmin()])
 
@@ -180,6 +181,12 @@ def parser(description):
     parse.add_argument("--cpu-pods", choices=("ours", "intree"), default="ours")
     parse.add_argument("--wire", type=int, default=0, help="largest score; 0: undivided")
     parse.add_argument("--weight", type=int, default=1, help="of the extender, with --wire")
+    parse.add_argument(
+        "--kubernetes",
+        choices=baselines.BALANCES,
+        default=baselines.NEWEST,
+        help="whose in-tree scores: 1.35 and before, 1.36 and later",
+    )
     parse.add_argument("--refresh", type=int, default=20, help="placements between prices")
     parse.add_argument("--devices", choices=("tightest", "first"), default="tightest")
     parse.add_argument("--json", action="store_true")
@@ -187,7 +194,14 @@ def parser(description):
 
 
 def wire_of(options):
-    return Wire(options.ties, options.intree, options.cpu_pods, options.wire, options.weight)
+    return Wire(
+        ties=options.ties,
+        intree=options.intree,
+        cpu_pods=options.cpu_pods,
+        top=options.wire,
+        weight=options.weight,
+        kubernetes=options.kubernetes,
+    )
 
 
 def settings(options, wire):

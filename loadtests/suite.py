@@ -59,7 +59,8 @@ def partitions():
         yield "mig", f"mig_churn --load {load} --policy repack --seeds 20"
         for driver in ("first", "last", "random"):
             for score in MIG_SCORES:
-                yield "mig", f"mig_churn --load {load} --policy {score} --driver {driver} --seeds 20"
+                run = f"mig_churn --load {load} --policy {score} --driver {driver}"
+                yield "mig", f"{run} --seeds 20"
     yield "mig", "mig_churn --policy railyard-fast --seeds 200"
     yield "mig", "mig_churn --policy railyard --seeds 20"
 

@@ -11,6 +11,7 @@ PLAIN = {
     "cpu_pods": "ours",
     "top": 0,
     "weight": 1,
+    "kubernetes": "1.36",
     "unseen": 0,
     "shift": 0,
 }
@@ -22,6 +23,7 @@ WORDS = {
     "cpu_pods": "CPU-only pods left to kube-scheduler",
     "top": "scores 0..{}",
     "weight": "weight {}",
+    "kubernetes": "in-tree scores of Kubernetes {}",
     "unseen": "{}-GPU pods never learnt from",
     "shift": "{}-GPU pods from the count on only",
 }
