@@ -99,7 +99,9 @@ def run(trace, nodes, policy, *, wire, load, arrivals, seed, unseen=0, shift=0, 
             allocated -= kind.gpu
             told.gone(cluster, str(which), node, kind)
         kind = trace.kinds[drawn[number]]
-        if not unseen or kind.num != unseen:
+        if unseen and kind.num == unseen:
+            told.unseen(str(number), kind)
+        else:
             told.arrived(str(number), kind)
         rows = np.flatnonzero(cluster.feasible(kind))
         if len(rows):
@@ -123,8 +125,6 @@ def main(arguments=None):
     parse.add_argument("--unseen", type=int, default=0, help="GPUs of pods never learnt from")
     parse.add_argument("--shift", type=int, default=0, help="GPUs of pods that come after warm-up")
     options = parse.parse_args(arguments)
-    if options.unseen and options.policy == "railyard":
-        parse.error("--unseen is not for the engine: it sees every pod")
     nodes = openb.read_nodes(options.nodes)
     trace = openb.read_trace(options.pods)
     begin = WARM_UP * life_of(trace, nodes, options.load)

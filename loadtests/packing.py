@@ -97,11 +97,15 @@ class Hooks:
     """What a policy wants to be told of; most want nothing."""
 
     def __init__(self, policy):
-        names = ("arrived", "clustered", "changed", "bound", "left")
+        names = ("arrived", "unseen", "clustered", "changed", "bound", "left")
         self.policy = {name: getattr(policy, name, None) for name in names}
 
     def arrived(self, uid, kind):
         self.tell("arrived", uid, kind)
+
+    def unseen(self, uid, kind):
+        """A pod arrives that the policy shall not learn from."""
+        self.tell("unseen", uid, kind)
 
     def placed(self, cluster, uid, node, kind, slots):
         self.tell("clustered", node, kind, 1)

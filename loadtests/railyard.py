@@ -109,6 +109,11 @@ class Railyard(Shown):
         wanted = claim(uid, exactly_of(kind)) if kind.num else None
         self.await_pod(uid, pod(uid, requests, claimed=kind.num > 0), wanted)
 
+    def unseen(self, uid, kind):
+        """Show a pod that is not learnt from: the mix counts each once, and this one as nothing."""
+        self.engine.room.mix.learn(uid, None)
+        self.arrived(uid, kind)
+
     def scores(self, cluster, kind, rows):  # noqa: ARG002 - the shape of a policy
         return self.scored([self.nodes.names[row] for row in rows.tolist()])
 

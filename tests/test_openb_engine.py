@@ -97,3 +97,15 @@ def test_departures_give_everything_back(nodes):
     rows = index.rows_of(nodes.names)
     assert index.cpu[rows].tolist() == nodes.cpu.tolist()
     assert not any(index.states[int(state)].usage.shared for state in index.expected[rows])
+
+
+def test_a_size_that_shall_never_be_learnt_is_placed_and_not_learnt(nodes):
+    trace = openb.read_trace("multigpu50")
+    policy, eight = railyard.Railyard(nodes), 8
+    run = {"wire": packing.Wire(), "load": 0.2, "arrivals": 300, "seed": 3, "unseen": eight}
+    tally = churn.run(trace, nodes, policy, **run)
+    learnt = policy.engine.room.mix.classes()
+    asks = [learnt.asks[number] for number in learnt.ask[learnt.count == eight]]
+    assert tally.large > 0
+    assert len(learnt.weight) > eight
+    assert set(asks) == {mix.WHOLE_GPU}  # whole machines are expected, these pods were not learnt
