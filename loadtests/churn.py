@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from loadtests import cluster_sim, openb, packing
+from loadtests import checked, cluster_sim, openb, packing
 
 ARRIVALS = 26_000
 WARM_UP = 1.4  # mean lives: three quarters of the offered load are there
@@ -120,8 +120,8 @@ def run(trace, nodes, policy, *, wire, load, arrivals, seed, unseen=0, shift=0, 
 
 def main(arguments=None):
     parse = packing.parser(__doc__)
-    parse.add_argument("--load", type=float, default=0.95)
-    parse.add_argument("--arrivals", type=int, default=ARRIVALS)
+    parse.add_argument("--load", type=checked.positive, default=0.95)
+    parse.add_argument("--arrivals", type=checked.count, default=ARRIVALS)
     parse.add_argument("--unseen", type=int, default=0, help="GPUs of pods never learnt from")
     parse.add_argument("--shift", type=int, default=0, help="GPUs of pods that come after warm-up")
     options = parse.parse_args(arguments)

@@ -32,7 +32,7 @@ import uvloop
 
 from extender.cluster import store
 from extender.kube import client, endpoint, informers
-from loadtests import large_objects
+from loadtests import checked, large_objects
 from tests import apiserver
 
 NODES = "/api/v1/nodes"
@@ -220,8 +220,8 @@ def start_server(count: int, pages: bool) -> tuple[subprocess.Popen[str], dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nodes", type=int, default=5000)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--nodes", type=checked.count, default=5000)
+    parser.add_argument("--runs", type=checked.count, default=3)
     parser.add_argument("--pages", action="store_true", help="serve no WatchList, only lists")
     parser.add_argument("--service", action="store_true", help="start railyard serve")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -27,7 +27,7 @@ from extender.hardware import versions
 from extender.kube import decoding, interning
 from extender.policy import config
 from extender.service import assembly
-from loadtests import large_objects
+from loadtests import checked, large_objects
 
 GPU, DRIVER = "nvidia.com/gpu", "gpu.nvidia.com"
 FAR = 1e9  # deadline of reservations, on a clock that stands still
@@ -215,8 +215,8 @@ def run(kind: str, count: int, per_node: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kind", choices=("plugin", "claims"), default="plugin")
-    parser.add_argument("--nodes", type=int, default=1000)
-    parser.add_argument("--per-node", type=int, default=8, help="pods that each node gets")
+    parser.add_argument("--nodes", type=checked.count, default=1000)
+    parser.add_argument("--per-node", type=checked.count, default=8, help="pods of each node")
     parser.add_argument("--output", type=pathlib.Path, help="also write the JSON here")
     given = parser.parse_args()
     report = json.dumps(run(given.kind, given.nodes, given.per_node))

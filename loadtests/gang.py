@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 
 from extender.policy import config
-from loadtests import driver
+from loadtests import checked, driver
 
 DATA = pathlib.Path(__file__).parent / "data" / "gavel"
 NODE = 8  # GPUs
@@ -219,10 +219,10 @@ def run(arrivals, cluster):
 
 def main(arguments=None):
     parse = argparse.ArgumentParser(description=__doc__)
-    parse.add_argument("--nodes", type=int, default=48)
-    parse.add_argument("--jobs", type=int, default=600)
-    parse.add_argument("--load", type=float, default=0.8)
-    parse.add_argument("--seeds", type=int, default=3)
+    parse.add_argument("--nodes", type=checked.count, default=48)
+    parse.add_argument("--jobs", type=checked.count, default=600)
+    parse.add_argument("--load", type=checked.positive, default=0.8)
+    parse.add_argument("--seeds", type=checked.count, default=3)
     parse.add_argument("--policy", choices=POLICIES, action="append")
     parse.add_argument("--weight", type=float, help="of proximity, for railyard")
     parse.add_argument("--json", action="store_true")

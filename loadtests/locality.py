@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from extender.policy import config
-from loadtests import driver, machines
+from loadtests import checked, driver, machines
 
 SIZES = (1, 2, 4)  # GPUs, and as many NICs
 SHARES = (0.5, 0.3, 0.2)
@@ -157,9 +157,9 @@ def measure(count, weight, *, pods, seed):
 
 def main(arguments=None):
     parse = argparse.ArgumentParser(description=__doc__)
-    parse.add_argument("--nodes", type=int, default=50)
-    parse.add_argument("--pods", type=int, default=100, help="of part one, per occupancy")
-    parse.add_argument("--seeds", type=int, default=10)
+    parse.add_argument("--nodes", type=checked.count, default=50)
+    parse.add_argument("--pods", type=checked.count, default=100, help="of part one, each time")
+    parse.add_argument("--seeds", type=checked.count, default=10)
     parse.add_argument("--first-seed", type=int, default=0)
     parse.add_argument("--weight", type=float, action="append", help="of locality; 0 is always run")
     parse.add_argument("--json", action="store_true")

@@ -16,7 +16,7 @@ import numpy as np
 
 from extender.cluster import index
 from extender.policy import config, mix, packing, partitions, prices, ranking
-from loadtests import mig, mig_railyard
+from loadtests import checked, mig, mig_railyard
 from loadtests import packing as openb_packing
 
 NODES, GPUS = 13, 8
@@ -168,46 +168,102 @@ def stream_of(shares, *, load, arrivals, seed):
     return drawn, np.arange(arrivals) + stream.exponential(life, size=arrivals)
 
 
+class Instances:
+    """The GPUs and what lives on them; `told` hears of what comes, goes and is made."""
+
+    def __init__(self, told):
+        self.masks = np.zeros((NODES, GPUS), dtype=np.int64)
+        self.live = np.zeros(KINDS, dtype=np.int64)  # per profile
+        self.told = told
+        self._running = []  # (end, number, profile, (node, GPU), slices taken)
+
+    def leave(self, now):
+        """Take away what has ended."""
+        while self._running and self._running[0][0] <= now:
+            _, number, profile, place, taken = heapq.heappop(self._running)
+            self.told.tell("left", str(number))
+            self.live[profile] -= 1
+            if place is not None:
+                self.masks[place] &= ~taken
+
+    def fits_repacked(self, profile):
+        """Whether one more fits if all may move."""
+        return mig.fits_repacked(self.live + (np.arange(KINDS) == profile), NODES * GPUS)
+
+    def make(self, number, profile, node, where, *, end):
+        """Make an instance at (GPU, start) of a node."""
+        gpu, start = where
+        taken = mig.window(mig.PROFILES[profile][1], start)
+        self.masks[node, gpu] |= taken
+        self.told.tell("bound", str(number), node, profile, where)
+        self.keep(number, profile, end=end, place=(node, gpu), taken=taken)
+
+    def keep(self, number, profile, *, end, place=None, taken=0):
+        """Remember when it ends; without a place it may move."""
+        self.live[profile] += 1
+        heapq.heappush(self._running, (end, number, profile, place, taken))
+
+
 def run(shares, score, *, driver, load, seed, arrivals=ARRIVALS, warm_up=WARM_UP):
-    """Slice-weighted and counted acceptance after the warm-up, in %."""
+    """Acceptance of slices and instances after the warm-up, in %; without a score all may move."""
     ties = np.random.default_rng([seed, 2])
     drawn, ends = stream_of(shares, load=load, arrivals=arrivals, seed=seed)
-    masks = np.zeros((NODES, GPUS), dtype=np.int64)
     learner = mix.Mix()
-    told = openb_packing.Hooks(score)
-    running, live = [], np.zeros(KINDS, dtype=np.int64)
+    there = Instances(openb_packing.Hooks(score))
     slices, counts = np.zeros(2), np.zeros(2)
-    for number in range(arrivals):
-        while running and running[0][0] <= number:
-            _, which, profile, place, taken = heapq.heappop(running)
-            told.tell("left", str(which))
-            live[profile] -= 1
-            if place is not None:
-                masks[place] &= ~taken
-        profile = int(drawn[number])
-        learner.learn(str(number), profile, count=1, share=mig.SIZES[profile] / mig.SLICES)
-        told.tell("arrived", str(number), profile)
-        place, taken, accepted = None, 0, False
+    for number, profile in enumerate(drawn.tolist()):
+        there.leave(number)
+        size = mig.SIZES[profile]
+        learner.learn(str(number), profile, count=1, share=size / mig.SLICES)
+        there.told.tell("arrived", str(number), profile)
         if score is None:
-            accepted = mig.fits_repacked(live + (np.arange(KINDS) == profile), NODES * GPUS)
+            accepted = there.fits_repacked(profile)
+            if accepted:
+                there.keep(number, profile, end=ends[number])
         else:
-            rows = np.flatnonzero((mig.FIRST[masks, profile] != mig.NONE).any(axis=1))
+            rows = np.flatnonzero((mig.FIRST[there.masks, profile] != mig.NONE).any(axis=1))
             accepted = len(rows) > 0
             if accepted:
-                found = score(View(masks, learner.classes()), profile, rows)
-                best = rows[found <= found.min() + 1e-9]
-                node = int(best[ties.integers(len(best))])
-                gpu, start = driven(masks[node], profile, driver, ties)
-                place, taken = (node, gpu), mig.window(mig.PROFILES[profile][1], start)
-                masks[place] |= taken
-                told.tell("bound", str(number), node, profile, (gpu, start))
-        if accepted:
-            live[profile] += 1
-            heapq.heappush(running, (ends[number], number, profile, place, taken))
+                view = View(there.masks, learner.classes())
+                node = picked(score(view, profile, rows), rows, ties)
+                where = driven(there.masks[node], profile, driver, ties)
+                there.make(number, profile, node, where, end=ends[number])
         if number >= warm_up:
-            slices += (mig.SIZES[profile] * accepted, mig.SIZES[profile])
+            slices += (size * accepted, size)
             counts += (accepted, 1)
     return 100 * slices[0] / slices[1], 100 * counts[0] / counts[1]
+
+
+def picked(costs, rows, ties):
+    """One of the rows of the smallest cost."""
+    best = rows[costs <= costs.min() + 1e-9]
+    return int(best[ties.integers(len(best))])
+
+
+def summary(found):
+    """The means over the seeds and the error of the first."""
+    means, spread = np.mean(found, axis=0), np.std(found, axis=0) / np.sqrt(len(found))
+    return {
+        "slices": round(float(means[0]), 2),
+        "instances": round(float(means[1]), 2),
+        "error": round(float(spread[0]), 2),
+    }
+
+
+def measured(options, name, seed):
+    """One run of a mix."""
+    score = SCORES.get(options.policy)
+    if options.policy == "railyard":
+        score = mig_railyard.MigRailyard(NODES, GPUS)
+    return run(
+        MIXES[name],
+        score,
+        driver=options.driver,
+        load=options.load,
+        seed=seed,
+        arrivals=options.arrivals,
+        warm_up=options.arrivals // 3,
+    )
 
 
 def main(arguments=None):
@@ -215,9 +271,9 @@ def main(arguments=None):
     parse.add_argument("--mix", choices=tuple(MIXES), action="append")
     parse.add_argument("--policy", choices=(*SCORES, "railyard", "repack"), default="ahead")
     parse.add_argument("--driver", choices=("first", "last", "random"), default="first")
-    parse.add_argument("--load", type=float, default=1.0)
-    parse.add_argument("--seeds", type=int, default=20)
-    parse.add_argument("--arrivals", type=int, default=ARRIVALS)
+    parse.add_argument("--load", type=checked.positive, default=1.0)
+    parse.add_argument("--seeds", type=checked.count, default=20)
+    parse.add_argument("--arrivals", type=checked.count, default=ARRIVALS)
     parse.add_argument("--json", action="store_true")
     options = parse.parse_args(arguments)
     report = {"benchmark": "mig_churn", "mixes": {}}
@@ -228,27 +284,9 @@ def main(arguments=None):
     for name in options.mix or MIXES:
         found = []
         for seed in range(options.seeds):
-            score = SCORES.get(options.policy)
-            if options.policy == "railyard":
-                score = mig_railyard.MigRailyard(NODES, GPUS)
-            found.append(
-                run(
-                    MIXES[name],
-                    score,
-                    driver=options.driver,
-                    load=options.load,
-                    seed=seed,
-                    arrivals=options.arrivals,
-                    warm_up=options.arrivals // 3,
-                )
-            )
+            found.append(measured(options, name, seed))
             print(f"{name} seed {seed}: {found[-1][0]:.2f} %", file=sys.stderr, flush=True)
-        means, spread = np.mean(found, axis=0), np.std(found, axis=0) / np.sqrt(len(found))
-        report["mixes"][name] = {
-            "slices": round(float(means[0]), 2),
-            "instances": round(float(means[1]), 2),
-            "error": round(float(spread[0]), 2),
-        }
+        report["mixes"][name] = summary(found)
     report["seconds"] = round(time.monotonic() - began, 1)
     if options.json:
         print(json.dumps(report))

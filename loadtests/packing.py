@@ -18,11 +18,12 @@ import numpy as np
 from extender.policy import config, ranking
 from extender.policy import packing as policy_packing
 from extender.service import assembly
-from loadtests import baselines, cluster_sim, openb, priced, railyard
+from loadtests import baselines, checked, cluster_sim, openb, priced, railyard
 
 LEVELS = (50, 80, 95, 100, 110, 120, 130)  # % of capacity asked, where allocation is reported
 TOP = 10  # the extender API's documented maximum
 IN_TREE_TOP = 100
+POLICY_FILES = (".yaml", ".yml")
 
 
 @dataclasses.dataclass(slots=True)
@@ -150,7 +151,7 @@ def make_policy(name, trace, nodes, options):
     `railyard`, or a policy file: the product's engine. `prices`: the same formulas on the
     simulator's arrays. Else a baseline.
     """
-    if name == "railyard" or pathlib.Path(name).suffix in (".yaml", ".yml"):
+    if name == "railyard" or pathlib.Path(name).suffix in POLICY_FILES:
         chosen = config.DEFAULT
         if name != "railyard":
             chosen = assembly.read_policy(pathlib.Path(name))
@@ -169,15 +170,27 @@ def make_policy(name, trace, nodes, options):
     )
 
 
+def policy_name(name):
+    """The name of a policy there is, or a policy file."""
+    if pathlib.Path(name).suffix in POLICY_FILES:
+        return checked.file(name)
+    if name not in {"railyard", "prices", *baselines.NAMES, *baselines.FGD_NAMES}:
+        raise argparse.ArgumentTypeError(f"there is no policy {name}")
+    return name
+
+
 def parser(description):
     parse = argparse.ArgumentParser(description=description)
-    parse.add_argument("--nodes", default=str(openb.NODES))
-    parse.add_argument("--pods", default="default", help="a pod list, or its short name")
-    parse.add_argument("--order", help="a file; by default the published run of --seed")
+    parse.add_argument("--nodes", type=checked.file, default=str(openb.NODES))
+    parse.add_argument(
+        "--pods", type=checked.pod_list, default="default", help="a pod list, or its short name"
+    )
+    parse.add_argument("--order", type=checked.file, help="by default the published run of --seed")
     parse.add_argument("--ties", choices=("random", "rank"), default="random")
     parse.add_argument("--seed", type=int, default=42)
     parse.add_argument(
         "--policy",
+        type=policy_name,
         default="prices",
         help="railyard, a policy file, prices, FGD, BestFit, …",
     )
@@ -191,7 +204,7 @@ def parser(description):
         default=baselines.NEWEST,
         help="whose in-tree scores: 1.35 and before, 1.36 and later",
     )
-    parse.add_argument("--refresh", type=int, default=20, help="placements between prices")
+    parse.add_argument("--refresh", type=checked.count, default=20, help="placements a price")
     parse.add_argument("--devices", choices=("tightest", "first"), default="tightest")
     parse.add_argument("--json", action="store_true")
     return parse

@@ -60,6 +60,8 @@ def main(arguments=None):
             runs.append({key: row[key] for key in ("trace", "policy", "seed")} | {"off": off})
             name = f"{row['trace']} {row['policy']} {row['seed']}"
             print(f"{name}: largest difference {off:.3f}", file=sys.stderr, flush=True)
+    if not runs:
+        parse.error("no published run is of that pod list, policy and seed")
     equal = sum(run["off"] < ROUNDING for run in runs)
     report = {"benchmark": "published", "runs": runs, "equal": equal}
     report["seconds"] = round(time.monotonic() - began, 1)

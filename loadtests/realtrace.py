@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from extender.server import metrics
-from loadtests import baselines, cluster_sim, openb, packing
+from loadtests import baselines, checked, cluster_sim, openb, packing
 from loadtests import railyard as engine
 from tests.controlplane import api as kube_api
 from tests.controlplane import build, configuration, features, fleet, railyard
@@ -291,9 +291,13 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run an openb trace through kube-scheduler.")
     parser.add_argument("--mode", choices=MODES, required=True)
     parser.add_argument("--with", dest="with_", choices=("none", "railyard"), default="railyard")
-    parser.add_argument("--pods", default="default", help="a pod list, or its short name")
+    parser.add_argument(
+        "--pods", type=checked.pod_list, default="default", help="a pod list, or its short name"
+    )
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--load", type=float, default=1.3, help="of the cluster's GPUs, then stop")
+    parser.add_argument(
+        "--load", type=checked.positive, default=1.3, help="of the cluster's GPUs, then stop"
+    )
     parser.add_argument("--nodes", type=int, default=0, help="so many of them, evenly chosen")
     parser.add_argument("--percentage", type=int, default=100, help="percentageOfNodesToScore")
     parser.add_argument("--kubernetes", default=build.default_version())

@@ -16,6 +16,8 @@ import subprocess
 import sys
 import time
 
+from loadtests import checked
+
 OUT = pathlib.Path(__file__).parent / "out"
 TRACES = (
     *("default", "cpu050", "cpu100", "cpu200", "cpu250"),
@@ -143,7 +145,7 @@ def folder_of_tree():
 
 def main(arguments=None):
     parse = argparse.ArgumentParser(description=__doc__)
-    parse.add_argument("--jobs", type=int, default=1, help="runs at once")
+    parse.add_argument("--jobs", type=checked.count, default=1, help="runs at once")
     parse.add_argument("--only", default="", help="commands in which this pattern is found")
     parse.add_argument("--list", action="store_true", help="print what is left to do, do nothing")
     parse.add_argument("--out", type=pathlib.Path, default=OUT)

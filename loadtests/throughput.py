@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from loadtests import checked
 from tests.controlplane import api as kube_api
 from tests.controlplane import build, configuration, fleet, process, railyard
 from tests.controlplane.plane import REPOSITORY, ControlPlane
@@ -247,10 +248,10 @@ def progress(text: str) -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure kube-scheduler with and without us.")
     parser.add_argument("--kubernetes", default=build.default_version())
-    parser.add_argument("--nodes", type=int, default=1000)
+    parser.add_argument("--nodes", type=checked.count, default=1000)
     parser.add_argument("--plugin-pods", type=int, default=1000, help="0 leaves this load out")
     parser.add_argument("--claim-pods", type=int, default=80, help="0 leaves this load out")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=checked.count, default=3)
     parser.add_argument("--time-limit", type=float, default=900, help="seconds for all legs")
     parser.add_argument(
         "--railyard", default=railyard.COMMAND, help="its command line; empty: no such leg"

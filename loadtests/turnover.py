@@ -19,7 +19,7 @@ import time
 import numpy as np
 
 from extender.policy import config
-from loadtests import driver, locality, machines
+from loadtests import checked, driver, locality, machines
 
 WARM_UP = 0.35  # of the arrivals: over one mean life at the sizes used here
 # Of H100 alone, which have as many NICs as GPUs: (GPUs, NICs) and shares.
@@ -79,10 +79,10 @@ def run(mix, *, count, load, arrivals, distance, seed):
 def main(arguments=None):
     parse = argparse.ArgumentParser(description=__doc__)
     parse.add_argument("--mix", choices=MIXES, default="published")
-    parse.add_argument("--nodes", type=int, default=40)
-    parse.add_argument("--load", type=float, default=0.9)
-    parse.add_argument("--arrivals", type=int, default=1200)
-    parse.add_argument("--seeds", type=int, default=10)
+    parse.add_argument("--nodes", type=checked.count, default=40)
+    parse.add_argument("--load", type=checked.positive, default=0.9)
+    parse.add_argument("--arrivals", type=checked.count, default=1200)
+    parse.add_argument("--seeds", type=checked.count, default=10)
     parse.add_argument("--distance", type=float, action="append", help="may be repeated")
     parse.add_argument("--json", action="store_true")
     options = parse.parse_args(arguments)
