@@ -112,7 +112,7 @@ class Prices:
         reserve=0.0,
         **mixing,
     ):
-        self.form = form or packing.Form()
+        self.plenty = self.form = form or packing.Form()
         self.every = every
         self.devices = devices
         self.mix = mix.Mix(**mixing)
@@ -208,6 +208,7 @@ class Prices:
     def refresh(self, cluster):
         self.changes = 0
         self.epoch += 1
+        self.form = packing.adapted(self.plenty, self.fed(cluster))
         self.classes = self.mix.classes()
         self.memo = None
         parts = self.parts().take(self.state)
@@ -215,6 +216,22 @@ class Prices:
         self.room_stamp = cluster.stamp.copy()
         room, pool = self.room.sum(axis=0), self.pools()
         self.prices = prices.prices(self.classes, room, self.form, pool=pool)
+
+    def fed(self, cluster):
+        """Which part of the idle GPUs CPU and memory can feed: every machine has GPUs here."""
+        asked, gpus = self.mix.asked(), np.maximum(cluster.gpu, 0).sum() / openb.GPU
+        if not asked.gpus or asked.pods < packing.LEAST_PODS:
+            return np.inf
+        kinds = (
+            (cluster.cpu, asked.cpu, asked.bare_cpu),
+            (cluster.memory, asked.memory, asked.bare_memory),
+        )
+        return min(
+            packing.fed(
+                idle.sum(), 0.0, gpus=gpus, asked=wanted / asked.gpus, beside=bare / asked.gpus
+            )
+            for idle, wanted, bare in kinds
+        )
 
     def pools(self):
         """GPUs of the machines that each class may take at all."""

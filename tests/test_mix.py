@@ -39,6 +39,18 @@ def test_a_steady_mix_is_learnt_with_its_shares_and_means():
     assert classes.size.tolist() == [1.0, 8.0]
 
 
+def test_what_pods_ask_is_told_in_proportion_and_apart_for_those_without_devices():
+    pods = [("gpu", 8, 64000.0), ("half", 1, 6000.0), (None, 0, 2000.0)] * 3000
+    subject = learnt(pods)
+    subject.expect({8: 0.1})
+    subject.reserve("rare", count=8, share=1.0, cpu=1e6, memory=1.0, weight=0.5)
+    asked = subject.asked()
+    assert asked.pods == 9000
+    assert asked.cpu / asked.gpus == pytest.approx(70000 / 9, rel=0.01)
+    assert asked.bare_cpu / asked.gpus == pytest.approx(2000 / 9, rel=0.01)
+    assert asked.bare_memory / asked.memory == pytest.approx(1 / 2, rel=0.01)
+
+
 def test_pods_that_differ_in_cpu_only_share_their_device_ask():
     classes = learnt([("gpu", 1, 1000.0), ("gpu", 1, 16000.0), ("half", 1, 1000.0)]).classes()
     assert classes.asks == ("gpu", "half")

@@ -119,3 +119,39 @@ def test_parts_are_weighed_by_what_their_placements_are_worth():
     assert plain.weighed() is plain
     assert found.cliff.tolist() == [[4.0, 1.0]]
     assert found.count.tolist() == [[8.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("idle", "idle_beside", "gpus", "asked", "beside", "expected"),
+    [
+        pytest.param(80.0, 0.0, 10, 8.0, 0.0, 1.0, id="just enough for the pods with GPUs"),
+        pytest.param(80.0, 0.0, 10, 8.0, 2.0, 0.8, id="the others want some, too"),
+        pytest.param(80.0, 15.0, 10, 8.0, 2.0, 80 / 85, id="they take what has no GPUs first"),
+        pytest.param(80.0, 50.0, 10, 8.0, 2.0, 1.0, id="and it is no use to the GPUs"),
+        pytest.param(-3.0, 0.0, 10, 8.0, 0.0, 0.0, id="more is in use than there is"),
+        pytest.param(80.0, 0.0, 0, 8.0, 2.0, np.inf, id="no GPU is idle"),
+        pytest.param(80.0, 0.0, 10, 0.0, 0.0, np.inf, id="nobody asks for any"),
+    ],
+)
+def test_the_share_of_idle_gpus_that_can_be_fed(idle, idle_beside, gpus, asked, beside, expected):
+    found = packing.fed(idle, idle_beside, gpus=gpus, asked=asked, beside=beside)
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("blend", "share", "expected"),
+    [
+        pytest.param(0.45, np.inf, 0.45, id="plenty"),
+        pytest.param(0.45, 1.15, 0.45, id="enough and some to spare"),
+        pytest.param(0.45, 1.0, 0.25, id="just enough"),
+        pytest.param(0.45, 0.95, 0.2, id="short"),
+        pytest.param(0.45, 0.0, 0.2, id="nothing left"),
+        pytest.param(0.33, 1.14, 0.33, id="never above the policy's"),
+        pytest.param(0.1, 0.0, 0.1, id="a policy's that is lower stays"),
+    ],
+)
+def test_what_fits_now_counts_less_where_cpu_is_short(blend, share, expected):
+    form = packing.Form(blend=blend, steepness=3.0)
+    found = packing.adapted(form, share)
+    assert found.blend == pytest.approx(expected)
+    assert found.steepness == 3.0

@@ -43,6 +43,42 @@ def test_room_is_counted_in_gpus_over_the_whole_cluster():
     assert judging.room.room.tolist() == [12.0]
 
 
+@pytest.mark.parametrize(
+    ("pods", "cpu", "room"),
+    [
+        pytest.param(200, 4, 16.0, id="there is CPU for every GPU: what fits now counts"),
+        pytest.param(200, 8, 0.2 * 16 + 0.8 * 8, id="for half of them: what can be fed counts"),
+        pytest.param(199, 8, 16.0, id="too few pods tell what is asked"),
+    ],
+)
+def test_where_cpu_is_short_the_gpus_that_it_can_feed_count_more(pods, cpu, room):
+    judging = engine(policy(cliff_share=1.0))
+    feed(judging, *(make_node(name).gpus(H100, 8).allocatable(cpu="32") for name in "ab"))
+    feed(judging, *(make_pod(f"p-{n}").gpus(1).request("cpu", cpu) for n in range(pods)))
+    judging.settle()
+
+    assert judging.room.room.tolist() == [pytest.approx(room)]
+
+
+def test_pods_without_devices_want_cpu_too_and_find_it_on_machines_without_gpus():
+    judging = engine(policy(cliff_share=1.0))
+    feed(judging, make_node("poor").gpus(H100, 8).allocatable(cpu="8"))
+    feed(judging, make_node("rich").gpus(H100, 8).allocatable(cpu="128"))
+    feed(judging, *(make_pod(f"p-{n}").gpus(1).request("cpu", 6) for n in range(200)))
+    judging.settle()
+    before = judging.room.room.tolist()
+    feed(judging, *(make_pod(f"bare-{n}").request("cpu", 6) for n in range(200)))
+    judging.settle()
+    wanted = judging.room.room.tolist()
+    feed(judging, make_node("plain").allocatable(cpu="128"))
+    feed(judging, *(make_pod(f"more-{n}").gpus(1).request("cpu", 6) for n in range(40)))
+    judging.settle()
+
+    assert before == [16.0]
+    assert wanted == [pytest.approx(0.2 * 16 + 0.8 * (8 / 6 + 8))]
+    assert judging.room.room.tolist() == [16.0]
+
+
 def test_a_size_that_fits_nowhere_has_no_room_and_the_dearest_price():
     judging = engine(policy())
     feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 8))

@@ -299,6 +299,17 @@ def test_packing_names_the_size_of_pods_that_loses_room():
     assert found["whole"].parts["packing"] > found["broken"].parts["packing"]
 
 
+def test_packing_says_when_there_is_too_little_cpu_for_the_free_gpus():
+    judging = engine()
+    feed(judging, *(make_node(name).gpus(H100, 8).allocatable(cpu="40") for name in "ab"))
+    for number in range(200):
+        feed(judging, make_pod(f"seen-{number}").gpus(1).request("cpu", 10))
+
+    found = explained(judging, make_pod("p").gpus(1).request("cpu", 10))
+
+    assert found["a"].grounds["packing"].endswith("; free CPU and memory feed 50% of the free GPUs")
+
+
 def test_a_pod_without_devices_prefers_no_gpus_then_those_that_starve_fewest():
     judging = engine()
     feed(judging, make_node("plain"))

@@ -62,9 +62,10 @@ def _packing(judging: engine.Engine, scored: engine.Scored) -> list[str]:
         scored.among.table, known, cpu=asked.requests.cpu, memory=asked.requests.memory
     )
     whom = [_class(judging, place) for place in range(len(room.prices))]
+    short = f"; free CPU and memory feed {room.fed:.0%} of the free GPUs" if room.starved else ""
     charged = scored.parts.get("packing", np.zeros(len(losses)))
     return [
-        _taken(row * (part / row.sum() if row.any() else 1.0), whom)
+        _taken(row * (part / row.sum() if row.any() else 1.0), whom) + short
         for row, part in zip(losses, charged.tolist(), strict=True)
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from extender.cluster import index
 from extender.hardware.gpus import Gpus
 from extender.policy import packing
-from extender.policy.mix import Floats
+from extender.policy.mix import Asked, Floats
 
 _FIRST_STATES = 1024
 # Of one node, to bring CPU and GPUs to one scale: the largest machine of BestFit's authors.
@@ -44,6 +45,33 @@ class Inventory:
         """Free GPUs, and GPUs, of all nodes."""
         states = self._index.state[self._index.in_use()]
         return float(self.left(states).sum()), float(self.gpus(states).sum())
+
+    def fed(self, asked: Asked, rows: NDArray[np.integer]) -> float:
+        """Which part of the free GPUs of these rows CPU and memory can feed, the scarcer of both.
+
+        Infinite until enough pods were seen to tell.
+        """
+        if asked.gpus <= 0.0 or asked.pods < packing.LEAST_PODS:
+            return math.inf
+        states = self._index.expected[rows]
+        carry = self.gpus(states) > 0.0
+        gpus = float(self.left(states).sum())
+        shares = []
+        for column, wanted, beside in (
+            (self._index.cpu, asked.cpu, asked.bare_cpu),
+            (self._index.memory, asked.memory, asked.bare_memory),
+        ):
+            idle = np.maximum(column[rows], 0.0)
+            shares.append(
+                packing.fed(
+                    float(idle[carry].sum()),
+                    float(idle[~carry].sum()),
+                    gpus=gpus,
+                    asked=wanted / asked.gpus,
+                    beside=beside / asked.gpus,
+                )
+            )
+        return min(shares)
 
     def gpus(self, states: NDArray[np.int32]) -> Floats:
         """GPUs of each state's machine, taken or not; worked out once per shape."""

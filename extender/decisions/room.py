@@ -23,8 +23,8 @@ from extender.decisions import (
     losses,
     outlook,
     portions,
+    sizes,
     tables,
-    units,
 )
 from extender.decisions.question import Question, alike, single
 from extender.policy import config, packing, prices
@@ -33,7 +33,6 @@ from extender.policy.mix import Classes, Floats, Ints, Mix
 # Rows times classes up to which plain floats are quicker than arrays: 0.3 µs a cell against 50 µs
 # for any number of them, between two requests of a scheduler.
 _FEW_CELLS = 96
-_MOST_SIZES = 256  # demands of a burst whose GPUs are remembered
 _MOST_GPUS = 8.0  # of one node, as most are
 
 
@@ -49,7 +48,6 @@ class Room:
         patient: bool = True,
     ) -> None:
         self._index = cluster
-        self._table_of = table_of
         self.mix = Mix()
         self._renewals = losses.Renewals()
         self._now = losses.Matrix(cluster, self._renewals)
@@ -57,18 +55,18 @@ class Room:
         self.prices: Floats = np.zeros(0)
         self.room: Floats = np.zeros(0)  # U, GPUs per class over the whole cluster
         self.epoch = 0
-        self._form = packing.Form()
+        self._plenty = self._form = packing.Form()  # where CPU is plentiful, and as it is now
+        self.fed = math.inf  # which part of the free GPUs CPU and memory can feed
         self._declared: tuple[config.DeclaredClass, ...] = ()
         self._machine_reserve = 0.0
-        self._counts = counts.Counts(table_of, self.size_of, matches, patient=patient)
+        self._sizes = sizes.Sizes(cluster, table_of)
+        self._counts = counts.Counts(table_of, self._sizes.of_unit, matches, patient=patient)
         self._portions = portions.Portions(self._counts)
         self.inventory = inventory.Inventory(cluster)
         self._fleet = fleet.Fleet(cluster, self._counts, self.inventory)
         self.outlook = outlook.Outlook(cluster, self._counts, patient=patient)
-        self._sizes: dict[Question, float] = {}  # unit ask → GPUs
         # classes, form, and what the classes need in that form
         self._needs: tuple[Classes, packing.Form, packing.Needs] = (Classes.none(), self._form, ())
-        self._asked: dict[Question, float] = {}  # demand → GPUs in all
         self._age = 0  # placements and pods since the prices were renewed
         self._stale = True
         self._reformed = True  # whether the form changed since
@@ -88,6 +86,11 @@ class Room:
         """Whether anything is known to be scarce: some demand was seen and some room counted."""
         return bool(self.prices.any())
 
+    @property
+    def starved(self) -> bool:
+        """Whether CPU or memory is too short for the free GPUs, so that they are priced by it."""
+        return self._form != self._plenty
+
     def configure(
         self, settings: config.Packing, *, cpu_pods_scored: bool, distance: float
     ) -> None:
@@ -95,7 +98,8 @@ class Room:
 
         `distance` is the weight of locality, by which later pods will suffer from distance.
         """
-        self._form = packing.form_of(settings, cpu_pods_scored=cpu_pods_scored, distance=distance)
+        self._plenty = packing.form_of(settings, cpu_pods_scored=cpu_pods_scored, distance=distance)
+        self._form = self._plenty
         self.mix.configure(horizon=settings.half_life_pods)
         self._declared = settings.reserve
         self._machine_reserve = settings.machine_reserve
@@ -117,10 +121,10 @@ class Room:
         hold: room for them one by one, all over the cluster, is no room for the gang.
         """
         if not question:
-            self._age += self.mix.learn(uid, None)
+            self._age += self.mix.learn(uid, None, cpu=float(cpu), memory=float(memory))
             return
         unit, count = single(question)
-        size = self.size_of(unit)
+        size = self._sizes.of_unit(unit)
         ask = unit if size > 0 else None
         many = 1
         if ask is not None and members > 1:
@@ -137,15 +141,6 @@ class Room:
             told = self.mix.learn(uid, None)
         self._age += told
 
-    def size_of(self, unit: Question) -> float:
-        """GPUs that one unit takes; 0 where no machine here can serve it, or it takes no GPU."""
-        size = self._sizes.get(unit, 0.0)
-        if size == 0.0:
-            size = units.size(self._table_of(unit), self._index)
-            if size:
-                self._sizes[unit] = size
-        return size
-
     # ------------------------------------------------------------ prices
 
     def settle(self, changed: int) -> None:
@@ -158,6 +153,7 @@ class Room:
         self._age, self._stale = 0, False
         rows = self._index.in_use()
         self._fleet.refresh(rows)
+        self._adapt(rows)
         self._reserve_declared()
         self.mix.expect(self._fleet.expected(self._machine_reserve))
         self._renewals.take(self.mix.classes(), all_of_them=self._reformed)
@@ -175,11 +171,18 @@ class Room:
         self.outlook.take(self.classes, self.prices)
         self.epoch += 1
 
+    def _adapt(self, rows: losses.Rows) -> None:
+        """Take the form that suits how much CPU and memory there is for the idle GPUs."""
+        self.fed = self.inventory.fed(self.mix.asked(), rows)
+        form = packing.adapted(self._plenty, self.fed)
+        if form != self._form:
+            self._form, self._reformed = form, True
+
     def _reserve_declared(self) -> None:
         """Give the policy's declared sizes their share, of each kind of whole GPU asked for."""
         if not self._declared:
             return
-        asks = [ask for ask, size in self._sizes.items() if size == 1.0]
+        asks = list(self._sizes.whole())
         for declared in self._declared:
             for ask in asks:
                 self.mix.reserve(
@@ -267,13 +270,7 @@ class Room:
 
     def gpus_asked(self, question: Question) -> float:
         """GPUs that the demand takes in all."""
-        found = self._asked.get(question, 0.0)
-        if not found:
-            unit, count = single(question)
-            found = self.size_of(unit) * count
-            if found and len(self._asked) < _MOST_SIZES:
-                self._asked[question] = found
-        return found
+        return self._sizes.of(question)
 
     def fitting(
         self, question: Question, rows: NDArray[np.int32], states: NDArray[np.int32]

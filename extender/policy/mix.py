@@ -88,6 +88,22 @@ class Classes:
         return differs
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asked:
+    """What all recent pods asked for, as sums that tell proportions: a pod weighs its class's part.
+
+    `pods` were seen at all; `gpus`, `cpu` and `memory` are of those with devices, `bare_cpu` and
+    `bare_memory` of the others.
+    """
+
+    pods: int
+    gpus: float
+    cpu: float
+    memory: float
+    bare_cpu: float
+    bare_memory: float
+
+
 @dataclasses.dataclass(slots=True)
 class _Tally:
     """Decayed sums of one class, valid after `at` pods, and the means told of it."""
@@ -100,6 +116,14 @@ class _Tally:
     memory: float = 0.0
     told_cpu: float = 0.0
     told_memory: float = 0.0
+
+    def add(self, gain: float, keep: float, at: int, *, cpu: float, memory: float) -> None:
+        """Count one more pod, the one after which `at` were seen."""
+        fade = keep ** (at - self.at)
+        self.at = at
+        self.weight = fade * self.weight + gain
+        self.cpu = fade * self.cpu + gain * cpu
+        self.memory = fade * self.memory + gain * memory
 
     def tell(self) -> None:
         """Tell the means as they are, if they have moved."""
@@ -142,6 +166,7 @@ class Mix:
         self._most_classes = most_classes
         self._most_uids = most_uids
         self._tallies: dict[_Key, _Tally] = {}  # (device ask, devices, CPU bucket) → tally
+        self._bare = _Tally(count=0, share=0.0)  # of the pods without devices
         self._reserved: dict[_Key, _Reserved] = {}  # (device ask, devices, CPU bucket) → size
         self._machines: dict[int, float] = {}  # GPUs of a machine → least share of the GPUs asked
         self._uids: dict[str, None] = {}  # remembered pods, oldest first
@@ -174,15 +199,13 @@ class Mix:
         if len(self._uids) > self._most_uids:
             del self._uids[next(iter(self._uids))]
         self.seen += 1
-        if ask is None or count <= 0:
-            return True
-        tally = self._tally((ask, count, _bucket(cpu, count * share)), count, share)
-        fade = self._fade(tally)
-        tally.at = self.seen
-        tally.weight = fade * tally.weight + self._gain
-        tally.cpu = fade * tally.cpu + self._gain * cpu
-        tally.memory = fade * tally.memory + self._gain * memory
-        tally.tell()
+        bare = ask is None or count <= 0
+        tally = self._bare
+        if not bare:
+            tally = self._tally((ask, count, _bucket(cpu, count * share)), count, share)
+        tally.add(self._gain, self._keep, self.seen, cpu=cpu, memory=memory)
+        if not bare:
+            tally.tell()
         return True
 
     def reserve(
@@ -199,6 +222,20 @@ class Mix:
         key = (ask, count, _bucket(cpu, count * share))
         self._reserved[key] = _Reserved(weight=weight, cpu=cpu, memory=memory)
         self._tally(key, count, share)
+
+    def asked(self) -> Asked:
+        """What recent pods asked for, those declared or expected left out."""
+        tallies = self._tallies.values()
+        fades = [(tally, self._fade(tally)) for tally in tallies]
+        bare = self._fade(self._bare)
+        return Asked(
+            pods=self.seen,
+            gpus=sum(fade * tally.weight * tally.count * tally.share for tally, fade in fades),
+            cpu=sum(fade * tally.cpu for tally, fade in fades),
+            memory=sum(fade * tally.memory for tally, fade in fades),
+            bare_cpu=bare * self._bare.cpu,
+            bare_memory=bare * self._bare.memory,
+        )
 
     def expect(self, machines: Mapping[int, float]) -> None:
         """Keep room for pods that take a whole machine, although none of them may have been seen.

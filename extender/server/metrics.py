@@ -86,6 +86,7 @@ class Picture:
     states: int = 0
     reservations: int = 0
     free_gpus: float = 0.0
+    fed_gpus: float = 0.0
     gpus: float = 0.0
     unknown_predictions: int = 0
     unjudged: Mapping[str, int] = dataclasses.field(default_factory=dict)  # why → pods
@@ -181,6 +182,11 @@ class _PictureCollector(Collector):
             ("railyard_reservations", "Soft reservations held.", picture.reservations),
             ("railyard_gpus", "GPUs of all nodes, partitions by their share.", picture.gpus),
             ("railyard_free_gpus", "GPUs that nothing holds.", picture.free_gpus),
+            (
+                "railyard_fed_gpus",
+                "Of these, those that free CPU and memory feed if pods go on asking as they do.",
+                picture.fed_gpus,
+            ),
         ):
             yield GaugeMetricFamily(name, text, value=float(value))
         yield CounterMetricFamily(

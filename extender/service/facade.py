@@ -82,6 +82,7 @@ class Facade:
             states=len(index.states),
             reservations=len(index.reservations),
             free_gpus=free,
+            fed_gpus=free * min(self.engine.room.fed, 1.0),
             gpus=total,
             unknown_predictions=self.engine.judge.unknown,
             unjudged=self.engine.unjudged,
