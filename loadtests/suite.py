@@ -72,11 +72,11 @@ def saturation():
         for trace in TRACES:
             for seed in ORDERS:
                 yield name, f"packing --pods {trace} --seed {seed} --policy {policy}"
-    for trace in ("default", "cpu200", "multigpu30"):
+    for trace in ("default", "cpu200", "cpu250", "multigpu30"):
         for seed in ORDERS:
-            for policy in ("prices", "railyard"):
-                run = f"packing --pods {trace} --seed {seed} --policy {policy}"
-                yield COMPARED[policy], f"{run} --cpu-pods intree"
+            run = f"packing --pods {trace} --seed {seed} --policy railyard --cpu-pods intree"
+            yield "engine", run
+            yield "engine", f"{run} --kubernetes 1.35"
     for weight in (1, 10):
         for seed in ORDERS:
             run = f"packing --seed {seed} --policy railyard --intree default --wire 10"
