@@ -84,8 +84,8 @@ def mig_section(found):
     yield "error is of the mean over the seeds; `repack` may move everything and is a ceiling."
     yield "`railyard` is the engine; `railyard-fast` is its formulas on the benchmark's masks, the"
     yield "same node for each pod (tests/test_mig.py). Scores predict first-fit whatever the driver"
-    yield "does. The streams are those on which the goals were set (`mig_churn.FIRST_SEED`); another"
-    yield "twenty move all means by up to 0.5, the ceiling's too."
+    yield "does. The streams are those on which goals were set (`mig_churn.FIRST_SEED`);"
+    yield "another twenty move all means by up to 0.5, the ceiling's too."
     yield ""
     yield from tables.table(("load", "driver", "score", *mixes, "seeds x arrivals"), rows)
 

@@ -29,8 +29,8 @@ from extender.policy.mix import Classes, Floats, Ints
 
 _TINY = 1e-9  # a class that asks no CPU or memory is not limited by it
 # The most that a and alpha may be where kube-scheduler places the pods without devices, and takes
-# CPU anywhere (openb at 130 % of demand: an alpha of 3 costs 0.4 points on cpu200 and 0.5 on cpu250,
-# one of 2.5 costs 0.1 on the default mix).
+# CPU anywhere. Openb at 130 % of demand: an alpha of 3 costs 0.4 points on cpu200, 0.5 on cpu250,
+# and one of 2.5 costs 0.1 on the default mix.
 BESIDE_IN_TREE = (0.35, 2.75)
 # Where idle CPU feeds less than the first share of the idle GPUs, a is at most the least blend; it
 # rises to the policy's where they are fed and some is left. Measured on openb at 130 % of demand:
