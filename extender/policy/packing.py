@@ -47,8 +47,8 @@ class Form:
     """The constants of the score; the defaults are best in their worst case over openb's mixes.
 
     A steepness of 3 loses 0.3 points of accepted GPUs to FGD where large pods come and go
-    (multigpu50), one of 5 loses 0.4 where pods are bound to models (gpuspec33); a blend of 0.5
-    loses 0.3 where CPU is tight (cpu250).
+    (multigpu50), one of 5 loses 0.4 where pods are bound to models (gpuspec33); a blend of 0.3
+    loses 0.4 where large pods come and go, and gains only where CPU is short (see `adapted`).
 
     `blend` is a: 1 counts only what fits now, 0 only what CPU and memory could feed. `steepness`
     is alpha of the prices, `part` is beta of the part credit, `slack` is eps in pods. `distance`
