@@ -34,12 +34,12 @@ _TINY = 1e-9  # a class that asks no CPU or memory is not limited by it
 BESIDE_IN_TREE = (0.35, 2.75)
 # Where idle CPU feeds less than the first share of the idle GPUs, a is at most the least blend; it
 # rises to the policy's where they are fed and some is left. Measured on openb at 130 % of demand:
-# cpu250 95.39 % allocated, 94.90 without; with 1.35 times the CPU a GPU, 92.65 and 88.85; nothing
+# cpu250 95.31 % allocated, 95.00 without; with 1.35 times the CPU a GPU, 92.6 and 88.9; nothing
 # changes where CPU is no shorter than in the default mix.
 _LEAST_BLEND = 0.2
 _STARVED, _FED = 0.95, 1.15
+_STEPS = 5  # from one to the other: a new blend has all rooms counted anew, so it moves seldom
 LEAST_PODS = 200  # a tenth of the mix's horizon: fewer do not tell what pods ask on average
-_BLENDS = 5  # steps between them: a new blend has all rooms counted anew, so it moves seldom
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,10 +94,10 @@ def adapted(form: Form, share: float) -> Form:
     if form.blend <= _LEAST_BLEND:
         return form
     risen = min(max((share - _STARVED) / (_FED - _STARVED), 0.0), 1.0)
-    step = round(risen * _BLENDS)
-    if step == _BLENDS:
+    step = round(risen * _STEPS)
+    if step == _STEPS:
         return form
-    blend = _LEAST_BLEND + step / _BLENDS * (form.blend - _LEAST_BLEND)
+    blend = _LEAST_BLEND + step / _STEPS * (form.blend - _LEAST_BLEND)
     return dataclasses.replace(form, blend=blend)
 
 
