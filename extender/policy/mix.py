@@ -199,13 +199,11 @@ class Mix:
         if len(self._uids) > self._most_uids:
             del self._uids[next(iter(self._uids))]
         self.seen += 1
-        bare = ask is None or count <= 0
         tally = self._bare
-        if not bare:
+        if ask is not None and count > 0:
             tally = self._tally((ask, count, _bucket(cpu, count * share)), count, share)
         tally.add(self._gain, self._keep, self.seen, cpu=cpu, memory=memory)
-        if not bare:
-            tally.tell()
+        tally.tell()
         return True
 
     def reserve(
