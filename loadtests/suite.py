@@ -36,7 +36,7 @@ COMPARED = {
 }
 ORDERS = range(42, 52)  # the published seeds
 STREAMS = range(1, 11)
-CHURNED = ("default", "cpu200", "gpuspec33", "multigpu30", "multigpu40", "multigpu50")
+CHURNED = ("default", "cpu200", "cpu250", "gpuspec33", "multigpu30", "multigpu40", "multigpu50")
 SHIFTED = ("default", "multigpu30", "multigpu50")
 MIG_SCORES = ("most", "placements", "ahead", "railyard-fast")
 
