@@ -94,6 +94,7 @@ def departures():
         for policy in ("FGD+BestFit", "railyard"):
             run = f"churn --load 0.95 --seed {seed} --policy {policy}"
             yield COMPARED[policy], f"{run} --cpu-pods intree"
+            yield COMPARED[policy], f"{run} --cpu-pods intree --kubernetes 1.35"
     for seed in STREAMS:
         run = f"churn --load 1.1 --seed {seed} --policy railyard --intree default --wire 10"
         yield "engine", f"{run} --weight 10"
