@@ -219,18 +219,11 @@ class Prices:
 
     def fed(self, cluster):
         """Which part of the idle GPUs CPU and memory can feed: every machine has GPUs here."""
-        asked, gpus = self.mix.asked(), np.maximum(cluster.gpu, 0).sum() / openb.GPU
-        if not asked.gpus or asked.pods < packing.LEAST_PODS:
-            return np.inf
-        kinds = (
-            (cluster.cpu, asked.cpu, asked.bare_cpu),
-            (cluster.memory, asked.memory, asked.bare_memory),
-        )
-        return min(
-            packing.fed(
-                idle.sum(), 0.0, gpus=gpus, asked=wanted / asked.gpus, beside=bare / asked.gpus
-            )
-            for idle, wanted, bare in kinds
+        return packing.fed_by(
+            self.mix.asked(),
+            gpus=np.maximum(cluster.gpu, 0).sum() / openb.GPU,
+            cpu=(cluster.cpu.sum(), 0.0),
+            memory=(cluster.memory.sum(), 0.0),
         )
 
     def pools(self):

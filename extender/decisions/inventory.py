@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -47,31 +46,18 @@ class Inventory:
         return float(self.left(states).sum()), float(self.gpus(states).sum())
 
     def fed(self, asked: Asked, rows: NDArray[np.integer]) -> float:
-        """Which part of the free GPUs of these rows CPU and memory can feed, the scarcer of both.
-
-        Infinite until enough pods were seen to tell.
-        """
-        if asked.gpus <= 0.0 or asked.pods < packing.LEAST_PODS:
-            return math.inf
+        """Which part of the free GPUs of these rows CPU and memory can feed (`packing.fed_by`)."""
         states = self._index.expected[rows]
         carry = self.gpus(states) > 0.0
+
+        def idle(column: Floats) -> tuple[float, float]:
+            left = np.maximum(column[rows], 0.0)
+            return float(left[carry].sum()), float(left[~carry].sum())
+
         gpus = float(self.left(states).sum())
-        shares = []
-        for column, wanted, beside in (
-            (self._index.cpu, asked.cpu, asked.bare_cpu),
-            (self._index.memory, asked.memory, asked.bare_memory),
-        ):
-            idle = np.maximum(column[rows], 0.0)
-            shares.append(
-                packing.fed(
-                    float(idle[carry].sum()),
-                    float(idle[~carry].sum()),
-                    gpus=gpus,
-                    asked=wanted / asked.gpus,
-                    beside=beside / asked.gpus,
-                )
-            )
-        return min(shares)
+        return packing.fed_by(
+            asked, gpus=gpus, cpu=idle(self._index.cpu), memory=idle(self._index.memory)
+        )
 
     def gpus(self, states: NDArray[np.int32]) -> Floats:
         """GPUs of each state's machine, taken or not; worked out once per shape."""

@@ -117,9 +117,8 @@ class _Tally:
     told_cpu: float = 0.0
     told_memory: float = 0.0
 
-    def add(self, gain: float, keep: float, at: int, *, cpu: float, memory: float) -> None:
-        """Count one more pod, the one after which `at` were seen."""
-        fade = keep ** (at - self.at)
+    def add(self, gain: float, fade: float, at: int, *, cpu: float, memory: float) -> None:
+        """Count one more pod, the one after which `at` were seen; older ones fade to that part."""
         self.at = at
         self.weight = fade * self.weight + gain
         self.cpu = fade * self.cpu + gain * cpu
@@ -202,7 +201,7 @@ class Mix:
         tally = self._bare
         if ask is not None and count > 0:
             tally = self._tally((ask, count, _bucket(cpu, count * share)), count, share)
-        tally.add(self._gain, self._keep, self.seen, cpu=cpu, memory=memory)
+        tally.add(self._gain, self._fade(tally), self.seen, cpu=cpu, memory=memory)
         tally.tell()
         return True
 

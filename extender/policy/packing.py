@@ -25,7 +25,7 @@ from typing import TypeAlias
 import numpy as np
 
 from extender.policy import config
-from extender.policy.mix import Classes, Floats, Ints
+from extender.policy.mix import Asked, Classes, Floats, Ints
 
 _TINY = 1e-9  # a class that asks no CPU or memory is not limited by it
 # The most that a and alpha may be where kube-scheduler places the pods without devices, and takes
@@ -39,7 +39,7 @@ BESIDE_IN_TREE = (0.35, 2.75)
 _LEAST_BLEND = 0.2
 _STARVED, _FED = 0.95, 1.15
 _STEPS = 5  # from one to the other: a new blend has all rooms counted anew, so it moves seldom
-LEAST_PODS = 200  # a tenth of the mix's horizon: fewer do not tell what pods ask on average
+_LEAST_PODS = 200  # a tenth of the mix's horizon: fewer do not tell what pods ask on average
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,6 +82,23 @@ def fed(idle: float, idle_beside: float, *, gpus: float, asked: float, beside: f
     """
     need = gpus * asked + max(gpus * beside - idle_beside, 0.0)
     return max(idle, 0.0) / need if need > 0.0 else math.inf
+
+
+def fed_by(
+    asked: Asked, *, gpus: float, cpu: tuple[float, float], memory: tuple[float, float]
+) -> float:
+    """Which part of the idle GPUs both CPU and memory can feed: `fed` of the scarcer.
+
+    Each is (idle beside the idle GPUs, idle on machines without any). Infinite until enough pods
+    were seen to tell.
+    """
+    if asked.gpus <= 0.0 or asked.pods < _LEAST_PODS:
+        return math.inf
+    kinds = ((cpu, asked.cpu, asked.bare_cpu), (memory, asked.memory, asked.bare_memory))
+    return min(
+        fed(*idle, gpus=gpus, asked=wanted / asked.gpus, beside=bare / asked.gpus)
+        for idle, wanted, bare in kinds
+    )
 
 
 def adapted(form: Form, share: float) -> Form:
