@@ -34,7 +34,7 @@ _TINY = 1e-9  # a class that asks no CPU or memory is not limited by it
 BESIDE_IN_TREE = (0.35, 2.75)
 # Where idle CPU feeds less than the first share of the idle GPUs, a is at most the least blend; it
 # rises to the policy's where they are fed and some is left. Measured on openb at 130 % of demand:
-# cpu250 95.31 % allocated, 95.00 without; with 1.35 times the CPU a GPU, 92.6 and 88.9; nothing
+# cpu250 95.31 % allocated, 95.00 without; with 1.35 times the CPU a GPU, 92.3 and 88.9; nothing
 # changes where CPU is no shorter than in the default mix.
 _LEAST_BLEND = 0.2
 _STARVED, _FED = 0.95, 1.15
