@@ -134,6 +134,8 @@ def test_with_single_strategy_the_units_are_mig_devices():
         pytest.param({"rdma/hca_shared_devices_a": 1000}, id="shares of NICs"),
         pytest.param({"rdma/ib0": 4, "rdma/ib1": 4}, id="two resources"),
         pytest.param({"openshift.io/mlx5_ib": 16}, id="virtual functions"),
+        pytest.param({"rdma/hca": 4}, id="as many shares as NICs"),
+        pytest.param({"openshift.io/sriov_vf": 4}, id="as many virtual functions as NICs"),
     ],
 )
 def test_nics_that_cannot_be_told_apart_are_only_counted(nics):

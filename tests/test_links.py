@@ -218,17 +218,11 @@ def gpu(number, **attributes):
     return device("gpu.nvidia.com", type="gpu", uuid=f"GPU-{number}", **attributes)
 
 
-def test_eight_gpus_that_all_say_numa_0_say_nothing():
-    off = [gpu(number, numa=0) for number in range(8)]
-    found = links.links(off)
-    assert found.numa == (None,) * 8
-    assert found.levels[0][7] == Level.UNKNOWN
-
-
-def test_four_gpus_on_one_numa_node_are_believed():
-    found = links.links([gpu(number, numa=0) for number in range(4)])
-    assert found.numa == (0,) * 4
-    assert found.levels[0][3] == Level.NODE
+@pytest.mark.parametrize("count", [2, 4, 8, 16])
+def test_what_is_published_is_believed_however_many_gpus_a_numa_node_has(count):
+    found = links.links([gpu(number, numa=0) for number in range(count)])
+    assert found.numa == (0,) * count
+    assert found.levels[0][count - 1] == Level.NODE
 
 
 def test_numa_nodes_of_one_socket_are_not_across():

@@ -467,7 +467,7 @@ def test_every_platform_of_the_catalogue_ranks_aligned_above_misaligned(platform
     """Nodes with device plug-ins, of which only labels and numbers of units are known."""
     match = platform.match
     node = make_node("n").gpus(match.products[0], platform.gpus)
-    node.resource("rdma/hca", platform.nics)
+    node.resource("nvidia.com/hostdev", platform.nics)
     for name, patterns in ((INSTANCE_TYPE, match.instance_types), (MACHINE, match.machines)):
         if patterns:
             node.label(name, patterns[0].replace("*", "-X"))

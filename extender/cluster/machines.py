@@ -100,7 +100,7 @@ class Builder:
             live=self._live,
         )
         return Machine(
-            shape=self._shape(inventory, labels.told(node)),
+            shape=self._shape(inventory, labels.told(node, served=source.served.keys())),
             inventory=inventory,
             broken=self._broken(name, source),
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from extender.cluster import places
-from extender.kube import objects
+from extender.kube import objects, quantity
 
 Results: TypeAlias = tuple[objects.DeviceRequestAllocationResult, ...]
 
@@ -24,6 +24,20 @@ def held_by_pool(
         pool = (result.driver, result.pool)
         found[pool] = (*found.get(pool, ()), result)
     return found
+
+
+def offered(node: objects.Node | None) -> frozenset[str]:
+    """The extended resources of which the node has units."""
+    amounts = (node.status.allocatable or {}) if node is not None else {}
+    return frozenset(
+        [name for name, amount in amounts.items() if "/" in name and quantity.whole(amount) > 0]
+    )
+
+
+def served(kind: objects.DeviceClass | None) -> frozenset[str]:
+    """The extended resource that the class says it stands behind, if any."""
+    name = kind.spec.extended_resource_name if kind is not None else None
+    return frozenset([name] if name else [])
 
 
 def expressions(spec: objects.ResourceClaimSpec) -> Iterator[str]:

@@ -66,8 +66,11 @@ class ClusterStore:
         self.dirty_pools: set[PoolId] = set()
         self.everything_dirty = False
         self._expressions: set[str] = set()  # CEL of classes and claims, seen and not yet taken
+        self.offered: Counter[str] = Counter()  # extended resource → nodes that have units of it
+        self.served: Counter[str] = Counter()  # extended resource → classes that name it
         self.classes_version = 0  # moves when a class, and so perhaps a demand, changes
-        self.demands_version = 0  # moves with a class, a claim, a template, and what can be read
+        # moves with a class, a claim, a template, what nodes offer at all, and what can be read
+        self.demands_version = 0
         self.version = 0  # moves with every change that matters
         self.listeners: list[Listener] = []
 
@@ -184,7 +187,9 @@ class ClusterStore:
 
     # ------------------------------------------------------------ what a change touches
 
-    def _node_changed(self, key: str, _old: object, _new: object) -> None:
+    def _node_changed(self, key: str, old: objects.Node | None, new: objects.Node | None) -> None:
+        if _moved(self.offered, readings.offered(old), readings.offered(new)):
+            self.demands_version += 1
         self.dirty_shapes.add(key)
         self.version += 1
 
@@ -233,9 +238,13 @@ class ClusterStore:
         self.demands_version += 1
         self.version += 1
 
-    def _class_changed(self, _key: str, _old: object, new: objects.DeviceClass | None) -> None:
+    def _class_changed(
+        self, _key: str, old: objects.DeviceClass | None, new: objects.DeviceClass | None
+    ) -> None:
         if new is not None:
             self._expressions.update(readings.texts(new.spec.selectors))
+        if _moved(self.served, readings.served(old), readings.served(new)):
+            self.everything_dirty = True  # nodes' units of these resources count now, or no longer
         self.classes_version += 1
         self.demands_version += 1
         self.version += 1
@@ -293,6 +302,21 @@ class ClusterStore:
             if not held:
                 del self.allocated[pool]
             self.dirty_pools.add(pool)
+
+
+def _moved(holders: Counter[str], before: frozenset[str], after: frozenset[str]) -> bool:
+    """Count who has a name; whether some name got its first holder or lost its last."""
+    if before == after:
+        return False
+    known = len(holders)
+    holders.update(after - before)
+    moved = len(holders) != known
+    for name in before - after:
+        holders[name] -= 1
+        if not holders[name]:
+            del holders[name]
+            moved = True
+    return moved
 
 
 def bound_to(pod: objects.Pod | None) -> str:

@@ -8,9 +8,9 @@ from typing import TypeAlias
 from extender import errors
 from extender.cluster import store
 from extender.decisions import question as questions
-from extender.demand import claims, gang, requests
+from extender.demand import claims, extended, gang, requests
 from extender.demand import pod as pods
-from extender.hardware import versions
+from extender.hardware import resources, versions
 from extender.kube import objects
 from extender.policy import config, preference, profile
 
@@ -101,7 +101,8 @@ class Asker:
             device_class_names=questions.device_classes(demands),
             resources=(name for name, _ in asked.extended),
         )
-        question = questions.of(demands, asked, pod, chosen.locality, blind=bool(unread))
+        judged = dataclasses.replace(asked, extended=self._judged(asked, blind=bool(unread)))
+        question = questions.of(demands, judged, pod, chosen.locality, blind=bool(unread))
         if len(self._questions) >= _MOST_DEMANDS:
             self._questions.clear()
         return Asked(
@@ -114,6 +115,28 @@ class Asker:
             wants=preference.wanted(pod, question.names()),
             uid=pod.metadata.uid,
         )
+
+    def _judged(self, asked: pods.Requests, *, blind: bool) -> tuple[tuple[str, int], ...]:
+        """The extended resources that are ours to judge.
+
+        Those behind which a device class stands, and devices that some node has. What no node
+        offers belongs to somebody else (another extender may own it, and kube-scheduler then
+        ignores it) or is for kube-scheduler's own fit to refuse. Where `blind`, classes may serve
+        what nobody offers.
+        """
+        return tuple(
+            (name, count)
+            for name, count in asked.extended
+            if self._served(name)
+            or (resources.is_device_resource(name) and (blind or name in self._store.offered))
+        )
+
+    def _served(self, name: str) -> bool:
+        """Whether DRA stands behind the resource's name."""
+        if not self._features.extended_resources:
+            return False
+        implicit = name.removeprefix(extended.IMPLICIT_PREFIX)
+        return name in self._store.served or (implicit != name and implicit in self._store.classes)
 
     def _demand(self, claim: claims.PodClaim) -> requests.ClaimDemand:
         meta = claim.claim.metadata if claim.claim is not None else None

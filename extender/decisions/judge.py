@@ -15,7 +15,7 @@ from extender.decisions import question as questions
 from extender.demand import allocator
 from extender.demand.outcome import Allocated, Failed, NoFit, Outcome, Pick, Unknown
 from extender.demand.requests import ClaimDemand
-from extender.hardware import resources, shape
+from extender.hardware import shape
 from extender.hardware.usage import NOTHING, NodeState, Usage
 from extender.policy import locality
 
@@ -188,12 +188,14 @@ class Judge:
         level = shape.Level[question.level]
         if assessment.worst <= level:
             return found
+        gpus, nics = assessment.counts
+        possible = locality.possible(hardware, gpus=gpus, nics=nics, level=level)
+        if possible and any(devices for _, devices in found.plugin):
+            return found  # the kubelet may do better than we think: a guess vetoes nothing
         if assessment.worst is shape.Level.UNKNOWN and not assessment.other_root:
             if question.unknown == "Accept":
                 return found
             return dataclasses.replace(found, code=Code.BUSY, reason=UNKNOWN_LOCALITY)
-        gpus, nics = assessment.counts
-        possible = locality.possible(hardware, gpus=gpus, nics=nics, level=level)
         code = Code.BUSY if possible else Code.NEVER
         return dataclasses.replace(found, code=code, reason=assessment.nearness)
 
@@ -203,30 +205,26 @@ def _plugin_part(
 ) -> tuple[tuple[int, ...] | None, tuple[tuple[str, tuple[int, ...]], ...], list[str]]:
     """Units held after the pod (None: too few), likely devices, and names not served by a plug-in.
 
-    A name that no plug-in here offers is the special claim's business; one that is nobody's
-    (not a device at all) is kube-scheduler's alone.
+    A name that no plug-in here offers is the special claim's business.
     """
     hardware, usage = state
     held = list(usage.held or (0,) * len(hardware.resources))
-    plugin: list[tuple[str, tuple[int, ...]]] = []
+    asked: list[tuple[int, int]] = []  # (place, units)
     missing: list[str] = []
-    taken = usage.taken
     places = {resource.name: place for place, resource in enumerate(hardware.resources)}
     for name, count in question.extended:
         place = places.get(name)
         if place is None:
-            if resources.is_device_resource(name):
-                missing.append(name)
+            missing.append(name)
             continue
         resource = hardware.resources[place]
         held[place] += count
         if held[place] > resource.count:
             return None, (), missing
-        free = occupancy.free_devices(resource, taken)
-        devices = occupancy.nearest(hardware, free, count) if free else ()
-        taken |= sum(1 << device for device in devices)
-        plugin.append((name, devices))
-    return tuple(held), tuple(plugin), missing
+        asked.append((place, count))
+    got = occupancy.likely(hardware, usage.taken, tuple(asked))
+    plugin = tuple([(hardware.resources[place].name, devices) for place, devices in got])
+    return tuple(held), plugin, missing
 
 
 def _lack(question: questions.Question, hardware: shape.Shape) -> Code:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from extender.hardware import catalogue, partition, platforms, resources, shape
@@ -78,11 +78,15 @@ class Told(NamedTuple):
     labels: tuple[tuple[str, str], ...]
 
 
-def told(node: objects.Node) -> Told:
-    """What the node tells. Quantities are taken as read: whoever reads nodes refuses others."""
+def told(node: objects.Node, *, served: Collection[str] = ()) -> Told:
+    """What the node tells. Quantities are taken as read: whoever reads nodes refuses others.
+
+    `served` are resources that device classes stand behind: DRA serves them only where a node has
+    no units of them, whatever their names are.
+    """
     tags = node.metadata.labels or {}
     recognised = tuple([(name, tags[name]) for name in platforms.LABELS if name in tags])
-    return Told(_counts(node.status.allocatable or {}), gpus_of(tags), recognised)
+    return Told(_counts(node.status.allocatable or {}, served), gpus_of(tags), recognised)
 
 
 def inventory(node: Told, hardware: catalogue.Catalogue, *, first: int = 0) -> PluginInventory:
@@ -138,12 +142,14 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
 
 
-def _counts(allocatable: objects.Quantities) -> tuple[tuple[str, int], ...]:
+def _counts(
+    allocatable: objects.Quantities, served: Collection[str]
+) -> tuple[tuple[str, int], ...]:
     """Device resources and their units, sorted; those without units are not there."""
     found = sorted(
         (name, quantity.whole(amount))
         for name, amount in allocatable.items()
-        if resources.is_device_resource(name)
+        if resources.is_device_resource(name) or name in served
     )
     return tuple([(name, count) for name, count in found if count > 0])
 
@@ -174,7 +180,8 @@ def _places(
         # Fewer units than GPUs: some are ill or partitioned, and we cannot know which.
         if whole * replicas == count and whole <= _MOST_DEVICES:
             return [(shape.Kind.GPU, number) for number in range(whole)]
-    if kind is shape.Kind.NIC and len(same) == 1 and platform and platform.nics == count:
+    alone = kind is shape.Kind.NIC and len(same) == 1
+    if alone and resources.is_whole_nic(name) and platform and platform.nics == count:
         return [(shape.Kind.NIC, number) for number in range(count)]
     return []
 

@@ -62,9 +62,6 @@ _ADDRESS = re.compile(
     r"(?P<domain>[0-9a-f]{4,8}):(?P<bus>[0-9a-f]{2}):(?P<device>[0-9a-f]{2})\.(?P<function>[0-7])"
 )
 
-# Of all hosts whose matrix is published, none has more GPUs on one NUMA node: eight GPUs that
-# all say 0 are on a host booted with numa=off, and say nothing.
-_MOST_GPUS_ON_ONE_NUMA_NODE = 4
 _GRACE = ("GB200", "GB300")
 _GRACE_DOMAINS_PER_SOCKET = 0x10  # 0008, 0009 on the first socket, 0018, 0019 on the second
 
@@ -293,8 +290,6 @@ def _address(driver: str, attributes: Attributes) -> Address | None:
 
 
 def _with_inferred_numa(devices: Sequence[DeviceFacts]) -> list[DeviceFacts]:
-    if _numa_is_off(devices):
-        return [dataclasses.replace(fact, numa=()) for fact in devices]
     of_root: dict[str, tuple[int, ...]] = {}
     for fact in devices:
         for root in fact.roots if fact.numa else ():
@@ -309,16 +304,6 @@ def _with_inferred_numa(devices: Sequence[DeviceFacts]) -> list[DeviceFacts]:
             numa = (socket,) if socket <= 1 else ()
         placed.append(fact if numa == fact.numa else dataclasses.replace(fact, numa=numa))
     return placed
-
-
-def _numa_is_off(devices: Sequence[DeviceFacts]) -> bool:
-    nodes = {fact.numa[0] for fact in devices if fact.numa}
-    gpus = {
-        fact.body or str(number)
-        for number, fact in enumerate(devices)
-        if fact.kind in {shape.Kind.GPU, shape.Kind.PARTITION}
-    }
-    return len(nodes) == 1 and len(gpus) > _MOST_GPUS_ON_ONE_NUMA_NODE
 
 
 def _level(one: DeviceFacts, other: DeviceFacts, linked: frozenset[str]) -> shape.Level:

@@ -40,6 +40,13 @@ _RESOURCES: tuple[tuple[str, shape.Kind], ...] = (
 _PATTERNS = tuple((re.compile(pattern), kind) for pattern, kind in _RESOURCES)
 
 
+# Of these one unit is one NIC. A unit of a shared one is a ticket for all NICs of the node, and
+# virtual functions are of any: as many as there are NICs are not the NICs.
+# Source: aws/eks efa plug-in; Mellanox/network-operator (host device network), k8s-rdma-shared-dev-
+# plugin (rdmaHcaMax).
+_WHOLE_NIC = re.compile(r"vpc\.amazonaws\.com/efa|nvidia\.com/hostdev([-_].*)?")
+
+
 @functools.lru_cache(maxsize=4096)
 def kind_of(name: str) -> shape.Kind | None:
     """What a resource's units are; None for resources that do not concern us."""
@@ -52,6 +59,11 @@ def kind_of(name: str) -> shape.Kind | None:
 def is_device_resource(name: str) -> bool:
     """Whether the resource's units are GPUs, parts of GPUs, or NICs."""
     return kind_of(name) is not None
+
+
+def is_whole_nic(name: str) -> bool:
+    """Whether a unit of the resource is one NIC that nobody shares."""
+    return _WHOLE_NIC.fullmatch(name.lower()) is not None
 
 
 def mig_profile(name: str) -> str | None:
