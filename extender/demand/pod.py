@@ -1,5 +1,8 @@
 """What a pod asks of a node, claims aside: CPU, memory and extended resources.
 
+Quantities are added up exactly, and their sum is read as an int64 (see `quantity`). What comes to
+less than one unit of an extended resource asks for none.
+
 Source: kube-scheduler counts a pod as `k8s.io/component-helpers/resource PodRequests` does: the sum
 of its containers and restartable init containers, or the largest init container if that is more;
 pod-level resources win over both; the overhead comes on top.
@@ -9,13 +12,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from extender.kube import objects, quantity
 
 _CPU, _MEMORY = "cpu", "memory"
 _Told: TypeAlias = tuple[tuple[str, objects.Quantity], ...]  # resource name, quantity
+_Amounts: TypeAlias = dict[str, quantity.Amount]  # resource name → how much
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,8 +79,8 @@ def _added_up(
     overhead: _Told,
 ) -> Requests:
     total = _sum(map(_amounts, containers))
-    running: dict[str, int] = {}  # restartable init containers seen so far
-    peak: dict[str, int] = {}
+    running: _Amounts = {}  # restartable init containers seen so far
+    peak: _Amounts = {}
     for restart, told in initial:
         own = _amounts(told)
         if restart == "Always":
@@ -88,24 +92,32 @@ def _added_up(
     if whole is not None:
         total |= _amounts(whole)
     total = _sum((total, _amounts(overhead)))
-    extended = sorted((name, count) for name, count in total.items() if "/" in name and count)
-    return Requests(total.get(_CPU, 0), total.get(_MEMORY, 0), tuple(extended))
+    units = {name: quantity.scaled(amount, 0) for name, amount in total.items() if "/" in name}
+    return Requests(
+        cpu=quantity.scaled(total.get(_CPU, quantity.ZERO), -3),
+        memory=quantity.scaled(total.get(_MEMORY, quantity.ZERO), 0),
+        extended=tuple(sorted((name, count) for name, count in units.items() if count > 0)),
+    )
 
 
-def _amounts(told: _Told) -> dict[str, int]:
-    return {
-        name: quantity.milli(value) if name == _CPU else quantity.whole(value)
-        for name, value in told
-    }
+def _amounts(told: _Told) -> _Amounts:
+    return {name: quantity.parse(value) for name, value in told}
 
 
-def _sum(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
+def _sum(parts: Iterable[_Amounts]) -> _Amounts:
+    total: _Amounts = {}
     for part in parts:
-        for name, value in part.items():
-            total[name] = total.get(name, 0) + value
+        for name, amount in part.items():
+            known = total.get(name)
+            total[name] = amount if known is None else quantity.added(known, amount)
     return total
 
 
-def _larger(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
-    return {name: max(left.get(name, 0), right.get(name, 0)) for name in {*left, *right}}
+def _larger(left: _Amounts, right: _Amounts) -> _Amounts:
+    """The larger of two amounts of each name; a missing one is no amount, not zero."""
+    found = dict(left)
+    for name, amount in right.items():
+        known = found.get(name)
+        if known is None or quantity.nanos(known) < quantity.nanos(amount):
+            found[name] = amount
+    return found

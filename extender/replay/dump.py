@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from extender import errors
-from extender.kube import objects, quantity, upgrading
+from extender.kube import amounts, objects, upgrading
 from extender.replay import documents
 
 _SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
@@ -145,8 +145,7 @@ def _typed(
     if not metadata.name and not metadata.generate_name:
         problems.append((document.place, f"{document.kind} has no name"))
         return None
-    wrong = [f"{where}: {what}" for where, what in _malformed(value)]
-    if wrong:
+    if wrong := amounts.malformed(value):
         problems.append((document.place, f"{_named(document)}: {'; '.join(wrong)}"))
         return None
     if document.kind in _NAMESPACED and not metadata.namespace:
@@ -188,96 +187,3 @@ def _named(document: documents.Document) -> str:
     metadata = body.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     return f"{document.kind} {name}" if name else document.kind
-
-
-# ---------------------------------------------------------------- quantities
-
-
-def _malformed(value: objects.Object) -> Iterator[tuple[str, str]]:
-    for where, amount in _quantities(value):
-        try:
-            quantity.nano(amount)
-        except ValueError as error:
-            yield where, str(error)
-
-
-def _quantities(value: objects.Object) -> Iterator[tuple[str, objects.Quantity]]:
-    """Every quantity in the object that we compute with, and where it stands."""
-    if isinstance(value, objects.Node):
-        yield from _each("status.allocatable", value.status.allocatable)
-        yield from _each("status.capacity", value.status.capacity)
-    elif isinstance(value, objects.Pod):
-        yield from _pod_quantities(value.spec)
-    elif isinstance(value, objects.ResourceSlice):
-        yield from _slice_quantities(value.spec)
-    elif isinstance(value, objects.ResourceClaim):
-        yield from _claim_quantities(value.spec)
-        allocation = value.status.allocation
-        for result in (allocation.devices.results or ()) if allocation else ():
-            where = f"status.allocation of {result.device}"
-            yield from _each(where, result.consumed_capacity)
-    elif isinstance(value, objects.ResourceClaimTemplate):
-        yield from _claim_quantities(value.spec.spec)
-    elif isinstance(value, objects.NodeResourceTopology):
-        for zone in value.zones or ():
-            for resource in zone.resources or ():
-                where = f"zone {zone.name}, {resource.name}"
-                yield where, resource.capacity
-                yield where, resource.allocatable
-                yield where, resource.available
-
-
-def _each(where: str, amounts: objects.Quantities | None) -> Iterator[tuple[str, objects.Quantity]]:
-    for name, amount in (amounts or {}).items():
-        yield f"{where}[{name}]", amount
-
-
-def _pod_quantities(spec: objects.PodSpec) -> Iterator[tuple[str, objects.Quantity]]:
-    for container in (*(spec.init_containers or ()), *(spec.containers or ())):
-        where = f"container {container.name}"
-        yield from _each(f"{where}, requests", container.resources.requests)
-        yield from _each(f"{where}, limits", container.resources.limits)
-    if spec.resources is not None:
-        yield from _each("spec.resources.requests", spec.resources.requests)
-        yield from _each("spec.resources.limits", spec.resources.limits)
-    yield from _each("spec.overhead", spec.overhead)
-
-
-def _slice_quantities(
-    spec: objects.ResourceSliceSpec,
-) -> Iterator[tuple[str, objects.Quantity]]:
-    for counter_set in spec.shared_counters or ():
-        for name, counter in (counter_set.counters or {}).items():
-            yield f"counter set {counter_set.name}[{name}]", counter.value
-    for device in spec.devices or ():
-        where = f"device {device.name}"
-        for name, capacity in (device.capacity or {}).items():
-            if isinstance(capacity, objects.DeviceCapacity):
-                yield f"{where}[{name}]", capacity.value
-                yield from _policy_quantities(f"{where}[{name}]", capacity.request_policy)
-            else:
-                yield f"{where}[{name}]", capacity
-        for drawn in device.consumes_counters or ():
-            for name, counter in (drawn.counters or {}).items():
-                yield f"{where}, counter set {drawn.counter_set}[{name}]", counter.value
-
-
-def _policy_quantities(
-    where: str, policy: objects.CapacityRequestPolicy | None
-) -> Iterator[tuple[str, objects.Quantity]]:
-    if policy is None:
-        return
-    limits = policy.valid_range or objects.CapacityRequestPolicyRange()
-    amounts = (policy.default, *(policy.valid_values or ()), limits.min, limits.max, limits.step)
-    for amount in amounts:
-        if amount is not None:
-            yield f"{where}, requestPolicy", amount
-
-
-def _claim_quantities(
-    spec: objects.ResourceClaimSpec,
-) -> Iterator[tuple[str, objects.Quantity]]:
-    for request in spec.devices.requests or ():
-        for part in (request.exactly, *(request.first_available or ())):
-            if part is not None and part.capacity is not None:
-                yield from _each(f"request {request.name}", part.capacity.requests)
