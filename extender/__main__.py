@@ -1,7 +1,23 @@
-"""Run the command line: `python -m extender`."""
+"""Run the command line: `railyard`, or `python -m extender`."""
 
+import signal
 import sys
 
-from extender import cli
 
-sys.exit(cli.main())
+def main() -> int:
+    """Run the command line; a signal ends it at once, without a trace, from the first moment.
+
+    The first process of a container ignores a signal that it does not handle, so this comes before
+    the imports, which take a second.
+    """
+    killed = 128  # a shell's status for what a signal ended, less the signal's number
+    for number in (signal.SIGTERM, signal.SIGINT):
+        status = 0 if "serve" in sys.argv[1:2] else killed + number
+        signal.signal(number, lambda *_, status=status: sys.exit(status))
+    from extender import cli  # noqa: PLC0415 - see above
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -31,13 +31,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = chosen.run(chosen)
     except errors.RailyardError as error:
-        print(f"railyard: {error}", file=sys.stderr)
+        print(f"railyard: {_sentence(error)}", file=sys.stderr)
         return USAGE
     except BrokenPipeError:
         # The reader of a pipe (head, say) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     return status
+
+
+def _sentence(error: errors.RailyardError) -> str:
+    """What is wrong: on one line where it is one thing."""
+    if isinstance(error, errors.ProblemsError) and len(error.problems) == 1:
+        return ": ".join(filter(None, (error.what.rstrip(":"), *error.problems[0])))
+    return str(error)
 
 
 def _parser() -> argparse.ArgumentParser:

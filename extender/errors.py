@@ -100,6 +100,10 @@ class CredentialsError(ApiError):
         super().__init__(0, "NoCredentials", message)
 
 
+class UntrustedError(UnreachableError):
+    """The server's certificate is not one that we trust."""
+
+
 class UnauthorizedError(ApiError):
     """401: the credentials are not accepted."""
 
@@ -110,3 +114,7 @@ class ForbiddenError(ApiError):
 
 class NotFoundError(ApiError):
     """404: not served, or not there."""
+
+
+# What an operator must mend: credentials, permissions, certificates.
+REFUSALS = (UnauthorizedError, ForbiddenError, CredentialsError, UntrustedError)

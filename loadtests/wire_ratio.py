@@ -34,7 +34,7 @@ from extender.decisions.answers import Filtered, Victims
 from extender.kube import objects
 from extender.server import metrics, site
 from extender.server.verbs import Verbs
-from extender.service import facade, live
+from extender.service import facade, opening
 from extender.settings import Address, Settings
 from loadtests import synthetic
 
@@ -153,7 +153,7 @@ async def judging(pipe: Connection, count, kind):
     judge = {"table": TableJudge, "engine": engine_judge}[kind](cluster(count))
     sites = site.Sites(judge, NoQuestions(), figures, Settings(bind=free, admin_bind=free))
     await sites.start()
-    live.settled_memory()  # as the service does once everything was read
+    opening.settled_memory()  # as the service does once everything was read
     pipe.send(sites.bound.port)
     await asyncio.Event().wait()
 

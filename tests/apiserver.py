@@ -37,7 +37,8 @@ class Fault:
     status: int = 200
     body: bytes = b""
     headers: dict = dataclasses.field(default_factory=dict)
-    then: str = "close"  # or "reset", or "silence" (nothing more, the connection stays open)
+    # Or "reset", "silence" (nothing more, the connection stays open), "drip" (a byte, and again).
+    then: str = "close"
     mute: bool = False  # not even a status line comes
 
 
@@ -80,6 +81,7 @@ class ApiServer:
         self.script = collections.defaultdict(collections.deque)  # verb → faults, each once
         self.always = {}  # verb → the fault of every request
         self.forbidden = set()  # paths
+        self.broken = {}  # path → the fault of every request to it
         self.tokens = None  # who is let in; None for everybody
         self.watch_lists = True  # whether sendInitialEvents is understood
         self.pages_cached_lists = False  # whether a limit is kept at resourceVersion=0
@@ -199,6 +201,7 @@ class ApiServer:
             verb = watch if query.get("watch") == "true" else "list"
         self.requests.append(Seen(verb, path, query, dict(request.headers)))
         fault = self.script[verb].popleft() if self.script[verb] else self.always.get(verb)
+        fault = self.broken.get(path, fault)
         if fault is not None:
             return await self._misbehave(request, fault)
         if self.tokens is not None and request.headers.get("Authorization") not in self.tokens:
@@ -282,10 +285,14 @@ class ApiServer:
             await asyncio.Event().wait()
         if fault.status != 200:
             return _answer(fault)
-        stream = await _begin(request)
-        if fault.body:
+        stream = await _begin(request, fault.headers)
+        if fault.body and fault.then != "drip":
             await stream.write(fault.body)
-        if fault.then == "silence":
+        with contextlib.suppress(ConnectionError):
+            for byte in fault.body if fault.then == "drip" else ():
+                await stream.write(bytes([byte]))
+                await asyncio.sleep(0.01)
+        if fault.then in {"silence", "drip"}:
             await asyncio.Event().wait()
         if fault.then == "reset":
             await asyncio.sleep(0.01)  # so that the client has the first part
@@ -298,8 +305,8 @@ def too_large():
     return refusal(504, "Timeout", message, causes=["ResourceVersionTooLarge"])
 
 
-async def _begin(request):
-    stream = web.StreamResponse(headers={"Content-Type": "application/json"})
+async def _begin(request, headers=None):
+    stream = web.StreamResponse(headers={"Content-Type": "application/json", **(headers or {})})
     stream.enable_chunked_encoding()
     await stream.prepare(request)
     return stream

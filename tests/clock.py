@@ -25,6 +25,11 @@ class Clock:
             self._sleepers.remove(sleeper)
 
     @property
+    def asleep(self):
+        """Whether anybody waits."""
+        return any(not future.done() for _, future in self._sleepers)
+
+    @property
     def next_deadline(self):
         return min(deadline for deadline, future in self._sleepers if not future.done())
 

@@ -61,10 +61,20 @@ class SmallAdmin:
 
     def __init__(self, *, ready=True):
         self.ready = ready
+        self.waiting = {}
+        self.degraded = {}
 
     def picture(self):
         kinds = {"Pod": metrics.KindFigures(synced=self.ready, objects=3, age_seconds=1.5)}
-        return metrics.Picture(ready=self.ready, generation=7, nodes=1, states=1, kinds=kinds)
+        return metrics.Picture(
+            ready=self.ready,
+            waiting=self.waiting,
+            degraded=self.degraded,
+            generation=7,
+            nodes=1,
+            states=1,
+            kinds=kinds,
+        )
 
     def topology(self):
         return {"nodes": [{"name": "a"}]}

@@ -7,7 +7,8 @@ import services
 from judges import SmallAdmin
 from prometheus_client.parser import text_string_to_metric_families
 
-READY = {"Pod": {"synced": True, "objects": 3, "age_seconds": 1.5, "detail": ""}}
+NO_FAILURES = {"decode_failures": 0, "sink_failures": 0}
+READY = {"Pod": {"synced": True, "objects": 3, "age_seconds": 1.5, "detail": "", **NO_FAILURES}}
 UNREADY = {"Pod": READY["Pod"] | {"synced": False}}
 
 
@@ -78,6 +79,16 @@ async def test_a_manifest_is_explained_as_it_came(sites):
 async def test_a_manifest_has_a_size_limit(sites):
     large = services.post("/v1/explain", b"").replace(b"Length: 0", b"Length: 9999999")
     assert (await services.exchange(sites.admin_bound, large)).startswith(b"HTTP/1.1 413 ")
+
+
+async def test_what_is_awaited_and_what_is_lacking_is_said_without_being_asked():
+    admin = SmallAdmin()
+    admin.waiting = {"Node": "403 Forbidden"}
+    admin.degraded = {"NodeResourceTopology": "500; NUMA nodes are inferred"}
+    async with services.running(admin=admin) as sites:
+        _, answer = await ask(sites, "/readyz")
+        assert answer["waiting"] == admin.waiting
+        assert answer["degraded"] == admin.degraded
 
 
 async def test_not_ready_is_503_and_says_what_is_missing():

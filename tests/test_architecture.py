@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from extender import settings
+from extender.kube import informers
 from extender.policy import config
 from extender.server import metrics
 from extender.service import assembly
@@ -155,6 +156,15 @@ def test_every_metric_is_in_the_readme():
 
     assert {name for name in names if f"`{name}`" not in readme} == set()
     assert isinstance(registry, prometheus_client.CollectorRegistry)
+
+
+def test_what_each_kind_is_needed_for_is_in_the_readme_as_in_the_code():
+    rows = [
+        f"| {each.kind} | {'required' if each.required else 'optional'} | {each.without} |"
+        for each in (*informers.KINDS, informers.config_map("", ""))
+    ]
+
+    assert "\n".join(rows) in read("README.md")
 
 
 @pytest.mark.parametrize("document", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/README.md")))

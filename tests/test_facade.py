@@ -49,7 +49,7 @@ def test_the_picture_says_how_each_kind_stands(judging):
     pod = KindStatus(kind="Pod")
     front = facade.Facade(
         judging,
-        waiting=lambda: ("Pod",),
+        waiting=lambda: {"Pod": "is listing"},
         statuses=lambda: {"Node": node, "Pod": pod},
         clock=clock,
     )

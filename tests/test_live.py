@@ -61,7 +61,7 @@ def test_a_lost_watch_is_logged_and_the_objects_stay(sinking, caplog):
     with caplog.at_level(logging.WARNING):
         sinking.sink.lost("Node", "reset by peer")
 
-    assert "Node: the watch is lost" in caplog.text
+    assert "Node: data may go stale: reset by peer" in caplog.text
     assert set(sinking.engine.store.nodes) == {"a"}
 
 

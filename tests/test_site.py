@@ -1,8 +1,6 @@
 """Opening and closing both ports, with clients that call all the while."""
 
 import asyncio
-import os
-import signal
 import ssl
 
 import aiohttp
@@ -121,14 +119,6 @@ async def test_an_address_in_use_is_an_error_and_leaves_nothing_open():
             await second.start()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(second.admin_bound.host, second.admin_bound.port)
-
-
-async def test_a_signal_to_stop_is_waited_for():
-    waiting = asyncio.create_task(site.until_stopped())
-    await asyncio.sleep(0)
-    os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(waiting, 5)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_an_unknown_name_passes_and_is_counted():
 
 def test_before_the_first_sync_filter_says_so_and_prioritize_has_no_opinion():
     serving, figures = service(NameJudge(waiting=("Pod", "ResourceSlice")))
-    answer = orjson.loads(serving.filter(args("a", pod="plain")))
+    answer = orjson.loads(serving.filter(args("a")))
     assert answer["Error"] == "Railyard is still reading: Pod, ResourceSlice"
     assert answer["NodeNames"] is None
     assert serving.prioritize(args("a", "b")) == b"[]"
@@ -124,6 +124,17 @@ def test_before_the_first_sync_filter_says_so_and_prioritize_has_no_opinion():
     assert set(kept["NodeNameToMetaVictims"]) == {"busy-1"}
     for verb in metrics.VERBS:
         assert value(figures, "railyard_not_ready_total", verb=verb) == 1
+
+
+def test_a_pod_that_asks_for_no_device_is_answered_before_the_first_sync():
+    serving, figures = service(NameJudge(waiting=("Node",)))
+    answer = orjson.loads(serving.filter(args("a", "busy-1", pod="plain")))
+    assert (answer["Error"], answer["NodeNames"]) == ("", ["a", "busy-1"])
+    assert serving.prioritize(args("a", "b", pod="plain")) == b"[]"
+    kept = orjson.loads(serving.preempt(preemption("plain", busy_1=["u"])))
+    assert set(kept["NodeNameToMetaVictims"]) == {"busy-1"}
+    for verb in metrics.VERBS:
+        assert value(figures, "railyard_not_ready_total", verb=verb) == 0
 
 
 def test_a_fault_lets_every_node_through_and_is_counted_and_logged(caplog):

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Protocol
 
+from extender import errors
 from extender.kube import objects
 
 
@@ -31,7 +32,8 @@ class KindStatus:
     state: str = "starting"  # then listing, watching, waiting; absent where it is not served
     synced: bool = False  # a whole list has reached the sink
     resource_version: str = ""
-    last_event: float | None = None  # when the server was last heard of this kind
+    # When what the sink has was last known to be current: a list, an event or a bookmark came.
+    last_event: float | None = None
     lists: int = 0  # attempts, WatchLists included
     watches: int = 0
     watch_restarts: int = 0  # watches that resumed an earlier one
@@ -40,6 +42,16 @@ class KindStatus:
     sink_failures: int = 0  # objects that the sink could not take: a bug of ours
     problem: str = ""  # why the last request failed; empty once the server is heard again
     problem_code: int = 0  # its HTTP status, where it has one
+    refused: bool = False  # whether it was about who we are, or what we may do
+
+    def failed(self, error: errors.ApiError) -> None:
+        """Note why the last request failed."""
+        self.problem, self.problem_code = str(error), error.status
+        self.refused = isinstance(error, errors.REFUSALS)
+
+    def well(self) -> None:
+        """The server was heard."""
+        self.problem, self.problem_code, self.refused = "", 0, False
 
 
 class Sink(Protocol):
@@ -55,4 +67,4 @@ class Sink(Protocol):
         """All changes up to this version have been applied."""
 
     def lost(self, kind: str, reason: str) -> None:
-        """The watch is down: what is held may go stale."""
+        """The kind cannot be read, or its watch is down: what is held may go stale. Said once."""

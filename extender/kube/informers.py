@@ -1,8 +1,9 @@
 """Which kinds are reflected, from where, and what the lack of one means.
 
-Nodes and Pods are vital: without them there is nothing to decide about. Any other kind may not be
-served (an older cluster, no such CRD) or not be permitted; that is reported, and takes away only
-what needs it. Versions are discovered, as clusters of different ages serve different ones.
+`KINDS` is the one table of it. Without a required kind nothing can be decided. Any other kind may
+be not served (an older cluster, no such CRD), not permitted, or broken in any way: it is waited for
+while the service starts, for no longer than `PATIENCE_SECONDS`, and then takes away only what needs
+it, until it comes. Versions are discovered, as clusters of different ages serve different ones.
 """
 
 from __future__ import annotations
@@ -15,11 +16,22 @@ import time
 from collections.abc import Awaitable, Callable
 
 from extender import errors
-from extender.kube import backoff, client, interning, objects, reflector
+from extender.kube import (
+    backoff,
+    client,
+    interning,
+    objects,
+    recovery,
+    reflector,
+    supervisor,
+)
 from extender.kube.collection import KindStatus, Resource, Sink
 
 _log = logging.getLogger(__name__)
 
+# How long a kind that is not required is waited for: 5,000 slices take 5 s, and an API server that
+# has just started is slow for 10 to 20 s. Longer, and one broken CRD keeps every pod waiting.
+PATIENCE_SECONDS = 30.0
 # A CRD may be installed, and a version go away with an upgrade, while we run.
 _REDISCOVER_SECONDS = 300.0
 _DRA = "resource.k8s.io"
@@ -35,7 +47,8 @@ class Wanted:
     kind: str
     plural: str
     versions: tuple[str, ...]  # group versions, the best first
-    vital: bool = False
+    without: str  # what is lost while it cannot be read, as the operator reads it
+    required: bool = False
     namespace: str = ""  # empty for all
     field_selector: str = ""
 
@@ -48,17 +61,57 @@ class Wanted:
 
 
 KINDS = (
-    Wanted(kind="Node", plural="nodes", versions=("v1",), vital=True),
-    Wanted(kind="Pod", plural="pods", versions=("v1",), vital=True, field_selector=_UNFINISHED),
-    Wanted(kind="ResourceSlice", plural="resourceslices", versions=_DRA_VERSIONS),
-    Wanted(kind="ResourceClaim", plural="resourceclaims", versions=_DRA_VERSIONS),
-    Wanted(kind="ResourceClaimTemplate", plural="resourceclaimtemplates", versions=_DRA_VERSIONS),
-    Wanted(kind="DeviceClass", plural="deviceclasses", versions=_DRA_VERSIONS),
-    Wanted(kind="DeviceTaintRule", plural="devicetaintrules", versions=_DRA_VERSIONS),
+    Wanted(
+        kind="Node",
+        plural="nodes",
+        versions=("v1",),
+        required=True,
+        without="pods that ask for devices are not judged: they are tried again until it is read",
+    ),
+    Wanted(
+        kind="Pod",
+        plural="pods",
+        versions=("v1",),
+        required=True,
+        field_selector=_UNFINISHED,
+        without="pods that ask for devices are not judged: they are tried again until it is read",
+    ),
+    Wanted(
+        kind="ResourceSlice",
+        plural="resourceslices",
+        versions=_DRA_VERSIONS,
+        without="pods with claims still to be allocated pass unjudged",
+    ),
+    Wanted(
+        kind="ResourceClaim",
+        plural="resourceclaims",
+        versions=_DRA_VERSIONS,
+        without="pods with claims pass unjudged",
+    ),
+    Wanted(
+        kind="ResourceClaimTemplate",
+        plural="resourceclaimtemplates",
+        versions=_DRA_VERSIONS,
+        without="a pod whose claim has not been made yet passes unjudged",
+    ),
+    Wanted(
+        kind="DeviceClass",
+        plural="deviceclasses",
+        versions=_DRA_VERSIONS,
+        without="pods with claims still to be allocated pass unjudged; "
+        "extended resources that only DRA serves are not known as such",
+    ),
+    Wanted(
+        kind="DeviceTaintRule",
+        plural="devicetaintrules",
+        versions=_DRA_VERSIONS,
+        without="devices that only a rule taints count as untainted",
+    ),
     Wanted(
         kind="NodeResourceTopology",
         plural="noderesourcetopologies",
         versions=("topology.node.k8s.io/v1alpha2",),
+        without="on which NUMA node the devices of a device plug-in are taken is inferred",
     ),
 )
 
@@ -71,6 +124,7 @@ def config_map(namespace: str, name: str) -> Wanted:
         versions=("v1",),
         namespace=namespace,
         field_selector=f"metadata.name={name}",
+        without="the policy in force stays",
     )
 
 
@@ -78,7 +132,7 @@ class Informers:
     """One reflector task per kind, all feeding `sink`; `statuses` says how far each is.
 
     Each object passes `condense` right after decoding: by default what they have in common is
-    shared.
+    shared. No failure of one kind, and no bug in what follows it, ends another.
     """
 
     def __init__(
@@ -91,6 +145,7 @@ class Informers:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         rng: random.Random | None = None,
+        background: supervisor.Supervisor | None = None,
     ) -> None:
         self._api = api
         self._sink = sink
@@ -100,67 +155,107 @@ class Informers:
         self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
         self._backoff = backoff.Backoff(clock=clock, rng=self._rng)
+        self._recovery = recovery.Recovery(sleep)
+        self._background = background or supervisor.Supervisor(
+            clock=clock, sleep=sleep, rng=self._rng
+        )
         self.statuses = {each.kind: KindStatus(kind=each.kind) for each in kinds}
         self._running: dict[str, tuple[Resource, asyncio.Task[None]]] = {}  # by kind
+        self._patient = True  # kinds that are not required are still waited for
 
     async def run(self) -> None:
         """Discover and reflect until cancelled; kinds that are not there are looked for again."""
+        self._running.clear()
         async with asyncio.TaskGroup() as tasks:
-            while True:
-                await self._sleep(await self._round(tasks))
+            tasks.create_task(self._end_of_patience(), name="patience")
+            await self._background.keep("discovery", lambda: self._discover(tasks))
 
     def waiting_for(self) -> dict[str, str]:
         """Kind → why it must still come before anything can be decided; empty when ready."""
         return {
             each.kind: status.problem or f"is {status.state}"
             for each, status in self._by_kind()
-            if not status.synced and (each.vital or not _is_absent(status))
+            if not status.synced and (each.required or (self._patient and not _is_absent(status)))
         }
 
     def degraded(self) -> dict[str, str]:
-        """Kind → why we do without it (not served or not permitted)."""
+        """Kind → why we do without it, and what that takes away unless there is none of it."""
         return {
             each.kind: status.problem
+            if status.state == "absent"
+            else f"{status.problem or f'is {status.state}'}; {each.without}"
             for each, status in self._by_kind()
-            if not each.vital and _is_absent(status)
+            if not each.required and not status.synced and (_is_absent(status) or not self._patient)
         }
 
     def _by_kind(self) -> list[tuple[Wanted, KindStatus]]:
         return [(each, self.statuses[each.kind]) for each in self._kinds]
 
+    async def _end_of_patience(self) -> None:
+        """Go on without the kinds that have not come by now; each is taken in when it comes."""
+        await self._sleep(PATIENCE_SECONDS)
+        self._patient = False
+        for each, status in self._by_kind():
+            if not (each.required or status.synced or status.state == "absent"):
+                why = status.problem or f"not read within {PATIENCE_SECONDS:g} s"
+                self._sink.lost(each.kind, f"{why}; {each.without}")
+
     # ------------------------------------------------------------ discovery
 
-    async def _round(self, tasks: asyncio.TaskGroup) -> float:
-        """Start what is served and not yet reflected; the seconds until the next look."""
-        # group version → plural names, for this round; None where we may not ask
-        served: dict[str, frozenset[str] | None] = {}
-        failed = False
-        for wanted, status in self._by_kind():
-            if wanted.kind in self._running and status.problem_code != 404:
-                continue
-            try:
-                version = await self._version(wanted, served)
-            except errors.ApiError as error:
-                _log.warning("%s: its version cannot be discovered: %s", wanted.kind, error)
-                status.problem, status.problem_code = str(error), error.status
-                failed = True
-                continue
-            if version:
-                self._start(tasks, wanted.at(version), status)
-            else:
-                self._stop(wanted, status)
-        if failed:
-            return self._backoff.next()
-        return _REDISCOVER_SECONDS * (1 + 0.1 * self._rng.random())
+    async def _discover(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            pause, away = await self._round(tasks)
+            await (self._recovery.pause if away else self._sleep)(pause)
 
-    async def _version(self, wanted: Wanted, served: dict[str, frozenset[str] | None]) -> str:
+    async def _round(self, tasks: asyncio.TaskGroup) -> tuple[float, bool]:
+        """Start what is served and not yet reflected; the seconds to the next look, if it failed.
+
+        The kinds are looked for side by side: one that is not answered holds up no other.
+        """
+        # group version → plural names, for this round; None where we may not ask
+        served: dict[str, asyncio.Task[frozenset[str] | None]] = {}
+        found = await asyncio.gather(
+            *(
+                self._look(tasks, wanted, status, served)
+                for wanted, status in self._by_kind()
+                if wanted.kind not in self._running or status.problem_code == 404
+            )
+        )
+        if not all(found):
+            return self._backoff.next(), True
+        return _REDISCOVER_SECONDS * (1 + 0.1 * self._rng.random()), False
+
+    async def _look(
+        self,
+        tasks: asyncio.TaskGroup,
+        wanted: Wanted,
+        status: KindStatus,
+        served: dict[str, asyncio.Task[frozenset[str] | None]],
+    ) -> bool:
+        """Start or stop one kind; whether its version could be found out."""
+        try:
+            version = await self._version(wanted, served)
+        except errors.ApiError as error:
+            if status.problem != str(error):
+                _log.warning("%s: its version cannot be discovered: %s", wanted.kind, error)
+            status.failed(error)
+            return False
+        if version:
+            self._start(tasks, wanted.at(version), status)
+        else:
+            self._stop(wanted, status)
+        return True
+
+    async def _version(
+        self, wanted: Wanted, served: dict[str, asyncio.Task[frozenset[str] | None]]
+    ) -> str:
         """The best version that serves the kind, empty if none does."""
         if wanted.versions == ("v1",):
             return "v1"  # every cluster serves it
         for version in wanted.versions:
             if version not in served:
-                served[version] = await self._plurals(version)
-            plurals = served[version]
+                served[version] = asyncio.ensure_future(self._plurals(version))
+            plurals = await served[version]
             if plurals is None or wanted.plural in plurals:
                 return version  # where we may not ask, the list itself will tell
         return ""
@@ -180,7 +275,8 @@ class Informers:
         if task is not None:
             task.cancel()
         _log.info("%s: reflecting %s", resource.kind, resource.path)
-        status.problem, status.problem_code, status.state = "", 0, "starting"
+        status.well()
+        status.state = "starting"
         made = reflector.Reflector(
             self._api,
             resource,
@@ -190,9 +286,11 @@ class Informers:
             clock=self._clock,
             sleep=self._sleep,
             rng=self._rng,
+            others=self._recovery,
         )
         name = f"reflector {resource.kind}"
-        self._running[resource.kind] = (resource, tasks.create_task(made.run(), name=name))
+        kept = self._background.keep(name, made.run)
+        self._running[resource.kind] = (resource, tasks.create_task(kept, name=name))
 
     def _stop(self, wanted: Wanted, status: KindStatus) -> None:
         """The kind is not served (any more): then there is none of it."""

@@ -34,7 +34,7 @@ class Turns:
 
 
 class Lister:
-    """Lists one collection. `heard` is called as bytes come, `skip` for what does not decode."""
+    """Lists one collection. `received` is told how many bytes come, `skip` what does not decode."""
 
     def __init__(
         self,
@@ -42,13 +42,13 @@ class Lister:
         resource: Resource,
         decoder: decoding.Decoder,
         *,
-        heard: Callable[[], None],
+        received: Callable[[int], None],
         skip: Callable[[decoding.UndecodableError], None],
     ) -> None:
         self._api = api
         self._resource = resource
         self._decoder = decoder
-        self._heard = heard
+        self._received = received
         self._skip = skip
         self._turns = Turns()
         self._paged = False  # the server pages also what it might serve from its watch cache
@@ -106,6 +106,6 @@ class Lister:
         parts = []
         async with self._api.stream(self._resource.path, query) as stream:
             while chunk := await stream.read():
-                self._heard()
+                self._received(len(chunk))
                 parts.append(chunk)
         return b"".join(parts)

@@ -19,7 +19,17 @@ import time
 from collections.abc import Awaitable, Callable
 
 from extender import errors
-from extender.kube import backoff, client, decoding, failures, lines, listing, objects, silence
+from extender.kube import (
+    backoff,
+    client,
+    decoding,
+    failures,
+    lines,
+    listing,
+    objects,
+    recovery,
+    silence,
+)
 from extender.kube.collection import KindStatus, Resource, Sink
 
 _log = logging.getLogger(__name__)
@@ -40,7 +50,8 @@ class Reflector:
     """Feeds `sink` from `resource` until its task is cancelled.
 
     `condense` is applied to each object right after decoding (see `interning`). `status` is kept
-    up to date. No fault of the server, of an object or of the sink ends `run`.
+    up to date. `others` are the reflectors that share the server: when it is back for one, none
+    waits any longer. No fault of the server, of an object or of the sink ends `run`.
     """
 
     def __init__(
@@ -55,19 +66,21 @@ class Reflector:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         rng: random.Random | None = None,
         patience: float = silence.SECONDS,
+        others: recovery.Recovery | None = None,
     ) -> None:
         self._api = api
         self._resource = resource
         self._sink = sink
         self.status = status or KindStatus(kind=resource.kind)
         self._clock = clock
+        self._others = others or recovery.Recovery(sleep)
         self._sleep = sleep
         self._silence = silence.Silence(clock=clock, sleep=sleep, patience=patience)
         self._rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
         self._backoff = backoff.Backoff(clock=clock, rng=self._rng)
         self._decoder = decoding.Decoder(resource.kind, condense)
         self._lister = listing.Lister(
-            api, resource, self._decoder, heard=self._silence.heard, skip=self._skip
+            api, resource, self._decoder, received=self._silence.received, skip=self._skip
         )
         self._turns = listing.Turns()
         self._version = ""  # last seen: of a list, an event or a bookmark
@@ -76,8 +89,11 @@ class Reflector:
         self._resumable = False  # a watch from `_version` continues what the sink has
         self._streams_lists = True  # whether the server knows WatchList
         self._list_instead = False  # the last WatchList broke: use pages once
-        # The last watch was silent: after a restore of etcd `_version` may be of the future.
+        # The last watch did not end by its own timeout: the server may have been restarted, and
+        # after a restore of etcd `_version` is of the future.
         self._doubtful = False
+        self._accepted: float | None = None  # when a watch began whose version was confirmed
+        self._away = False  # the last request found no server, or one that is not up
         # What a WatchList has brought so far: (namespace, name) → object; None once it is complete.
         self._arriving: dict[tuple[str, str], objects.Object] | None = None
         self._fruitless = 0  # watches in a row that failed without an event
@@ -93,7 +109,7 @@ class Reflector:
             pause = await self._turn()
             if pause:
                 self.status.state = "waiting"
-                await self._sleep(pause)
+                await (self._others.pause if self._away else self._sleep)(pause)
 
     # ------------------------------------------------------------ one request, and what follows
 
@@ -101,11 +117,12 @@ class Reflector:
         """One list or watch from start to end; the seconds to wait before the next."""
         self._answered = False
         try:
+            soon = silence.ANSWER_SECONDS
             if self._resumable:
-                return await self._silence.guard(self._watch())
+                return await self._silence.guard(self._watch(), answer=soon)
             self.status.lists += 1
             if self._streams_lists and not self._list_instead:
-                return await self._silence.guard(self._watch(initial=True))
+                return await self._silence.guard(self._watch(initial=True), answer=soon)
             return await self._silence.guard(self._list())
         except errors.ExpiredError as error:
             return self._expired(error)
@@ -135,14 +152,22 @@ class Reflector:
         """An accepted watch fell silent: its path is dead, or nothing happens; ask anew at once."""
         self.status.watch_restarts += 1
         self._doubtful = True
+        if self._accepted is not None:
+            self.status.last_event = max(self.status.last_event or 0.0, self._accepted)
         self._well()  # dead or not, there was no refusal
         return 0.0
 
     def _failed(self, error: errors.ApiError) -> float:
+        # One that names the time to wait is up, and is not asked sooner.
+        busy = isinstance(error, errors.TooManyRequestsError)
+        self._away = isinstance(error, errors.UnreachableError) or (
+            error.status >= 500 and not busy
+        )
         if self._resumable:
             self.status.watch_restarts += 1
+            self._doubtful = True
             # At a server that is down, or says how long to wait, the version is not to blame.
-            if not isinstance(error, errors.UnreachableError | errors.TooManyRequestsError):
+            if not (busy or isinstance(error, errors.UnreachableError)):
                 self._fruitless += 1
                 self._resumable = self._fruitless < _FRUITLESS_WATCHES
         elif error.status in _NOT_UNDERSTOOD and self._streams_lists and not self._list_instead:
@@ -151,9 +176,8 @@ class Reflector:
         elif self._answered:
             self._list_instead = True
         if not self.status.problem:
-            _log.warning("%s: %s", self._resource.kind, error)
             self._sink.lost(self._resource.kind, str(error))
-        self.status.problem, self.status.problem_code = str(error), error.status
+        self.status.failed(error)
         named = error.retry_after if isinstance(error, errors.TooManyRequestsError) else None
         return max(self._backoff.next(), named or 0.0)
 
@@ -188,17 +212,20 @@ class Reflector:
         self.status.watches += 1
         self._arriving = {} if initial else None
         self._taken = 0
-        if self._doubtful and not initial:
-            # A watch of the future is accepted and never says a word; a list is refused.
-            await self._lister.probe(self._version)
+        confirmed = self._doubtful and not initial
+        if confirmed:
+            await self._probe()
         started = self._clock()
+        self._accepted = None
         split = lines.Lines()
         async with self._api.stream(self._resource.path, self._watch_query(initial)) as stream:
             self._answered = True
-            self.status.last_event = self._clock()
+            self._accepted = self._clock() if confirmed else None
+            self._silence.answered()
             while chunk := await stream.read():
-                self._silence.heard()
+                self._silence.received(len(chunk))
                 for line in split.feed(chunk):
+                    self._silence.heard()
                     self._take(line)
                     await self._turns.spend(len(line))
         if self._arriving is not None:
@@ -207,7 +234,20 @@ class Reflector:
         if lived < _VERY_SHORT_SECONDS and not self._taken:
             raise errors.ApiError(200, "VeryShortWatch", f"a watch of {lived:.3f} s and no event")
         self.status.watch_restarts += 1
+        self._doubtful = lived < _WATCH_SECONDS
         return self._backoff.next() if lived < _SHORT_SECONDS else 0.0
+
+    async def _probe(self) -> None:
+        """Have the server confirm that it has reached our version; `ExpiredError` if it has not.
+
+        A watch of the future is accepted and never says a word; a list is refused.
+        """
+        try:
+            await self._lister.probe(self._version)
+        except errors.ExpiredError:
+            self._version_refused = True  # the next list takes whatever there is
+            raise
+        self._silence.heard()
 
     def _watch_query(self, initial: bool) -> dict[str, str]:
         query = self._resource.query(
@@ -243,6 +283,7 @@ class Reflector:
 
     def _bookmark(self, version: str, ends_list: bool) -> None:
         if self._arriving is None:
+            self._never_back(version)
             self._sink.bookmark(self._resource.kind, version)
             self._ordered = True
             self._advance(version)
@@ -261,6 +302,7 @@ class Reflector:
             if event != "DELETED":
                 self._arriving[key] = item
             return
+        self._never_back(meta.resource_version)
         try:
             self._sink.apply(self._resource.kind, event, item)
         except Exception:  # noqa: BLE001 - logged with its trace; see the next line
@@ -269,6 +311,19 @@ class Reflector:
             self.status.sink_failures += 1
         self._ordered = self._ordered or event != "ADDED"
         self._advance(meta.resource_version if self._ordered else "")
+
+    def _never_back(self, version: str) -> None:
+        """Raise `ExpiredError` where a version lies before ours: the server's history is another.
+
+        So it is after a restore of etcd. Versions are numbers that can be compared since 1.35
+        (KEP-5504), and were before, in one collection of one server.
+        """
+        last = self._version
+        if not (self._ordered and version.isdecimal() and last.isdecimal()):
+            return
+        if int(version) < int(last):
+            self._version_refused = True
+            raise errors.ExpiredError(410, "WentBack", f"version {version} came after {last}")
 
     def _advance(self, version: str) -> None:
         """The server was heard; `version` (if any) is where to resume from."""
@@ -281,7 +336,10 @@ class Reflector:
         self._well()
 
     def _well(self) -> None:
-        self.status.problem, self.status.problem_code = "", 0
+        self.status.well()
+        if self._away:
+            self._away = False
+            self._others.heard()
 
     def _skip(self, error: decoding.UndecodableError) -> None:
         self.status.decode_failures += 1

@@ -17,6 +17,11 @@ _T = TypeVar("_T")
 # is silent for longer than this can still be resumed. It need not be dead: where etcd reports no
 # progress (its own default is every 10 minutes) a kind that does not change gets no bookmarks.
 SECONDS = 70.0
+# A watch is accepted or refused at once, or after 15 s in the API server's own queue (priority and
+# fairness: a quarter of the request timeout). A server that says nothing for longer is down.
+ANSWER_SECONDS = 20.0
+# A body that drips is as good as silent: a sign of life is a whole line, or so many bytes.
+LEAST_BYTES = 4 << 10
 
 
 class SilentError(errors.UnreachableError):
@@ -36,17 +41,34 @@ class Silence:
         sleep: Callable[[float], Awaitable[object]],
         patience: float = SECONDS,
     ) -> None:
-        self._patience = patience
+        self._patience = self._usual = patience
         self._clock = clock
         self._sleep = sleep
         self._last = 0.0
+        self._dripped = 0  # bytes since the last sign of life
 
     def heard(self) -> None:
-        """Something came."""
+        """A sign of life came."""
         self._last = self._clock()
+        self._dripped = 0
 
-    async def guard(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """What `work` returns or raises; `SilentError` once nothing was heard for too long."""
+    def answered(self) -> None:
+        """The server has begun to answer: from now on the usual patience holds."""
+        self._patience = self._usual
+        self.heard()
+
+    def received(self, size: int) -> None:
+        """So many bytes of a body came."""
+        self._dripped += size
+        if self._dripped >= LEAST_BYTES:
+            self.heard()
+
+    async def guard(self, work: Coroutine[Any, Any, _T], *, answer: float | None = None) -> _T:
+        """What `work` returns or raises; `SilentError` once nothing was heard for too long.
+
+        `answer` is how long the beginning of the answer may take, where that is less.
+        """
+        self._patience = min(self._usual, answer or self._usual)
         self.heard()
         task, alarm = asyncio.ensure_future(work), asyncio.ensure_future(self._lapse())
         try:

@@ -1,7 +1,8 @@
 """Probes, metrics and questions, on a port of their own without client certificates.
 
 GET  /livez                       the process answers
-GET  /readyz[?verbose]            calls are judged: every kind was read, no goodbye was said
+GET  /readyz[?verbose]            calls are judged, and nothing said goodbye; else what is awaited,
+                                  and what we do without
 GET  /metrics                     for Prometheus
 GET  /v1/topology                 what each node has, and what is taken
 GET  /v1/explain?pod=NS/NAME[&node=NAME]
@@ -121,6 +122,10 @@ class AdminHandler:
         body: dict[str, object] = {"ready": ready}
         if closing:
             body["closing"] = True
+        if picture.waiting:
+            body["waiting"] = picture.waiting
+        if picture.degraded:
+            body["degraded"] = picture.degraded
         if verbose or not ready:
             body["kinds"] = picture.kinds
         return _json(body, status=200 if ready else 503)

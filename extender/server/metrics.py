@@ -65,7 +65,7 @@ _COUNTERS: dict[str, tuple[str, tuple[str, ...], list[_Values]]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class KindFigures:
-    """How one kind of API objects stands; `age_seconds` since the API server last spoke of it.
+    """How one kind of API objects stands; `age_seconds` since it was last known to be current.
 
     `detail` is for people: why it is not read, such as "not permitted".
     """
@@ -74,6 +74,8 @@ class KindFigures:
     objects: int
     age_seconds: float
     detail: str = ""
+    decode_failures: int = 0  # objects and events that could not be read, and were left out
+    sink_failures: int = 0  # objects that our own picture could not take in: a bug of ours
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,6 +83,9 @@ class Picture:
     """The cluster as the index holds it at scrape time."""
 
     ready: bool = False
+    waiting: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what is awaited → why
+    degraded: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what is lacking → why
+    restarts: Mapping[str, int] = dataclasses.field(default_factory=dict)  # task → restarts
     generation: int = 0
     nodes: int = 0
     states: int = 0
@@ -207,16 +212,45 @@ class _PictureCollector(Collector):
         for size, gpus in picture.room.items():
             room.add_metric([size], gpus)
         yield from (unjudged, room)
+        restarts = CounterMetricFamily(
+            "railyard_task_restarts",
+            "Background tasks started again after a fault of ours.",
+            labels=["task"],
+        )
+        for task, count in picture.restarts.items():
+            restarts.add_metric([task], float(count))
+        yield restarts
+        yield from self._kinds(picture)
+
+    def _kinds(self, picture: Picture) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         synced = GaugeMetricFamily("railyard_synced", "1 when the kind was read.", labels=["kind"])
         objects = GaugeMetricFamily("railyard_objects", "Objects held.", labels=["kind"])
         age = GaugeMetricFamily(
-            "railyard_cache_age_seconds", "Time since the API server was heard.", labels=["kind"]
+            "railyard_cache_age_seconds",
+            "Time since what is held was last known to be current.",
+            labels=["kind"],
+        )
+        degraded = GaugeMetricFamily(
+            "railyard_degraded", "1 while we do without the kind.", labels=["kind"]
+        )
+        unread = CounterMetricFamily(
+            "railyard_decode_failures",
+            "Objects and events that could not be read, and were left out.",
+            labels=["kind"],
+        )
+        untaken = CounterMetricFamily(
+            "railyard_sink_failures",
+            "Objects that our own picture could not take in: a bug of ours.",
+            labels=["kind"],
         )
         for kind, figures in picture.kinds.items():
             synced.add_metric([kind], float(figures.synced))
             objects.add_metric([kind], float(figures.objects))
             age.add_metric([kind], figures.age_seconds)
-        yield from (synced, objects, age)
+            degraded.add_metric([kind], float(kind in picture.degraded))
+            unread.add_metric([kind], float(figures.decode_failures))
+            untaken.add_metric([kind], float(figures.sink_failures))
+        yield from (synced, objects, age, degraded, unread, untaken)
 
     def describe(self) -> list[GaugeMetricFamily]:
         # Without this, registering would collect once, before there is a picture.

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import signal
 import ssl
 import time
 from collections.abc import Callable
 
+from extender.kube import supervisor
 from extender.server.admin import MANIFEST_BYTES, Admin, AdminHandler
 from extender.server.calls import Calls
 from extender.server.connections import Server
@@ -43,8 +43,10 @@ class Sites:
         settings: Settings,
         *,
         clock: Callable[[], float] = time.perf_counter,
+        background: supervisor.Supervisor | None = None,
     ) -> None:
         self._settings = settings
+        self._background = background or supervisor.Supervisor()
         self.closing = False
         verbs = Verbs(judge, metrics, clock=clock)
         limits = settings.limits
@@ -76,7 +78,8 @@ class Sites:
             await self.close()
             raise
         if self._certificates:
-            self._following = asyncio.create_task(self._certificates.follow())
+            followed = self._background.keep("certificate", self._certificates.follow)
+            self._following = asyncio.create_task(followed)
 
     async def drain(self) -> None:
         """Say goodbye, finish what is in flight, and close both ports."""
@@ -109,28 +112,17 @@ class Sites:
         self, server: Server, address: Address, context: ssl.SSLContext | None
     ) -> Address:
         handshake = self._settings.limits.head_seconds if context else None
-        listener = await asyncio.get_running_loop().create_server(
-            server,
-            address.host,
-            address.port,
-            ssl=context,
-            backlog=_BACKLOG,
-            ssl_handshake_timeout=handshake,
-        )
+        try:
+            listener = await asyncio.get_running_loop().create_server(
+                server,
+                address.host,
+                address.port,
+                ssl=context,
+                backlog=_BACKLOG,
+                ssl_handshake_timeout=handshake,
+            )
+        except OSError as error:
+            why = (error.strerror or str(error)).rpartition("): ")[2]  # asyncio names it too
+            raise OSError(error.errno, f"{address}: {why}") from error
         self._servers.append((server, listener))
         return Address(address.host, listener.sockets[0].getsockname()[1])
-
-
-async def until_stopped() -> None:
-    """Wait for SIGTERM or SIGINT."""
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    wanted = (signal.SIGTERM, signal.SIGINT)
-    for number in wanted:
-        loop.add_signal_handler(number, stopped.set)
-    try:
-        await stopped.wait()
-    finally:
-        # A second signal then ends the process at once.
-        for number in wanted:
-            loop.remove_signal_handler(number)

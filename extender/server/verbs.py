@@ -1,14 +1,14 @@
 """The verbs of a scheduler extender: a body in, a body out, and nothing awaited in between.
 
 A fault of ours lets nodes through unjudged, and is counted and logged: a scheduler that cannot ask
-must not stop scheduling. Before the first sync nothing can be judged; that is said in `Error`, so
-that kube-scheduler tries the pod again instead of placing it blindly.
+must not stop scheduling. Before the first sync no pod that asks for devices can be judged; that is
+said in `Error`, so that kube-scheduler tries the pod again instead of placing it blindly.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from extender.decisions.answers import Filtered, Victims
@@ -25,8 +25,8 @@ _LOOKS_APART_SECONDS = 0.25
 class Judge(Protocol):
     """Who decides. Pure calls: the same request and cluster give the same answer."""
 
-    def waiting_for(self) -> Sequence[str]:
-        """The kinds of objects not read yet; empty when ready to judge."""
+    def waiting_for(self) -> Collection[str]:
+        """What is not read yet, such as kinds of objects; empty when ready to judge."""
 
     def concerns(self, pod: objects.Pod) -> bool:
         """Whether this pod can be refused at all, told from the pod alone, at once."""
@@ -75,11 +75,12 @@ class Verbs:
         self.full = False
         self._metrics.nodes("filter", len(asked.names))
         try:
+            # Told from the pod alone: it needs nothing that is still to be read.
+            if not self._judge.concerns(question.pod):
+                return self._remembered(question.pod, replies.filtered(asked.once(), _ALL), body)
             if waiting := self._judge.waiting_for():
                 self._metrics.not_ready("filter")
                 return replies.no_judgement(f"Railyard is still reading: {', '.join(waiting)}")
-            if not self._judge.concerns(question.pod):
-                return self._remembered(question.pod, replies.filtered(asked.once(), _ALL), body)
             answer = self._judge.filter(question.pod, asked.names)
             if not answer.distinct and (once := asked.once()) is not asked:
                 asked = once
@@ -132,10 +133,10 @@ class Verbs:
         names = (question.asked if known else question.asked.once()).names
         self._metrics.nodes("prioritize", len(names))
         try:
+            if not self._judge.scores(question.pod):
+                return b"[]"
             if self._judge.waiting_for():
                 self._metrics.not_ready("prioritize")
-                return b"[]"
-            if not self._judge.scores(question.pod):
                 return b"[]"
             scores = self._judge.prioritize(question.pod, names)
             ready, reply = self._ready
@@ -149,10 +150,10 @@ class Verbs:
         asked = wire.preemption(body)
         self._metrics.nodes("preempt", len(asked.victims))
         try:
+            if not self._judge.concerns(asked.pod):
+                return replies.preemption(asked.victims)
             if self._judge.waiting_for():
                 self._metrics.not_ready("preempt")
-                return replies.preemption(asked.victims)
-            if not self._judge.concerns(asked.pod):
                 return replies.preemption(asked.victims)
             kept = self._judge.preempt(asked.pod, dict(asked.victims))
             return replies.preemption(_answerable(asked.victims, kept))

@@ -13,8 +13,7 @@ from extender import errors, settings
 from extender.decisions import explain
 from extender.kube import objects
 from extender.replay import dump
-from extender.server import site
-from extender.service import live, logs
+from extender.service import live, logs, stopping
 
 POD = ("default", "train-0")
 
@@ -44,7 +43,8 @@ async def _demonstrate(*, once: bool) -> None:
             print(f"\nverbs      {url}/filter {url}/prioritize {url}/preempt")
             print(f"questions  {admin}/v1/explain?pod={POD[0]}/{POD[1]} {admin}/v1/topology")
             print(f"metrics    {admin}/metrics\nCtrl-C ends the demo.", flush=True)
-            await site.until_stopped()
+            with stopping.asked() as signalled:
+                await signalled()
 
 
 async def _ask(

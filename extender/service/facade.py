@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -24,24 +24,33 @@ _SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
 
 
 class Facade:
-    """One engine behind both ports. `waiting` names kinds not read yet; empty when ready."""
+    """One engine behind both ports, which may be another one after the start.
+
+    `waiting` tells what is not read yet, and why (empty when ready); `degraded` what we do without;
+    `restarts` how often each background task was started again.
+    """
 
     def __init__(
         self,
         judging: engine.Engine,
         *,
-        waiting: Callable[[], Sequence[str]] = tuple,
+        waiting: Callable[[], Mapping[str, str]] = dict,
+        degraded: Callable[[], Mapping[str, str]] = dict,
+        restarts: Callable[[], Mapping[str, int]] = dict,
         statuses: Statuses = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine = judging
         self._waiting = waiting
+        self._degraded = degraded
+        self._restarts = restarts
         self._statuses = statuses
         self._clock = clock
+        self._began = clock()
 
     # ------------------------------------------------------------ the verbs
 
-    def waiting_for(self) -> Sequence[str]:
+    def waiting_for(self) -> Mapping[str, str]:
         return self._waiting()
 
     def concerns(self, pod: objects.Pod) -> bool:
@@ -72,11 +81,14 @@ class Facade:
 
     def picture(self) -> metrics.Picture:
         index = self.engine.index
-        now = self._clock()
+        waiting = self._waiting()
         counts = self.engine.store.counts()
         free, total = self.engine.room.inventory.totals()
         return metrics.Picture(
-            ready=not self._waiting(),
+            ready=not waiting,
+            waiting=waiting,
+            degraded=self._degraded(),
+            restarts=dict(self._restarts()),
             generation=index.generation,
             nodes=len(index.rows),
             states=len(index.states),
@@ -93,8 +105,10 @@ class Facade:
                 kind: metrics.KindFigures(
                     synced=status.synced,
                     objects=counts.get(kind, 0),
-                    age_seconds=now - (status.last_event if status.last_event is not None else now),
+                    age_seconds=self._age(status),
                     detail=status.problem or status.state,
+                    decode_failures=status.decode_failures,
+                    sink_failures=status.sink_failures,
                 )
                 for kind, status in self._statuses().items()
             },
@@ -102,6 +116,7 @@ class Facade:
 
     def topology(self) -> dict[str, Any]:
         """Each node by its state, each state once."""
+        self._must_be_ready()
         self.engine.settle()
         index = self.engine.index
         numbers = {name: int(index.state[row]) for name, row in sorted(index.rows.items())}
@@ -120,6 +135,7 @@ class Facade:
         }  # fmt: skip
 
     def explain_pod(self, namespace: str, name: str, node: str | None) -> dict[str, Any]:
+        self._must_be_ready()
         pod = self.engine.store.pods.get((namespace, name))
         if pod is None:
             raise errors.WireError(404, f"no pod {namespace}/{name} is known here")
@@ -127,6 +143,7 @@ class Facade:
 
     def explain_manifest(self, manifest: bytes, node: str | None) -> dict[str, Any]:
         """Explain a pod given as JSON; its claims and templates must be in the cluster."""
+        self._must_be_ready()
         try:
             pod = msgspec.json.decode(manifest, type=objects.Pod, strict=False)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -134,6 +151,7 @@ class Facade:
         return self._explained(pod, node)
 
     def verify(self) -> dict[str, Any]:
+        self._must_be_ready()
         problems = self.engine.index.verify()
         return {"equal": not problems, "problems": problems}
 
@@ -144,10 +162,20 @@ class Facade:
         found = explain.explain(self.engine, pod, None if node is None else [node])
         return found.as_json() | {"staleSeconds": self._staleness()}
 
+    def _age(self, status: KindStatus) -> float:
+        """Seconds since what we have of the kind was current; of what is not served, none is."""
+        if status.state == "absent":
+            return 0.0
+        return self._clock() - (self._began if status.last_event is None else status.last_event)
+
+    def _must_be_ready(self) -> None:
+        if waiting := self._waiting():
+            what = "; ".join(f"{name}: {why}" for name, why in waiting.items())
+            raise errors.WireError(503, f"still waiting for {what}")
+
     def _staleness(self) -> dict[str, float]:
-        now = self._clock()
         return {
-            kind: round(now - status.last_event, 1)
+            kind: round(self._age(status), 1)
             for kind, status in self._statuses().items()
             if status.last_event is not None
         }

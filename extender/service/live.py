@@ -1,4 +1,8 @@
-"""Runs the service: a snapshot or a cluster behind two ports, until it is told to stop."""
+"""Runs the service: a snapshot or a cluster behind two ports, until it is told to stop.
+
+The ports are opened first. Whatever is read comes after, and until it is there readiness says what
+is awaited: a server that is down, or refuses us, is told of at the port where people look.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,28 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import AsyncIterator, Sequence
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import uvloop
 
 from extender import errors
 from extender.decisions import engine, journal
 from extender.hardware import versions
-from extender.kube import client, endpoint, informers, objects
+from extender.kube import client, endpoint, informers, objects, supervisor
 from extender.policy import config
 from extender.server import metrics, site
-from extender.service import assembly, facade, logs
+from extender.service import (
+    assembly,
+    facade,
+    logs,
+    opening,
+    server_version,
+    snapshot,
+    stopping,
+)
 from extender.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -25,134 +40,217 @@ _IDLE_SECONDS = 0.05  # how long changes may wait for a request before they are 
 _TURN_NODES = 32  # read anew before others get their turn: 10 ms with 48 devices each
 # With structs outside the collector's sight a full collection finds little; it shall come seldom.
 _GC_THRESHOLDS = (100_000, 50, 100)
+# How long an API server may refuse whom a kubeconfig names before the process gives up: a token or
+# a role may be on its way. In a cluster it is waited for however long.
+_REFUSED_SECONDS = 10.0
+_VERSION = "the API server's version"
 
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the exit status is 0."""
-    logs.set_up(settings.log_level)
-    gc.set_threshold(*_GC_THRESHOLDS)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+    with stopping.at_once():
+        logs.set_up(settings.log_level)
+        gc.set_threshold(*_GC_THRESHOLDS)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings))
     return 0
 
 
 async def _serve(settings: Settings) -> None:
-    async with opened(settings) as sites:
-        _LOG.info("verbs on %s, questions on %s", sites.bound, sites.admin_bound)
-        await site.until_stopped()
-        _LOG.info("stopping")
-        await sites.drain()
+    async with _ports(settings) as service:
+        with stopping.asked() as first:
+            sites, signalled = service.sites, first()
+            _LOG.info("verbs on %s, questions on %s", sites.bound, sites.admin_bound)
+            either: list[asyncio.Future[Any]] = [signalled, service.reading]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if service.reading.done():
+                service.reading.result()
+            number = await signalled
+            _LOG.info("stopping")
+            # Who presses Ctrl-C waits for the end, and no endpoints have to move. Nobody calls
+            # what is not ready.
+            if number == signal.SIGTERM and not (settings.snapshot or service.front.waiting_for()):
+                await sites.drain()
 
 
 @contextlib.asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[site.Sites]:
-    """The service with both ports open; what it reads from is a snapshot or a cluster."""
+    """The service with both ports open; a snapshot has been read by then, a cluster may not."""
+    async with _ports(settings) as service:
+        if settings.snapshot:
+            await service.reading
+        yield service.sites
+
+
+@contextlib.asynccontextmanager
+async def _ports(settings: Settings) -> AsyncIterator[opening.Opened]:
     policy = assembly.read_policy(settings.policy)
-    if settings.snapshot:
-        async with _over_snapshot(settings, policy) as sites:
-            yield sites
-    else:
-        async with _over_cluster(settings, policy) as sites:
-            yield sites
+    over = snapshot.opened if settings.snapshot else _over_cluster
+    async with over(settings, policy) as service:
+        yield service
 
 
 @contextlib.asynccontextmanager
-async def _over_snapshot(settings: Settings, policy: config.Policy) -> AsyncIterator[site.Sites]:
-    judging, snapshot = assembly.from_snapshot(
-        settings.snapshot,
-        policy=policy,
-        kubernetes_version=settings.kubernetes_version or "",
-        feature_gates=settings.feature_gates,
-    )
-    for kind, count in sorted(snapshot.ignored.items()):
-        _LOG.warning("ignored %d of kind %s", count, kind)
-    _LOG.info("%r %r", judging.store, judging.index)
-    front = facade.Facade(judging)
-    sites = site.Sites(front, front, metrics.Metrics(front.picture), settings)
-    await sites.start()
-    settled_memory()
-    try:
-        yield sites
-    finally:
-        await sites.close()
-
-
-@contextlib.asynccontextmanager
-async def _over_cluster(settings: Settings, policy: config.Policy) -> AsyncIterator[site.Sites]:
+async def _over_cluster(settings: Settings, policy: config.Policy) -> AsyncIterator[opening.Opened]:
     server = (
         client.from_kubeconfig(str(settings.kubeconfig), settings.context or "")
         if settings.kubeconfig
         else endpoint.in_cluster()
     )
-    async with client.Client(server) as api, asyncio.TaskGroup() as tasks:
-        features = await _features(settings, policy, api)
-        live = Live(settings, policy, features, api)
-        await live.sites.start()
-        running = [
-            tasks.create_task(live.informers.run(), name="informers"),
-            tasks.create_task(live.keep_settled(), name="settling"),
-        ]
-        try:
-            yield live.sites
-        finally:
-            for task in running:
-                task.cancel()
-            await live.sites.close()
+    async with client.Client(server) as api:
+        live = Live(settings, policy, api)
+        async with opening.opened(live.sites, live.front, live.read()) as service:
+            yield service
 
 
 class Live:
-    """The objects of a service over a cluster."""
+    """The objects of a service over a cluster, and the tasks that keep them current."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        policy: config.Policy,
-        features: versions.Features,
-        api: client.Client,
-    ) -> None:
-        self.engine = assembly.assemble(
-            policy=policy,
-            features=features,
-            hardware=assembly.read_catalogue(),
-            patient=False,
-            on_prediction=self._on_prediction,
-        )
+    def __init__(self, settings: Settings, policy: config.Policy, api: client.Client) -> None:
+        self._settings = settings
+        self._api = api
+        self._policy = policy
+        told = settings.kubernetes_version or policy.kubernetes_version
+        self._features = assembly.features_for(told, settings.feature_gates)
+        self._version = server_version.ServerVersion(api, told=told)
+        self.engine = self._engine(policy)
         self.metrics = metrics.Metrics(self._picture)
         kinds: tuple[informers.Wanted, ...] = informers.KINDS
         if settings.policy_config_map:
             namespace, _, name = settings.policy_config_map.rpartition("/")
             kinds = (*kinds, informers.config_map(namespace or api.server.namespace, name))
         self._sink = _Sink(self.engine, self.metrics)
-        self.informers = informers.Informers(api, self._sink, kinds=kinds)
+        self._background = supervisor.Supervisor()
+        self.informers = informers.Informers(
+            api, self._sink, kinds=kinds, background=self._background
+        )
         self._settled = False  # whether everything read has been in the index once
         self.front = facade.Facade(
             self.engine,
             waiting=self._waiting_for,
+            degraded=self._degraded,
+            restarts=lambda: self._background.restarts,
             statuses=lambda: self.informers.statuses,
         )
-        self.sites = site.Sites(self.front, self.front, self.metrics, settings)
+        self.sites = site.Sites(
+            self.front, self.front, self.metrics, settings, background=self._background
+        )
+
+    def _engine(self, policy: config.Policy) -> engine.Engine:
+        return assembly.assemble(
+            policy=policy,
+            features=self._features,
+            hardware=assembly.read_catalogue(),
+            patient=False,
+            on_prediction=self._on_prediction,
+        )
+
+    async def read(self) -> None:
+        """Keep everything current until cancelled; ends only where the API server refuses us."""
+        tasks = [
+            asyncio.create_task(self._background.keep("informers", self._inform)),
+            asyncio.create_task(self._background.keep("settling", self.keep_settled)),
+        ]
+        try:
+            await self._until_ready()
+            await asyncio.gather(*tasks)
+        finally:
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _inform(self) -> None:
+        while self._version.wanted:
+            self._predict_as(await self._version.ask())
+        await self.informers.run()
+
+    async def _until_ready(self) -> None:
+        """Wait for the first picture of the cluster; ConfigError where we are refused for long."""
+        since: float | None = None
+        while self._waiting_for():
+            refused = self._refusal()
+            since = (time.monotonic() if since is None else since) if refused else None
+            for_long = since is not None and time.monotonic() - since >= _REFUSED_SECONDS
+            if for_long and self._settings.kubeconfig:
+                what = f"no access to the API server {self._api.server.url}"
+                raise errors.ConfigError(what, [("", refused)])
+            await asyncio.sleep(_IDLE_SECONDS)
+
+    def _refusal(self) -> str:
+        """Why the API server, or what we need to reach it, turns us away; empty if it does not."""
+        if self._version.wanted:
+            return self._version.refused
+        for each in informers.KINDS:
+            status = self.informers.statuses[each.kind]
+            if each.required and status.refused:
+                return f"{each.kind}: {status.problem}"
+        return ""
+
+    def _predict_as(self, version: str) -> None:
+        """Judge by what this version of Kubernetes allocates; nothing has been read yet.
+
+        Gates are told only: the API server may have others than kube-scheduler, and names none.
+        """
+        gates = self._settings.feature_gates
+        try:
+            features = assembly.features_for(version, gates)
+        except errors.ConfigError as error:
+            self._version.unknown = str(error)
+            features = assembly.features_for("", gates)
+        if self._version.unknown:
+            _LOG.warning("kube-scheduler's version is not known: %s", self._version.unknown)
+        _LOG.info("predicting as kube-scheduler %s", version or "of the newest version known")
+        if passed_over := sorted(gates.keys() - versions.GATES.keys()):
+            _LOG.info("no prediction depends on the feature gates %s", ", ".join(passed_over))
+        if features != self._features:
+            self._features = features
+            self.engine = self._sink.engine = self.front.engine = self._engine(self._policy)
+        self._version.wanted = ""
 
     def _picture(self) -> metrics.Picture:
         return self.front.picture()
 
     async def keep_settled(self) -> None:
         """Make the index once everything was read; then settle what no request comes for."""
-        while self.informers.waiting_for():  # noqa: ASYNC110 - a state, not an event
+        while self._version.wanted or self.informers.waiting_for():  # noqa: ASYNC110 - a state
             await asyncio.sleep(_IDLE_SECONDS)
-        while self.engine.index.settle(most=_TURN_NODES):  # noqa: ASYNC110 - turns of work
-            await asyncio.sleep(0)
-        self.engine.settle()
-        settled_memory()
-        self._settled = True
+        await self._take_in()
         _LOG.info("ready: %r %r", self.engine.store, self.engine.index)
         while True:
             await asyncio.sleep(_IDLE_SECONDS)
-            if self.engine.store.pending or self.engine.room.unfinished:
+            if self._sink.fresh:
+                await self._take_in()
+            elif self.engine.store.pending or self.engine.room.unfinished:
                 self.engine.settle()
 
-    def _waiting_for(self) -> tuple[str, ...]:
-        """What must come before anything can be decided."""
-        return (*self.informers.waiting_for(), *(() if self._settled else ("the index",)))
+    async def _take_in(self) -> None:
+        """Put what was read for the first time into the index, in turns."""
+        while self.engine.index.settle(most=_TURN_NODES):  # noqa: ASYNC110 - turns of work
+            await asyncio.sleep(0)
+        self.engine.settle()
+        opening.settled_memory()
+        self._settled, self._sink.fresh = True, False
+
+    def _waiting_for(self) -> dict[str, str]:
+        """What must come before anything can be decided, and why it is not there."""
+        waiting = self.informers.waiting_for()
+        if self._version.wanted:
+            return {_VERSION: self._version.wanted, **waiting}
+        if not self._settled or self._sink.fresh:
+            waiting["the index"] = "takes in what was read"
+        return waiting
+
+    def _degraded(self) -> Mapping[str, str]:
+        """What we do without, and what that takes away."""
+        statuses = self.informers.statuses
+        found = {
+            kind: why
+            for kind, why in self.informers.degraded().items()
+            if statuses[kind].state != "absent"  # of what is not served there is none
+        }
+        if self._version.unknown:
+            found[_VERSION] = f"{self._version.unknown}; the newest one known is assumed"
+        return found | self._background.failing()
 
     def _on_prediction(self, result: str, mismatch: journal.Mismatch | None) -> None:
         self.metrics.prediction(result)
@@ -171,28 +269,31 @@ class _Sink:
     """Feeds the store; a ConfigMap is the policy."""
 
     def __init__(self, judging: engine.Engine, counted: metrics.Metrics) -> None:
-        self._engine = judging
+        self.engine = judging
         self._metrics = counted
+        self.fresh = False  # a kind was read for the first time, and much may have to be taken in
 
     def replace(self, kind: str, items: Sequence[objects.Object], resource_version: str) -> None:
         if kind == "ConfigMap":
             for item in items:
                 self._use(item)
             return
-        self._engine.store.replace(kind, items, resource_version)
+        self.fresh = self.fresh or (bool(items) and kind not in self.engine.store.read)
+        self.engine.store.replace(kind, items, resource_version)
 
     def apply(self, kind: str, event: str, item: objects.Object) -> None:
         if kind != "ConfigMap":
-            self._engine.store.apply(kind, event, item)
+            self.engine.store.apply(kind, event, item)
         elif event != "DELETED":
             self._use(item)
 
     def bookmark(self, kind: str, resource_version: str) -> None:
-        self._engine.store.bookmark(kind, resource_version)
+        self.engine.store.bookmark(kind, resource_version)
 
     def lost(self, kind: str, reason: str) -> None:
-        _LOG.warning("%s: the watch is lost, data may go stale: %s", kind, reason)
-        self._engine.store.lost(kind, reason)
+        read = kind in self.engine.store.read
+        _LOG.warning("%s: %s: %s", kind, "data may go stale" if read else "cannot be read", reason)
+        self.engine.store.lost(kind, reason)
 
     def _use(self, item: objects.Object) -> None:
         """Judge by the ConfigMap's policy; a bad one leaves the last good one in force."""
@@ -200,44 +301,10 @@ class _Sink:
             return
         source = f"ConfigMap {item.metadata.namespace}/{item.metadata.name}"
         try:
-            self._engine.use(assembly.policy_of(item, source=source))
+            self.engine.use(assembly.policy_of(item, source=source))
         except errors.ConfigError as error:
             self._metrics.reload("policy", good=False)
             _LOG.error("the last good policy stays in force: %s", error)
         else:
             self._metrics.reload("policy", good=True)
             _LOG.info("%s is in force", source)
-
-
-async def _features(
-    settings: Settings, policy: config.Policy, api: client.Client
-) -> versions.Features:
-    """The allocator's switches: as told, else those of the API server's version.
-
-    Gates are told only: the API server may have others than kube-scheduler, and names none to us.
-    """
-    told = settings.kubernetes_version or policy.kubernetes_version
-    if not told:
-        told = await _version(api)
-        _LOG.info("predicting as kube-scheduler %s", told or "of the newest version known")
-    if passed_over := sorted(settings.feature_gates.keys() - versions.GATES.keys()):
-        _LOG.info("no prediction depends on the feature gates %s", ", ".join(passed_over))
-    return assembly.features_for(told, settings.feature_gates)
-
-
-async def _version(api: client.Client) -> str:
-    """The API server's version; it may be down while we start, so it is asked until it answers."""
-    while True:
-        try:
-            return await api.version()
-        except errors.ForbiddenError:
-            return ""
-        except errors.ApiError as error:
-            _LOG.warning("the API server does not answer: %s", error)
-            await asyncio.sleep(1.0)
-
-
-def settled_memory() -> None:
-    """What was read stays: the collector need not look at it again."""
-    gc.collect()
-    gc.freeze()

@@ -1,0 +1,46 @@
+"""The service over a snapshot: read once, beside the ports, and never again."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from extender.policy import config
+from extender.server import metrics, site
+from extender.service import assembly, facade, opening, threads
+from extender.settings import Settings
+
+_LOG = logging.getLogger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[opening.Opened]:
+    """Open the ports and read the files of `settings.snapshot`."""
+    features = assembly.features_for(
+        settings.kubernetes_version or policy.kubernetes_version, settings.feature_gates
+    )
+    waiting = {"the snapshot": "is being read"}
+    front = facade.Facade(
+        assembly.assemble(policy=policy, features=features, hardware=assembly.read_catalogue()),
+        waiting=lambda: waiting,
+    )
+
+    async def read() -> None:
+        front.engine, snapshot = await threads.run(
+            lambda: assembly.from_snapshot(
+                settings.snapshot,
+                policy=policy,
+                kubernetes_version=settings.kubernetes_version or "",
+                feature_gates=settings.feature_gates,
+            )
+        )
+        for kind, count in sorted(snapshot.ignored.items()):
+            _LOG.warning("ignored %d of kind %s", count, kind)
+        opening.settled_memory()
+        waiting.clear()
+        _LOG.info("ready: %r %r", front.engine.store, front.engine.index)
+
+    sites = site.Sites(front, front, metrics.Metrics(front.picture), settings)
+    async with opening.opened(sites, front, read()) as service:
+        yield service
