@@ -30,6 +30,13 @@ class Clock:
         return any(not future.done() for _, future in self._sleepers)
 
     @property
+    def longest_sleep(self):
+        """How long whoever waits longest still waits, in seconds."""
+        return max(
+            (end - self.now for end, future in self._sleepers if not future.done()), default=0
+        )
+
+    @property
     def next_deadline(self):
         return min(deadline for deadline, future in self._sleepers if not future.done())
 

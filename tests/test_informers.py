@@ -46,13 +46,17 @@ class Rig:
         self.task = asyncio.create_task(self.informers.run())
 
     async def ready(self, pace=0):
-        """Wait until nothing is waited for, while `pace` seconds pass at each look."""
+        """Wait until nothing is waited for, while `pace` seconds pass at each look.
+
+        By then the next look for what is missing is 300 s away.
+        """
 
         def is_ready():
             self.clock.advance(pace)
             return not self.informers.waiting_for()
 
         await eventually(is_ready, "readiness")
+        await eventually(lambda: self.clock.longest_sleep > 290, "the end of discovery")
 
     async def stop(self):
         if self.task is not None:
