@@ -36,6 +36,10 @@ class ClusterStore:
         self.pods: dict[Key, objects.Pod] = {}
         self.pods_on: dict[str, dict[Key, objects.Pod]] = {}  # node name → its pods
         self.tenants_on: dict[str, dict[Key, tenants.Tenant]] = {}  # of the same pods
+        self.nominated_on: dict[
+            str, dict[Key, objects.Pod]
+        ] = {}  # node name → pods that wait for it
+        self._nominated: dict[Key, str] = {}  # pod → node name under which it stands there
         self._bound: dict[Key, str] = {}  # pod → node name under which these have it
         self.slices: dict[str, objects.ResourceSlice] = {}  # name → slice
         self.slices_on: dict[str, dict[str, objects.ResourceSlice]] = {}  # node name → name → slice
@@ -194,6 +198,7 @@ class ClusterStore:
         self.version += 1
 
     def _pod_changed(self, key: Key, _old: object, new: objects.Pod | None) -> None:
+        self._nominate(key, new)
         before, after = self._bound.pop(key, ""), bound_to(new)
         was = self._leave(key, before) if before else None
         if new is not None and after:
@@ -205,6 +210,18 @@ class ClusterStore:
         for name in {before, after} - {""}:
             self.dirty.add(name)
             self.version += 1
+
+    def _nominate(self, key: Key, pod: objects.Pod | None) -> None:
+        waits = pod is not None and not pod.spec.node_name and pod.status.phase not in _FINISHED
+        after = pod.status.nominated_node_name if pod is not None and waits else ""
+        before = self._nominated.pop(key, "")
+        if before:
+            del self.nominated_on[before][key]
+            if not self.nominated_on[before]:
+                del self.nominated_on[before]
+        if pod is not None and after:
+            self._nominated[key] = after
+            self.nominated_on.setdefault(after, {})[key] = pod
 
     def _leave(self, key: Key, node: str) -> tenants.Tenant:
         """Take the pod off its node; what it was there."""

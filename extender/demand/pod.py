@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from extender.kube import objects, quantity
@@ -53,6 +53,18 @@ def concerns(pod: objects.Pod) -> bool:
 
 def requests_of(pod: objects.Pod) -> Requests:
     """Add up what the pod needs of a node; ValueError where a quantity is malformed."""
+    return _of(pod)[0]
+
+
+def amounts_of(pod: objects.Pod) -> Mapping[str, int]:
+    """All that the pod asks of a node by resource name: CPU in milli, all else in whole units.
+
+    ValueError where a quantity is malformed.
+    """
+    return _of(pod)[1]
+
+
+def _of(pod: objects.Pod) -> tuple[Requests, Mapping[str, int]]:
     spec = pod.spec
     return _added_up(
         tuple([_told(each.resources) for each in spec.containers or ()]),
@@ -77,7 +89,7 @@ def _added_up(
     initial: tuple[tuple[str | None, _Told], ...],
     whole: _Told | None,
     overhead: _Told,
-) -> Requests:
+) -> tuple[Requests, Mapping[str, int]]:
     total = _sum(map(_amounts, containers))
     running: _Amounts = {}  # restartable init containers seen so far
     peak: _Amounts = {}
@@ -92,12 +104,15 @@ def _added_up(
     if whole is not None:
         total |= _amounts(whole)
     total = _sum((total, _amounts(overhead)))
-    units = {name: quantity.scaled(amount, 0) for name, amount in total.items() if "/" in name}
-    return Requests(
+    whole_units = {name: quantity.scaled(amount, 0) for name, amount in total.items()}
+    requests = Requests(
         cpu=quantity.scaled(total.get(_CPU, quantity.ZERO), -3),
-        memory=quantity.scaled(total.get(_MEMORY, quantity.ZERO), 0),
-        extended=tuple(sorted((name, count) for name, count in units.items() if count > 0)),
+        memory=whole_units.get(_MEMORY, 0),
+        extended=tuple(
+            sorted((name, n) for name, n in whole_units.items() if "/" in name and n > 0)
+        ),
     )
+    return requests, {**whole_units, _CPU: requests.cpu}
 
 
 def _amounts(told: _Told) -> _Amounts:

@@ -87,10 +87,41 @@ class ResourceRequirements(Struct, frozen=True):
     requests: Quantities | None = None
 
 
+class ContainerPort(Struct, frozen=True):
+    host_port: int = 0
+
+
 class Container(Struct, frozen=True):
     name: str = ""
     resources: ResourceRequirements = ResourceRequirements()
     restart_policy: str | None = None
+    ports: tuple[ContainerPort, ...] | None = None
+
+
+class Present(Struct, frozen=True):
+    """Something of which only matters that it is there."""
+
+
+class PodAffinity(Struct, frozen=True):
+    """Affinity to pods, or anti-affinity: the terms that must hold."""
+
+    required: tuple[Present, ...] | None = msgspec.field(
+        name="requiredDuringSchedulingIgnoredDuringExecution", default=None
+    )
+
+
+class Affinity(Struct, frozen=True):
+    pod_affinity: PodAffinity | None = None
+    pod_anti_affinity: PodAffinity | None = None
+
+
+class TopologySpreadConstraint(Struct, frozen=True):
+    when_unsatisfiable: str = ""
+
+
+class Volume(Struct, frozen=True):
+    persistent_volume_claim: Present | None = None
+    ephemeral: Present | None = None
 
 
 class PodResourceClaim(Struct, frozen=True):
@@ -132,6 +163,9 @@ class PodSpec(Struct, frozen=True):
     tolerations: tuple[PodToleration, ...] | None = None
     scheduling_group: SchedulingGroup | None = None
     workload_ref: WorkloadReference | None = None
+    affinity: Affinity | None = None
+    topology_spread_constraints: tuple[TopologySpreadConstraint, ...] | None = None
+    volumes: tuple[Volume, ...] | None = None
 
 
 class PodResourceClaimStatus(Struct, frozen=True):
@@ -146,6 +180,7 @@ class ExtendedResourceClaimStatus(Struct, frozen=True):
 class PodStatus(Struct, frozen=True):
     phase: str = ""
     nominated_node_name: str = ""
+    start_time: str | None = None
     resource_claim_statuses: tuple[PodResourceClaimStatus, ...] | None = None
     extended_resource_claim_status: ExtendedResourceClaimStatus | None = None
 
