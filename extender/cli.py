@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import pathlib
 import sys
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     checked.add_argument(
         "policy", type=pathlib.Path, help="a policy, or a ConfigMap that holds one"
     )
+    _predicting_as(checked)
     checked.set_defaults(run=_check)
 
     schema = commands.add_parser("schema", help="print the JSON schema of a policy")
@@ -93,12 +95,16 @@ def _asking(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--node", action="append", metavar="NAME", help="only this node")
     parser.add_argument("--policy", type=pathlib.Path, metavar="FILE", help="default: built in")
+    _predicting_as(parser)
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+
+
+def _predicting_as(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kubernetes-version", default="", metavar="1.36", help="default: newest")
     parser.add_argument(
         "--feature-gates", type=settings.gates, metavar="NAME=true,…",
         help="of kube-scheduler, where they are not its version's defaults",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
 
 
 # ---------------------------------------------------------------- serve, demo
@@ -118,7 +124,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _explain(arguments: argparse.Namespace) -> int:
     judging, pod = _opened(arguments)
-    found = explain.explain(judging, pod, arguments.node)
+    found = _remarked(arguments, explain.explain(judging, pod, arguments.node))
     if arguments.output == "json":
         _print_json(found.as_json())
     else:
@@ -146,6 +152,14 @@ def _predict(arguments: argparse.Namespace) -> int:
             fits = node.score is not None
             print(f"{node.node}: {' '.join(picks) if fits and picks else node.reason or 'fits'}")
     return OK if any(node.score is not None for node in nodes) else NO_FIT
+
+
+def _remarked(arguments: argparse.Namespace, found: explain.Explanation) -> explain.Explanation:
+    """The explanation, with what is to be said of the policy, the version and the gates."""
+    policy = assembly.read_policy(arguments.policy)
+    gates = arguments.feature_gates
+    notes = (*config.warnings(policy), *assembly.notes(arguments.kubernetes_version, gates))
+    return dataclasses.replace(found, notes=(*found.notes, *notes))
 
 
 def _opened(arguments: argparse.Namespace) -> tuple[engine.Engine, objects.Pod]:
@@ -177,9 +191,12 @@ def _opened(arguments: argparse.Namespace) -> tuple[engine.Engine, objects.Pod]:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    policy = assembly.read_policy(arguments.policy)
+    policy, gates = assembly.read_policy(arguments.policy), arguments.feature_gates
     names = ", ".join(profile.name for profile in policy.profiles)
-    print(f"{arguments.policy}: good; profiles: {names}")
+    print(f"{arguments.policy}: good; profiles: {names}; hash {config.fingerprint(policy)}")
+    notes = (*config.warnings(policy), *assembly.notes(arguments.kubernetes_version, gates))
+    for note in notes:
+        print(f"warning: {note}")
     return OK
 
 

@@ -81,6 +81,10 @@ class Settings:
     context: str | None = None
     policy: pathlib.Path | None = None
     policy_config_map: str | None = None
+    policy_fallback: str | None = None
+    """"builtin", or a file: the policy where the ConfigMap's cannot be used from the start."""
+    policy_last_good: pathlib.Path | None = None
+    """Where the ConfigMap's policy is kept for a restart."""
     bind: Address = Address("127.0.0.1", 8888)
     admin_bind: Address = Address("127.0.0.1", 8889)
     insecure_bind: bool = False
@@ -173,6 +177,14 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "context": (str, "the kubeconfig context to use"),
     "policy": (pathlib.Path, "the policy file; without it, the default policy"),
     "policy_config_map": (str, "NAMESPACE/NAME of a ConfigMap that holds the policy"),
+    "policy_fallback": (
+        str,
+        "`builtin` or a FILE: the policy to start with where the ConfigMap's cannot be used",
+    ),
+    "policy_last_good": (
+        pathlib.Path,
+        "a file that keeps the ConfigMap's policy, for a restart that finds it broken",
+    ),
     "bind": (address, "HOST:PORT for kube-scheduler"),
     "admin_bind": (address, "HOST:PORT for probes, metrics and questions"),
     "insecure_bind": (_yes, "allow plain HTTP on an address that other machines reach"),
@@ -266,6 +278,8 @@ def _contradictions(values: Mapping[str, Any], settings: Settings) -> list[tuple
     nameless = "client_names" in values and "client_ca" not in values
     sources = bool(settings.snapshot and settings.kubeconfig)
     policies = bool(settings.policy and settings.policy_config_map)
+    unneeded = settings.policy_config_map is None
+    followed = bool(settings.policy_config_map and settings.snapshot)
     exposed = settings.tls is None and not settings.bind.loopback and not settings.insecure_bind
     rules = (
         (lone, "--tls-certificate", "goes together with --tls-key"),
@@ -273,6 +287,17 @@ def _contradictions(values: Mapping[str, Any], settings: Settings) -> list[tuple
         (nameless, "--client-names", "needs --client-ca"),
         (sources, "--snapshot", "is read instead of a cluster; leave out --kubeconfig"),
         (policies, "--policy", "is read instead of --policy-config-map; give one"),
+        (followed, "--policy-config-map", "is the cluster's; with --snapshot give --policy"),
+        (
+            settings.policy_fallback is not None and unneeded,
+            "--policy-fallback",
+            "needs --policy-config-map",
+        ),
+        (
+            settings.policy_last_good is not None and unneeded,
+            "--policy-last-good",
+            "needs --policy-config-map",
+        ),
         (exposed, "--bind", "is plain HTTP for other machines: use TLS, or --insecure-bind"),
     )
     return [(place, text) for broken, place, text in rules if broken]

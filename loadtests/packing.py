@@ -160,7 +160,7 @@ def make_policy(name, trace, nodes, options):
         return railyard.Railyard(nodes, policy=chosen)
     if name != "prices":
         return baselines.named(name, trace, nodes)
-    plain, scored = config.Packing(), options.cpu_pods == "ours"
+    plain, scored = config.ClusterPacking(), options.cpu_pods == "ours"
     return priced.Prices(
         nodes,
         form=policy_packing.form_of(plain, cpu_pods_scored=scored),

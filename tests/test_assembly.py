@@ -8,7 +8,7 @@ from extender import errors
 from extender.hardware import versions
 from extender.kube import objects
 from extender.policy import config
-from extender.service import assembly
+from extender.service import assembly, policytext
 
 POLICY = "profiles:\n- name: mine\n"
 
@@ -32,7 +32,7 @@ def test_a_policy_is_read_from_a_file_and_through_its_config_map(tmp_path):
 
 
 def test_the_policy_of_a_config_map_object():
-    found = assembly.policy_of(config_map({"policy.yaml": POLICY}), source="x")
+    found = policytext.of_config_map(config_map({"policy.yaml": POLICY}), source="x")
 
     assert found.profiles[0].name == "mine"
 
@@ -49,7 +49,7 @@ def test_the_policy_of_a_config_map_object():
 )
 def test_a_config_map_without_a_usable_policy_is_refused(data, message):
     with pytest.raises(errors.ConfigError, match=message):
-        assembly.policy_of(config_map(data), source="x")
+        policytext.of_config_map(config_map(data), source="x")
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):

@@ -33,7 +33,10 @@ class Whole(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
         ({"title": "t", "shares": 1}, {"shares": "unknown field; did you mean share?"}),
         ({"title": "t", "xyz": 1}, {"xyz": "unknown field"}),
         ({"title": "t", "parts": {}}, {"parts": "expected a list, got a mapping"}),
-        ({"title": "t", "labels": {"a": 1}}, {"labels[a]": "expected a text, got 1"}),
+        (
+            {"title": "t", "labels": {"a": 1}},
+            {"labels[a]": "expected a text, got 1; put it in quotes"},
+        ),
     ],
 )
 def test_a_problem_is_told_in_plain_words(value, expected):
@@ -51,7 +54,7 @@ def test_all_problems_are_told_each_with_its_path():
         "policy.parts[0].mode": "expected Soft or Hard, got soft",
         "policy.parts[1]": "expected a mapping, got 3",
         "policy.parts[2].half_life": "unknown field; did you mean halfLife?",
-        "policy.parts[2].names[1]": "expected a text, got 1",
+        "policy.parts[2].names[1]": "expected a text, got 1; put it in quotes",
         "policy.share": "expected a number, got much",
         "policy.title": "is missing",
     }

@@ -1,6 +1,7 @@
 """The command line, as an operator types it: output, messages, exit statuses."""
 
 import json
+import re
 
 import msgspec
 import pytest
@@ -291,7 +292,9 @@ def test_check_names_the_profiles_of_a_good_policy(run, tmp_path):
     path = tmp_path / "policy.yaml"
     path.write_text("profiles:\n- {name: a, match: {namespaces: [x]}}\n- {name: b}\n")
 
-    assert run("check", str(path)) == (OK, f"{path}: good; profiles: a, b\n", "")
+    status, out, err = run("check", str(path))
+    assert (status, err) == (OK, "")
+    assert re.fullmatch(rf"{path}: good; profiles: a, b; hash [0-9a-f]{{12}}\n", out)
 
 
 def test_check_reads_the_policy_in_a_config_map(run, tmp_path):
@@ -309,15 +312,23 @@ def test_check_reads_the_policy_in_a_config_map(run, tmp_path):
 def test_check_lists_every_problem_of_a_policy(run, tmp_path):
     path = tmp_path / "policy.yaml"
     path.write_text(
-        "profiles:\n- {name: a, locality: {mode: Sometimes}}\n- {name: b, packing: {alpha: 99}}\n"
-        "cpuPods: Maybe\n"
+        "profiles:\n- {name: a, locality: {mode: Sometimes}}\n- {name: b, packing: {alpha: 9}}\n"
+        "packing: {alpha: 99}\ncpuPods: Maybe\nkubernetesVersion: latest\n"
     )
 
     status, out, err = run("check", str(path))
 
     assert (status, out) == (USAGE, "")
     places = [line.strip().partition(":")[0] for line in err.splitlines()[1:]]
-    assert places == ["profiles[0].locality.mode", "profiles[1].packing.alpha", "cpuPods"]
+    assert places == [
+        "profiles[1].packing.alpha",
+        "kubernetesVersion",
+        "profiles[1].match",
+        "profiles[0].locality.mode",
+        "packing.alpha",
+        "cpuPods",
+    ]
+    assert "holds for the whole cluster: set it at packing.alpha" in err
 
 
 @pytest.mark.parametrize(
@@ -329,7 +340,7 @@ def test_check_lists_every_problem_of_a_policy(run, tmp_path):
         pytest.param("weight: 3", "weight", id="an unknown field"),
         pytest.param("profiles: {}", "expected a list", id="profiles that are no list"),
         pytest.param("profiles: []", "at least one profile", id="no profile"),
-        pytest.param("profiles: [{name: a}, {name: b}]", "no later profile", id="unreachable"),
+        pytest.param("profiles: [{name: a}, {name: b}]", "is never reached", id="unreachable"),
     ],
 )
 def test_check_says_what_is_wrong(run, tmp_path, text, expected):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from extender import errors
 from extender.hardware.shape import Level
-from extender.policy import config
+from extender.policy import config, crosschecks
 
 
 def problems(document):
@@ -23,11 +23,11 @@ def test_an_empty_document_is_the_default(document):
 
 def test_names_are_those_of_kubernetes():
     found = config.parse(
-        {"profiles": [{"name": "a", "packing": {"cliffShare": 0.2}}], "cpuPods": "Ignore"},
+        {"profiles": [{"name": "a"}], "packing": {"cliffShare": 0.2}, "cpuPods": "Ignore"},
         source="x",
     )
 
-    assert found.profiles[0].packing.cliff_share == 0.2
+    assert found.packing.cliff_share == 0.2
     assert found.cpu_pods == "Ignore"
 
 
@@ -36,16 +36,20 @@ def test_problems_of_all_profiles_and_of_the_rest_are_reported_together():
         {
             "profiles": [
                 {"name": "a", "locality": {"weight": -1}},
-                {"name": "b", "packing": {"reserve": [{"gpus": 0}]}},
+                {"name": "b", "packing": {"weight": 101}},
                 {"packing": {}},
             ],
+            "packing": {"reserve": [{"gpus": 0}]},
             "scores": {"maximum": 10.5},
         }
     )
 
     assert set(found) == {
         "profiles[0].locality.weight",
-        "profiles[1].packing.reserve[0].gpus",
+        "profiles[1].packing.weight",
+        "profiles[1].match",
+        "profiles[2].match",
+        "packing.reserve[0].gpus",
         "profiles[2].name",
         "scores.maximum",
     }
@@ -68,10 +72,102 @@ def test_each_problem_has_its_path(document, place):
     assert place in problems(document)
 
 
-def test_a_profile_behind_one_that_takes_all_is_never_reached():
-    found = problems({"profiles": [{"name": "all"}, {"name": "some"}]})
+NARROW = {"namespaces": ["a"], "labels": {"x": "1"}}
 
-    assert list(found) == ["profiles[0].match"]
+
+@pytest.mark.parametrize(
+    ("first", "second", "covered"),
+    [
+        ({}, {}, True),
+        ({}, NARROW, True),
+        (NARROW, {}, False),
+        (NARROW, NARROW, True),
+        ({"namespaces": ["a", "b"]}, NARROW, True),
+        ({"namespaces": ["b"]}, NARROW, False),
+        ({"labels": {"x": "1"}}, NARROW, True),
+        ({"labels": {"x": "2"}}, NARROW, False),
+        ({"labels": {"x": "1", "y": "1"}}, NARROW, False),
+        ({"resources": ["r"]}, NARROW, False),
+        ({"deviceClassNames": ["g", "h"]}, {"deviceClassNames": ["h"]}, True),
+        ({"deviceClassNames": ["g"]}, {"deviceClassNames": ["g", "h"]}, False),
+    ],
+)
+def test_a_profile_whose_pods_an_earlier_one_takes_is_never_reached(first, second, covered):
+    profiles = [{"name": "a", "match": first}, {"name": "b", "match": second}, {"name": "c"}]
+    found = dict(crosschecks.problems({"profiles": profiles}))
+
+    assert ("profiles[1].match" in found) is covered
+    if covered:
+        assert "is never reached: profiles[0] (a) takes all of its pods" in found.values()
+
+
+def test_a_match_of_the_last_profile_that_takes_no_pod_is_told():
+    found = problems({"profiles": [{"name": "a", "match": NARROW}, {"name": "b", "match": NARROW}]})
+
+    assert "serves all others anyway" in found["profiles[1].match"]
+
+
+def test_so_many_profiles_are_a_mistake():
+    assert problems({"profiles": [{"name": str(n)} for n in range(101)]})["profiles"]
+
+
+@pytest.mark.parametrize("field", msgspec.structs.fields(config.ClusterPacking))
+def test_what_holds_for_the_cluster_is_a_problem_in_a_profile(field):
+    name = field.encode_name
+    found = problems({"profiles": [{"name": "a", "packing": {name: 1, "weight": 1}}]})
+
+    assert found == {
+        f"profiles[0].packing.{name}": f"holds for the whole cluster: set it at packing.{name}"
+    }
+
+
+@pytest.mark.parametrize("field", msgspec.structs.fields(config.Policy))
+def test_a_field_of_the_document_is_a_problem_in_a_profile(field):
+    name = field.encode_name
+    if name in {"apiVersion", "kind", "profiles", "packing"}:
+        pytest.skip("means something else there, or nothing")
+
+    found = problems({"profiles": [{"name": "a", name: 1}]})
+
+    assert found == {f"profiles[0].{name}": f"holds for the whole cluster: set it at {name}"}
+
+
+@pytest.mark.parametrize("field", msgspec.structs.fields(config.Profile))
+def test_a_field_of_a_profile_is_a_problem_in_the_document(field):
+    name = field.encode_name
+    if name in {"name", "packing"}:
+        pytest.skip("is the document's, too, or too short to tell")
+
+    assert problems({name: {}}) == {name: f"belongs to a profile: set it at profiles[].{name}"}
+
+
+@pytest.mark.parametrize(
+    ("document", "place", "told"),
+    [
+        ({"packing": {"weight": 1}}, "packing.weight", "profiles[].packing.weight"),
+        ({"packing": {"halfLifePods": 1}}, "packing.halfLifePods", "packing.horizonPods"),
+        (
+            {"profiles": [{"name": "a", "packing": {"halfLifePods": 1}}]},
+            "profiles[0].packing.halfLifePods",
+            "packing.horizonPods",
+        ),
+        (
+            {"profiles": [{"name": "a", "preference": {"avoidConditions": []}}]},
+            "profiles[0].preference.avoidConditions",
+            "set it at avoidConditions",
+        ),
+    ],
+)
+def test_a_field_that_moved_or_has_another_name_is_told_where_to_stand(document, place, told):
+    assert told in problems(document)[place]
+
+
+@pytest.mark.parametrize("version", ["latest", "1", "v1", "1.36x", "1.36.", "one", "1.9999"])
+def test_what_is_no_version_is_a_problem(version):
+    assert (
+        "is not a Kubernetes version such as 1.36"
+        in problems({"kubernetesVersion": version})["kubernetesVersion"]
+    )
 
 
 def test_the_message_names_the_document():
@@ -86,14 +182,15 @@ def test_a_level_is_a_word_of_nvidia_smi(level):
 
 POLICIES = st.builds(
     config.Policy,
+    packing=st.builds(
+        config.ClusterPacking,
+        alpha=st.floats(0, 6),
+        horizon_pods=st.integers(100, 1_000_000),
+        max_namespace_share=st.floats(0.01, 1),
+    ),
     profiles=st.builds(
         lambda packing, locality: (config.Profile("p", packing=packing, locality=locality),),
-        st.builds(
-            config.Packing,
-            weight=st.floats(0, 100),
-            alpha=st.floats(0, 6),
-            half_life_pods=st.integers(100, 1_000_000),
-        ),
+        st.builds(config.Packing, weight=st.floats(0, 100)),
         st.builds(
             config.Locality,
             weight=st.floats(0, 100),

@@ -464,3 +464,17 @@ def test_a_pod_bound_where_it_was_expected_is_no_news_to_scores():
     assert judging.index.writes == before
     assert len(judging.index.reservations) == 0
     assert judging.index.verify() == []
+
+
+def test_a_reservation_ends_after_its_seconds_although_nobody_asks():
+    clock = Clock()
+    judging = engine(clock=clock)
+    feed(judging, *(make_node(name).gpus(H100, 8) for name in "ab"))
+    judging.prioritize(make_pod("p").gpus(1).obj(), ["a", "b"])
+    assert not judging.unsettled
+
+    clock.now = 5.0
+
+    assert judging.unsettled
+    judging.expire()
+    assert len(judging.index.reservations) == 0

@@ -136,3 +136,88 @@ def test_the_table_has_a_line_for_each_node(judging):
     assert header.startswith("NODE")
     assert [row.split()[0] for row in rows] == ["near", "far", "bare"]
     assert not any(row.endswith(" ") for row in rows)
+
+
+# ---------------------------------------------------------------- the same answer as filter's
+
+
+def some_cluster():
+    """Nodes that differ in how much is free, and a gang of which one member has a node."""
+    judging = engine()
+    for number in range(6):
+        node = (
+            make_node(f"n{number}").gpus(H100, 8).label("nvidia.com/gpu.clique", f"c{number % 2}")
+        )
+        feed(judging, node)
+        feed(
+            judging, *[make_pod(f"p{number}-{n}").gpus(1).node(f"n{number}") for n in range(number)]
+        )
+    feed(judging, make_pod("m0").gpus(1).label(*GANG).node("n1"))
+    judging.settle()
+    return judging
+
+
+GANG = ("jobset.sigs.k8s.io/jobset-name", "job")
+
+
+@pytest.mark.parametrize("labels", [(), GANG], ids=["alone", "in a gang"])
+@pytest.mark.parametrize("gpus", [1, 4, 8])
+def test_what_the_pod_itself_has_reserved_does_not_stand_in_its_way(gpus, labels):
+    judging = some_cluster()
+    pod = make_pod("p").gpus(gpus)
+    pod = (pod.label(*labels) if labels else pod).obj()
+    names = sorted(judging.index.rows)
+    feed(judging, pod)
+    before = explain.explain(judging, pod).as_json()
+
+    for _ in range(2):
+        kept = judging.filter(pod, names).passing(names)
+        scores = judging.prioritize(pod, kept).tolist()
+        assert judging.index.reservations.of(pod.metadata.uid)
+        found = explain.explain(judging, pod).as_json()
+        assert found["nodes"] == before["nodes"]
+        assert {each["node"]: each["score"] for each in found["nodes"] if each["node"] in kept} == (
+            dict(zip(kept, scores, strict=True))
+        )
+        assert judging.index.reservations.of(pod.metadata.uid)  # it is still held for the others
+
+
+@pytest.mark.parametrize("gpus", [1, 4, 8])
+def test_asking_about_one_node_gives_the_answer_of_asking_about_all(gpus):
+    judging = some_cluster()
+    pod = make_pod("p").gpus(gpus).obj()
+    everywhere = {node.node: node for node in explain.explain(judging, pod).nodes}
+
+    for name, expected in everywhere.items():
+        assert explain.explain(judging, pod, [name]).nodes == (expected,)
+    some = explain.explain(judging, pod, ["n3", "elsewhere", "n3", "n1"]).nodes
+    assert {node.node for node in some} == {"n1", "n3", "elsewhere"}
+    assert [everywhere[node.node] for node in some if node.node in everywhere] == [
+        node for node in some if node.node in everywhere
+    ]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "told"),
+    [
+        ("railyard.dev/locality", "near", "'near' is not required, PIX, PXB, PHB or NODE"),
+        ("railyard.dev/locality", "required", ""),
+        ("railyard.dev/locality", "phb", ""),
+        ("railyard.dev/localty", "required", "did you mean railyard.dev/locality?"),
+        ("railyard.dev/devices", "nvidia.com/gpu=0,1; a/b=2", ""),
+        ("railyard.dev/devices", "nvidia.com/gpu=" + "9" * 5000, "is not of the form"),
+        ("railyard.dev/devices", "gpu0", "is not of the form"),
+        ("railyard.dev/other", "x", "annotation railyard.dev/other is not read"),
+        ("example.com/other", "x", ""),
+    ],
+)
+def test_an_annotation_that_means_nothing_is_told(annotation, value, told):
+    judging = some_cluster()
+    found = explain.explain(judging, make_pod("p").gpus(1).annotation(annotation, value).obj())
+
+    assert bool(found.notes) is bool(told)
+    assert told in " ".join(found.notes)
+    assert [line for line in explain.lines(found) if line.startswith("note: ")] == [
+        f"note: {note}" for note in found.notes
+    ]
+    assert len(" ".join(found.notes)) < 300

@@ -1,6 +1,7 @@
 """What the running service makes of events: objects to the store, the ConfigMap to the policy."""
 
 import asyncio
+import contextlib
 import json
 import logging
 
@@ -11,8 +12,9 @@ from test_engine import H100, engine, feed
 
 from extender import errors, settings
 from extender.kube import informers, objects
+from extender.policy import config
 from extender.server import metrics
-from extender.service import live
+from extender.service import live, policies, rebuilding, sink
 from loadtests import coldstart
 from tests import apiserver
 
@@ -30,7 +32,12 @@ class Sinking:
     def __init__(self):
         self.engine = engine()
         self.metrics = metrics.Metrics(metrics.Picture)
-        self.sink = live._Sink(self.engine, self.metrics)
+        self.policies = policies.Policies(
+            self.engine.use,
+            config_map="railyard/railyard-policy",
+            counted=lambda good: self.metrics.reload("policy", good=good),
+        )
+        self.sink = sink.Sink(lambda: [self.engine.store], self.policies)
 
     def reloads(self):
         found = {}
@@ -94,7 +101,7 @@ def test_a_broken_policy_leaves_the_last_good_one_in_force(sinking, item, caplog
 
     assert sinking.engine.policy.scores.maximum == 50
     assert sinking.reloads() == (1.0, 1.0)
-    assert "the last good policy stays in force" in caplog.text
+    assert "ConfigMap railyard/railyard-policy stays in force" in caplog.text
 
 
 def test_a_deleted_policy_leaves_the_last_good_one_in_force(sinking):
@@ -160,6 +167,136 @@ async def test_a_cluster_is_ready_once_the_index_has_what_was_read(tmp_path):
                 await asyncio.sleep(0.01)
             async with client.get(f"{admin}/metrics") as answer:
                 assert "railyard_index_nodes 1.0" in await answer.text()
+
+
+MAPS = "/api/v1/namespaces/ops/configmaps"
+
+
+@contextlib.asynccontextmanager
+async def following(tmp_path, **options):
+    """A service that follows ConfigMap ops/policy of a fake API server with one node: both."""
+    async with apiserver.ApiServer() as server:
+        for wanted in informers.KINDS:
+            server.add(wanted.at(wanted.versions[0]).path, wanted.kind, wanted.versions[0])
+        server.add(MAPS, "ConfigMap")
+        server.put("/api/v1/nodes", "a")
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(coldstart.kubeconfig_of(server.url)))
+        chosen = settings.Settings(
+            kubeconfig=path,
+            bind=FREE,
+            admin_bind=FREE,
+            kubernetes_version=options.pop("version", "1.37"),
+            policy_config_map="ops/policy",
+            **options,
+        )
+        async with live.opened(chosen) as sites, aiohttp.ClientSession() as client:
+            yield server, Asked(client, f"http://127.0.0.1:{sites.admin_bound.port}")
+
+
+class Asked:
+    """The admin port of a service."""
+
+    def __init__(self, client, url):
+        self.client, self.url = client, url
+
+    async def readiness(self):
+        async with self.client.get(f"{self.url}/readyz?verbose") as answer:
+            return await answer.json()
+
+    async def until(self, holds):
+        """The first readiness for which that holds; the suite's own limit ends what never does."""
+        while not holds(found := await self.readiness()):  # noqa: ASYNC110 - a probe
+            await asyncio.sleep(0.01)
+        return found
+
+    async def metric(self, name):
+        async with self.client.get(f"{self.url}/metrics") as answer:
+            text = await answer.text()
+        return [line for line in text.splitlines() if line.startswith(name)]
+
+
+def put_policy(server, text):
+    server.put(MAPS, "policy", namespace="ops", data={"policy.yaml": text})
+
+
+@pytest.mark.parametrize("text", [None, "scores: {maximum: -1}", "", "[" * 10_000])
+async def test_without_a_usable_config_map_it_is_not_ready_and_says_why(tmp_path, text):
+    async with following(tmp_path) as (server, asked):
+        if text is not None:
+            put_policy(server, text)
+        found = await asked.until(lambda body: list(body.get("waiting", ())) == ["a policy"])
+
+        assert found["ready"] is False
+        assert found["waiting"]["a policy"].startswith("ConfigMap ops/policy ")
+
+        put_policy(server, "scores: {maximum: 50}")
+        found = await asked.until(lambda body: body["ready"])
+
+        assert found["policy"]["from"] == "ConfigMap ops/policy"
+        assert await asked.metric("railyard_policy_refused_since_seconds") == [
+            "railyard_policy_refused_since_seconds 0.0"
+        ]
+        assert await asked.metric("railyard_policy_info") == [
+            f'railyard_policy_info{{hash="{found["policy"]["hash"]}"}} 1.0'
+        ]
+
+
+async def test_a_named_fallback_makes_it_ready_and_is_told(tmp_path):
+    async with following(tmp_path, policy_fallback="builtin") as (_, asked):
+        found = await asked.until(lambda body: body["ready"])
+
+        assert found["policy"]["from"] == "the fallback, the built-in policy"
+        assert "does not exist" in found["notes"][0]
+
+
+async def test_a_restart_goes_on_with_the_last_good_policy(tmp_path):
+    kept = tmp_path / "kept.yaml"
+    async with following(tmp_path, policy_last_good=kept) as (server, asked):
+        put_policy(server, "scores: {maximum: 50}")
+        before = await asked.until(lambda body: body["ready"])
+        put_policy(server, "scores: {maximum: many}")
+        broken = await asked.until(lambda body: "notes" in body)
+        assert (broken["ready"], broken["policy"]) == (True, before["policy"])
+
+    async with following(tmp_path, policy_last_good=kept) as (_, asked):
+        found = await asked.until(lambda body: body["ready"])
+
+    assert found["policy"]["hash"] == before["policy"]["hash"]
+    assert "last good" in found["policy"]["from"]
+
+
+async def test_the_config_maps_version_and_budget_take_effect_at_once(tmp_path):
+    async with following(tmp_path, version=None) as (server, asked):
+        put_policy(server, 'kubernetesVersion: "1.35"\nstepBudget: 200')
+        await asked.until(lambda body: body["ready"])
+        put_policy(server, 'kubernetesVersion: "1.20"\nstepBudget: 200')
+        found = await asked.until(lambda body: "notes" in body)
+
+        assert found["ready"]
+        assert "1.20 is older than the versions whose rules are known" in found["notes"][0]
+
+
+def test_another_version_is_predicted_by_once_the_next_engine_is_built():
+    from_old, to_new = engine(), engine(config.Policy(step_budget=200))
+    feed(from_old, *(make_node(name).gpus(H100, 8) for name in "abc"), make_pod("p").node("a"))
+    building = rebuilding.Rebuilding()
+    building.begin(from_old, to_new)
+    events = sink.Sink(lambda: [from_old.store, *building.stores()], None)
+
+    events.apply("Node", "DELETED", make_node("b").obj())
+    building.step()
+    events.apply("Node", "ADDED", make_node("d").gpus(H100, 4).obj())
+    events.apply("Pod", "DELETED", make_pod("p").node("a").obj())
+    assert building.take() is None
+    while building.step():
+        pass
+
+    assert building.take() is to_new
+    assert building.take() is None
+    assert set(to_new.index.rows) == {"a", "c", "d"}
+    assert to_new.index.verify() == []
+    assert to_new.store.pods == {}
 
 
 def test_outside_a_cluster_and_without_kubeconfig_it_says_what_is_missing(monkeypatch):

@@ -16,8 +16,8 @@ from extender.policy import config
 
 def policy(**packing):
     """A policy by these constants, which keeps nothing for whole machines unless they say so."""
-    chosen = config.Packing(**{"machine_reserve": 0.0} | packing)
-    return config.Policy(profiles=(config.Profile("default", packing=chosen),))
+    chosen = config.ClusterPacking(**{"machine_reserve": 0.0} | packing)
+    return config.Policy(packing=chosen)
 
 
 def seen(judging, *sizes):
@@ -153,13 +153,13 @@ def test_the_first_pod_of_a_whole_machine_finds_one_though_only_small_ones_were_
     assert whole > broken
 
 
-@pytest.mark.parametrize("half_life", [100, 1000])
-def test_the_mix_looks_back_on_as_many_pods_as_the_policy_says(half_life):
-    judging = engine(policy(half_life_pods=half_life))
+@pytest.mark.parametrize("horizon", [100, 1000])
+def test_the_mix_looks_back_on_as_many_pods_as_the_policy_says(horizon):
+    judging = engine(policy(horizon_pods=horizon))
     feed(judging, make_node("a").gpus(H100, 8))
     seen(judging, 1)
 
-    assert judging.room.classes.weight[0] == pytest.approx(1 / half_life)
+    assert judging.room.classes.weight[0] == pytest.approx(1 / horizon)
 
 
 def test_placing_a_small_pod_on_a_whole_node_costs_more_than_on_a_broken_one():
@@ -274,9 +274,9 @@ def test_a_pod_that_uses_a_pair_pays_for_its_own_distance_instead(paired):
 
 def test_where_nearness_has_no_weight_pairs_have_no_price(paired):
     packed(paired, "gpu")
-    near = config.Profile("default", locality=config.Locality(weight=0.0))
+    near = config.ClusterPacking(distance_weight=0.0)
 
-    paired.use(config.Policy(profiles=(near,)))
+    paired.use(config.Policy(packing=near))
 
     whole, shifted = packed(paired, "gpu")
     assert whole == pytest.approx(shifted)

@@ -35,9 +35,8 @@ def test_the_policy_names_conditions_of_its_own_also_once_nodes_are_known():
     feed(judging, make_node("odd").gpus(H100, 8).condition("FanNoise"))
     pod = make_pod("p").gpus(1)
     before = parts(judging, pod, ["good", "odd"])["preference"]
-    wary = config.Preference(avoid_conditions=("FanNoise",))
 
-    judging.use(config.Policy(profiles=(config.Profile("default", preference=wary),)))
+    judging.use(config.Policy(avoid_conditions=("FanNoise",)))
     after = parts(judging, pod, ["good", "odd"])["preference"]
 
     assert before[0] == before[1]

@@ -63,6 +63,16 @@ class Gangs:
             del self._assumed[oldest]
             self._place(oldest, "", "")
 
+    def withdraw(self, uid: str) -> str:
+        """The pod waits again where it was only assumed to have a node; return that node, or ""."""
+        if uid not in self._assumed:
+            return ""
+        del self._assumed[uid]
+        name, node = self._of[uid]
+        self._place(uid, "", "")
+        self._wait(uid, name)
+        return node
+
     def _wait(self, uid: str, name: str) -> None:
         old = self._waits_in.pop(uid, None)
         if old is not None:

@@ -115,6 +115,10 @@ class Reservations:
             del self._on[reservation.node]
         return {reservation.node}
 
+    def overdue(self, now: float) -> bool:
+        """Whether one may be past its deadline."""
+        return now >= self._earliest
+
     def expire(self, now: float) -> set[str]:
         """Drop what is past its deadline; return the nodes that changed."""
         if now < self._earliest:

@@ -159,6 +159,16 @@ class ClusterStore:
         """How many objects of each kind are kept."""
         return {kind: len(table) for kind, (table, _) in self._kinds.items()}
 
+    def keys(self) -> list[tuple[str, Key | str]]:
+        """The kind and key of every object kept."""
+        return [(kind, key) for kind, (table, _) in self._kinds.items() for key in table]
+
+    def hand_over(self, other: ClusterStore, kind: str, key: Key | str) -> None:
+        """Take the object over as the other store holds it now; nothing where it is gone."""
+        table, _ = other._kinds[kind]
+        if key in table:
+            self.apply(kind, "ADDED", table[key])
+
     def copy(self) -> ClusterStore:
         """A store of the same objects, everything dirty: what an index made anew starts from."""
         fresh = ClusterStore()

@@ -41,6 +41,11 @@ class Unjudged:
 
     why: str
 
+    @property
+    def kind(self) -> str:
+        """A fixed word for a metric label: what kind of thing was missing."""
+        return self.why.partition(" ")[0] if self.why.startswith("ResourceClaim") else "unreadable"
+
 
 Answer: TypeAlias = Asked | Unjudged
 

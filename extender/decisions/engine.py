@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from extender.cluster import gangs, index, store
 from extender.decisions import (
+    allocated,
     answers,
     asking,
     evictions,
@@ -31,12 +32,10 @@ from extender.decisions import (
 from extender.decisions.judge import Code
 from extender.decisions.question import Question
 from extender.demand import pod as pods
-from extender.hardware import affinity
 from extender.kube import objects
 from extender.policy import config, ranking
 
 UNJUDGED = ("ResourceClaim", "ResourceClaimTemplate", "unreadable")
-NOT_ALLOCATED_HERE = "claim is allocated on another node"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class Engine:
         self._learning = learning.Learning(self.asker, self.room, self.gangs)
         self.scoring = scoring.Scoring(cluster, self.room, self.gangs)
         self.journal = journal.Journal(cluster, on_prediction)
-        self._promises = promises.Promises(cluster, self.gangs, self.journal)
+        self.promises = promises.Promises(cluster, self.gangs, self.journal)
         self._evictions = evictions.Evictions()
         # why → pods passed unjudged
         self.unjudged: Counter[str] = Counter(dict.fromkeys(UNJUDGED, 0))
@@ -99,16 +98,13 @@ class Engine:
 
     def use(self, policy: config.Policy) -> None:
         """Judge by another policy from now on."""
+        if policy.step_budget != self.policy.step_budget:
+            self.tables.clear()
         self.policy = policy
         self._prepared = None
-        last = policy.profiles[-1]
-        self.room.configure(
-            last.packing,
-            cpu_pods_scored=policy.cpu_pods == "Score",
-            distance=last.locality.weight,
-        )
-        conditions = (c for each in policy.profiles for c in each.preference.avoid_conditions)
-        self.scoring.configure(tuple(dict.fromkeys(conditions)))
+        self.judge.configure(budget=policy.step_budget)
+        self.room.configure(policy.packing, cpu_pods_scored=policy.cpu_pods == "Score")
+        self.scoring.configure(tuple(dict.fromkeys(policy.avoid_conditions)))
 
     def concerns(self, pod: objects.Pod) -> bool:
         """Whether the pod asks for devices; the cheap first question of a request."""
@@ -125,7 +121,7 @@ class Engine:
 
     def filter(self, pod: objects.Pod, names: Sequence[str]) -> answers.Filtered:
         """Refuse the nodes where the pod cannot get its devices; unknown nodes pass."""
-        self._promises.withdraw(pod.metadata.uid)
+        self.promises.withdraw(pod.metadata.uid)
         found = self.filter_only(pod, names)
         if found.failed and self._evictions:
             found = self._once_victims_are_gone(pod, found)
@@ -137,7 +133,7 @@ class Engine:
         """Judge as filter does, and leave nothing behind."""
         asked = self._ask(pod)
         if isinstance(asked, asking.Unjudged):
-            self.unjudged[_class_of(asked.why)] += 1
+            self.unjudged[asked.kind] += 1
             return answers.Filtered()
         if not asked.question and not asked.bound_to:
             return answers.Filtered()
@@ -157,7 +153,8 @@ class Engine:
             into = unresolvable if verdict.code is Code.NEVER else refused
             into[names[place]] = verdict.reason
         if asked.bound_to:
-            unresolvable |= self._elsewhere(asked, list(itertools.compress(names, known)))
+            known_names = list(itertools.compress(names, known))
+            unresolvable |= allocated.elsewhere(asked, known_names, self.index)
             refused = {name: why for name, why in refused.items() if name not in unresolvable}
             return answers.Filtered(refused, unresolvable, unknown=unknown)
         kept, passing = names if isinstance(names, list) else list(names), rows
@@ -169,7 +166,11 @@ class Engine:
 
     def prioritize(self, pod: objects.Pod, names: Sequence[str]) -> NDArray[np.int64]:
         """Score the nodes, parallel to `names`; empty where we have no opinion."""
-        scored = self._prepared_for(pod, names) or self.score(pod, names, told=False)
+        scored = self._prepared_for(pod, names)
+        if scored is None:
+            # Asked again, or without filter: what it reserved must not stand in its own way.
+            self.promises.withdraw(pod.metadata.uid)
+            scored = self.score(pod, names, told=False)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
         asked, among = scored.asked, scored.among
@@ -281,25 +282,20 @@ class Engine:
                 del failed[name]
         return answers.Filtered(failed, found.unresolvable, found.unknown)
 
-    def _elsewhere(self, asked: asking.Asked, names: Sequence[str]) -> dict[str, str]:
-        """The nodes on which an allocation that the pod already has cannot be used."""
-        found: dict[str, str] = {}
-        for allocation in asked.bound_to:
-            selector = allocation.node_selector
-            if selector is None:
-                continue
-            for name in names:
-                detail = self.index.detail(name)
-                labels = (detail.node.metadata.labels or {}) if detail is not None else {}
-                if not affinity.matches(selector, name, labels):
-                    found[name] = NOT_ALLOCATED_HERE
-        return found
-
     # ------------------------------------------------------------ what a decision leaves behind
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether there is something to do that no request has come for."""
+        return self.store.pending or self.room.unfinished or self.promises.overdue(self._clock())
+
+    def expire(self) -> None:
+        """End the promises that are past their seconds."""
+        self.promises.expire(self._clock())
 
     def settle(self) -> None:
         """Bring the index, the mix and the prices up to date."""
-        self._promises.expire(self._clock())
+        self.expire()
         self.index.settle()
         self._learning.learn(self.policy)
         changed = self.index.take_changed()
@@ -323,7 +319,7 @@ class Engine:
     ) -> None:
         if self.policy.reservation_seconds:
             deadline = self._clock() + self.policy.reservation_seconds
-            self._promises.reserve(pod, asked, name, table, state, deadline=deadline)
+            self.promises.reserve(pod, asked, name, table, state, deadline=deadline)
 
     def _observe(self, kind: str, old: objects.Object | None, new: objects.Object | None) -> None:
         """Hear of every change: what is new is learnt from, what was promised may end."""
@@ -336,11 +332,6 @@ class Engine:
             if new is None or pod.spec.node_name:
                 self.asker.forget(pod.metadata.uid)
                 self._evictions.forget(pod.metadata.uid)
-            self._promises.pod_changed(pod, gone=new is None)
+            self.promises.pod_changed(pod, gone=new is None)
         elif isinstance(new, objects.ResourceClaim):
-            self._promises.claim_changed(new)
-
-
-def _class_of(why: str) -> str:
-    """A fixed word for a metric label: what kind of thing was missing."""
-    return why.partition(" ")[0] if why.startswith("ResourceClaim") else "unreadable"
+            self.promises.claim_changed(new)

@@ -14,6 +14,7 @@ from extender.decisions import asking, engine, grounds
 from extender.decisions import question as questions
 from extender.decisions.judge import Code, Verdict
 from extender.kube import objects
+from extender.policy import profile
 
 _WORDS = {
     Code.FITS: "fits",
@@ -85,23 +86,37 @@ class Explanation:
 def explain(
     judging: engine.Engine, pod: objects.Pod, names: Sequence[str] | None = None
 ) -> Explanation:
-    """Answer as filter and prioritize would, with the reasons; nothing is reserved."""
-    judging.settle()
-    names = sorted(judging.index.rows) if names is None else list(names)
+    """Answer as filter and prioritize would, with the reasons; nothing is reserved.
+
+    A score is a rank among the nodes that pass, so all nodes are judged, whichever are shown; and
+    what the pod itself has reserved since does not stand in its way.
+    """
+    with judging.promises.suspended(pod):
+        judging.settle()
+        return _explained(judging, pod, names)
+
+
+def _explained(
+    judging: engine.Engine, pod: objects.Pod, shown: Sequence[str] | None
+) -> Explanation:
+    names = sorted(judging.index.rows)
+    shown = names if shown is None else list(dict.fromkeys(shown))
+    names += [name for name in shown if name not in judging.index.rows]
     meta = pod.metadata
     title = f"{meta.namespace or 'default'}/{meta.name}"
     asked = judging.asker.ask(pod, judging.policy)
     generation = judging.index.generation
+    remarks = profile.remarks(pod, heeded=judging.policy.pod_annotations == "Allow")
     if isinstance(asked, asking.Unjudged):
-        nodes = tuple(Explained(name, _WORDS[Code.UNJUDGED], asked.why) for name in names)
-        return Explanation(title, "", "", generation, nodes, (asked.why,))
+        nodes = tuple(Explained(name, _WORDS[Code.UNJUDGED], asked.why) for name in shown)
+        return Explanation(title, "", "", generation, nodes, (asked.why, *remarks))
     refused = judging.filter_only(pod, names)
     passing = refused.passing(names)
     scored = judging.score(pod, passing) if passing else None
     words = grounds.of(judging, pod, scored) if scored is not None else []
     place = {name: number for number, name in enumerate(passing)}
     found = []
-    for name in names:
+    for name in shown:
         reason = refused.failed.get(name) or refused.unresolvable.get(name)
         number = None if reason else place.get(name)
         node = _node(judging, asked, name, reason, scored, number)
@@ -110,7 +125,7 @@ def explain(
         found.append(node)
     found.sort(key=_order)
     demand = questions.words(asked.question) if asked.question else NO_DEVICES
-    return Explanation(title, demand, asked.profile.name, generation, tuple(found))
+    return Explanation(title, demand, asked.profile.name, generation, tuple(found), remarks)
 
 
 def _node(
@@ -191,7 +206,7 @@ def _order(node: Explained) -> tuple[bool, int, float, str]:
 
 def lines(explanation: Explanation) -> Iterable[str]:
     """The explanation as a table for a terminal; of the costs the least is the best."""
-    asked = explanation.demand or "; ".join(explanation.notes)
+    asked = explanation.demand or "not judged"
     profile = f" (profile {explanation.profile})" if explanation.profile else ""
     yield f"pod {explanation.pod}: {asked}{profile}"
     costs = Counter(node.cost for node in explanation.nodes)
@@ -212,6 +227,8 @@ def lines(explanation: Explanation) -> Iterable[str]:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         yield "  ".join([*cells, row[-1]]).rstrip()
+    for note in explanation.notes:
+        yield f"note: {note}"
 
 
 def _why(node: Explained, *, tied: bool) -> Iterable[str]:

@@ -86,6 +86,10 @@ class Judge:
         self._extended_claim = extended_claim
         self._calibrations = calibrations  # platform → calibration
 
+    def configure(self, *, budget: int) -> None:
+        """Search up to so many steps for a verdict from now on."""
+        self._planner.configure(budget=budget)
+
     def verdict(
         self, question: questions.Question, state: NodeState, surroundings: shape.Broken | None
     ) -> Verdict:

@@ -7,6 +7,9 @@ watch confirms or contradicts it, or at its deadline.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from extender.cluster import gangs, index, reservations, store
 from extender.decisions import asking, journal, tables
 from extender.kube import objects
@@ -56,9 +59,29 @@ class Promises:
         self._index.soften(self._index.reservations.assume(held))
         self._gangs.assume(pod, name)
 
+    @contextlib.contextmanager
+    def suspended(self, pod: objects.Pod) -> Iterator[None]:
+        """For a moment, nothing was promised to the pod."""
+        uid = pod.metadata.uid
+        held, node = self._index.reservations.of(uid), self._gangs.withdraw(uid)
+        self.withdraw(uid)
+        try:
+            yield
+        finally:
+            if held is not None:
+                self._index.soften(self._index.reservations.assume(held))
+            if node:
+                self._gangs.assume(pod, node)
+
     def withdraw(self, uid: str) -> None:
-        """The pod is asked about again: what it reserved must not stand in its own way."""
+        """The pod is asked about again: what it was promised must not stand in its own way."""
         self._index.soften(self._index.reservations.forget(uid))
+        self._gangs.withdraw(uid)
+
+    def overdue(self, now: float) -> bool:
+        """Whether a reservation is past its deadline, and may end."""
+        heard = self._index.store.silent.isdisjoint(_CONFIRMING)
+        return heard and self._index.reservations.overdue(now)
 
     def expire(self, now: float) -> None:
         """End what is past its deadline."""

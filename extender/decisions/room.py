@@ -91,16 +91,11 @@ class Room:
         """Whether CPU or memory is too short for the free GPUs, so that they are priced by it."""
         return self._form != self._plenty
 
-    def configure(
-        self, settings: config.Packing, *, cpu_pods_scored: bool, distance: float
-    ) -> None:
-        """Take the constants of a policy; the mix learnt so far is kept.
-
-        `distance` is the weight of locality, by which later pods will suffer from distance.
-        """
-        self._plenty = packing.form_of(settings, cpu_pods_scored=cpu_pods_scored, distance=distance)
+    def configure(self, settings: config.ClusterPacking, *, cpu_pods_scored: bool) -> None:
+        """Take the constants of a policy; the mix learnt so far is kept."""
+        self._plenty = packing.form_of(settings, cpu_pods_scored=cpu_pods_scored)
         self._form = self._plenty
-        self.mix.configure(horizon=settings.half_life_pods)
+        self.mix.configure(horizon=settings.horizon_pods)
         self._declared = settings.reserve
         self._machine_reserve = settings.machine_reserve
         self._stale = self._reformed = True

@@ -112,6 +112,10 @@ class Tables:
     def __len__(self) -> int:
         return len(self._tables)
 
+    def clear(self) -> None:
+        """Drop all tables: their verdicts rest on what does not hold any more."""
+        self._tables.clear()
+
     def of(self, question: Question, states: States, surroundings: Broken | None) -> Table:
         """The question's table for the states of the moment."""
         if states is not self._states:

@@ -168,6 +168,12 @@ class Planner:
             return False
         return False
 
+    def configure(self, *, budget: int) -> None:
+        """Search up to so many steps from now on."""
+        if budget != self._budget:
+            self._budget = budget
+            self.forget()
+
     def forget(self) -> None:
         """Drop all plans: selectors, and so answers, may mean something else now."""
         self._plans.clear()

@@ -10,10 +10,12 @@ repairs announced for 1.36, only that of the leak is in 0.36.3; 0.37.1 has none 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Mapping
 
-_FORM = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
+# What vendors append begins with - or +: v1.36.3-gke.1200, v1.36.3+k3s1, 1.36+.
+_FORM = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,6}))?(?:[-+][\w.+-]*)?", re.ASCII)
 _OLDEST, _NEWEST = (1, 34), (1, 37)
 NEWEST = "{}.{}".format(*_NEWEST)
 # A version without a patch ("1.36") means the newest patch of it.
@@ -92,9 +94,9 @@ def features_of(version: str, *, gates: Mapping[str, bool] | None = None) -> Fea
     Later versions count as the newest known, earlier ones as the oldest; ValueError when the text
     is not a version.
     """
-    match = _FORM.match(version.strip())
+    match = _FORM.fullmatch(version.strip())
     if match is None:
-        raise ValueError(f"{version!r} is not a Kubernetes version")
+        raise ValueError(f"{version[:60]!r} is not a Kubernetes version such as {NEWEST}")
     release = min(max((int(match[1]), int(match[2])), _OLDEST), _NEWEST)
     patch = int(match[3]) if match[3] else _LATEST_PATCH
     on = {
@@ -116,6 +118,36 @@ def features_of(version: str, *, gates: Mapping[str, bool] | None = None) -> Fea
         whole_steps=not on["DRAFractionalCapacityRange"],
     )
     return _as_variant(features, release, on)
+
+
+def is_version(text: str) -> bool:
+    """Whether `features_of` reads the text."""
+    return _FORM.fullmatch(text.strip()) is not None
+
+
+def remark(version: str) -> str:
+    """What is to be said of predicting as this version, "" where its rules are known here."""
+    match = _FORM.fullmatch(version.strip())
+    if match is None:
+        return f"{version[:60]!r} is not a Kubernetes version such as {NEWEST}"
+    release = int(match[1]), int(match[2])
+    if _OLDEST <= release <= _NEWEST:
+        return ""
+    told, used = ("older", _OLDEST) if release < _OLDEST else ("newer", _NEWEST)
+    return (
+        f"{version[:60]} is {told} than the versions whose rules are known here "
+        f"({_OLDEST[0]}.{_OLDEST[1]} to {NEWEST}): predicting as {used[0]}.{used[1]}"
+    )
+
+
+def unknown_gates(gates: Mapping[str, bool]) -> tuple[str, ...]:
+    """A sentence for each gate that no prediction depends on: another's, or misspelt."""
+    found = []
+    for gate in sorted(gates.keys() - GATES.keys()):
+        near = difflib.get_close_matches(gate[:80], GATES, 1, cutoff=0.8)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        found.append(f"feature gate {gate[:80]}: no prediction depends on it{hint}")
+    return tuple(found)
 
 
 def _behaviour(release: tuple[int, int], patch: int) -> Features:

@@ -472,6 +472,7 @@ class NodeResourceTopology(Struct, frozen=True):
 class ConfigMap(Struct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     data: dict[str, str] | None = None
+    binary_data: dict[str, str] | None = None
 
 
 Object: TypeAlias = (

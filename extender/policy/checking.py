@@ -35,12 +35,12 @@ def problems(value: object, kind: type[msgspec.Struct], place: str = "") -> Iter
         return
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for name, item in value.items():
-        where = f"{place}.{name}" if place else str(name)
+        where = f"{place}.{_cut(name)}" if place else _cut(name)
         field = fields.get(name)
         if field is not None:
             yield from _of_value(item, field.type, where)
             continue
-        near = difflib.get_close_matches(str(name), fields, 1, cutoff=0.5)
+        near = difflib.get_close_matches(str(name)[:_LONGEST_SHOWN], fields, 1, cutoff=0.5)
         yield where, "unknown field" + (f"; did you mean {near[0]}?" if near else "")
     for name, field in fields.items():
         if field.required and name not in value:
@@ -57,7 +57,7 @@ def _of_value(value: object, kind: Any, place: str) -> Iterator[Problem]:  # noq
         names, items = get_args(kind)
         for name, item in value.items():
             yield from _of_value(name, names, place)
-            yield from _of_value(item, items, f"{place}[{name}]")
+            yield from _of_value(item, items, f"{place}[{_cut(name)}]")
     elif get_origin(kind) is Literal and value not in get_args(kind):
         yield place, f"expected {' or '.join(get_args(kind))}, got {_shown(value)}"
     else:
@@ -67,7 +67,9 @@ def _of_value(value: object, kind: Any, place: str) -> Iterator[Problem]:  # noq
             text, _, path = str(error).partition(" - at `$")
             text = _WORD.sub(lambda word: _WORDS[word[0]], text)
             told = text.partition(", got ")[0].replace("Expected", "expected", 1)
-            yield place + path.rstrip("`"), f"{told}, got {_shown(value)}"
+            quote = kind is str and isinstance(value, int | float)
+            hint = "; put it in quotes" if quote else ""
+            yield place + path.rstrip("`"), f"{told}, got {_shown(value)}{hint}"
 
 
 def _shown(value: object) -> str:
@@ -77,4 +79,9 @@ def _shown(value: object) -> str:
         return str(value).lower()
     text = str(value) if isinstance(value, int | float | str) else type(value).__name__
     text = {"list": "a list", "dict": "a mapping"}.get(text, text)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return _cut(text)
+
+
+def _cut(text: object) -> str:
+    told = str(text)
+    return told if len(told) <= _LONGEST_SHOWN else f"{told[:_LONGEST_SHOWN]}…"

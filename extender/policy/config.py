@@ -6,14 +6,17 @@ The file is the content of a ConfigMap (`policy.yaml`); msgspec checks names, ty
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from extender import errors
+from extender.hardware import versions
 from extender.hardware.shape import Level
-from extender.policy import checking
+from extender.policy import checking, crosschecks, relocation
 
 API_VERSION = "railyard.dev/v1alpha1"
 KIND = "PlacementPolicy"
@@ -54,19 +57,31 @@ class DeclaredClass(Section, frozen=True):
 
 
 class Packing(Section, frozen=True):
-    """What the placement leaves behind, priced by scarcity (`policy.prices`).
+    """How much a profile weighs what the placement leaves behind; the constants are the cluster's.
 
-    `half_life_pods` is H of the learnt mix, `alpha` the steepness of prices, `cliff_share` a,
-    `part_credit` beta. `machine_reserve` is the share of the GPUs asked that pods of whole machines
-    count for until they are seen; `reserve` lists other sizes to keep room for before that.
+    See `ClusterPacking` for these.
     """
 
     weight: Weight = 1.0
+
+
+class ClusterPacking(Section, frozen=True):
+    """What room is worth in this cluster, priced by scarcity (`policy.prices`): one for all pods.
+
+    `alpha` is the steepness of prices, `cliff_share` a, `part_credit` beta. `horizon_pods` is H of
+    the learnt mix: a pod weighs 1 - 1/H as much as the next one seen. `max_namespace_share` bounds
+    what the pods of one namespace weigh in it. `machine_reserve` is the share of the GPUs asked
+    that pods of whole machines count for until they are seen; `reserve` lists other sizes to keep
+    room for before that. `distance_weight` is the locality weight of the pods that come later.
+    """
+
     alpha: Annotated[float, msgspec.Meta(ge=0, le=6)] = 4.0
     cliff_share: Share = 0.45
     part_credit: Annotated[float, msgspec.Meta(ge=1, le=16)] = 5.0
-    half_life_pods: Annotated[int, msgspec.Meta(ge=100, le=1_000_000)] = 2000
+    horizon_pods: Annotated[int, msgspec.Meta(ge=100, le=1_000_000)] = 2000
+    max_namespace_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
     machine_reserve: Share = 0.05
+    distance_weight: Weight = 10.0
     reserve: tuple[DeclaredClass, ...] = ()
 
 
@@ -93,14 +108,9 @@ class Proximity(Section, frozen=True):
 
 
 class Preference(Section, frozen=True):
-    """Match of hardware to need.
-
-    `avoid_conditions` are node conditions that mark a degraded node: a type, or a pattern of types,
-    that is bad when True, or `TYPE=STATUS`.
-    """
+    """Match of hardware to need."""
 
     weight: Weight = 0.25
-    avoid_conditions: tuple[str, ...] = ()
 
 
 class Match(Section, frozen=True):
@@ -133,10 +143,18 @@ class Scores(Section, frozen=True):
 
 
 class Policy(Section, frozen=True):
+    """The whole document: profiles judge pods, everything else holds for the cluster.
+
+    `avoid_conditions` are node conditions that mark a degraded node: a type, or a pattern of types,
+    that is bad when True, or `TYPE=STATUS`.
+    """
+
     api_version: Literal["railyard.dev/v1alpha1"] = "railyard.dev/v1alpha1"
     kind: Literal["PlacementPolicy"] = "PlacementPolicy"
     profiles: tuple[Profile, ...] = (Profile(name="default"),)
+    packing: ClusterPacking = ClusterPacking()
     scores: Scores = Scores()
+    avoid_conditions: tuple[str, ...] = ()
     cpu_pods: Literal["Score", "Ignore"] = "Score"
     pod_annotations: Literal["Allow", "Ignore"] = "Allow"
     reservation_seconds: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
@@ -145,37 +163,44 @@ class Policy(Section, frozen=True):
 
 
 DEFAULT = Policy()
+# More problems than that are not mended in one go; finding all of a hostile document takes long.
+_MOST_PROBLEMS = 50
 
 
-def parse(document: Mapping[str, Any] | None, *, source: str) -> Policy:
-    """Check a policy document already read from YAML; ConfigError lists every problem."""
+def parse(
+    document: Mapping[str, Any] | None,
+    *,
+    source: str,
+    found: Sequence[checking.Problem] = (),
+) -> Policy:
+    """Check a policy document already read from YAML; ConfigError lists every problem.
+
+    `found` are problems that reading has found before, told together with the others.
+    """
     document = dict(document or {})
-    problems = list(checking.problems(document, Policy))
+    every = itertools.chain(
+        found,
+        relocation.problems(document),
+        crosschecks.problems(document),
+        checking.problems(relocation.without(document), Policy),
+    )
+    problems = list(itertools.islice(every, _MOST_PROBLEMS + 1))
     if problems:
+        if len(problems) > _MOST_PROBLEMS:
+            problems[_MOST_PROBLEMS:] = [("", "and more")]
         raise errors.ConfigError(f"{source} is not a usable policy", problems)
-    policy = msgspec.convert(document, Policy)
-    problems = list(_cross_checked(policy))
-    if problems:
-        raise errors.ConfigError(f"{source} is not a usable policy", problems)
-    return policy
+    return msgspec.convert(document, Policy)
 
 
-def _cross_checked(policy: Policy) -> list[tuple[str, str]]:
-    problems: list[tuple[str, str]] = []
-    if not policy.profiles:
-        problems.append(("profiles", "at least one profile is needed"))
-    names = [profile.name for profile in policy.profiles]
-    problems += [
-        (f"profiles[{number}].name", f"{name!r} is used twice")
-        for number, name in enumerate(names)
-        if name in names[:number]
-    ]
-    for number, profile in enumerate(policy.profiles[:-1]):
-        if profile.match == Match():
-            problems.append(
-                (f"profiles[{number}].match", "matches every pod, so no later profile is reached")
-            )
-    return problems
+def fingerprint(policy: Policy) -> str:
+    """Twelve hexadecimal digits that equal policies have in common, however they were written."""
+    return hashlib.sha256(msgspec.json.encode(policy, order="deterministic")).hexdigest()[:12]
+
+
+def warnings(policy: Policy) -> tuple[str, ...]:
+    """What is allowed and probably not meant, in sentences."""
+    remark = versions.remark(policy.kubernetes_version) if policy.kubernetes_version else ""
+    return (f"kubernetesVersion: {remark}",) if remark else ()
 
 
 def level_of(locality: Locality) -> Level:

@@ -62,14 +62,14 @@ class Form:
     distance: float = 10.0
 
 
-def form_of(settings: config.Packing, *, cpu_pods_scored: bool, distance: float = 10.0) -> Form:
+def form_of(settings: config.ClusterPacking, *, cpu_pods_scored: bool) -> Form:
     """The form that a policy asks for; gentler where others place the pods without devices."""
     most_blend, most_steep = (1.0, math.inf) if cpu_pods_scored else BESIDE_IN_TREE
     return Form(
         blend=min(settings.cliff_share, most_blend),
         steepness=min(settings.alpha, most_steep),
         part=settings.part_credit,
-        distance=distance,
+        distance=settings.distance_weight,
     )
 
 

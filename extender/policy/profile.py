@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -12,6 +14,20 @@ from extender.policy import config
 # A pod says here that its GPUs and NICs must be near: `required`, or a level (`PHB`, `NODE`, …).
 LOCALITY_ANNOTATION = "railyard.dev/locality"
 
+# Which devices behind a plug-in the pod holds, read in `cluster.tenants`.
+_DEVICES_ANNOTATION = "railyard.dev/devices"
+_PREFIX = "railyard.dev/"
+_DEVICES = r"[^=;]+=\s*\d{1,6}\s*(,\s*\d{1,6}\s*)*"
+_ANNOTATIONS = {
+    LOCALITY_ANNOTATION: re.compile(r"(?i)required|PIX|PXB|PHB|NODE|"),
+    _DEVICES_ANNOTATION: re.compile(rf"(?a){_DEVICES}(;\s*{_DEVICES})*;?\s*|"),
+}
+_EXPECTED = {
+    LOCALITY_ANNOTATION: "required, PIX, PXB, PHB or NODE",
+    _DEVICES_ANNOTATION: "of the form nvidia.com/gpu=0,1;other/nic=2",
+}
+_LONGEST_SHOWN = 80  # characters of what a tenant wrote
+_MOST_REMARKS = 16
 _LEVELS = ("PIX", "PXB", "PHB", "NODE")
 
 
@@ -35,6 +51,29 @@ def for_pod(
     if policy.pod_annotations == "Allow":
         return _narrowed(chosen, (pod.metadata.annotations or {}).get(LOCALITY_ANNOTATION))
     return chosen
+
+
+def remarks(pod: objects.Pod, *, heeded: bool) -> tuple[str, ...]:
+    """What is wrong with the pod's own annotations, in sentences; `heeded`: the policy reads them.
+
+    A typing error must not make a pod unschedulable, but its author should hear of it.
+    """
+    found = []
+    for name, value in sorted((pod.metadata.annotations or {}).items()):
+        if not name.startswith(_PREFIX):
+            continue
+        shown = f"annotation {name[:_LONGEST_SHOWN]}"
+        if name not in _ANNOTATIONS:
+            near = difflib.get_close_matches(name[:_LONGEST_SHOWN], _ANNOTATIONS, 1)
+            found.append(f"{shown} is not read" + (f"; did you mean {near[0]}?" if near else ""))
+        elif name == LOCALITY_ANNOTATION and not heeded:
+            found.append(f"{shown} is not heeded: the policy says podAnnotations: Ignore")
+        elif not _ANNOTATIONS[name].fullmatch(value):
+            told = f"{shown}: {value[:_LONGEST_SHOWN]!r} is not {_EXPECTED[name]}, and is ignored"
+            found.append(told)
+        if len(found) == _MOST_REMARKS:
+            break
+    return tuple(found)
 
 
 def _matches(

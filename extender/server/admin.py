@@ -126,8 +126,13 @@ class AdminHandler:
             body["waiting"] = picture.waiting
         if picture.degraded:
             body["degraded"] = picture.degraded
+        if notes := (*picture.policy.notes, *picture.notes):
+            body["notes"] = notes
         if verbose or not ready:
             body["kinds"] = picture.kinds
+            if picture.policy.fingerprint:
+                told = {"hash": picture.policy.fingerprint, "from": picture.policy.origin}
+                body["policy"] = told
         return _json(body, status=200 if ready else 503)
 
     async def _explain(self, request: web.BaseRequest) -> object:

@@ -6,8 +6,6 @@ import pathlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import yaml
-
 from extender import errors, settings
 from extender.cluster import index, machines, store
 from extender.decisions import engine, journal, judge
@@ -16,6 +14,7 @@ from extender.hardware import catalogue, versions
 from extender.kube import objects
 from extender.policy import config, locality
 from extender.replay import dump
+from extender.service import policytext
 
 
 def read_policy(path: pathlib.Path | None) -> config.Policy:
@@ -25,43 +24,15 @@ def read_policy(path: pathlib.Path | None) -> config.Policy:
     """
     path = path or settings.embedded("policy.yaml")
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            text = file.read(policytext.MOST_BYTES + 1).decode("utf-8")
     except FileNotFoundError as error:
         raise errors.ConfigError(
             "the policy cannot be read", [(str(path), "no such file")]
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise errors.ConfigError("the policy cannot be read", [(str(path), str(error))]) from error
-    return parse_policy(text, source=str(path))
-
-
-def parse_policy(text: str, *, source: str) -> config.Policy:
-    """A policy from YAML text."""
-    try:
-        document = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        what = error.problem or error.context or str(error)
-        raise errors.ConfigError(f"{source} is not YAML", [(place, what)]) from error
-    except yaml.YAMLError as error:
-        raise errors.ConfigError(f"{source} is not YAML", [("", str(error))]) from error
-    if isinstance(document, dict) and document.get("kind") == "ConfigMap":
-        inner = (document.get("data") or {}).get("policy.yaml")
-        if not isinstance(inner, str):
-            raise errors.ConfigError(f"{source} holds no policy", [("data", "no policy.yaml")])
-        return parse_policy(inner, source=f"{source}: policy.yaml")
-    if document is not None and not isinstance(document, dict):
-        raise errors.ConfigError(f"{source} is not a policy", [("", "expected a mapping")])
-    return config.parse(document, source=source)
-
-
-def policy_of(item: objects.ConfigMap, *, source: str) -> config.Policy:
-    """The policy that a ConfigMap holds under `policy.yaml`."""
-    text = (item.data or {}).get("policy.yaml")
-    if text is None:
-        raise errors.ConfigError(f"{source} holds no policy", [("data", "no policy.yaml")])
-    return parse_policy(text, source=source)
+    return policytext.parse_file(text, source=str(path))
 
 
 def read_catalogue() -> catalogue.Catalogue:
@@ -135,6 +106,15 @@ def feed(judging: engine.Engine, found: Iterable[tuple[str, objects.Object]]) ->
     """Put objects into the engine's store, as a watch would."""
     for kind, item in found:
         judging.store.apply(kind, "ADDED", item)
+
+
+def notes(version: str, gates: Mapping[str, bool] | None = None) -> tuple[str, ...]:
+    """What is to be said of the version and the gates that predictions go by, in sentences."""
+    remark = versions.remark(version) if version else ""
+    return (
+        *([f"Kubernetes version: {remark}"] if remark else []),
+        *versions.unknown_gates(gates or {}),
+    )
 
 
 def features_for(version: str, gates: Mapping[str, bool] | None = None) -> versions.Features:

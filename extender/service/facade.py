@@ -38,6 +38,8 @@ class Facade:
         degraded: Callable[[], Mapping[str, str]] = dict,
         restarts: Callable[[], Mapping[str, int]] = dict,
         statuses: Statuses = dict,
+        policy: Callable[[], metrics.PolicyFigures] = metrics.PolicyFigures,
+        notes: Callable[[], tuple[str, ...]] = tuple,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine = judging
@@ -45,6 +47,8 @@ class Facade:
         self._degraded = degraded
         self._restarts = restarts
         self._statuses = statuses
+        self._policy = policy
+        self._notes = notes
         self._clock = clock
         self._began = clock()
 
@@ -80,6 +84,7 @@ class Facade:
     # ------------------------------------------------------------ the questions
 
     def picture(self) -> metrics.Picture:
+        self.engine.expire()
         index = self.engine.index
         waiting = self._waiting()
         counts = self.engine.store.counts()
@@ -112,6 +117,8 @@ class Facade:
                 )
                 for kind, status in self._statuses().items()
             },
+            policy=self._policy(),
+            notes=self._notes(),
         )
 
     def topology(self) -> dict[str, Any]:
@@ -160,7 +167,8 @@ class Facade:
 
     def _explained(self, pod: objects.Pod, node: str | None) -> dict[str, Any]:
         found = explain.explain(self.engine, pod, None if node is None else [node])
-        return found.as_json() | {"staleSeconds": self._staleness()}
+        notes = (*found.notes, *self._policy().notes, *self._notes())
+        return found.as_json() | {"notes": notes, "staleSeconds": self._staleness()}
 
     def _age(self, status: KindStatus) -> float:
         """Seconds since what we have of the kind was current; of what is not served, none is."""

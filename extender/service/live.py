@@ -12,15 +12,16 @@ import gc
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import uvloop
 
 from extender import errors
+from extender.cluster import store
 from extender.decisions import engine, journal
 from extender.hardware import versions
-from extender.kube import client, endpoint, informers, objects, supervisor
+from extender.kube import client, endpoint, informers, supervisor
 from extender.policy import config
 from extender.server import metrics, site
 from extender.service import (
@@ -28,7 +29,10 @@ from extender.service import (
     facade,
     logs,
     opening,
+    policies,
+    rebuilding,
     server_version,
+    sink,
     snapshot,
     stopping,
 )
@@ -110,16 +114,29 @@ class Live:
         self._settings = settings
         self._api = api
         self._policy = policy
+        self._known = ""  # the API server's version, once it told it
+        self._features = self._features_for(policy)
         told = settings.kubernetes_version or policy.kubernetes_version
-        self._features = assembly.features_for(told, settings.feature_gates)
         self._version = server_version.ServerVersion(api, told=told)
         self.engine = self._engine(policy)
         self.metrics = metrics.Metrics(self._picture)
         kinds: tuple[informers.Wanted, ...] = informers.KINDS
+        config_map = ""
+        fallback: policies.Fallback | None = policies.given(policy, settings.policy)
         if settings.policy_config_map:
             namespace, _, name = settings.policy_config_map.rpartition("/")
-            kinds = (*kinds, informers.config_map(namespace or api.server.namespace, name))
-        self._sink = _Sink(self.engine, self.metrics)
+            namespace = namespace or api.server.namespace
+            kinds = (*kinds, informers.config_map(namespace, name))
+            config_map, fallback = f"{namespace}/{name}", policies.named(settings.policy_fallback)
+        self._rebuilding = rebuilding.Rebuilding()
+        self.policies = policies.Policies(
+            self._use,
+            config_map=config_map,
+            fallback=fallback,
+            last_good=settings.policy_last_good,
+            counted=lambda good: self.metrics.reload("policy", good=good),
+        )
+        self._sink = sink.Sink(self._stores, self.policies)
         self._background = supervisor.Supervisor()
         self.informers = informers.Informers(
             api, self._sink, kinds=kinds, background=self._background
@@ -131,6 +148,8 @@ class Live:
             degraded=self._degraded,
             restarts=lambda: self._background.restarts,
             statuses=lambda: self.informers.statuses,
+            policy=self.policies.figures,
+            notes=self._notes,
         )
         self.sites = site.Sites(
             self.front, self.front, self.metrics, settings, background=self._background
@@ -191,36 +210,76 @@ class Live:
 
         Gates are told only: the API server may have others than kube-scheduler, and names none.
         """
-        gates = self._settings.feature_gates
-        try:
-            features = assembly.features_for(version, gates)
-        except errors.ConfigError as error:
-            self._version.unknown = str(error)
-            features = assembly.features_for("", gates)
+        if versions.is_version(version):
+            self._known = version
+        elif version:
+            self._version.unknown = versions.remark(version)
         if self._version.unknown:
             _LOG.warning("kube-scheduler's version is not known: %s", self._version.unknown)
         _LOG.info("predicting as kube-scheduler %s", version or "of the newest version known")
-        if passed_over := sorted(gates.keys() - versions.GATES.keys()):
-            _LOG.info("no prediction depends on the feature gates %s", ", ".join(passed_over))
+        for note in self._notes():
+            _LOG.warning("%s", note)
+        features = self._features_for(self._policy)
         if features != self._features:
             self._features = features
-            self.engine = self._sink.engine = self.front.engine = self._engine(self._policy)
+            self.engine = self.front.engine = self._engine(self._policy)
         self._version.wanted = ""
+
+    def _notes(self) -> tuple[str, ...]:
+        version = self._settings.kubernetes_version or self._known
+        return assembly.notes(version, self._settings.feature_gates)
+
+    # ------------------------------------------------------------ the policy
+
+    def _stores(self) -> tuple[store.ClusterStore, ...]:
+        """Who is told what the watch shows: the engine, and the next one while it is built."""
+        return (self.engine.store, *self._rebuilding.stores())
+
+    def _features_for(self, policy: config.Policy) -> versions.Features:
+        """The allocator's switches: as told by flag or policy, else of the API server's version."""
+        told = self._settings.kubernetes_version or policy.kubernetes_version or self._known
+        return assembly.features_for(told, self._settings.feature_gates)
+
+    def _use(self, policy: config.Policy) -> None:
+        """Judge by this policy; one that names another version needs another engine."""
+        self._policy = policy
+        self.engine.use(policy)
+        features = self._features_for(policy)
+        if features != self._features:
+            self._features = features
+            self._rebuilding.begin(self.engine, self._engine(policy))
+        else:
+            self._rebuilding.use(policy)
+
+    def _look_after_policy(self) -> None:
+        """Notice a ConfigMap that may not be read, and take the next engine when it is built."""
+        why = self.informers.degraded().get("ConfigMap")
+        if why:
+            self.policies.missing(f"cannot be read: {why}")
+        built = self._rebuilding.take()
+        if built is not None:
+            self.engine = self.front.engine = built
+            _LOG.info("predicting by other rules: %r", self.engine.index)
 
     def _picture(self) -> metrics.Picture:
         return self.front.picture()
 
     async def keep_settled(self) -> None:
         """Make the index once everything was read; then settle what no request comes for."""
-        while self._version.wanted or self.informers.waiting_for():  # noqa: ASYNC110 - a state
+        while self._version.wanted or self.informers.waiting_for():
             await asyncio.sleep(_IDLE_SECONDS)
+            self._look_after_policy()
+        while self._rebuilding.step():  # noqa: ASYNC110 - turns of work
+            await asyncio.sleep(0)
+        self._look_after_policy()
         await self._take_in()
         _LOG.info("ready: %r %r", self.engine.store, self.engine.index)
         while True:
-            await asyncio.sleep(_IDLE_SECONDS)
+            await asyncio.sleep(0 if self._rebuilding.step() else _IDLE_SECONDS)
+            self._look_after_policy()
             if self._sink.fresh:
                 await self._take_in()
-            elif self.engine.store.pending or self.engine.room.unfinished:
+            elif self.engine.unsettled:
                 self.engine.settle()
 
     async def _take_in(self) -> None:
@@ -238,7 +297,7 @@ class Live:
             return {_VERSION: self._version.wanted, **waiting}
         if not self._settled or self._sink.fresh:
             waiting["the index"] = "takes in what was read"
-        return waiting
+        return waiting | self.policies.waiting_for()
 
     def _degraded(self) -> Mapping[str, str]:
         """What we do without, and what that takes away."""
@@ -263,48 +322,3 @@ class Live:
                 mismatch.predicted,
                 mismatch.note,
             )
-
-
-class _Sink:
-    """Feeds the store; a ConfigMap is the policy."""
-
-    def __init__(self, judging: engine.Engine, counted: metrics.Metrics) -> None:
-        self.engine = judging
-        self._metrics = counted
-        self.fresh = False  # a kind was read for the first time, and much may have to be taken in
-
-    def replace(self, kind: str, items: Sequence[objects.Object], resource_version: str) -> None:
-        if kind == "ConfigMap":
-            for item in items:
-                self._use(item)
-            return
-        self.fresh = self.fresh or (bool(items) and kind not in self.engine.store.read)
-        self.engine.store.replace(kind, items, resource_version)
-
-    def apply(self, kind: str, event: str, item: objects.Object) -> None:
-        if kind != "ConfigMap":
-            self.engine.store.apply(kind, event, item)
-        elif event != "DELETED":
-            self._use(item)
-
-    def bookmark(self, kind: str, resource_version: str) -> None:
-        self.engine.store.bookmark(kind, resource_version)
-
-    def lost(self, kind: str, reason: str) -> None:
-        read = kind in self.engine.store.read
-        _LOG.warning("%s: %s: %s", kind, "data may go stale" if read else "cannot be read", reason)
-        self.engine.store.lost(kind, reason)
-
-    def _use(self, item: objects.Object) -> None:
-        """Judge by the ConfigMap's policy; a bad one leaves the last good one in force."""
-        if not isinstance(item, objects.ConfigMap):
-            return
-        source = f"ConfigMap {item.metadata.namespace}/{item.metadata.name}"
-        try:
-            self.engine.use(assembly.policy_of(item, source=source))
-        except errors.ConfigError as error:
-            self._metrics.reload("policy", good=False)
-            _LOG.error("the last good policy stays in force: %s", error)
-        else:
-            self._metrics.reload("policy", good=True)
-            _LOG.info("%s is in force", source)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from extender.policy import config
 from extender.server import metrics, site
-from extender.service import assembly, facade, opening, threads
+from extender.service import assembly, facade, opening, policies, threads
 from extender.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -21,9 +21,15 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[ope
         settings.kubernetes_version or policy.kubernetes_version, settings.feature_gates
     )
     waiting = {"the snapshot": "is being read"}
+    notes = assembly.notes(settings.kubernetes_version or "", settings.feature_gates)
+    for note in notes:
+        _LOG.warning("%s", note)
+    judging = assembly.assemble(
+        policy=policy, features=features, hardware=assembly.read_catalogue()
+    )
+    standing = policies.Policies(judging.use, fallback=policies.given(policy, settings.policy))
     front = facade.Facade(
-        assembly.assemble(policy=policy, features=features, hardware=assembly.read_catalogue()),
-        waiting=lambda: waiting,
+        judging, waiting=lambda: waiting, policy=standing.figures, notes=lambda: notes
     )
 
     async def read() -> None:

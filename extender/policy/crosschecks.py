@@ -1,0 +1,86 @@
+"""What a policy's fields say about each other: names used twice, profiles that nothing reaches.
+
+They are looked at in the document as it was read, so that these problems are told together with
+those of single fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from extender.hardware import versions
+from extender.policy.checking import Problem
+
+# Each profile is compared with all before it; more than this many are a mistake.
+MOST_PROFILES = 100
+_LISTS = ("namespaces", "priorityClassNames", "deviceClassNames", "resources")
+
+
+def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong between fields; what is no mapping or list is told elsewhere."""
+    version = document.get("kubernetesVersion")
+    if isinstance(version, str) and version and not versions.is_version(version):
+        yield "kubernetesVersion", f"{version[:60]!r} is not a Kubernetes version such as 1.36"
+    profiles = document.get("profiles")
+    if not isinstance(profiles, list):
+        return
+    if not profiles:
+        yield "profiles", "at least one profile is needed"
+    if len(profiles) > MOST_PROFILES:
+        yield "profiles", f"{len(profiles)} profiles; at most {MOST_PROFILES} are read"
+        return
+    yield from _names(profiles)
+    yield from _unreachable(profiles)
+
+
+def _names(profiles: list[Any]) -> Iterator[Problem]:
+    first: dict[str, int] = {}  # name → the profile that has it
+    for number, profile in enumerate(profiles):
+        name = profile.get("name") if isinstance(profile, Mapping) else None
+        if not isinstance(name, str):
+            continue
+        if not name:
+            yield f"profiles[{number}].name", "is empty"
+        elif first.setdefault(name, number) != number:
+            yield f"profiles[{number}].name", f"{name[:60]!r} is used twice"
+
+
+def _unreachable(profiles: list[Any]) -> Iterator[Problem]:
+    """Yield profiles whose every pod an earlier one takes; the last also serves all others."""
+    matches = [
+        profile.get("match", {}) if isinstance(profile, Mapping) else None for profile in profiles
+    ]
+    for number, match in enumerate(matches):
+        for earlier in range(number):
+            if not _covers(matches[earlier], match):
+                continue
+            other = profiles[earlier].get("name")
+            place = f"profiles[{number}].match"
+            if not matches[earlier] or number < len(matches) - 1:
+                told = f"is never reached: profiles[{earlier}] ({other}) takes all of its pods"
+            else:
+                told = f"takes no pod: profiles[{earlier}] ({other}) does; leave it out, as the "
+                told += "last profile serves all others anyway"
+            yield place, told
+            break
+
+
+def _covers(one: object, other: object) -> bool:
+    """Whether a pod that the other match takes is always taken by this one."""
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return False
+    for name in _LISTS:
+        mine, theirs = one.get(name, []), other.get(name, [])
+        if not _texts(mine) or not _texts(theirs):
+            return False
+        if mine and not (theirs and set(theirs) <= set(mine)):
+            return False
+    mine, theirs = one.get("labels", {}), other.get("labels", {})
+    if not isinstance(mine, Mapping) or not isinstance(theirs, Mapping):
+        return False
+    return all(name in theirs and theirs[name] == value for name, value in mine.items())
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -1,0 +1,55 @@
+"""Where the reflectors deliver: objects go to the stores, the ConfigMap to the policies."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from extender.cluster import store
+from extender.kube import objects
+from extender.service import policies
+
+_LOG = logging.getLogger(__name__)
+
+
+class Sink:
+    """Feeds the stores, of which the first is the one in use; a ConfigMap is the policy."""
+
+    def __init__(
+        self, stores: Callable[[], Sequence[store.ClusterStore]], standing: policies.Policies
+    ) -> None:
+        self._stores = stores
+        self._policies = standing
+        self.fresh = False  # a kind was read for the first time, and much may have to be taken in
+
+    def replace(self, kind: str, items: Sequence[objects.Object], resource_version: str) -> None:
+        if kind != "ConfigMap":
+            stores = self._stores()
+            self.fresh = self.fresh or (bool(items) and kind not in stores[0].read)
+            for each in stores:
+                each.replace(kind, items, resource_version)
+        elif not items:
+            self._policies.missing()
+        for item in items:
+            if isinstance(item, objects.ConfigMap):
+                self._policies.see(item)
+
+    def apply(self, kind: str, event: str, item: objects.Object) -> None:
+        if not isinstance(item, objects.ConfigMap):
+            for each in self._stores():
+                each.apply(kind, event, item)
+        elif event == "DELETED":
+            self._policies.missing("was deleted")
+        else:
+            self._policies.see(item)
+
+    def bookmark(self, kind: str, resource_version: str) -> None:
+        for each in self._stores():
+            each.bookmark(kind, resource_version)
+
+    def lost(self, kind: str, reason: str) -> None:
+        stores = self._stores()
+        told = "data may go stale" if kind in stores[0].read else "cannot be read"
+        _LOG.warning("%s: %s: %s", kind, told, reason)
+        for each in stores:
+            each.lost(kind, reason)
