@@ -13,6 +13,10 @@ from extender.kube import objects
 
 DEVICES_ANNOTATION = readings.ANNOTATION_PREFIX + "devices"
 
+# Characters of the annotation: 128 devices of eight resources are half as many. A longer one is as
+# good as absent.
+_MOST_TEXT = 4096
+
 Told = tuple[tuple[str, tuple[int, ...]], ...]
 
 
@@ -38,7 +42,7 @@ def tenant(pod: objects.Pod) -> Tenant:
         asked = pods.NOTHING
     text = meta.annotations.get(DEVICES_ANNOTATION, "") if meta.annotations else ""
     age = (meta.creation_timestamp or "", meta.namespace, meta.name)
-    return Tenant(meta.uid, age, asked, _told(text) if text else ())
+    return Tenant(meta.uid, age, asked, _told(text) if 0 < len(text) <= _MOST_TEXT else ())
 
 
 def _told(text: str) -> Told:

@@ -8,11 +8,13 @@ from typing import TypeAlias
 from extender import errors
 from extender.cluster import store
 from extender.decisions import question as questions
-from extender.demand import claims, extended, gang, requests
+from extender.demand import claims, extended, gang, limits, requests
 from extender.demand import pod as pods
 from extender.hardware import resources, versions
 from extender.kube import objects
 from extender.policy import config, preference, profile
+
+TOO_LARGE = "too-large"  # the word for a pod beyond `demand.limits`
 
 # Without one of these nobody can tell which devices a claim would get. (A claim or template that
 # is not seen is missing by itself.)
@@ -40,10 +42,13 @@ class Unjudged:
     """A pod that we cannot judge; it passes, and `why` says what was missing."""
 
     why: str
+    too_large: bool = False  # beyond `demand.limits`
 
     @property
     def kind(self) -> str:
         """A fixed word for a metric label: what kind of thing was missing."""
+        if self.too_large:
+            return TOO_LARGE
         return self.why.partition(" ")[0] if self.why.startswith("ResourceClaim") else "unreadable"
 
 
@@ -85,6 +90,8 @@ class Asker:
         return self._read_pod(pod, policy, whole=True)
 
     def _read_pod(self, pod: objects.Pod, policy: config.Policy, *, whole: bool = False) -> Answer:
+        if excess := limits.excess_of_pod(pod):
+            return Unjudged(excess, too_large=True)
         try:
             asked = pods.requests_of(pod)
         except ValueError as error:
@@ -100,6 +107,8 @@ class Asker:
             demands = tuple(self._demand(claim) for claim in (found if whole else open_claims))
         except errors.ClaimError as error:
             return Unjudged(str(error))
+        if excess := limits.excess_of_claims(demands):
+            return Unjudged(excess, too_large=True)
         chosen = profile.for_pod(
             policy,
             pod,

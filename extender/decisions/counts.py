@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from extender.cluster.states import States
 from extender.decisions import counting, tables, units
 from extender.decisions.question import Question
+from extender.demand import work
 from extender.hardware.shape import Shape
 from extender.policy import packing
 from extender.policy.mix import WHOLE_GPU, Floats
@@ -138,10 +139,9 @@ class Counts:
         for state in missing.tolist():
             if self._calculate(ask, place, state, size):
                 continue
-            if self._left <= 0:
+            if self._left <= 0 or not self._count(state, place, table, size):
                 self.incomplete = True
                 break
-            self._count(state, place, table, size)
 
     def _fill_whole(self, place: int, missing: NDArray[np.int32]) -> None:
         """Count the GPUs that nobody holds a part of."""
@@ -184,16 +184,38 @@ class Counts:
         return np.concatenate(left) if left else np.zeros(0, dtype=np.int32)
 
     def plan(self, ask: Question, hardware: Shape) -> counting.Plan | None:
-        """How to count the ask on a shape; None where only placing it tells."""
+        """How to count the ask on a shape; None where only placing it tells, or not known yet."""
         key = (ask, hardware)
         if key not in self._plans:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
-            self._plans[key] = counting.plan(hardware, ask, self._matches)
+            try:
+                self._plans[key] = counting.plan(hardware, ask, self._matches)
+            except work.SpentError:
+                self.incomplete = True
+                return None
         return self._plans[key]
 
-    def _count(self, state: int, place: int, table: tables.Table, size: float) -> None:
-        """Follow the placements of one unit after the other until a state that is counted."""
+    def plans(self, asks: Sequence[object], shapes: Sequence[Shape]) -> bool:
+        """Know how to count all of these; false where the call's allowance ends before."""
+        unknown = (
+            (ask, hardware)
+            for ask in asks
+            if isinstance(ask, Question)
+            for hardware in shapes
+            if (ask, hardware) not in self._plans
+        )
+        for ask, hardware in unknown:
+            self.plan(ask, hardware)
+            if (ask, hardware) not in self._plans:
+                return False
+        return True
+
+    def _count(self, state: int, place: int, table: tables.Table, size: float) -> bool:
+        """Follow the placements of one unit after the other until a state that is counted.
+
+        False where the allowance ends on the way: what is judged by then is not judged again.
+        """
         chain, worth = self._chain[:, place], self._worth_of(place, table)
         path: list[tuple[int, float]] = []  # state, and what the placement there is worth
         known = value = 0.0
@@ -204,6 +226,8 @@ class Counts:
                 break
             self._left -= 1
             verdict = table.verdict(state)
+            if table.is_unseen(state):
+                return False
             if not verdict.picks and not verdict.plugin:
                 path.append((state, 0.0))
                 known = -1.0  # this last one gives nothing
@@ -218,6 +242,7 @@ class Counts:
                 self._free[step, place] = units.free(table, step, chain[step] * size)
                 if worth is not None:
                     worth[step] = value
+        return True
 
     def _worth_of(self, place: int, table: tables.Table) -> Floats | None:
         """The worth per state of an ask that is judged by nearness."""

@@ -32,10 +32,12 @@ from extender.decisions import (
 from extender.decisions.judge import Code
 from extender.decisions.question import Question
 from extender.demand import pod as pods
+from extender.demand import work
 from extender.kube import objects
 from extender.policy import config, ranking
 
-UNJUDGED = ("ResourceClaim", "ResourceClaimTemplate", "unreadable")
+UNFINISHED = "unfinished"  # some nodes passed because a call's allowance had run out
+UNJUDGED = ("ResourceClaim", "ResourceClaimTemplate", "unreadable", asking.TOO_LARGE, UNFINISHED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,10 +81,13 @@ class Engine:
         self.policy = policy
         self.asker = asking.Asker(source, cluster.builder.features)
         self.judge = verdicts
+        self.work = verdicts.work
         self.tables = tables.Tables(verdicts)
-        self.room = room.Room(cluster, self.table, verdicts.matches, patient=patient)
+        self.room = room.Room(
+            cluster, self.table, verdicts.matches, patient=patient, spending=self.work
+        )
         self.gangs = gangs.Gangs()
-        self._learning = learning.Learning(self.asker, self.room, self.gangs)
+        self._learning = learning.Learning(self.asker, self.room, self.gangs, self.work)
         self.scoring = scoring.Scoring(cluster, self.room, self.gangs)
         self.journal = journal.Journal(cluster, on_prediction)
         self.promises = promises.Promises(cluster, self.gangs, self.journal)
@@ -143,6 +148,7 @@ class Engine:
         table = self.table(asked.question)
         states = self.index.state[rows]
         table.fill(states[known] if unknown else states)
+        self.unjudged[UNFINISHED] += self.work.spent
         bad = table.code[states] >= judge.REFUSED_FROM
         if unknown:
             bad &= known
@@ -287,7 +293,7 @@ class Engine:
     @property
     def unsettled(self) -> bool:
         """Whether there is something to do that no request has come for."""
-        return self.store.pending or self.room.unfinished or self.promises.overdue(self._clock())
+        return self.store.pending or self.unfinished or self.promises.overdue(self._clock())
 
     def expire(self) -> None:
         """End the promises that are past their seconds."""
@@ -295,12 +301,24 @@ class Engine:
 
     def settle(self) -> None:
         """Bring the index, the mix and the prices up to date."""
+        self.work.allow(work.SETTLING)
         self.expire()
         self.index.settle()
         self._learning.learn(self.policy)
         changed = self.index.take_changed()
         self.scoring.refresh(changed)
         self.room.settle(len(changed))
+        self.work.allow(work.JUDGING)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the next settling has something to go on with."""
+        return self.room.unfinished or bool(self._learning)
+
+    @property
+    def unlearnt(self) -> int:
+        """Pods that the watch has shown and nothing was learnt from yet."""
+        return len(self._learning)
 
     def _reserve_the_only(self, pod: objects.Pod, name: str) -> None:
         """Reserve where filter left one node: kube-scheduler then never asks to prioritize."""
@@ -334,4 +352,5 @@ class Engine:
                 self._evictions.forget(pod.metadata.uid)
             self.promises.pod_changed(pod, gone=new is None)
         elif isinstance(new, objects.ResourceClaim):
+            self.work.allow(work.SETTLING)
             self.promises.claim_changed(new)

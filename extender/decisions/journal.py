@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from extender.cluster import index, machines, store
 from extender.decisions import asking, tables
+from extender.demand import work
 from extender.demand.outcome import Pick
 from extender.kube import objects
 
@@ -157,8 +158,12 @@ class Journal:
             self._on_result(SAME, None)
             return
         picked = _as_bits(machine, actual)
-        if not verdict.certain and picked and pending.table.may_pick(state, number, picked):
-            self._on_result(POSSIBLE, None)
+        try:
+            if not verdict.certain and picked and pending.table.may_pick(state, number, picked):
+                self._on_result(POSSIBLE, None)
+                return
+        except work.SpentError:
+            self._on_result(EXPIRED, None)  # too costly to tell
             return
         mismatch = Mismatch(
             claim=f"{claim.metadata.namespace}/{claim.metadata.name}",

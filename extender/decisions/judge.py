@@ -38,7 +38,13 @@ NOT_FREE = "no {words}"
 NOT_THERE = "node has no {words}"
 FAILED = "device claim cannot be evaluated here"
 UNREAD = "what DRA offers here cannot be read"
+NOT_YET = "not judged yet: the call had done what it may, the next one goes on"
 UNKNOWN_LOCALITY = "nearness of GPU and NIC is not published"
+
+
+_MOST_REFUSALS = 512  # of questions asked of late; a verdict of some words each
+# Units of work: to judge a state, with so much for each resource asked; to refuse one in words.
+_JUDGING, _PER_RESOURCE, _NEARNESS = 12, 3, 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,6 +89,9 @@ class Judge:
         self.matches = matches
         self.unknown = 0  # searches that ended without an answer
         self._planner = planner
+        self.work = planner.work
+        # The words of refusals are the same on all states: (question, code) → verdict.
+        self._refusals: dict[tuple[questions.Question, Code], Verdict] = {}
         self._extended_claim = extended_claim
         self._calibrations = calibrations  # platform → calibration
 
@@ -93,10 +102,13 @@ class Judge:
     def verdict(
         self, question: questions.Question, state: NodeState, surroundings: shape.Broken | None
     ) -> Verdict:
-        """Judge one question on one state."""
+        """Judge one question on one state; SpentError where the allowance ends before."""
+        self.work.check()
+        self.work.spend(_JUDGING + _PER_RESOURCE * len(question.extended))
         found = self._placed(question, state, surroundings)
         if found.code is not Code.FITS or not question.communication_share:
             return found  # without a share of communication nearness changes nothing
+        self.work.spend(_NEARNESS)
         return self._with_locality(question, state.shape, found)
 
     def may_pick(
@@ -120,9 +132,9 @@ class Judge:
             return Verdict(Code.UNJUDGED, detail=UNREAD, after=usage)
         special = self._extended_claim(question, by_claim) if by_claim else None
         if by_claim and special is None:
-            return _refused(Code.NEVER, question)
+            return self._refused(Code.NEVER, question)
         if held is None:
-            return _refused(_lack(question, hardware), question)
+            return self._refused(_lack(question, hardware), question)
         claims = question.claims if special is None else (*question.claims, special)
         if held != usage.held or plugin:
             more = sum(1 << d for _, many in plugin for d in many)
@@ -173,7 +185,17 @@ class Judge:
             if isinstance(self._planner.allocate(state, (claim,)), NoFit):
                 question = dataclasses.replace(question, claims=(claim,), extended=())
                 break
-        return dataclasses.replace(_refused(code, question), steps=steps)
+        refused = self._refused(code, question)
+        return dataclasses.replace(refused, steps=steps) if steps else refused
+
+    def _refused(self, code: Code, question: questions.Question) -> Verdict:
+        key = (question, code)
+        known = self._refusals.get(key)
+        if known is None:
+            if len(self._refusals) >= _MOST_REFUSALS:
+                self._refusals.clear()
+            known = self._refusals[key] = _refused(code, question)
+        return known
 
     # ------------------------------------------------------------ how near
 

@@ -74,9 +74,8 @@ def of(
     blind: bool = False,
 ) -> Question:
     """Put the question of one pod under a profile's locality rules."""
-    special = tuple(
-        (name, tuple(special_claim.device_requests(pod, name))) for name, _ in requests.extended
-    )
+    asked = special_claim.all_requests(pod) if requests.extended else {}
+    special = tuple((name, tuple(asked.get(name, ()))) for name, _ in requests.extended)
     return Question(
         claims=demands,
         extended=requests.extended,

@@ -27,6 +27,7 @@ from extender.decisions import (
     tables,
 )
 from extender.decisions.question import Question, alike, single
+from extender.demand import work
 from extender.policy import config, packing, prices
 from extender.policy.mix import Classes, Floats, Ints, Mix
 
@@ -46,7 +47,9 @@ class Room:
         matches: counting.Matches,
         *,
         patient: bool = True,
+        spending: work.Work | None = None,
     ) -> None:
+        self._work = spending or work.Work()
         self._index = cluster
         self.mix = Mix()
         self._renewals = losses.Renewals()
@@ -109,17 +112,21 @@ class Room:
         memory: int,
         together: str = "",
         members: int = 1,
-    ) -> None:
-        """Count a pod that the watch shows for the first time.
+    ) -> bool:
+        """Count a pod that the watch shows for the first time; false where it must wait.
+
+        How many GPUs it takes is not known where the call's allowance ends before.
 
         A gang (`together` is its name) is one demand for as many of its `members` as one node can
         hold: room for them one by one, all over the cluster, is no room for the gang.
         """
         if not question:
             self._age += self.mix.learn(uid, None, cpu=float(cpu), memory=float(memory))
-            return
+            return True
         unit, count = single(question)
         size = self._sizes.of_unit(unit)
+        if size <= 0 and self._work.spent:
+            return False
         ask = unit if size > 0 else None
         many = 1
         if ask is not None and members > 1:
@@ -135,6 +142,7 @@ class Room:
         if many > 1 and not told:
             told = self.mix.learn(uid, None)
         self._age += told
+        return True
 
     # ------------------------------------------------------------ prices
 
@@ -151,7 +159,11 @@ class Room:
         self._adapt(rows)
         self._reserve_declared()
         self.mix.expect(self._fleet.expected(self._machine_reserve))
-        self._renewals.take(self.mix.classes(), all_of_them=self._reformed)
+        classes = self.mix.classes()
+        if not self._counts.plans(classes.asks, self._index.states.shapes):
+            self._stale = True  # selectors of what is asked are still being judged
+            return
+        self._renewals.take(classes, all_of_them=self._reformed)
         self._reformed = False
         if not len(rows) or not len(self.classes.weight):
             self.prices = self.room = np.zeros(len(self.classes.weight))

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster.states import States
-from extender.decisions.judge import UNSEEN, Code, Judge, Verdict
+from extender.decisions.judge import NOT_YET, UNSEEN, Code, Judge, Verdict
 from extender.decisions.question import Question
+from extender.demand import work
 from extender.hardware.shape import Broken
 from extender.policy import preference
 
@@ -41,14 +42,18 @@ class Table:
         """Judge the states among `numbers` that were not met before, within a bound.
 
         A claim that is hard to place must not hold up the next request: after a search without an
-        answer, or very many steps, the other states stay UNSEEN until somebody asks again.
+        answer, or when the call's allowance is spent, the other states stay UNSEEN until somebody
+        asks again.
         """
         while len(self.states) > len(self.code):
             self._grow()
         missing = numbers[self.code[numbers] == UNSEEN]
         steps = 0
         for number in dict.fromkeys(missing.tolist()):
-            verdict = self._judge_one(number)
+            try:
+                verdict = self._judge_one(number)
+            except work.SpentError:
+                break
             steps += verdict.steps
             if verdict.code is Code.UNJUDGED or steps > _MOST_STEPS:
                 break
@@ -65,12 +70,16 @@ class Table:
         return bool(self.code[number] == UNSEEN)
 
     def verdict(self, number: int) -> Verdict:
-        """The verdict on one state."""
+        """The verdict on one state; where the call's allowance ends before, "not judged yet"."""
         found = self.verdicts.get(number)
         if found is None:
             while len(self.states) > len(self.code):
                 self._grow()
-            found = self._judge_one(number)
+            try:
+                found = self._judge_one(number)
+            except work.SpentError:
+                usage = self.states[number].usage
+                found = Verdict(Code.UNJUDGED, detail=NOT_YET, after=usage)
         return found
 
     def may_pick(self, number: int, claim: int, picked: Mapping[str, int]) -> bool:

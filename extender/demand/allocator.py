@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from extender import errors
-from extender.demand import plan
+from extender.demand import plan, work
 from extender.demand.options import Prepared, Selectors
 from extender.demand.outcome import Allocated, Failed, NoFit, Outcome, Pick, Unknown
 from extender.demand.requests import ClaimDemand
@@ -37,6 +37,7 @@ __all__ = [
 BUDGET = 2_500
 # Plans kept: so many shapes times kinds of pods; each is some kilobytes, at most about a megabyte.
 _MOST_PLANS = 512
+_PREPARING = 10  # units of work for an option, before any device is looked at
 
 
 def allocate(
@@ -94,13 +95,16 @@ class Planner:
         selectors: Selectors,
         features: versions.Features,
         budget: int = BUDGET,
+        spending: work.Work | None = None,
     ) -> None:
+        self.work = spending or work.Work()
         self._selectors = selectors
         self._features = features
         self._budget = budget
         # claims → shape → plan
         self._plans: dict[tuple[ClaimDemand, ...], dict[shape.Shape, plan.Plan]] = {}
         self._count = 0
+        self._begun: tuple[shape.Shape, tuple[ClaimDemand, ...], Prepared] | None = None
         # The claims asked about last: one pod is asked about on many nodes, and hashing is slow.
         self._last: tuple[ClaimDemand, ...] = ()
         self._last_plans: dict[shape.Shape, plan.Plan] = self._plans.setdefault((), {})
@@ -156,7 +160,7 @@ class Planner:
         features: versions.Features,
     ) -> bool:
         """Whether some solution of the claim alone, on nothing but `picked`, has all of that."""
-        prepared = Prepared(machine, (claim,), selectors=self._selectors, features=features)
+        prepared = self._prepared(machine, (claim,), features)
         for option in prepared.each_option():
             option.possible = picked.get(option.choice.name, 0)
         search = Search(prepared, NOTHING, budget=self._budget, remember_after=None)
@@ -164,6 +168,8 @@ class Planner:
             while (picks := search.run()) is not None:
                 if _by_request(picks) == picked:
                     return True
+        except work.SpentError:
+            raise
         except errors.RailyardError:
             return False
         return False
@@ -174,9 +180,23 @@ class Planner:
             self._budget = budget
             self.forget()
 
+    def _prepared(
+        self,
+        machine: shape.Shape,
+        claims: tuple[ClaimDemand, ...],
+        features: versions.Features,
+    ) -> Prepared:
+        self.work.check()
+        options = sum(len(request.choices) for claim in claims for request in claim.requests)
+        self.work.spend(_PREPARING * (options + 1))
+        return Prepared(
+            machine, claims, selectors=self._selectors, features=features, spending=self.work
+        )
+
     def forget(self) -> None:
         """Drop all plans: selectors, and so answers, may mean something else now."""
         self._plans.clear()
+        self._begun = None
         self._count = 0
         self._last = ()
         self._last_plans = self._plans.setdefault((), {})
@@ -185,9 +205,13 @@ class Planner:
         if self._count >= _MOST_PLANS:
             self.forget()
             self._last, self._last_plans = claims, self._plans.setdefault(claims, {})
-        self._count += 1
-        prepared = Prepared(machine, claims, selectors=self._selectors, features=self._features)
+        if self._begun is None or self._begun[:2] != (machine, claims):
+            self._begun = machine, claims, self._prepared(machine, claims, self._features)
+        _, _, prepared = self._begun
+        # What is known of the devices stays where an allowance ends in the middle of this.
         known = self._last_plans[machine] = plan.Plan(prepared, budget=self._budget)
+        self._begun = None
+        self._count += 1
         return known
 
 

@@ -25,6 +25,8 @@ class DeadEnds:
 
     def __init__(self, prepared: Prepared, usage: Usage, holdings: Holdings) -> None:
         self._holdings = holdings
+        for option in prepared.each_option():
+            prepared.look(option)
         kinds: dict[Key, int] = {}  # what the tests see of a device → the devices, as bits
         for device in range(prepared.count):
             seen = _seen(prepared, usage, device)
@@ -77,6 +79,12 @@ def sound(prepared: Prepared, option: Option) -> bool:
 
     Shares leave some, and so do several defects. Raises what the search might raise.
     """
+    if option.sound is None:
+        option.sound = _is_sound(prepared, option)
+    return option.sound
+
+
+def _is_sound(prepared: Prepared, option: Option) -> bool:
     features = prepared.features
     if features.mixed_slices or (option.every and option.constraints):
         # A constraint that refuses one of "all" is an error, unless another one is taken before.
@@ -86,6 +94,7 @@ def sound(prepared: Prepared, option: Option) -> bool:
     if features.distinct and _forgets(prepared, option):
         return False
     admitted = prepared.admitted(option)
+    prepared.look(option)
     for device in range(prepared.count):
         if not admitted >> device & 1:
             continue

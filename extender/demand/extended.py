@@ -52,10 +52,11 @@ def extended_claim(
     request per container and resource, `container-<i>-request-<j>`; the requests are sorted by
     name as text. Raises errors.ClaimError as `requests.claim_demand` does.
     """
+    asked = all_requests(pod)
     found = [
         _device_request(name, behind, count)
         for resource, behind in sorted(resources.items())
-        for name, count in device_requests(pod, resource)
+        for name, count in asked.get(resource, ())
     ]
     if not found:
         return None
@@ -65,28 +66,47 @@ def extended_claim(
 
 
 def device_requests(pod: objects.Pod, resource: str) -> list[tuple[str, int]]:
-    """The (name, count) of the device requests for one extended resource of the pod.
+    """The (name, count) of the device requests for one extended resource; see `all_requests`."""
+    return all_requests(pod).get(resource, [])
+
+
+def all_requests(pod: objects.Pod) -> dict[str, list[tuple[str, int]]]:
+    """Resource → the (name, count) of its device requests, in one walk over the containers.
 
     Containers and sidecars ask for themselves. An init container uses what the containers after
-    it have; of what init containers need beyond that, only the largest is asked for.
+    it have; of what init containers need beyond that, only the largest is asked for. Takes time
+    in proportion to the amounts that the pod has (and the sorting of each container's).
     """
     starting = pod.spec.init_containers or ()
     containers = (*starting, *(pod.spec.containers or ()))
-    lasting: dict[int, tuple[str, int]] = {}  # container → its request
-    for index, container in enumerate(containers):
+    lasting: dict[str, list[tuple[str, int]]] = {}  # resource → requests, the last container first
+    later: dict[str, int] = {}  # resource → what those ask in all
+    largest: dict[str, tuple[str, int]] = {}  # resource → the most that an init container lacks
+    for index in range(len(containers) - 1, -1, -1):
+        container = containers[index]
         short = index < len(starting) and container.restart_policy != "Always"
-        asked = 0 if short else _asked(container, resource)
-        if asked:
-            lasting[index] = (_request_name(index, container, resource), asked)
-    largest: tuple[str, int] | None = None
-    for index, container in enumerate(starting):
-        if container.restart_policy == "Always":
-            continue
-        later = sum(count for place, (_, count) in lasting.items() if place >= index)
-        more = _asked(container, resource) - later
-        if more > 0 and (largest is None or largest[1] < more):
-            largest = (_request_name(index, container, resource), more)
-    return [*([largest] if largest else []), *lasting.values()]
+        amounts = _amounts(container)
+        for number, resource in enumerate(sorted(amounts)):
+            if "/" not in resource:
+                continue
+            asked = quantity.whole(amounts[resource])
+            name = f"container-{index}-request-{number}"
+            if not short:
+                if asked:
+                    lasting.setdefault(resource, []).append((name, asked))
+                    later[resource] = later.get(resource, 0) + asked
+                continue
+            more = asked - later.get(resource, 0)
+            # Of equal ones the first container's: we come from the last.
+            if more > 0 and (resource not in largest or largest[resource][1] <= more):
+                largest[resource] = (name, more)
+    return {
+        resource: [
+            *([largest[resource]] if resource in largest else []),
+            *reversed(lasting.get(resource, [])),
+        ]
+        for resource in {**largest, **lasting}
+    }
 
 
 def _device_request(name: str, behind: str, count: int) -> objects.DeviceRequest:
@@ -94,15 +114,6 @@ def _device_request(name: str, behind: str, count: int) -> objects.DeviceRequest
         device_class_name=behind, allocation_mode=requests.EXACT, count=count
     )
     return objects.DeviceRequest(name=name, exactly=exactly)
-
-
-def _asked(container: objects.Container, resource: str) -> int:
-    return quantity.whole(_amounts(container).get(resource, 0))
-
-
-def _request_name(index: int, container: objects.Container, resource: str) -> str:
-    """The request's name: the resource's place is among all that the container asks for."""
-    return f"container-{index}-request-{sorted(_amounts(container)).index(resource)}"
 
 
 def _amounts(container: objects.Container) -> objects.Quantities:

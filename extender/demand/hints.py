@@ -79,6 +79,7 @@ class Quick:
 
 
 def _need(prepared: Prepared, option: Option) -> tuple[int, int]:
+    prepared.look(option)
     admitted = prepared.admitted(option)
     devices = admitted & prepared.welcome(option)
     if prepared.features.consumable_capacity:
@@ -113,6 +114,7 @@ def _first_lacking(prepared: Prepared, usage: Usage, steps: int) -> NoFit | None
 
 def _lack(prepared: Prepared, option: Option, usage: Usage) -> str:
     """What keeps the option from being had alone; empty if nothing does."""
+    prepared.look(option)
     admitted = prepared.admitted(option)
     if option.every:
         admitted = _asked(prepared, option, admitted)

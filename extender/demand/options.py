@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from extender.demand import capacity, constraints, outcome, requests
+from extender.demand import capacity, constraints, outcome, requests, work
 from extender.hardware import shape, versions
 from extender.kube import objects
 
@@ -20,6 +20,10 @@ MOST_DEVICES = 32
 _JUDGING, _COMPILING = 1, 20
 # So many judgements may be made ahead of the search, to save it work.
 _MOST_AHEAD = 4_000
+
+# Devices that an option does not admit and that one unit of work passes over; one that it does
+# admit is a unit of its own.
+_PASSED = 8
 
 _BLOCKING = {"NoSchedule", "NoExecute"}
 
@@ -63,6 +67,8 @@ class Option:
         # Over all devices, as bits; None until somebody asks.
         self.all_admitted: int | None = None
         self.all_welcome: int | None = None
+        self.sound: bool | None = None  # `deadends.sound`
+        self.plain: bool | None = None  # `solutions`: only taken devices matter
 
 
 class Prepared:
@@ -75,7 +81,9 @@ class Prepared:
         *,
         selectors: Selectors,
         features: versions.Features,
+        spending: work.Work | None = None,
     ) -> None:
+        self.work = spending or work.Work()
         self.machine = machine
         self.claims = claims
         self.features = features
@@ -112,6 +120,13 @@ class Prepared:
             for choices in claim:
                 yield from choices
 
+    def look(self, option: Option) -> None:
+        """Charge for a look at all devices for an option; SpentError where nothing is left."""
+        self.work.check()
+        admitted = option.all_admitted
+        many = self.count if admitted is None else admitted.bit_count()
+        self.work.spend(self.count // _PASSED + many)
+
     def admits(self, option: Option, device: int) -> bool:
         """Whether class and request select the device, and it is for this node.
 
@@ -127,6 +142,7 @@ class Prepared:
     def admitted(self, option: Option) -> int:
         """All devices that `admits`, as bits; raises what the selectors raise."""
         if option.all_admitted is None:
+            self.work.spend(self.count // _PASSED)
             option.all_admitted = sum(
                 1 << device for device in range(self.count) if self.admits(option, device)
             )
@@ -135,6 +151,8 @@ class Prepared:
     def welcome(self, option: Option) -> int:
         """The devices whose taints are tolerated and whose kind of device is known, as bits."""
         if option.all_welcome is None:
+            self.work.check()
+            self.work.spend(self.count)
             option.all_welcome = sum(
                 1 << device
                 for device in range(self.count)

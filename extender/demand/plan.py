@@ -35,6 +35,8 @@ class Plan:
         self._solutions = solutions.of(prepared, certain=certain(prepared))
         self._devices = (1 << prepared.count) - 1
         self._answers: dict[_Key, Outcome] = {}
+        # The search that an allowance ended in the middle of, and what it is for.
+        self._begun: tuple[Usage, Search] | None = None
 
     def answer(self, usage: Usage, surroundings: shape.Broken | None) -> Outcome:
         """Return what the search says, see `allocator.allocate`."""
@@ -69,7 +71,13 @@ class Plan:
                 return found.first(usage.taken, budget=self._budget)
             except OutOfBudgetError:
                 pass  # too many ways to list: the search may still be lucky
-        return searched(self._prepared, usage, surroundings=None, budget=self._budget)
+        if self._asks_for_all and self._broken != {None}:
+            return _NOT_ALL
+        if self._begun is None or self._begun[0] != usage:
+            self._begun = usage, Search(self._prepared, usage, budget=self._budget)
+        outcome = _outcome(self._begun[1], self._prepared, usage, self._broken)
+        self._begun = None
+        return outcome
 
 
 def searched(
@@ -79,9 +87,16 @@ def searched(
     broken = {pool.broken for pool in prepared.machine.pools} | {surroundings}
     if broken != {None} and asks_for_all(prepared.claims):
         return _NOT_ALL
-    search = Search(prepared, usage, budget=budget)
+    return _outcome(Search(prepared, usage, budget=budget), prepared, usage, broken)
+
+
+def _outcome(
+    search: Search, prepared: Prepared, usage: Usage, broken: set[shape.Broken | None]
+) -> Outcome:
+    """Search to the end, from where the search is."""
     try:
-        search.prepare()
+        if not search.begun:
+            search.prepare()
         picks = search.run()
     except (OutOfBudgetError, errors.UnknownSelectorError) as problem:
         return Unknown(search.steps, str(problem))

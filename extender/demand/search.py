@@ -12,7 +12,7 @@ import dataclasses
 import enum
 
 from extender import errors
-from extender.demand import deadends
+from extender.demand import deadends, work
 from extender.demand.holdings import Hold, Holdings
 from extender.demand.options import MOST_DEVICES, Option, Prepared
 from extender.demand.outcome import Pick
@@ -20,6 +20,9 @@ from extender.hardware.usage import Usage
 
 # Most searches end sooner; telling devices apart costs about as much.
 _REMEMBER_AFTER = 128
+# Units of work: to begin a search, with so much for a constraint and an option; to take a device or
+# give one back, with so much for each constraint that it falls under; to pass over a candidate.
+_BEGINNING, _PER_PART, _STEPPING, _PER_RULE, _PASSING = 60, 3, 12, 3, 1
 
 
 class OutOfBudgetError(errors.RailyardError):
@@ -68,6 +71,11 @@ class Search:
 
         Whoever asks for a second solution must not remember any.
         """
+        parts = sum(len(claim.constraints) + len(claim.requests) for claim in prepared.claims)
+        prepared.work.check()
+        prepared.work.spend(_BEGINNING + _PER_PART * parts)
+        rules = max((len(claim.constraints) for claim in prepared.claims), default=0)
+        self._stepping = _STEPPING + _PER_RULE * rules
         self._prepared = prepared
         self._usage = usage
         self._features = prepared.features
@@ -99,6 +107,11 @@ class Search:
                     f"claim #{number}: {least} devices exceed the claim limit of {MOST_DEVICES}"
                 )
 
+    @property
+    def begun(self) -> bool:
+        """Whether `run` has taken a step."""
+        return self._verdict is not None
+
     def _size(self, option: Option) -> int:
         return len(self._listed(option)) if option.every else option.choice.count
 
@@ -107,6 +120,7 @@ class Search:
         known = self._every.get(id(option))
         if known is None:
             known = []
+            self._prepared.look(option)
             for device in range(self._prepared.count):
                 self._check()
                 if self._prepared.admits(option, device) and self._counts(option, device):
@@ -121,6 +135,7 @@ class Search:
             for number, option in enumerate(choices):
                 if not option.every:
                     continue
+                self._prepared.look(option)
                 seen = found.setdefault(max(number - 1, 0), {})
                 listed = self._every[id(option)] = []
                 for device in range(self._prepared.count):
@@ -143,14 +158,18 @@ class Search:
         """Return the picks of the next solution, None when there is none (any more).
 
         Raises errors.ClaimError, and what selectors raise. Raises OutOfBudgetError as soon as the
-        work passes the budget; with a higher `budget` the search then goes on where it was.
+        work passes the budget; with a higher `budget` the search then goes on where it was. So it
+        does after a SpentError, where another call has an allowance.
         """
         if self._verdict is None:
             self._verdict = self._enter_request(0, 0)
         elif self._verdict is _Verdict.DONE:
             self._verdict = _Verdict.FAIL
+        spending = self._prepared.work
         while self._verdict is not _Verdict.DONE:
             self._check()
+            spending.check()
+            spending.spend(self._stepping)
             if self._verdict is _Verdict.OPEN:
                 self._verdict = self._try(self._levels[-1])
             elif self._levels:
@@ -192,9 +211,12 @@ class Search:
 
     def _key(self, claim: int, request: int) -> deadends.Key | None:
         if self._remember_after is not None and self.work > self._remember_after:
+            before, after = self._prepared.judging, self._remember_after
             self._remember_after = None
-            before = self._prepared.judging
-            self._dead_ends = deadends.of(self._prepared, self._usage, self._holdings)
+            try:
+                self._dead_ends = deadends.of(self._prepared, self._usage, self._holdings)
+            except work.SpentError:  # half of a step is done: the walk stops behind it
+                self._remember_after = after
             self._judged += self._prepared.judging - before  # bounded by itself
         return self._dead_ends.key(claim, request) if self._dead_ends else None
 
@@ -285,6 +307,7 @@ class Search:
             if wall is not None and device >= wall:
                 break
             self.work += 1
+            self._prepared.work.spend(_PASSING)
             if not self._prepared.admits(option, device):
                 option.possible ^= bit
                 continue

@@ -10,6 +10,7 @@ import collections
 from typing import TypeAlias
 
 from extender import errors
+from extender.demand import work
 from extender.demand.cel import engine, environment, meter, quantities, reads, values, versions
 from extender.hardware import shape
 
@@ -19,6 +20,10 @@ PROGRAMS = 1000
 RESULTS = 200_000
 
 _Result: TypeAlias = bool | errors.SelectorError | errors.UnknownSelectorError
+
+# Units of work: to compile, with so much for a character; to show a device to a program, with so
+# much for one of its attributes; and the CEL steps that make one.
+_COMPILING, _SHOWING, _ATTRIBUTE, _STEPS = 500, 10, 2, 4
 
 _SCALARS = frozenset({"int", "bool", "string"})
 _LISTS = frozenset({"ints", "bools", "strings"})
@@ -61,7 +66,9 @@ class Selectors:
         minor: int = 36,
         programs: int = PROGRAMS,
         results: int = RESULTS,
+        spending: work.Work | None = None,
     ) -> None:
+        self._work = spending or work.Work()
         self._list_attributes = list_attributes
         self._dialect = environment.Dialect(
             minor=minor, shares=consumable_capacity, dynamic=list_attributes or minor >= 37
@@ -78,9 +85,13 @@ class Selectors:
         Raises SelectorError where upstream fails (it says whether the expression compiled), and
         UnknownSelectorError where we refuse to judge.
         """
+        entry = self._expressions.get(expression)
+        if entry is None:
+            self._work.check()
         entry = self._entry(expression)
         result = entry.by_device.get(device)
         if result is None:
+            self._work.check()
             result = self._judge(entry, device)
         if isinstance(result, bool):
             return result
@@ -106,6 +117,7 @@ class Selectors:
         return entry
 
     def _compiled(self, text: str) -> _Expression:
+        self._work.spend(_COMPILING + len(text))
         try:
             program = engine.compile_selector(text, self._dialect)
         except meter.InvalidError as problem:
@@ -142,6 +154,7 @@ class Selectors:
     def _evaluate(self, entry: _Expression, device: shape.Device) -> _Result:
         if entry.program is None:
             return entry.fault or errors.UnknownSelectorError("no program")
+        self._work.spend(_SHOWING + _ATTRIBUTE * (len(device.attributes) + len(device.capacity)))
         try:
             return entry.program.evaluate(self._presented(device))
         except meter.EvaluationError as problem:
@@ -149,6 +162,8 @@ class Selectors:
         except (meter.UnansweredError, RecursionError) as problem:
             # The levels are limited, but not how much of the stack the caller has used up.
             return errors.UnknownSelectorError(str(problem))
+        finally:
+            self._work.spend(entry.program.steps // _STEPS)
 
     def _presented(self, device: shape.Device) -> dict[str, values.Value]:
         """The device's fields as values of CEL; EvaluationError if an attribute has no value."""

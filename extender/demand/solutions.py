@@ -97,6 +97,12 @@ def of(prepared: Prepared, *, certain: bool) -> Solutions | None:
 
 def _plain(prepared: Prepared, option: Option) -> bool:
     """Whether what the option accepts depends on which devices are taken, and nothing else."""
+    if option.plain is None:
+        option.plain = _is_plain(prepared, option)
+    return option.plain
+
+
+def _is_plain(prepared: Prepared, option: Option) -> bool:
     if option.choice.admin_access or not deadends.sound(prepared, option):
         return False
     if not prepared.features.partitionable:

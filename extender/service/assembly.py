@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from extender import errors, settings
 from extender.cluster import index, machines, store
 from extender.decisions import engine, journal, judge
-from extender.demand import allocator, extended, selectors
+from extender.demand import allocator, extended, selectors, work
 from extender.hardware import catalogue, versions
 from extender.kube import objects
 from extender.policy import config, locality
@@ -56,8 +56,13 @@ def assemble(
     """
     picture = store.ClusterStore()
     reads_lists = features.list_attributes or not features.selectors_refuse_lists
-    names = selectors.Selectors(list_attributes=reads_lists, minor=features.selectors_minor)
-    planner = allocator.Planner(selectors=names, features=features, budget=policy.step_budget)
+    spending = work.Work(patient=patient)
+    names = selectors.Selectors(
+        list_attributes=reads_lists, minor=features.selectors_minor, spending=spending
+    )
+    planner = allocator.Planner(
+        selectors=names, features=features, budget=policy.step_budget, spending=spending
+    )
     builder = machines.Builder(features=features, selectors=names, hardware=hardware)
     cluster = index.TopologyIndex(picture, builder)
     classes = extended.Classes(lambda: picture.classes, lambda: picture.classes_version, features)

@@ -287,6 +287,9 @@ class Live:
         while self.engine.index.settle(most=_TURN_NODES):  # noqa: ASYNC110 - turns of work
             await asyncio.sleep(0)
         self.engine.settle()
+        while self.engine.unlearnt:
+            await asyncio.sleep(0)
+            self.engine.settle()
         opening.settled_memory()
         self._settled, self._sink.fresh = True, False
 

@@ -40,6 +40,7 @@ class Program:
         self.tree = tree
         self._planned = planned
         self._slots = slots
+        self.steps = 0  # of the last evaluation
 
     def evaluate(self, device: dict[str, Value]) -> bool:
         """Whether the device, given as field → value, satisfies the expression.
@@ -66,6 +67,8 @@ class Program:
         except EvaluationError:
             run.meter.settle()
             raise
+        finally:
+            self.steps = STEPS - run.meter.left
         run.meter.settle()
         return value
 

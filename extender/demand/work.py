@@ -1,0 +1,48 @@
+"""How much work one call may be: counted in units, so that the same call stops at the same place.
+
+No clock is read. A unit is about a microsecond of one core, and what costs more is charged more:
+the constants beside each charge are measured (`python -m loadtests.hostile` compares them with
+processor time). What a call leaves undone the next call goes on with.
+"""
+
+from __future__ import annotations
+
+from extender import errors
+
+# Units that one call may spend on what it asks, and on taking in what has happened before it. Both
+# together, and the one piece of work that passes the limit, stay below 20 ms.
+JUDGING = 5_000
+SETTLING = 2_500
+_NO_LIMIT = 1 << 62
+
+
+class SpentError(errors.RailyardError):
+    """The call has done what it may; the next call goes on from here."""
+
+
+class Work:
+    """What is left of a call's allowance. A patient one has no limit: offline nobody waits."""
+
+    def __init__(self, *, patient: bool = True) -> None:
+        self._patient = patient
+        self.left = _NO_LIMIT
+        self.done = 0  # units spent in all
+
+    def allow(self, units: int) -> None:
+        """Begin with so many units."""
+        self.left = _NO_LIMIT if self._patient else units
+
+    def spend(self, units: int) -> None:
+        """Note work that is done, or is about to be."""
+        self.left -= units
+        self.done += units
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing is left."""
+        return self.left <= 0
+
+    def check(self) -> None:
+        """SpentError where nothing is left."""
+        if self.left <= 0:
+            raise SpentError("the call's allowance is spent")
