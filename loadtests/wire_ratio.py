@@ -95,7 +95,7 @@ class TableJudge:
 class NoQuestions:
     """Nobody asks the admin port here."""
 
-    topology = verify = mismatches = lambda _self: {}
+    topology = verify = mismatches = moment = lambda _self: None
     picture = metrics.Picture
 
 

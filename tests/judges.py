@@ -2,7 +2,7 @@
 
 from extender.decisions.answers import Filtered
 from extender.errors import NotFoundError, SnapshotError
-from extender.server import metrics
+from extender.server import metrics, questions
 
 
 class NameJudge:
@@ -64,33 +64,39 @@ class SmallAdmin:
         self.waiting = {}
         self.degraded = {}
 
-    def picture(self):
+    def standing(self):
         kinds = {"Pod": metrics.KindFigures(synced=self.ready, objects=3, age_seconds=1.5)}
         return metrics.Picture(
-            ready=self.ready,
-            waiting=self.waiting,
-            degraded=self.degraded,
-            generation=7,
-            nodes=1,
-            states=1,
-            kinds=kinds,
+            ready=self.ready, waiting=self.waiting, degraded=self.degraded, kinds=kinds
         )
 
+    def picture(self):
+        return self.standing()
+
+    def moment(self):
+        return None
+
     def topology(self):
-        return {"nodes": [{"name": "a"}]}
+        return told({"nodes": [{"name": "a"}]})
 
     def explain_pod(self, namespace, name, node):
         if (namespace, name) != ("ml", "train"):
             raise NotFoundError(404, "NotFound", f"pod {namespace}/{name}")
-        return {"pod": f"{namespace}/{name}", "node": node}
+        return told({"pod": f"{namespace}/{name}", "node": node})
 
     def explain_manifest(self, manifest, node):
         if b"Pod" not in manifest:
             raise SnapshotError("the manifest holds no pod", [("", "no pod")])
-        return {"bytes": len(manifest), "node": node}
+        return told({"bytes": len(manifest), "node": node})
 
     def verify(self):
         raise RuntimeError("a fault of ours")
 
     def mismatches(self):
-        return [metrics.KindFigures(synced=True, objects=3, age_seconds=1.5)]
+        return told([metrics.KindFigures(synced=True, objects=3, age_seconds=1.5)])
+
+
+def told(value):
+    """An answer that takes one turn."""
+    yield
+    return [questions.encoded(value)]

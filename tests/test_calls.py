@@ -12,7 +12,7 @@ import services
 from judges import NameJudge
 
 from extender.decisions.answers import Filtered
-from extender.server import atonce, metrics
+from extender.server import metrics
 
 BODY = orjson.dumps({"Pod": {"metadata": {"name": "gpu"}}, "Nodes": None, "NodeNames": ["a", "b"]})
 GO = {
@@ -184,22 +184,6 @@ async def test_a_slow_body_is_given_up():
         assert answered(sites, "filter", 408) == 1
 
 
-async def test_bodies_held_at_once_are_bounded():
-    async with services.running(chosen=services.settings(body_bytes=1000)) as sites:
-        half = services.post("/filter", b" " * 900)[:-500]
-        first = asyncio.create_task(services.exchange(sites.bound, half, patience=0.5))
-        second = asyncio.create_task(services.exchange(sites.bound, half, patience=0.5))
-        await asyncio.sleep(0.1)
-        third = await services.exchange(sites.bound, half)
-        assert third.startswith(b"HTTP/1.1 503 ")
-        for waiting in (first, second):
-            with pytest.raises(TimeoutError):
-                await waiting
-        await asyncio.sleep(0.05)
-        whole = services.post("/filter", BODY, "Connection: close")
-        assert (await services.exchange(sites.bound, whole)).startswith(b"HTTP/1.1 200 ")
-
-
 async def test_a_client_that_hangs_up_leaves_nothing_behind(serving, client, caplog):
     for cut in (10, 60, len(BODY)):
         _, writer = await asyncio.open_connection(serving.bound.host, serving.bound.port)
@@ -221,17 +205,6 @@ async def test_many_calls_at_once_are_all_answered(client):
             return orjson.loads(await response.read())["NodeNames"] == names
 
     assert all(await asyncio.gather(*(call(number) for number in range(32))))
-
-
-async def test_an_answer_is_the_same_whichever_way_it_is_written(serving, client, monkeypatch):
-    async def told():
-        async with client.post("/filter", data=BODY) as response:
-            head = {name: value for name, value in response.headers.items() if name != "Date"}
-            return response.status, head, "Date" in response.headers, await response.read()
-
-    at_once = await told()
-    monkeypatch.setattr(atonce.Writer, "write", lambda *_: False)
-    assert await told() == at_once
 
 
 async def test_a_client_of_http_1_0_is_answered_and_left(serving):

@@ -11,10 +11,11 @@ reservations, and decides predictions and scores.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ _FIRST_ROWS = 256
 # A random 8-GPU cluster of 5,000 nodes has about 1,000 states; every placement may add a few.
 _MOST_STATES = 50_000
 _STATES_PER_ROW = 16
+_VERIFIED_A_TURN = 2  # nodes built anew: about a millisecond
 
 
 @dataclasses.dataclass(slots=True)
@@ -263,20 +265,47 @@ class TopologyIndex:
 
     # ------------------------------------------------------------ truth
 
+    def frozen(self) -> TopologyIndex:
+        """The index as it is now, for reading in turns while this one goes on."""
+        other = copy.copy(self)
+        other.rows, other.details = dict(self.rows), list(self.details)
+        other.state, other.expected = self.state.copy(), self.expected.copy()
+        other.cpu, other.memory = self.cpu.copy(), self.memory.copy()
+        other.reservations = self.reservations.copy()
+        return other
+
     def verify(self) -> list[str]:
         """Compare with an index made anew from the store; every difference in words, [] is true."""
+        turns = self.verifying()
+        while True:
+            try:
+                next(turns)
+            except StopIteration as over:
+                found: list[str] = over.value
+                return found
+
+    def verifying(self) -> Generator[None, None, list[str]]:
+        """`verify` in turns: between two of them the index may go on, it is compared as it was."""
         self.settle()
-        fresh = TopologyIndex(self.store.copy(), self.builder.anew(), self.reservations)
-        fresh.settle()
-        problems = [f"{name}: not in the index" for name in fresh.rows.keys() - self.rows.keys()]
-        problems += [f"{name}: not in the store" for name in self.rows.keys() - fresh.rows.keys()]
-        for name in fresh.rows.keys() & self.rows.keys():
-            mine, theirs = self.describe(name), fresh.describe(name)
+        mine, contents = self.frozen(), self.store.contents()
+        source = store.ClusterStore()
+        for kind, items in contents:
+            for item in items:
+                source.apply(kind, "ADDED", item)
+                yield
+        fresh = TopologyIndex(source, self.builder.anew(), mine.reservations)
+        while fresh.settle(most=_VERIFIED_A_TURN):
+            yield
+        problems = [f"{name}: not in the index" for name in fresh.rows.keys() - mine.rows.keys()]
+        problems += [f"{name}: not in the store" for name in mine.rows.keys() - fresh.rows.keys()]
+        for name in fresh.rows.keys() & mine.rows.keys():
+            was, now = mine.describe(name), fresh.describe(name)
             problems += [
-                f"{name}: {part} is {mine[part]!r}, made anew {theirs[part]!r}"
-                for part in mine
-                if mine[part] != theirs[part]
+                f"{name}: {part} is {was[part]!r}, made anew {now[part]!r}"
+                for part in was
+                if was[part] != now[part]
             ]
+            yield
         return problems
 
     def describe(self, name: str) -> Mapping[str, object]:

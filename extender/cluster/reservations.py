@@ -70,6 +70,13 @@ class Reservations:
     def __len__(self) -> int:
         return len(self._of)
 
+    def copy(self) -> Reservations:
+        """The same reservations, which change no more."""
+        other = Reservations(limit=self._limit)
+        other._of, other._earliest = dict(self._of), self._earliest  # its own kind
+        other._on = {node: dict(held) for node, held in self._on.items()}
+        return other
+
     def assume(self, reservation: Reservation) -> set[str]:
         """Hold for the pod, in place of what it held before; return the nodes that changed."""
         touched = self.forget(reservation.pod)

@@ -169,13 +169,9 @@ class ClusterStore:
         if key in table:
             self.apply(kind, "ADDED", table[key])
 
-    def copy(self) -> ClusterStore:
-        """A store of the same objects, everything dirty: what an index made anew starts from."""
-        fresh = ClusterStore()
-        for kind, (table, _) in self._kinds.items():
-            for item in table.values():
-                fresh.apply(kind, "ADDED", item)
-        return fresh
+    def contents(self) -> list[tuple[str, list[objects.Object]]]:
+        """The objects of each kind, as they are now: what a store made anew starts from."""
+        return [(kind, list(table.values())) for kind, (table, _) in self._kinds.items()]
 
     def take_expressions(self) -> set[str]:
         """The CEL expressions seen since the last call."""

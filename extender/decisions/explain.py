@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import bisect
+import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from extender.cluster import index
-from extender.decisions import asking, engine, grounds
+from extender.decisions import asking, engine, grounds, scoring
 from extender.decisions import question as questions
 from extender.decisions.judge import Code, Verdict
 from extender.kube import objects
@@ -24,6 +26,7 @@ _WORDS = {
 }
 NOT_KNOWN = "node is not known here"
 NO_DEVICES = "the pod asks for no devices"
+_NODES_A_TURN = 8  # half a millisecond's work
 _SHOWN = 0.005  # a part of the cost that prints as more than 0.00
 HEADER = ("NODE", "VERDICT", "SCORE", "COST", "DEVICES", "WHY")
 
@@ -79,8 +82,13 @@ class Explanation:
     nodes: tuple[Explained, ...]
     notes: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+    def as_json(self, *, nodes: bool = True) -> dict[str, Any]:
+        """As JSON holds it; without its nodes it is quick."""
+        told = self if nodes else dataclasses.replace(self, nodes=())
+        found = dataclasses.asdict(told)
+        if not nodes:
+            del found["nodes"]
+        return found
 
 
 def explain(
@@ -91,41 +99,104 @@ def explain(
     A score is a rank among the nodes that pass, so all nodes are judged, whichever are shown; and
     what the pod itself has reserved since does not stand in its way.
     """
-    with judging.promises.suspended(pod):
-        judging.settle()
-        return _explained(judging, pod, names)
+    turns = explaining(judging, pod, names)
+    while True:
+        try:
+            next(turns)
+        except StopIteration as over:
+            found: Explanation = over.value
+            return found
 
 
-def _explained(
-    judging: engine.Engine, pod: objects.Pod, shown: Sequence[str] | None
-) -> Explanation:
+def explaining(
+    judging: engine.Engine, pod: objects.Pod, shown: Sequence[str] | None = None
+) -> Generator[None, None, Explanation]:
+    """`explain` in turns, between which the cluster may change.
+
+    All is scored in one turn. What a node would give is told as it is when its turn comes.
+    """
+    while judging.index.settle(most=_NODES_A_TURN):
+        yield
+    judging.settle()
     names = sorted(judging.index.rows)
     shown = names if shown is None else list(dict.fromkeys(shown))
-    names += [name for name in shown if name not in judging.index.rows]
+    names = names + [name for name in shown if name not in judging.index.rows]
     meta = pod.metadata
     title = f"{meta.namespace or 'default'}/{meta.name}"
     asked = judging.asker.ask(pod, judging.policy)
     generation = judging.index.generation
     remarks = profile.remarks(pod, heeded=judging.policy.pod_annotations == "Allow")
     if isinstance(asked, asking.Unjudged):
-        nodes = tuple(Explained(name, _WORDS[Code.UNJUDGED], asked.why) for name in shown)
-        return Explanation(title, "", "", generation, nodes, (asked.why, *remarks))
-    refused = judging.filter_only(pod, names)
-    passing = refused.passing(names)
-    scored = judging.score(pod, passing) if passing else None
-    words = grounds.of(judging, pod, scored) if scored is not None else []
+        unjudged: list[Explained] = []
+        for name in shown:
+            unjudged.append(Explained(name, _WORDS[Code.UNJUDGED], asked.why))
+            yield
+        return Explanation(title, "", "", generation, tuple(unjudged), (asked.why, *remarks))
+    refused = yield from _refused(judging, pod, names)
+    passing = [name for name in names if name not in refused]
     place = {name: number for number, name in enumerate(passing)}
-    found = []
-    for name in shown:
-        reason = refused.failed.get(name) or refused.unresolvable.get(name)
-        number = None if reason else place.get(name)
-        node = _node(judging, asked, name, reason, scored, number)
-        if number is not None and words:
-            node = dataclasses.replace(node, grounds=words[number])
-        found.append(node)
-    found.sort(key=_order)
+    yield
+    with _as_asked(judging, pod):
+        scored = judging.score(pod, passing) if passing else None
+        generation = judging.index.generation
+    yield
+    found: list[tuple[tuple[bool, int, float, str], Explained]] = []
+    for first in range(0, len(shown), _NODES_A_TURN):
+        some = shown[first : first + _NODES_A_TURN]
+        passed = [name for name in some if name in place]
+        with _as_asked(judging, pod):
+            words = _grounds(judging, pod, scored, [place[name] for name in passed])
+        yield
+        told = dict(zip(passed, words, strict=False))
+        for name in some:
+            node = _node(judging, asked, name, refused.get(name), scored, place.get(name))
+            node = dataclasses.replace(node, grounds=told.get(name, {}))
+            bisect.insort(found, (_order(node), node))
+        yield
     demand = questions.words(asked.question) if asked.question else NO_DEVICES
-    return Explanation(title, demand, asked.profile.name, generation, tuple(found), remarks)
+    nodes = tuple(node for _, node in found)
+    return Explanation(title, demand, asked.profile.name, generation, nodes, remarks)
+
+
+@contextlib.contextmanager
+def _as_asked(judging: engine.Engine, pod: objects.Pod) -> Iterator[None]:
+    """For one turn, nothing was promised to the pod."""
+    with judging.promises.suspended(pod):
+        judging.settle()
+        yield
+
+
+def _refused(
+    judging: engine.Engine, pod: objects.Pod, names: Sequence[str]
+) -> Generator[None, None, dict[str, str]]:
+    """Which nodes filter refuses, and why; each state is judged once, so this fills the tables."""
+    found: dict[str, str] = {}
+    for first in range(0, len(names), _NODES_A_TURN):
+        refused = judging.filter_only(pod, names[first : first + _NODES_A_TURN])
+        found.update(refused.failed)
+        found.update(refused.unresolvable)
+        yield
+    return found
+
+
+def _grounds(
+    judging: engine.Engine, pod: objects.Pod, scored: engine.Scored | None, places: list[int]
+) -> list[grounds.Words]:
+    """The grounds of some of the scored nodes; none once their states were numbered anew."""
+    if scored is None or not places:
+        return []
+    if scored.among.table.states is not judging.index.states:
+        return []
+    among = scored.among
+    some = dataclasses.replace(
+        scored,
+        among=scoring.Candidates(among.table, among.rows[places], among.states[places]),
+        scores=scored.scores[places],
+        cost=scored.cost[places],
+        parts={name: values[places] for name, values in scored.parts.items()},
+        tie=scored.tie[places],
+    )
+    return grounds.of(judging, pod, some)
 
 
 def _node(

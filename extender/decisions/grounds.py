@@ -43,7 +43,7 @@ def of(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[
         if "not judged" in scored.parts:
             open_ = bool(scored.parts["not judged"][number])
             words["not judged"] = "the search ended without an answer" if open_ else "judged"
-        if scored.parts.get("expected full", np.zeros(0)).any():
+        if "expected full" in scored.parts:
             full = bool(scored.parts["expected full"][number])
             words["expected full"] = "taken by pods decided and not yet seen" if full else "free"
         found.append({part: text for part, text in words.items() if part in scored.parts})

@@ -9,115 +9,164 @@ GET  /v1/explain?pod=NS/NAME[&node=NAME]
 POST /v1/explain[?node=NAME]      the body is a pod manifest (JSON), with its claims if any
 GET  /v1/verify                   the index compared with one built anew
 GET  /v1/mismatches               predictions that kube-scheduler did not follow
+
+Probes are answered at once. All else is worked out in turns between kube-scheduler's calls
+(`questions`): it may take seconds while these come, and 429 asks to come back later.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any, Protocol
+import urllib.parse
+from collections.abc import Callable, Hashable
+from typing import Protocol
 
-import msgspec
 import orjson
 import prometheus_client
-from aiohttp import web
 
 from extender.errors import ApiError, ProblemsError, WireError
-from extender.server.calls import refusal
-from extender.server.connections import Connection
+from extender.server import notices, questions, responses
 from extender.server.metrics import Metrics, Picture
+from extender.server.questions import Questions, Turns
+from extender.server.requests import Head
+from extender.server.responses import Reply
 
 _LOG = logging.getLogger(__name__)
 MANIFEST_BYTES = 4 * 1024 * 1024  # an API object may have 1.5 MiB; a few come together
-_MANIFEST_SECONDS = 10.0
-_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
-_HEADERS = {"Server": "railyard"}
+_NO_BODY_BYTES = 64 * 1024  # what a question by GET may carry, unread
 
 
 class Admin(Protocol):
-    """Who knows. Answers are plain values, dataclasses or structs that JSON can hold.
+    """Who knows. Answers are worked out in turns; the value is JSON in pieces.
 
     May raise WireError, ApiError or ProblemsError for a question that has no answer.
     """
 
+    def standing(self) -> Picture:
+        """Describe how ready we are: the part of the picture that is at hand, for probes."""
+
     def picture(self) -> Picture:
         """Describe the cluster as it is held now."""
 
-    def topology(self) -> object:
+    def moment(self) -> Hashable | None:
+        """What answers rest on: another value when any of it changed; None while it changes."""
+
+    def topology(self) -> Turns:
         """Describe what each node has, and what is taken."""
 
-    def explain_pod(self, namespace: str, name: str, node: str | None) -> object:
+    def explain_pod(self, namespace: str, name: str, node: str | None) -> Turns:
         """Explain the verdicts on a pod that is in the cluster, on one node or on all."""
 
-    def explain_manifest(self, manifest: bytes, node: str | None) -> object:
+    def explain_manifest(self, manifest: bytes, node: str | None) -> Turns:
         """Explain the verdicts on a pod that is given as JSON."""
 
-    def verify(self) -> object:
+    def verify(self) -> Turns:
         """Compare the index with one built anew."""
 
-    def mismatches(self) -> object:
+    def mismatches(self) -> Turns:
         """List predictions that were not followed."""
 
 
 class AdminHandler:
     """The handler of the admin port; `closing` tells whether the service says goodbye."""
 
-    def __init__(self, admin: Admin, metrics: Metrics, *, closing: Callable[[], bool]) -> None:
+    def __init__(
+        self, admin: Admin, metrics: Metrics, asked: Questions, *, closing: Callable[[], bool]
+    ) -> None:
         self._admin = admin
         self._metrics = metrics
         self._closing = closing
-        self._questions: dict[str, Callable[[], object]] = {  # path → who answers
+        self._asked = asked
+        self._questions: dict[str, Callable[[], Turns]] = {  # path → who answers
+            "/metrics": self._exposition,
             "/v1/topology": admin.topology,
             "/v1/verify": admin.verify,
             "/v1/mismatches": admin.mismatches,
         }
+        self._answering: set[asyncio.Task[None]] = set()
+        self._notices = notices.Notices(_LOG, clock=asyncio.get_running_loop().time)
 
-    async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Answer one request."""
-        connection = request.protocol
-        if isinstance(connection, Connection):
-            connection.begin()
-        try:
-            return await self._answer(request)
-        except WireError as refused:
-            return refusal(refused)
-        except ApiError as failed:
-            return refusal(WireError(404 if failed.status == 404 else 503, str(failed)))
-        except ProblemsError as problems:
-            return refusal(WireError(400, str(problems)))
-        except web.HTTPRequestEntityTooLarge:
-            return refusal(WireError(413, f"the manifest is larger than {MANIFEST_BYTES} bytes"))
-        except TimeoutError:
-            return refusal(WireError(408, "the body took too long"))
-        except (ConnectionError, web.RequestPayloadError):
-            return refusal(WireError(400, "the body ended early"))
-        except Exception:  # noqa: BLE001 - one request's fault is logged, the service goes on
-            _LOG.exception("%s %s failed", request.method, request.path)
-            return refusal(WireError(500, "internal error"))
-        finally:
-            if isinstance(connection, Connection):
-                connection.end()
-
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
-        path = request.path
-        if path == "/v1/explain":
-            return _json(await self._explain(request))
-        if request.method not in {"GET", "HEAD"}:
+    def limit(self, head: Head, *, permitted: bool) -> int:
+        """How large the body may be; raises WireError for a request that is refused unread."""
+        del permitted  # there are no client certificates here
+        if head.path == "/v1/explain":
+            if head.method not in {"GET", "HEAD", "POST"}:
+                raise WireError(405, "ask by GET, or POST a manifest")
+            if head.fields.get("content-encoding", "identity") != "identity":
+                raise WireError(415, "encoded manifests are not accepted")
+            return MANIFEST_BYTES if head.method == "POST" else _NO_BODY_BYTES
+        if head.path not in {"/livez", "/readyz"} and head.path not in self._questions:
+            raise WireError(404, "there is nothing here")
+        if head.method not in {"GET", "HEAD"}:
             raise WireError(405, "ask by GET")
-        if path == "/livez":
-            return _json({"live": True})
-        if path == "/readyz":
-            return self._readiness(verbose="verbose" in request.query)
-        if path == "/metrics":
-            kind = {"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}
-            return web.Response(body=self._metrics.exposition(), headers=_HEADERS | kind)
-        if path in self._questions:
-            return _json(self._questions[path]())
-        raise WireError(404, "there is nothing here")
+        return _NO_BODY_BYTES
 
-    def _readiness(self, *, verbose: bool) -> web.Response:
-        picture, closing = self._admin.picture(), self._closing()
+    def answer(self, head: Head, body: bytes, reply: Callable[[Reply], None]) -> None:
+        """Answer a probe at once, a question when it is worked out."""
+        if head.path == "/livez":
+            reply(_json({"live": True}))
+        elif head.path == "/readyz":
+            reply(self._readiness(verbose="verbose" in _query(head)))
+        else:
+            task = asyncio.get_running_loop().create_task(self._answer(head, body, reply))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+
+    def refused(self, head: Head | None, refused: WireError) -> None:
+        """Log what was no request."""
+        if head is None:
+            self._notices.info("a request could not be read: %s", refused)
+
+    async def close(self) -> None:
+        """Give up what is not answered yet."""
+        await self._asked.close()
+        if self._answering:
+            await asyncio.wait(self._answering)
+
+    async def _answer(self, head: Head, body: bytes, reply: Callable[[Reply], None]) -> None:
+        try:
+            found = await self._answered(head, body)
+        except WireError as refused:
+            found = responses.refusal(refused)
+        except ApiError as failed:
+            status = 404 if failed.status == 404 else 503
+            found = responses.refusal(WireError(status, str(failed)))
+        except ProblemsError as problems:
+            found = responses.refusal(WireError(400, str(problems)))
+        except asyncio.CancelledError:
+            found = responses.refusal(WireError(503, "the service is stopping"))
+        except Exception:  # noqa: BLE001 - one request's fault is logged, the service goes on
+            self._notices.fault("a question was not answered")
+            found = responses.refusal(WireError(500, "internal error"))
+        reply(found)
+
+    async def _answered(self, head: Head, body: bytes) -> Reply:
+        if head.path == "/v1/explain":
+            key, work = self._explanation(head, body)
+            found = await self._asked.answer(head.path, key, self._admin.moment(), work)
+            return Reply(found.pieces())
+        # Counters move without the cluster: who scrapes gets them as they are.
+        scraped = head.path == "/metrics"
+        moment = None if scraped else self._admin.moment()
+        found = await self._asked.answer(head.path, "", moment, self._questions[head.path])
+        kind = prometheus_client.CONTENT_TYPE_LATEST if scraped else responses.JSON
+        return Reply(found.pieces(), kind=kind)
+
+    def _explanation(self, head: Head, body: bytes) -> tuple[Hashable, Callable[[], Turns]]:
+        """What tells the question from others of its kind, and the work."""
+        query = _query(head)
+        node = query.get("node")
+        if head.method == "POST":
+            return (body, node), lambda: self._admin.explain_manifest(_manifest(body), node)
+        namespace, slash, name = query.get("pod", "").partition("/")
+        if not slash or not namespace or not name:
+            raise WireError(400, "name the pod: ?pod=NAMESPACE/NAME")
+        work = self._admin.explain_pod
+        return (namespace, name, node), lambda: work(namespace, name, node)
+
+    def _readiness(self, *, verbose: bool) -> Reply:
+        picture, closing = self._admin.standing(), self._closing()
         ready = picture.ready and not closing
         body: dict[str, object] = {"ready": ready}
         if closing:
@@ -135,30 +184,30 @@ class AdminHandler:
                 body["policy"] = told
         return _json(body, status=200 if ready else 503)
 
-    async def _explain(self, request: web.BaseRequest) -> object:
-        node = request.query.get("node")
-        if request.method == "POST":
-            if (request.content_length or 0) > MANIFEST_BYTES:
-                raise WireError(413, f"the manifest is larger than {MANIFEST_BYTES} bytes")
-            async with asyncio.timeout(_MANIFEST_SECONDS):
-                manifest = await request.read()
-            try:
-                orjson.loads(manifest)
-            except orjson.JSONDecodeError as error:
-                raise WireError(400, f"the manifest is not JSON: {error}") from None
-            return self._admin.explain_manifest(manifest, node)
-        if request.method != "GET":
-            raise WireError(405, "ask by GET, or POST a manifest")
-        namespace, slash, name = request.query.get("pod", "").partition("/")
-        if not slash or not namespace or not name:
-            raise WireError(400, "name the pod: ?pod=NAMESPACE/NAME")
-        return self._admin.explain_pod(namespace, name, node)
+    def _exposition(self) -> Turns:
+        text = questions.Text()
+        for family in self._metrics.families():
+            text.add(family)
+            yield
+        return text.pieces()
 
 
-def _json(value: object, *, status: int = 200) -> web.Response:
-    body = orjson.dumps(value, _plain, _OPTIONS)
-    return web.Response(status=status, body=body, content_type="application/json", headers=_HEADERS)
+def _manifest(body: bytes) -> bytes:
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise WireError(400, f"the manifest is not JSON: {error}") from None
+    return body
 
 
-def _plain(value: object) -> Any:  # noqa: ANN401 - whatever JSON can hold
-    return msgspec.to_builtins(value)
+def _query(head: Head) -> dict[str, str]:
+    """The parameters of the query; of one given twice the first counts."""
+    try:
+        found = urllib.parse.parse_qs(head.query, keep_blank_values=True, max_num_fields=16)
+    except ValueError:
+        raise WireError(400, "the query has too many parameters") from None
+    return {name: texts[0] for name, texts in found.items()}
+
+
+def _json(value: object, *, status: int = 200) -> Reply:
+    return Reply(questions.encoded(value) + b"\n", status)

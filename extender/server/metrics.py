@@ -12,14 +12,14 @@ from typing import TypeAlias
 
 import prometheus_client
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 VERBS = ("filter", "prioritize", "preempt")
 RELOADED = ("certificate", "policy")
 LOOKS = ("room", "none")
 RESULTS = ("same", "possible", "different", "elsewhere", "expired")
-STATUSES = (200, 400, 403, 404, 405, 408, 411, 413, 415, 500, 503)
+STATUSES = (200, 400, 403, 404, 405, 408, 413, 415, 417, 431, 500, 501, 503, 505)
 # 100 µs is an answer for a few nodes, 5 s is kube-scheduler's default patience.
 _SECONDS = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01),
@@ -185,7 +185,22 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All metrics in the text format of Prometheus."""
-        return prometheus_client.generate_latest(self.registry)
+        return b"".join(self.families())
+
+    def families(self) -> Iterator[bytes]:
+        """`exposition` in turns, one family of series each."""
+        for family in self.registry.collect():
+            yield prometheus_client.generate_latest(_One(family))
+
+
+class _One(Collector):
+    """A registry of one family."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._family
 
 
 class _PictureCollector(Collector):

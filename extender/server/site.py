@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import ssl
 import time
 from collections.abc import Callable
 
 from extender.kube import supervisor
-from extender.server.admin import MANIFEST_BYTES, Admin, AdminHandler
+from extender.server import descriptors
+from extender.server.admin import Admin, AdminHandler
 from extender.server.calls import Calls
-from extender.server.connections import Server
 from extender.server.metrics import Metrics
+from extender.server.ports import Port
+from extender.server.questions import Questions
 from extender.server.tls import Certificates
 from extender.server.verbs import Judge, Verbs
-from extender.settings import Address, Settings
+from extender.settings import Limits, Settings
 
-_BACKLOG = 128
+_ADMIN_CONNECTIONS = 64  # probes, a scraper or two, people
+# Rested by each admin connection after an answer or a piece of one, times their number: together
+# they take about 3 % of the loop's time, however many ask as fast as they can.
+_ADMIN_REST_SECONDS = 0.002
 # A connection without a call for this long is taken for idle when the service stops.
 _QUIET_SECONDS = 0.5
 _POLL_SECONDS = 0.02
-_CUT_SECONDS = 0.1  # aiohttp takes 0 for no limit
 
 
 class Sites:
@@ -49,9 +52,9 @@ class Sites:
         self._background = background or supervisor.Supervisor()
         self.closing = False
         verbs = Verbs(judge, metrics, clock=clock)
-        limits = settings.limits
-        self._calls = Calls(verbs, metrics, limits, clock=clock, closing=lambda: self.closing)
-        self._admin = AdminHandler(admin, metrics, closing=lambda: self.closing)
+        self._calls = Calls(verbs, metrics, settings.limits, clock=clock)
+        asked = Questions(quiet=lambda: self._calls.quiet, clock=clock)
+        self._admin = AdminHandler(admin, metrics, asked, closing=lambda: self.closing)
         self._certificates = (
             Certificates(
                 settings.tls, reloaded=lambda good: metrics.reload("certificate", good=good)
@@ -59,7 +62,7 @@ class Sites:
             if settings.tls
             else None
         )
-        self._servers: list[tuple[Server, asyncio.Server]] = []
+        self._ports: list[Port] = []  # admin, then verbs
         self._following: asyncio.Task[None] | None = None
         self.bound = settings.bind
         self.admin_bound = settings.admin_bind
@@ -68,12 +71,14 @@ class Sites:
         """Open the admin port, then the extender port. Raises OSError for an address in use."""
         settings = self._settings
         context = self._certificates.context if self._certificates else None
+        limits, fewer = self._limits()
+        admin = Port(self._admin, fewer, rest_seconds=_ADMIN_REST_SECONDS)
+        calls = Port(self._calls, limits, tls=settings.tls, context=context)
         try:
-            small = dataclasses.replace(settings.limits, body_bytes=MANIFEST_BYTES)
-            admin = Server(self._admin.handle, small)
-            self.admin_bound = await self._listen(admin, settings.admin_bind, None)
-            calls = Server(self._calls.handle, settings.limits, settings.tls)
-            self.bound = await self._listen(calls, settings.bind, context)
+            self._ports.append(admin)
+            self.admin_bound = await admin.listen(settings.admin_bind)
+            self._ports.append(calls)
+            self.bound = await calls.listen(settings.bind)
         except OSError:
             await self.close()
             raise
@@ -84,9 +89,10 @@ class Sites:
     async def drain(self) -> None:
         """Say goodbye, finish what is in flight, and close both ports."""
         self.closing = True
+        calls = self._ports[-1]
+        calls.closing = True
         await asyncio.sleep(self._settings.drain.announce_seconds)
-        calls, listener = self._servers[-1]
-        listener.close()
+        calls.stop_listening()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.drain.finish_seconds
         while calls.open and loop.time() < deadline:
@@ -98,31 +104,22 @@ class Sites:
         """Close both ports at once, cutting off what is in flight."""
         if self._following:
             self._following.cancel()
-        for server, listener in self._servers:
-            listener.close()
-            await server.shutdown(_CUT_SECONDS)
-        self._servers.clear()
+        await self._admin.close()
+        for port in self._ports:
+            await port.close()
+        self._ports.clear()
 
     @property
     def open_connections(self) -> int:
         """How many connections the extender port holds."""
-        return self._servers[-1][0].open if self._servers else 0
+        return self._ports[-1].open if self._ports else 0
 
-    async def _listen(
-        self, server: Server, address: Address, context: ssl.SSLContext | None
-    ) -> Address:
-        handshake = self._settings.limits.head_seconds if context else None
-        try:
-            listener = await asyncio.get_running_loop().create_server(
-                server,
-                address.host,
-                address.port,
-                ssl=context,
-                backlog=_BACKLOG,
-                ssl_handshake_timeout=handshake,
-            )
-        except OSError as error:
-            why = (error.strerror or str(error)).rpartition("): ")[2]  # asyncio names it too
-            raise OSError(error.errno, f"{address}: {why}") from error
-        self._servers.append((server, listener))
-        return Address(address.host, listener.sockets[0].getsockname()[1])
+    def _limits(self) -> tuple[Limits, Limits]:
+        """The limits of both ports, as far as there are descriptors for so many connections."""
+        wanted = self._settings.limits
+        few = min(_ADMIN_CONNECTIONS, wanted.connections)
+        calls, admin = descriptors.shared(wanted.connections, few)
+        return (
+            dataclasses.replace(wanted, connections=calls),
+            dataclasses.replace(wanted, connections=admin),
+        )

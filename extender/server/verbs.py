@@ -68,7 +68,7 @@ class Verbs:
         self._looked = -_LOOKS_APART_SECONDS  # when it was last said to be worth another look
         self._ready: tuple[object, bytes] = (object(), b"")  # scores, and how they are written
 
-    def filter(self, body: bytes) -> bytes:
+    def filter(self, body: bytes) -> replies.Body:
         """Answer filter: who passes, and for everyone else why not."""
         question = wire.question(body)
         asked = question.asked
@@ -161,7 +161,9 @@ class Verbs:
             self._fault("preempt", asked.pod)
             return replies.preemption(asked.victims)
 
-    def _remembered(self, pod: objects.Pod, reply: replies.FilterReply, body: bytes) -> bytes:
+    def _remembered(
+        self, pod: objects.Pod, reply: replies.FilterReply, body: bytes
+    ) -> replies.Body:
         self._filtered = None
         if reply.listed is not None:
             self._last = _Expected(reply.passing, reply.listed, pod, body)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,10 +17,10 @@ from extender.hardware.shape import Shape
 from extender.hardware.usage import Usage
 from extender.kube import objects
 from extender.kube.collection import KindStatus
-from extender.server import metrics, replies
+from extender.server import metrics, questions, replies
 
+T = TypeVar("T")
 Statuses = Callable[[], Mapping[str, KindStatus]]
-
 
 _SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
 
@@ -83,29 +85,14 @@ class Facade:
 
     # ------------------------------------------------------------ the questions
 
-    def picture(self) -> metrics.Picture:
-        self.engine.expire()
-        index = self.engine.index
-        waiting = self._waiting()
-        counts = self.engine.store.counts()
-        free, total = self.engine.room.inventory.totals()
+    def standing(self) -> metrics.Picture:
+        """How ready we are: the part of the picture that is at hand."""
+        waiting, counts = self._waiting(), self.engine.store.counts()
         return metrics.Picture(
             ready=not waiting,
             waiting=waiting,
             degraded=self._degraded(),
             restarts=dict(self._restarts()),
-            generation=index.generation,
-            nodes=len(index.rows),
-            states=len(index.states),
-            reservations=len(index.reservations),
-            free_gpus=free,
-            fed_gpus=free * min(self.engine.room.fed, 1.0),
-            gpus=total,
-            unknown_predictions=self.engine.judge.unknown,
-            unjudged=self.engine.unjudged,
-            room={
-                str(n): gpus for n, gpus in self.engine.room.inventory.whole_sets(_SIZES).items()
-            },
             kinds={
                 kind: metrics.KindFigures(
                     synced=status.synced,
@@ -121,34 +108,66 @@ class Facade:
             notes=self._notes(),
         )
 
-    def topology(self) -> dict[str, Any]:
+    def picture(self) -> metrics.Picture:
+        self.engine.expire()
+        index = self.engine.index
+        free, total = self.engine.room.inventory.totals()
+        whole = self.engine.room.inventory.whole_sets(_SIZES)
+        return dataclasses.replace(
+            self.standing(),
+            generation=index.generation,
+            nodes=len(index.rows),
+            states=len(index.states),
+            reservations=len(index.reservations),
+            free_gpus=free,
+            fed_gpus=free * min(self.engine.room.fed, 1.0),
+            gpus=total,
+            unknown_predictions=self.engine.judge.unknown,
+            unjudged=self.engine.unjudged,
+            room={str(size): gpus for size, gpus in whole.items()},
+        )
+
+    def moment(self) -> Hashable | None:
+        """What answers rest on; None while the index has something to settle."""
+        engine = self.engine
+        if engine.store.pending:
+            return None
+        index = engine.index
+        versions = index.generation, index.writes, engine.room.epoch, engine.store.demands_version
+        return *versions, id(engine.policy)
+
+    def topology(self) -> questions.Turns:
         """Each node by its state, each state once."""
         self._must_be_ready()
         self.engine.settle()
-        index = self.engine.index
-        numbers = {name: int(index.state[row]) for name, row in sorted(index.rows.items())}
-        used = Counter(numbers.values())
-        return {
-            "generation": index.generation,
-            "nodes": {
-                name: {"state": number, "cpuMilli": float(index.cpu[index.rows[name]]),
-                       "memoryBytes": float(index.memory[index.rows[name]])}
-                for name, number in numbers.items()
-            },
-            "states": {
-                str(number): {"nodes": used[number], **_state(*index.states[number])}
-                for number in sorted(used)
-            },
-        }  # fmt: skip
+        index = self.engine.index.frozen()
+        used: Counter[int] = Counter(index.state[index.in_use()].tolist())
+        text = questions.Text()
+        text.add(b'{"generation":%d,"nodes":{' % index.generation)
+        for comma, (name, row) in _listed(sorted(index.rows.items())):
+            text.add(comma, questions.encoded(name), b":")
+            text.json({
+                "state": int(index.state[row]),
+                "cpuMilli": float(index.cpu[row]),
+                "memoryBytes": float(index.memory[row]),
+            })  # fmt: skip
+            yield
+        text.add(b'},"states":{')
+        for comma, number in _listed(sorted(used)):
+            text.add(comma, b'"%d":' % number)
+            text.json({"nodes": used[number], **_state(*index.states[number])})
+            yield
+        text.add(b"}}\n")
+        return text.pieces()
 
-    def explain_pod(self, namespace: str, name: str, node: str | None) -> dict[str, Any]:
+    def explain_pod(self, namespace: str, name: str, node: str | None) -> questions.Turns:
         self._must_be_ready()
         pod = self.engine.store.pods.get((namespace, name))
         if pod is None:
             raise errors.WireError(404, f"no pod {namespace}/{name} is known here")
         return self._explained(pod, node)
 
-    def explain_manifest(self, manifest: bytes, node: str | None) -> dict[str, Any]:
+    def explain_manifest(self, manifest: bytes, node: str | None) -> questions.Turns:
         """Explain a pod given as JSON; its claims and templates must be in the cluster."""
         self._must_be_ready()
         try:
@@ -157,18 +176,34 @@ class Facade:
             raise errors.WireError(400, f"the body is not a Pod: {error}") from error
         return self._explained(pod, node)
 
-    def verify(self) -> dict[str, Any]:
+    def verify(self) -> questions.Turns:
         self._must_be_ready()
-        problems = self.engine.index.verify()
-        return {"equal": not problems, "problems": problems}
+        problems = yield from self.engine.index.verifying()
+        return [questions.encoded({"equal": not problems, "problems": problems}) + b"\n"]
 
-    def mismatches(self) -> list[dict[str, Any]]:
-        return [mismatch.as_json() for mismatch in self.engine.journal.mismatches]
+    def mismatches(self) -> questions.Turns:
+        text = questions.Text()
+        text.add(b"[")
+        for comma, mismatch in _listed(list(self.engine.journal.mismatches)):
+            text.add(comma)
+            text.json(mismatch.as_json())
+            yield
+        text.add(b"]\n")
+        return text.pieces()
 
-    def _explained(self, pod: objects.Pod, node: str | None) -> dict[str, Any]:
-        found = explain.explain(self.engine, pod, None if node is None else [node])
+    def _explained(self, pod: objects.Pod, node: str | None) -> questions.Turns:
+        shown = None if node is None else [node]
+        found = yield from explain.explaining(self.engine, pod, shown)
+        text = questions.Text()
+        text.add(b'{"nodes":[')
+        for comma, each in _listed(found.nodes):
+            text.add(comma)
+            text.json(each)
+            yield
         notes = (*found.notes, *self._policy().notes, *self._notes())
-        return found.as_json() | {"notes": notes, "staleSeconds": self._staleness()}
+        rest = found.as_json(nodes=False) | {"notes": notes, "staleSeconds": self._staleness()}
+        text.add(b"],", questions.encoded(rest)[1:], b"\n")
+        return text.pieces()
 
     def _age(self, status: KindStatus) -> float:
         """Seconds since what we have of the kind was current; of what is not served, none is."""
@@ -187,6 +222,11 @@ class Facade:
             for kind, status in self._statuses().items()
             if status.last_event is not None
         }
+
+
+def _listed(items: Iterable[T]) -> Iterator[tuple[bytes, T]]:
+    """The items of a list or an object, with what is written before each."""
+    return zip(itertools.chain((b"",), itertools.repeat(b",")), items, strict=False)
 
 
 def _state(hardware: Shape, usage: Usage) -> dict[str, Any]:
