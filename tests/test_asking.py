@@ -5,7 +5,7 @@ from builders import make_claim, make_class, make_pod, make_template
 
 from extender.cluster import store
 from extender.decisions import asking
-from extender.hardware import versions
+from extender.hardware import resources, versions
 from extender.policy import config
 
 GPU = "gpu.example.com"
@@ -31,7 +31,9 @@ def versioned(claim, version):
 
 
 def ask(known, pod, asker=None):
-    return (asker or asking.Asker(known, versions.Features())).ask(pod.obj(), POLICY)
+    return (asker or asking.Asker(known, versions.Features(), resources.Table)).ask(
+        pod.obj(), POLICY
+    )
 
 
 def test_the_profile_is_chosen_by_the_classes_that_are_asked_for(known):
@@ -69,7 +71,7 @@ def test_what_cannot_be_read_is_not_judged_and_says_why(known, pod, why):
 
 
 def test_equal_demands_are_one_question_so_that_tables_are_found_at_once(known):
-    asker = asking.Asker(known, versions.Features())
+    asker = asking.Asker(known, versions.Features(), resources.Table)
 
     first = ask(known, make_pod("p").template("one"), asker)
     second = ask(known, make_pod("q").template("one"), asker)
@@ -78,7 +80,7 @@ def test_equal_demands_are_one_question_so_that_tables_are_found_at_once(known):
 
 
 def test_a_changed_claim_is_read_again(known):
-    asker = asking.Asker(known, versions.Features())
+    asker = asking.Asker(known, versions.Features(), resources.Table)
     add(known, versioned(make_claim("c").request("r", GPU, 1), "1"))
     before = ask(known, make_pod("p").claim("c"), asker)
 
@@ -90,7 +92,7 @@ def test_a_changed_claim_is_read_again(known):
 
 
 def test_a_changed_class_is_read_again(known):
-    asker = asking.Asker(known, versions.Features())
+    asker = asking.Asker(known, versions.Features(), resources.Table)
     add(known, versioned(make_claim("c").request("r", GPU), "1"))
     before = ask(known, make_pod("p").claim("c"), asker)
 
@@ -101,7 +103,7 @@ def test_a_changed_class_is_read_again(known):
 
 
 def test_another_policy_is_another_answer(known):
-    asker = asking.Asker(known, versions.Features())
+    asker = asking.Asker(known, versions.Features(), resources.Table)
     pod = make_pod("p").template("one").obj()
 
     first = asker.ask(pod, POLICY)
@@ -111,7 +113,7 @@ def test_another_policy_is_another_answer(known):
 
 
 def test_the_answer_on_a_waiting_pod_is_at_hand_until_the_pod_is_another_or_forgotten(known):
-    asker = asking.Asker(known, versions.Features())
+    asker = asking.Asker(known, versions.Features(), resources.Table)
 
     first = ask(known, make_pod("p").gpus(1), asker)
 

@@ -93,9 +93,10 @@ def test_counters_drawn_by_devices_of_other_nodes_close_placements():
 
 
 def test_units_of_a_plugin_are_what_is_not_held():
-    hardware = Shape(resources=(PluginResource("nvidia.com/gpu", 8),))
+    hardware = Shape(resources=(PluginResource("nvidia.com/gpu", 8, kind=Kind.GPU, share=0.5),))
     unit = Question(extended=(("nvidia.com/gpu", 1),))
-    assert counted(hardware, unit, Usage(held=(3,))) == counting.Room(5, 5.0)
+    assert counted(hardware, unit, Usage(held=(3,))) == counting.Room(5, 2.5)
+    assert counted(hardware, unit, Usage(held=(9,))) == counting.Room(0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -137,10 +138,16 @@ def test_what_only_placing_tells_has_no_plan(unit):
             id="shared GPUs that nobody has a part of",
         ),
         pytest.param(
-            Shape(resources=(PluginResource("nvidia.com/gpu", 8),)),
+            Shape(resources=(PluginResource("nvidia.com/gpu", 8, kind=Kind.GPU, share=1.0),)),
             Usage(held=(3,)),
             5,
             id="units of a plug-in",
+        ),
+        pytest.param(
+            Shape(resources=(PluginResource("nvidia.com/gpu", 8, kind=Kind.GPU, share=0.5),)),
+            NOTHING,
+            0,
+            id="shares are no whole GPUs",
         ),
         pytest.param(mig_machine(), NOTHING, 0, id="partitions are no whole GPUs"),
     ],

@@ -186,7 +186,7 @@ def test_on_one_node_no_free_pair_shares_a_root_whichever_is_chosen():
 
 def test_the_pool_with_device_plug_ins_is_recognised():
     found = {
-        name: labels.inventory(labels.told(node), CATALOGUE)
+        name: labels.inventory(labels.told(node, CATALOGUE.resources), CATALOGUE)
         for name, node in NODES.items()
         if name.startswith("dgx")
     }

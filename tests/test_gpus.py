@@ -48,20 +48,38 @@ def test_gpus_left_are_those_that_nobody_holds(usage, left):
 
 
 def test_units_without_devices_behind_them_count_too():
-    resource = PluginResource("nvidia.com/gpu", 8, (), replicas=4)
+    resource = PluginResource("nvidia.com/gpu", 8, replicas=4, kind=Kind.GPU, share=0.25, gpus=2.0)
     found = gpus.Gpus(Shape(resources=(resource,)))
 
-    assert (found.total, found.whole, found.left(Usage(held=(2,)))) == (2.0, 2, 1.5)
+    assert (found.total, found.whole, found.left(Usage(held=(2,)))) == (2.0, 0, 1.5)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("nvidia.com/mig-3g.40gb", 3 / 7), ("nvidia.com/mig-odd", 1 / 7), ("rdma/hca", 0.0)],
-)
-def test_a_resource_counts_by_its_name(name, expected):
-    found = gpus.Gpus(Shape(resources=(PluginResource(name, 1),)))
+def test_more_units_in_use_than_are_offered_leave_none():
+    resource = PluginResource("nvidia.com/gpu", 5, kind=Kind.GPU, share=1.0, gpus=5.0)
 
-    assert found.total == pytest.approx(expected)
+    assert gpus.Gpus(Shape(resources=(resource,))).left(Usage(held=(8,))) == 0.0
+
+
+def test_names_of_one_group_count_the_same_devices():
+    chips = PluginResource("aws.amazon.com/neuron", 16, share=1.0, gpus=16.0, same="neuron")
+    cores = PluginResource("aws.amazon.com/neuroncore", 32, share=0.5, gpus=16.0, same="neuron")
+    found = gpus.Gpus(Shape(resources=(chips, cores)))
+
+    assert found.total == 16.0
+    assert found.left(Usage(held=(4, 8))) == 8.0
+
+
+def test_gpus_that_a_plug_in_and_dra_publish_are_the_same_ones():
+    devices = tuple(Device("gpu.nvidia.com", f"gpu-{n}", {}, {}, kind=Kind.GPU) for n in range(8))
+    behind = tuple(Device("nvidia.com", f"gpu-{n}", {}, {}, kind=Kind.GPU) for n in range(8))
+    resource = PluginResource(
+        "nvidia.com/gpu", 8, tuple(range(8, 16)), kind=Kind.GPU, share=1.0, gpus=8.0
+    )
+    found = gpus.Gpus(Shape(devices=devices + behind, resources=(resource,)))
+
+    assert (found.total, found.whole) == (8.0, 8)
+    assert found.left(Usage(taken=0b11, held=(3,))) == 3.0
+    assert found.left(Usage(taken=0xFF, held=(8,))) == 0.0
 
 
 @pytest.mark.parametrize(("taken", "free"), [((), 2.0), (("gpu-0",), 1.0), (("gpu-vfio-1",), 1.0)])

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 from builders import make_node, make_pod
 
-from extender.hardware.shape import Device, Kind, Level, Shape
+from extender.hardware.shape import Device, Kind, Level, PluginResource, Shape
 from extender.kube import objects
 from extender.policy import preference
 
@@ -63,6 +63,7 @@ BROKEN = [
     pytest.param("OwnReady", "False", id="one of the policy that should be true"),
     pytest.param("RackLeaks3", "True", id="a pattern of the policy"),
 ]
+EMPTY = Shape()
 OWN = ("FanNoise", "OwnReady=False", "RackLeaks*")
 
 
@@ -70,21 +71,23 @@ OWN = ("FanNoise", "OwnReady=False", "RackLeaks*")
 def test_a_node_is_degraded_by_what_health_monitors_say(kind, status):
     sound = {"True": "False", "False": "True"}[status]
 
-    assert preference.degraded(make_node("n").condition(kind, status).obj(), OWN) > 1
-    assert preference.degraded(make_node("n").condition(kind, sound).obj(), OWN) == 0
-    assert preference.degraded(make_node("n").condition(kind, "Unknown").obj(), OWN) == 0
+    assert preference.degraded(make_node("n").condition(kind, status).obj(), OWN, EMPTY) > 1
+    assert preference.degraded(make_node("n").condition(kind, sound).obj(), OWN, EMPTY) == 0
+    assert preference.degraded(make_node("n").condition(kind, "Unknown").obj(), OWN, EMPTY) == 0
 
 
 def test_conditions_of_nobody_do_not_degrade_a_node():
     node = make_node("n").condition("MemoryPressure", "False").condition("GpuOperatorDone")
 
-    assert preference.degraded(node.obj(), OWN) == 0.0
+    assert preference.degraded(node.obj(), OWN, EMPTY) == 0.0
 
 
 def test_a_cordoned_node_is_as_bad_as_a_broken_one():
     shut, broken = make_node("n").unschedulable(), make_node("n").condition("GpuMemWatch")
 
-    assert preference.degraded(shut.obj(), ()) == preference.degraded(broken.obj(), ())
+    assert preference.degraded(shut.obj(), (), EMPTY) == preference.degraded(
+        broken.obj(), (), EMPTY
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,8 +102,11 @@ def test_units_that_a_device_plug_in_counts_and_does_not_offer_are_unhealthy(off
     node = make_node("n").resource("nvidia.com/gpu", offered)
     node.body["status"]["capacity"] = {"nvidia.com/gpu": count, "cpu": "96"}
 
-    assert preference.troubles(node.obj(), ()) == words
-    assert preference.degraded(node.obj(), ()) == pytest.approx(40 * len(words) * 2 / 8)
+    resource = PluginResource("nvidia.com/gpu", int(offered), kind=Kind.GPU)
+    hardware = Shape(resources=(resource,) if resource.count else ())
+
+    assert preference.troubles(node.obj(), (), hardware) == words
+    assert preference.degraded(node.obj(), (), hardware) == pytest.approx(40 * len(words) * 2 / 8)
 
 
 Sandbox = preference.Sandbox

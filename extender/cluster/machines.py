@@ -13,7 +13,17 @@ from typing import Protocol
 
 from extender.cluster import occupancy, places, readings, reservations, store, tenants
 from extender.demand import allocator
-from extender.hardware import catalogue, gpus, labels, layouts, links, shape, slices, versions
+from extender.hardware import (
+    catalogue,
+    gpus,
+    labels,
+    layouts,
+    links,
+    resources,
+    shape,
+    slices,
+    versions,
+)
 from extender.hardware.shape import Broken, Shape
 from extender.hardware.usage import Usage
 from extender.kube import objects, quantity
@@ -52,6 +62,7 @@ class Builder:
     ) -> None:
         self.features = features
         self.hardware = hardware
+        self._table = hardware.resources  # without the policy's own entries
         self._selectors = selectors
         self._interner = slices.Interner()
         self._shapes: dict[tuple[object, ...], shape.Shape] = {}  # content → shape
@@ -69,6 +80,15 @@ class Builder:
         fresh = Builder(features=self.features, selectors=self._selectors, hardware=self.hardware)
         fresh._live, fresh._known = self._live, set(self._known)  # its own kind
         return fresh
+
+    def extend(self, own: tuple[resources.Resource, ...]) -> bool:
+        """Know these resources of plug-ins, too; true if machines must be read anew."""
+        table = self._table.extended(own)
+        if table == self.hardware.resources:
+            return False
+        self.hardware = dataclasses.replace(self.hardware, resources=table)
+        self._told.clear()
+        return True
 
     def learn(self, source: store.ClusterStore) -> bool:
         """Take in new selectors; true if a shape must now tell values it did not tell before."""
@@ -100,7 +120,10 @@ class Builder:
             live=self._live,
         )
         return Machine(
-            shape=self._shape(inventory, labels.told(node, served=source.served.keys())),
+            shape=self._shape(
+                inventory,
+                labels.told(node, self.hardware.resources, served=source.served.keys()),
+            ),
             inventory=inventory,
             broken=self._broken(name, source),
         )
@@ -147,6 +170,10 @@ class Builder:
         near = self._near(facts)
         whole = [f for f in facts if f.kind is shape.Kind.GPU]
         product = next((f.product for f in whole if f.product), "")
+        tags = dict(node.labels)
+        if not product and inventory.devices:
+            known = labels.product_of(tags, self.hardware)
+            product = known.name if known is not None and whole else ""
         sources = {"ResourceSlice"} if inventory.devices else set()
         return shape.Shape(
             devices=inventory.devices + plugin.devices,
@@ -160,7 +187,7 @@ class Builder:
             partitions=near.partitions and near.partitions + ((),) * len(plugin.devices),
             product=product or plugin.product,
             platform=(
-                self.hardware.platform(product, dict(node.labels), gpus=len(whole))
+                self.hardware.platform(product, tags, gpus=len(whole))
                 if product
                 else plugin.platform
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TypeAlias
 
 from extender import errors
@@ -58,9 +59,15 @@ Answer: TypeAlias = Asked | Unjudged
 class Asker:
     """Puts questions; remembers claim demands by the claim's identity."""
 
-    def __init__(self, source: store.ClusterStore, features: versions.Features) -> None:
+    def __init__(
+        self,
+        source: store.ClusterStore,
+        features: versions.Features,
+        table: Callable[[], resources.Table],  # what units of plug-ins' resources are
+    ) -> None:
         self._store = source
         self._features = features
+        self._table = table
         self._questions: dict[questions.Question, questions.Question] = {}  # equal ones are one
         # pod uid → the pod, policy and version of what claims ask that the answer is of
         self._answers: dict[str, tuple[objects.Pod, config.Policy, int, Answer]] = {}
@@ -126,7 +133,7 @@ class Asker:
             claims=open_claims,
             bound_to=tuple(claim.allocation for claim in found if claim.allocation is not None),
             together=gang.of_pod(pod),
-            wants=preference.wanted(pod, question.names()),
+            wants=preference.wanted(pod, question.names(), passed=self._passed(asked)),
             uid=pod.metadata.uid,
         )
 
@@ -142,8 +149,11 @@ class Asker:
             (name, count)
             for name, count in asked.extended
             if self._served(name)
-            or (resources.is_device_resource(name) and (blind or name in self._store.offered))
+            or (self._is_device(name) and (blind or name in self._store.offered))
         )
+
+    def _is_device(self, name: str) -> bool:
+        return self._table().kind_of(name) is not None
 
     def _served(self, name: str) -> bool:
         """Whether DRA stands behind the resource's name."""
@@ -151,6 +161,11 @@ class Asker:
             return False
         implicit = name.removeprefix(extended.IMPLICIT_PREFIX)
         return name in self._store.served or (implicit != name and implicit in self._store.classes)
+
+    def _passed(self, asked: pods.Requests) -> bool:
+        """Whether some resource of the pod is handed to virtual machines."""
+        known = [self._table().of(name) for name, _ in asked.extended]
+        return any(each is not None and each.virtual for each in known)
 
     def _demand(self, claim: claims.PodClaim) -> requests.ClaimDemand:
         meta = claim.claim.metadata if claim.claim is not None else None

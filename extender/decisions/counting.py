@@ -18,7 +18,6 @@ from typing import TypeAlias
 from extender import errors
 from extender.decisions.question import Question
 from extender.demand.requests import EXACT, DeviceChoice
-from extender.hardware import resources
 from extender.hardware.shape import Device, Kind, Shape
 from extender.hardware.usage import Usage
 from extender.policy import partitions
@@ -33,7 +32,7 @@ Matches: TypeAlias = Callable[[str, Device], bool]
 class Room:
     """What one state gives to one unit: placements, and GPUs in parts large enough for it.
 
-    `parts` is in units' own devices, 1.0 is a whole one.
+    `parts` is in units' own devices, 1.0 is a whole one; of a plug-in's units in GPUs.
     """
 
     count: int
@@ -63,9 +62,10 @@ class Plan:
     def room(self, hardware: Shape, usage: Usage) -> Room:
         """Count on one usage of the shape."""
         if self.resource >= 0:
+            resource = hardware.resources[self.resource]
             held = usage.held[self.resource] if usage.held else 0
-            left = hardware.resources[self.resource].count - held
-            return Room(left, float(left))
+            left = max(resource.count - held, 0)  # ill devices: more may be held than is offered
+            return Room(left, left * resource.share)
         count = (self.plain & ~usage.taken).bit_count()
         for board, suits in self.boards:
             count += (board.free(usage) & suits).bit_count()
@@ -124,8 +124,11 @@ def plan(hardware: Shape, unit: Question, matches: Matches) -> Plan | None:
 def plan_whole(hardware: Shape) -> Plan:
     """How to count the GPUs of a shape that nobody holds a part of, however they are asked for."""
     plain, shares, drawing = 0, [], 0
-    for place, device in enumerate(hardware.devices):
-        if device.kind is not Kind.GPU:
+    shared = {d for resource in hardware.resources if resource.share != 1 for d in resource.devices}
+    claimed = any(device.kind is Kind.GPU for device in hardware.devices[: _pooled(hardware)])
+    stop = _pooled(hardware) if claimed else len(hardware.devices)  # a plug-in's are the same ones
+    for place, device in enumerate(hardware.devices[:stop]):
+        if device.kind is not Kind.GPU or place in shared:
             continue
         whole = tuple((name, c.value, c.value) for name, c in device.capacity.items() if c.value)
         if device.consumes_counters:
@@ -137,9 +140,14 @@ def plan_whole(hardware: Shape) -> Plan:
     if plain or shares or drawing:
         return _planned(hardware, plain, shares, drawing)
     for place, resource in enumerate(hardware.resources):
-        if resources.kind_of(resource.name) is Kind.GPU and resource.replicas == 1:
+        if resource.kind is Kind.GPU and resource.share == 1:
             return Plan(resource=place)
     return Plan()
+
+
+def _pooled(hardware: Shape) -> int:
+    """How many devices DRA has; those behind plug-ins come after them."""
+    return max((pool.stop for pool in hardware.pools), default=0)
 
 
 def _planned(

@@ -161,7 +161,9 @@ class Counts:
             return False
         room = plan.room(hardware, usage)
         self._chain[state, place] = room.count
-        self._free[state, place] = room.parts * (1.0 if plan.shares else size)
+        # Shares and units tell their GPUs themselves; those of what is no GPU are none.
+        known = plan.resource >= 0 or (plan.shares and size)
+        self._free[state, place] = room.parts * (1.0 if known else size)
         return True
 
     def _calculate_at_once(

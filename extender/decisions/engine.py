@@ -79,7 +79,9 @@ class Engine:
         self.store = source
         self.index = cluster
         self.policy = policy
-        self.asker = asking.Asker(source, cluster.builder.features)
+        self.asker = asking.Asker(
+            source, cluster.builder.features, lambda: cluster.builder.hardware.resources
+        )
         self.judge = verdicts
         self.work = verdicts.work
         self.tables = tables.Tables(verdicts)
@@ -107,6 +109,8 @@ class Engine:
             self.tables.clear()
         self.policy = policy
         self._prepared = None
+        if self.index.builder.extend(policy.device_resources):
+            self.store.everything_dirty = True
         self.judge.configure(budget=policy.step_budget)
         self.room.configure(policy.packing, cpu_pods_scored=policy.cpu_pods == "Score")
         self.scoring.configure(tuple(dict.fromkeys(policy.avoid_conditions)))

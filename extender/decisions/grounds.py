@@ -36,7 +36,7 @@ def of(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[
             words["proximity"] = _proximity(judging, pod, scored, detail.node)
             if off_rail[number]:
                 words["proximity"] += f"; {off_rail[number]} on other rails than its NICs here"
-            words["preference"] = _preference(judging, pod, detail.node, scored, verdict, number)
+            words["preference"] = _preference(judging, detail.node, scored, verdict, number)
         words["packing"] = packing[number]
         if following:
             words["next partition"] = following[number]
@@ -162,7 +162,6 @@ def _off_rail(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -
 
 def _preference(
     judging: engine.Engine,
-    pod: objects.Pod,
     node: objects.Node,
     scored: engine.Scored,
     verdict: Verdict,
@@ -176,11 +175,13 @@ def _preference(
         if device.taints:
             keys = ", ".join(dict.fromkeys(taint.key for taint in device.taints))
             found.append(f"{device.name} is tainted ({keys})")
-    found += preference.troubles(node, judging.scoring.conditions)
-    found += _sandbox(
-        preference.wanted(pod, scored.asked.question.names()),
-        preference.offered(node.metadata.labels or {}, hardware),
-    )
+    later = preference.later_choices(scored.asked.question.claims, verdict.picks)
+    if later:
+        found.append(f"takes later choices of firstAvailable ({later} down the list)")
+    if preference.shared(hardware, scored.asked.question.extended):
+        found.append("a unit is a share of a GPU here, not a whole one")
+    found += preference.troubles(node, judging.scoring.conditions, hardware)
+    found += _sandbox(scored.asked.wants, preference.offered(node.metadata.labels or {}, hardware))
     return ", ".join(found) or "nothing speaks against it"
 
 

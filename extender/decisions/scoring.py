@@ -105,8 +105,9 @@ class Scoring:
             if detail is not None:
                 self._read[row] = detail
                 labels = detail.node.metadata.labels or {}
-                self._degraded[row] = preference.degraded(detail.node, self._conditions)
-                self._sandbox[row] = preference.offered(labels, detail.machine.shape)
+                hardware = detail.machine.shape
+                self._degraded[row] = preference.degraded(detail.node, self._conditions, hardware)
+                self._sandbox[row] = preference.offered(labels, hardware)
         if fresh:
             self._uneven = bool(self._degraded.any() or self._sandbox.any())
 

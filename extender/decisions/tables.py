@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from extender.cluster.states import States
 from extender.decisions.judge import NOT_YET, UNSEEN, Code, Judge, Verdict
 from extender.decisions.question import Question
 from extender.demand import work
-from extender.hardware.shape import Broken
+from extender.hardware.shape import Broken, Shape
 from extender.policy import preference
 
 _FIRST_STATES = 1024
@@ -95,11 +95,20 @@ class Table:
             after = self.states.number(state.shape, verdict.after)
             self.after[number] = after
             devices = verdict.devices()
-            self.preference[number] = preference.wasted(state.shape, devices)
-            self.preference[number] += preference.tainted(state.shape, devices)
+            self.preference[number] = self._suits(state.shape, verdict, devices)
         if verdict.locality is not None:
             self.locality[number] = verdict.locality.score
         return verdict
+
+    def _suits(self, hardware: Shape, verdict: Verdict, devices: Sequence[int]) -> float:
+        """What speaks against the devices that the pod would get, as `policy.preference` has it."""
+        ranks = preference.later_choices(self.question.claims, verdict.picks)
+        return (
+            preference.wasted(hardware, devices)
+            + preference.tainted(hardware, devices)
+            + preference.shared(hardware, self.question.extended)
+            + preference.out_of_order(ranks)
+        )
 
     def _grow(self) -> None:
         size = len(self.code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from extender.cluster import index
 from extender.decisions import tables
 from extender.decisions.judge import Verdict
@@ -10,18 +12,29 @@ from extender.hardware import gpus
 from extender.hardware.shape import Device, Kind, Shape
 from extender.hardware.usage import NOTHING
 
+_GPUS = frozenset({Kind.GPU, Kind.PARTITION})
 _MOST_KINDS = 256  # of machines looked at for one that serves a demand; a fleet has tens
 
 
 def size(table: tables.Table, cluster: index.TopologyIndex) -> float:
-    """GPUs that one unit takes on the first machine that can serve it empty; 0 if none can."""
+    """GPUs that one unit takes on the first machine that can serve it empty; 0 if none can.
+
+    A unit of a plug-in's resource is as large as on the machine where it is largest: elsewhere the
+    same name stands for shares.
+    """
+    question = table.question
+    if not question.claims and len(question.extended) == 1:
+        name, count = question.extended[0]
+        found = max((gpus.of_resource(each, name) for each in cluster.states.shapes), default=0.0)
+        if found:
+            return found * count
     tried = 0
     for hardware in cluster.states.shapes:
         if not hardware.devices and not hardware.resources:
             continue
         verdict = table.verdict(cluster.states.number(hardware, NOTHING))
         if verdict.fits and (verdict.picks or verdict.plugin):
-            return taken(hardware, verdict)
+            return taken(hardware, verdict, question.extended)
         tried += 1
         # A search that ended without an answer is as dear on the next kind of machine.
         if tried == _MOST_KINDS or verdict.fits:
@@ -29,13 +42,13 @@ def size(table: tables.Table, cluster: index.TopologyIndex) -> float:
     return 0.0
 
 
-def taken(hardware: Shape, verdict: Verdict) -> float:
-    """GPUs that the placement of a verdict takes: shares and partitions by their fraction."""
-    total = sum(_of_pick(hardware, pick) for pick in verdict.picks if not pick.admin)
-    for name, devices in verdict.plugin:
-        whole = [d for d in devices if hardware.devices[d].kind is Kind.GPU]
-        total += float(len(whole)) if whole else gpus.of_resource(hardware, name)
-    return total
+def taken(hardware: Shape, verdict: Verdict, extended: Iterable[tuple[str, int]] = ()) -> float:
+    """GPUs that the placement of a verdict takes: shares and partitions by their fraction.
+
+    `extended` are the units asked of plug-ins' resources.
+    """
+    claimed = sum(_of_pick(hardware, pick) for pick in verdict.picks if not pick.admin)
+    return claimed + sum(gpus.of_resource(hardware, name) * count for name, count in extended)
 
 
 def free(table: tables.Table, number: int, whole: float) -> float:
@@ -45,10 +58,17 @@ def free(table: tables.Table, number: int, whole: float) -> float:
     more than whole placements use (the A of `policy.packing`).
     """
     verdict = table.verdict(number)
-    share = next((pick for pick in verdict.picks if pick.shared and pick.consumed), None)
+    hardware, usage = table.states[number]
+    share = next(
+        (
+            pick
+            for pick in verdict.picks
+            if pick.shared and pick.consumed and hardware.devices[pick.device].kind in _GPUS
+        ),
+        None,
+    )
     if share is None:
         return whole
-    hardware, usage = table.states[number]
     consumed = {device: dict(amounts) for device, amounts in usage.shared}
     model = hardware.devices[share.device]
     total = 0.0

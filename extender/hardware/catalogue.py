@@ -3,26 +3,36 @@
 A product says whether all its GPUs in a node are joined by NVLink (or its like), and which MIG
 geometry it has. A platform is a kind of machine, recognised by node labels: where its GPUs and
 NICs sit, for nodes with device plug-ins, and the numbers of the locality cost model that were
-measured on it. The files are `config/hardware/*.yaml` and `mig_profiles.tsv` there; an operator
-may add his own.
+measured on it. An instance says what machines of a cloud have, a resource what a unit of a device
+plug-in is. The files are `config/hardware/*.yaml` and `mig_profiles.tsv` there; an operator may add
+their own.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import fnmatch
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 import yaml
 
 from extender import errors
-from extender.hardware import links, partition
-from extender.hardware.platforms import Match, Platform, Product
+from extender.hardware import links, naming, partition, resources
+from extender.hardware.platforms import (
+    INSTANCE_TYPE,
+    OLD_INSTANCE_TYPE,
+    Instance,
+    Match,
+    Platform,
+    Product,
+)
 
-_FIELDS = ("products", "platforms")  # of a file
+_FIELDS = ("products", "platforms", "instances", "resources")  # of a file
 
-_Entry = TypeVar("_Entry", Product, Platform)
+_Entry = TypeVar("_Entry", Product, Platform, Instance, resources.Resource)
+_Named = TypeVar("_Named", Product, Platform)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,15 +42,29 @@ class Catalogue:
     products: Mapping[str, Product]  # plain name → product
     platforms: tuple[Platform, ...]
     partitions: partition.Partitions
+    instances: tuple[Instance, ...] = ()
+    resources: resources.Table = resources.NONE
+    names: naming.Names = dataclasses.field(
+        default_factory=lambda: naming.Names(()),
+        compare=False,  # made of `products`
+    )
 
     @property
-    def linked(self) -> frozenset[str]:
+    def linked(self) -> Container[str]:
         """The plain names of products whose GPUs are all joined; what `links.links` wants."""
-        return frozenset(name for name, product in self.products.items() if product.linked)
+        return self.names
 
     def product(self, name: str) -> Product | None:
-        """The product of that name, in the driver's or the label's spelling."""
-        return self.products.get(links.plain(name))
+        """The product of that name, in any spelling, or of that PCI id."""
+        return self.names.find(name)
+
+    def instance(self, labels: Mapping[str, str]) -> Instance | None:
+        """What machines of the node's instance type have; None where the type is not known."""
+        kind = labels.get(INSTANCE_TYPE) or labels.get(OLD_INSTANCE_TYPE, "")
+        for each in self.instances if kind else ():
+            if any(fnmatch.fnmatchcase(kind, pattern) for pattern in each.types):
+                return each
+        return None
 
     def geometry(self, product: str) -> partition.Geometry | None:
         """The MIG geometry of a product; None where it has none, or is not known."""
@@ -55,8 +79,10 @@ class Catalogue:
         `gpus` is the number of physical GPUs, 0 where it is not known: then it decides nothing.
         """
         best: tuple[int, Platform] | None = None
+        known = self.product(product)
+        name = product if known is None else known.name
         for platform in self.platforms:
-            told = platform.match.fit(product, labels or {}, gpus)
+            told = platform.match.fit(name, labels or {}, gpus)
             if told and (best is None or told > best[0]):
                 best = told, platform
         return best[1] if best is not None else None
@@ -88,6 +114,8 @@ def parse(files: Mapping[str, bytes]) -> Catalogue:
     problems: list[tuple[str, str]] = []
     products: list[tuple[str, Product]] = []
     platforms: list[tuple[str, Platform]] = []
+    instances: list[tuple[str, Instance]] = []
+    units: list[tuple[str, resources.Resource]] = []
     geometries: dict[str, partition.Geometry] = {}
     for name, content in sorted(files.items()):
         if name.endswith(".tsv"):
@@ -99,9 +127,17 @@ def parse(files: Mapping[str, bytes]) -> Catalogue:
             document = _document(name, content, problems)
             products += _entries(name, document, "products", Product, problems)
             platforms += _entries(name, document, "platforms", Platform, problems)
+            instances += _entries(name, document, "instances", Instance, problems)
+            units += _entries(name, document, "resources", resources.Resource, problems)
     problems += _repeated(products, lambda product: links.plain(product.name))
     problems += _repeated(platforms, lambda platform: platform.name)
     problems += _mig_problems(products, geometries)
+    names = naming.Names([product for _, product in products])
+    problems += [
+        (f"{place}.product", f"{each.product!r} is no product here")
+        for place, each in instances
+        if names.find(each.product) is None
+    ]
     for place, platform in platforms:
         problems += [(f"{place}.{where}", what) for where, what in _platform_problems(platform)]
     if problems:
@@ -110,6 +146,9 @@ def parse(files: Mapping[str, bytes]) -> Catalogue:
         {links.plain(product.name): product for _, product in products},
         tuple(platform for _, platform in platforms),
         partition.Partitions(geometries),
+        tuple(each for _, each in instances),
+        resources.Table(tuple(each for _, each in units)),
+        names,
     )
 
 
@@ -151,7 +190,7 @@ def _entries(
 
 
 def _repeated(
-    entries: Sequence[tuple[str, _Entry]], name_of: Callable[[_Entry], str]
+    entries: Sequence[tuple[str, _Named]], name_of: Callable[[_Named], str]
 ) -> Iterator[tuple[str, str]]:
     seen: dict[str, str] = {}  # name → place
     for place, entry in entries:

@@ -12,12 +12,11 @@ import string
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from extender.hardware import links
+from extender.hardware import links, physical, resources
 from extender.hardware.shape import Device, Kind, Pool, Shape
 from extender.hardware.usage import NOTHING, Usage
 
-# A partition of unknown size: one of seven compute slices.
-SMALLEST_PART = 1 / 7
+SMALLEST_PART = physical.SMALLEST_PART
 _PROFILES = {"profile", "partitionProfile"}  # attributes of NVIDIA's and AMD's drivers
 _WHOLE = ""  # what a device takes that takes all of the GPU
 _Set: TypeAlias = tuple[int, str]  # (pool, counter set)
@@ -54,40 +53,86 @@ class _Gpu:
 
 
 class Gpus:
-    """The GPUs of a machine: `total` of them, `whole` of which are published as such."""
+    """The GPUs of a machine: `total` of them, `whole` of which are handed out as such."""
 
     def __init__(self, hardware: Shape) -> None:
         self._hardware = hardware
-        self._gpus = tuple(_physical(hardware))
+        self._gpus: dict[str, list[_Gpu]] = {}  # vendor → those that DRA has
+        for vendor, gpu in _physical(hardware):
+            self._gpus.setdefault(vendor, []).append(gpu)
+        self._units = _units(hardware)
         self.total = self.left(NOTHING)
-        self.whole = sum(gpu.whole for gpu in self._gpus) + int(self._bare(NOTHING))
+        self.whole = sum(self._whole(vendor) for vendor in self._gpus.keys() | self._units.keys())
 
     def left(self, usage: Usage) -> float:
-        """GPUs that nobody holds; shares and partitions in use count by their part."""
+        """GPUs that nobody holds; shares and partitions in use count by their part.
+
+        GPUs that a plug-in and DRA both publish are the same: what either hands out is gone.
+        """
         consumed = {
             device: part_of(self._hardware.devices[device], amounts, otherwise=0.0)
             for device, amounts in usage.shared
         }
-        return sum(gpu.left(usage, consumed) for gpu in self._gpus) + self._bare(usage)
+        claimed = {
+            vendor: sum(gpu.left(usage, consumed) for gpu in gpus)
+            for vendor, gpus in self._gpus.items()
+        }
+        if not self._units:
+            return sum(claimed.values())
+        found = 0.0
+        for vendor in self._gpus.keys() | self._units.keys():
+            there = sum(gpu.size for gpu in self._gpus.get(vendor, ()))
+            groups = self._units.get(vendor, ())
+            units = sum(group.gpus for group in groups)
+            gone = there - claimed.get(vendor, 0.0) + sum(each.held(usage) for each in groups)
+            found += max(max(there, units) - gone, 0.0)
+        return found
 
-    def _bare(self, usage: Usage) -> float:
-        """GPUs in the free units of plug-ins without devices behind them."""
-        held = usage.held or (0,) * len(self._hardware.resources)
-        return sum(
-            (resource.count - held[place]) * of_resource(self._hardware, resource.name)
-            for place, resource in enumerate(self._hardware.resources)
-            if not resource.devices
+    def _whole(self, vendor: str) -> int:
+        published = sum(gpu.whole for gpu in self._gpus.get(vendor, ()))
+        return max(published, sum(group.whole for group in self._units.get(vendor, ())))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Units:
+    """Resources that count the same GPUs: their places and the GPUs in a unit of each."""
+
+    gpus: float
+    whole: int
+    shares: tuple[tuple[int, float], ...]
+
+    def held(self, usage: Usage) -> float:
+        """GPUs that pods hold of these; no more than there are."""
+        if not usage.held:
+            return 0.0
+        return min(sum(usage.held[place] * share for place, share in self.shares), self.gpus)
+
+
+def _units(hardware: Shape) -> dict[str, tuple[_Units, ...]]:
+    """The GPUs in the units of plug-ins, by vendor."""
+    groups: dict[tuple[str, object], list[int]] = {}
+    for place, resource in enumerate(hardware.resources):
+        if resource.gpus:
+            vendor = resources.vendor_of(resource.name)
+            groups.setdefault((vendor, resource.same or place), []).append(place)
+    found: dict[str, tuple[_Units, ...]] = {}
+    for (vendor, _), places in groups.items():
+        members = [(place, hardware.resources[place]) for place in places]
+        whole = [int(r.gpus) for _, r in members if r.kind is Kind.GPU and r.share == 1.0]
+        found[vendor] = (
+            *found.get(vendor, ()),
+            _Units(
+                gpus=max(resource.gpus for _, resource in members),
+                whole=max(whole, default=0),
+                shares=tuple((place, r.gpus / max(r.count, 1)) for place, r in members),
+            ),
         )
+    return found
 
 
 def of_resource(hardware: Shape, name: str) -> float:
-    """GPUs in a unit of a plug-in without devices: a MIG profile by its slices, else by name."""
-    if "/mig-" in name:
-        return _of_profile(name.partition("/mig-")[2])
-    resource = next((r for r in hardware.resources if r.name == name), None)
-    if resource is None or "gpu" not in name:
-        return 0.0
-    return 1.0 / resource.replicas
+    """GPUs in a unit of a plug-in's resource; 0 where the machine has none of it."""
+    return next((r.share for r in hardware.resources if r.name == name), 0.0)
 
 
 def of_partition(hardware: Shape, place: int) -> float:
@@ -163,9 +208,12 @@ class _Joined:
 # ---------------------------------------------------------------- which devices are one GPU
 
 
-def _physical(hardware: Shape) -> Iterator[_Gpu]:
-    gpus = {place for place, d in enumerate(hardware.devices) if d.kind is Kind.GPU}
-    parts = {place for place, d in enumerate(hardware.devices) if d.kind is Kind.PARTITION}
+def _physical(hardware: Shape) -> Iterator[tuple[str, _Gpu]]:
+    """The GPUs among the devices that DRA has, each with its vendor."""
+    behind = {place for resource in hardware.resources for place in resource.devices}
+    kinds = [(p, device.kind) for p, device in enumerate(hardware.devices) if p not in behind]
+    gpus = {place for place, kind in kinds if kind is Kind.GPU}
+    parts = {place for place, kind in kinds if kind is Kind.PARTITION}
     sets = {place: _sets(hardware, place) for place in gpus | parts}
     joined = _Joined()
     for place in sets:
@@ -187,7 +235,8 @@ def _physical(hardware: Shape) -> Iterator[_Gpu]:
     for members in groups.values():
         here = {key for place in members for key in sets[place]}
         others = [place for place in spanning if here & set(sets[place])]
-        yield _gpu(hardware, members, others, here)
+        vendor = resources.vendor_of(hardware.devices[members[0]].driver)
+        yield vendor, _gpu(hardware, members, others, here)
 
 
 def _gpu(hardware: Shape, members: list[int], spanning: list[int], sets: set[_Set]) -> _Gpu:

@@ -13,23 +13,9 @@ import functools
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from extender.hardware import catalogue, partition, platforms, resources, shape
-from extender.hardware.platforms import Platform
+from extender.hardware import catalogue, evidence, physical, resources, shape
+from extender.hardware.platforms import Platform, Product
 from extender.kube import objects, quantity
-
-_PREFIX = "nvidia.com/gpu."
-_PRODUCT = f"{_PREFIX}product"
-_COUNT = f"{_PREFIX}count"
-_REPLICAS = f"{_PREFIX}replicas"
-_MIG_STRATEGY = "nvidia.com/mig.strategy"
-_SHARED = "-SHARED"
-_MIG = "-MIG-"
-_WHOLE = ("nvidia.com/gpu", "nvidia.com/gpu.shared")
-# AMD's labeller names the product without a count; Intel's and Habana's name families.
-_OTHER_PRODUCTS = ("amd.com/gpu.product-name", "amd.com/gpu.product", "habana.ai/product")
-
-# More devices on one node are a mistake, or shares of something we do not see.
-_MOST_DEVICES = 64
 
 # A device as the catalogue counts it: (GPU or NIC, number)
 _Place = tuple[shape.Kind, int]
@@ -52,138 +38,127 @@ class PluginInventory:
     sources: frozenset[str] = frozenset()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Gpus:
-    """What the labels of GPU feature discovery say; 0 and "" where they do not.
-
-    `count` is of physical GPUs, `replicas` how many units share one. `partition` is the MIG
-    profile that every unit is, with the strategy "single".
-    """
-
-    product: str = ""
-    count: int = 0
-    replicas: int = 1
-    partition: str = ""
-
-
 class Told(NamedTuple):
     """All that a node tells of its device plug-ins; nodes that tell the same have the same devices.
 
-    `counts` are device resources and their units, sorted, without those that have none. `labels`
-    are those by which platforms are recognised.
+    `counts` are device resources, the units offered and those that there are in all, sorted,
+    without those that have none. `labels` are those that tell something of accelerators.
     """
 
-    counts: tuple[tuple[str, int], ...]
-    gpus: Gpus
+    counts: tuple[tuple[str, int, int], ...]
     labels: tuple[tuple[str, str], ...]
 
 
-def told(node: objects.Node, *, served: Collection[str] = ()) -> Told:
+def told(node: objects.Node, table: resources.Table, *, served: Collection[str] = ()) -> Told:
     """What the node tells. Quantities are taken as read: whoever reads nodes refuses others.
 
     `served` are resources that device classes stand behind: DRA serves them only where a node has
     no units of them, whatever their names are.
     """
-    tags = node.metadata.labels or {}
-    recognised = tuple([(name, tags[name]) for name in platforms.LABELS if name in tags])
-    return Told(_counts(node.status.allocatable or {}, served), gpus_of(tags), recognised)
+    counts = _counts(node.status, table, served)
+    return Told(counts, evidence.told(node.metadata.labels or {}))
 
 
 def inventory(node: Told, hardware: catalogue.Catalogue, *, first: int = 0) -> PluginInventory:
     """The plug-in devices of a node; `first` is the index that its first device will have."""
-    counts, gpus, recognised = node
+    counts, tags = node.counts, dict(node.labels)
     if not counts:
         return PluginInventory()
-    whole = _whole_gpus(counts, gpus)
-    platform = hardware.find(gpus.product, dict(recognised), gpus=whole)
-    known = hardware.product(gpus.product)
-    linked = known is not None and known.linked
+    known = product_of(tags, hardware)
+    product = evidence.product(tags) or (known.name if known is not None else "")
+    behind = physical.behind(counts, tags, hardware, known)
+    whole = _whole_gpus(behind)
+    platform = hardware.find(known.name if known is not None else product, tags, gpus=whole)
     found: list[tuple[_Place, shape.Device]] = []
     listed = []
-    for name, count in counts:
-        places = _places(name, count, counts, gpus, whole, platform)
+    for (name, units, _), each in zip(counts, behind, strict=True):
+        places = _places(each, units, behind, platform)
         start = first + len(found)
         devices = tuple(range(start, start + len(places)))
-        found += [(place, _device(name, place, gpus.product)) for place in places]
-        replicas = gpus.replicas if name in _WHOLE and devices else 1
-        listed.append(shape.PluginResource(name, count, devices, replicas))
+        found += [(place, _device(name, place, product)) for place in places]
+        replicas = each.replicas if devices else 1
+        listed.append(
+            shape.PluginResource(
+                name,
+                units,
+                devices,
+                replicas,
+                kind=each.kind,
+                share=each.share,
+                gpus=each.gpus,
+                same=each.same,
+                promises=each.promises,
+                virtual=each.virtual,
+            )
+        )
     places = [place for place, _ in found]
     # A layout for another number of GPUs is not this machine's.
     placed = platform if platform is not None and platform.gpus == whole > 0 else None
     return PluginInventory(
         devices=tuple(device for _, device in found),
         resources=tuple(listed),
-        levels=_levels(places, placed, linked=linked),
+        levels=_levels(places, placed, linked=_linked(known, platform, hardware)),
         numa=tuple(_place(place, placed)[0] for place in places),
         root=tuple(_place(place, placed)[1] for place in places),
-        product=gpus.product,
+        product=product,
         platform=platform.name if platform is not None else "",
         sources=frozenset({"device plug-in"} | ({"catalogue"} if placed and found else set())),
     )
 
 
-def gpus_of(labels: Mapping[str, str]) -> Gpus:
-    """Read the labels of GPU feature discovery; what is not a number counts as not told."""
-    product = next((labels[name] for name in (_PRODUCT, *_OTHER_PRODUCTS) if name in labels), "")
-    product = product.removesuffix(_SHARED)
-    product, _, profile = product.partition(_MIG)
-    replicas = _number(labels.get(_REPLICAS, ""))
-    single = labels.get(_MIG_STRATEGY) == "single" and partition.is_profile(profile)
-    return Gpus(
-        product=product,
-        # With single strategy the count is of MIG devices, not of GPUs.
-        count=0 if single else _number(labels.get(_COUNT, "")),
-        replicas=max(replicas, 1),
-        partition=partition.canonical(profile) if single else "",
-    )
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+def product_of(tags: Mapping[str, str], hardware: catalogue.Catalogue) -> Product | None:
+    """The product of a node's GPUs by the first label that tells it, or by the instance type."""
+    for name in evidence.products(tags):
+        known = hardware.product(name)
+        if known is not None:
+            return known
+    instance = hardware.instance(tags)
+    return hardware.product(instance.product) if instance is not None else None
 
 
 def _counts(
-    allocatable: objects.Quantities, served: Collection[str]
-) -> tuple[tuple[str, int], ...]:
+    status: objects.NodeStatus, table: resources.Table, served: Collection[str]
+) -> tuple[tuple[str, int, int], ...]:
     """Device resources and their units, sorted; those without units are not there."""
-    found = sorted(
-        (name, quantity.whole(amount))
-        for name, amount in allocatable.items()
-        if resources.is_device_resource(name) or name in served
-    )
-    return tuple([(name, count) for name, count in found if count > 0])
+    capacity = status.capacity or {}
+    found = []
+    for name, amount in (status.allocatable or {}).items():
+        if table.kind_of(name) is not None or name in served:
+            units = quantity.whole(amount)
+            found.append((name, units, max(units, quantity.whole(capacity.get(name, 0)))))
+    return tuple(sorted([each for each in found if each[1] > 0]))
 
 
-def _whole_gpus(counts: Sequence[tuple[str, int]], gpus: Gpus) -> int:
-    """How many physical GPUs the node has, 0 where nothing tells."""
-    if gpus.count:
-        return gpus.count
-    if gpus.partition:
-        return 0
-    units = [n for name, n in counts if resources.kind_of(name) is shape.Kind.GPU]
-    return units[0] // gpus.replicas if len(units) == 1 else 0
+def _whole_gpus(behind: Sequence[physical.Behind]) -> int:
+    """How many physical GPUs stand behind the one resource that hands out whole ones."""
+    whole = [each for each in behind if each.kind is shape.Kind.GPU]
+    return round(whole[0].gpus) if len(whole) == 1 and whole[0].exact else 0
 
 
 def _places(
-    name: str,
-    count: int,
-    counts: Sequence[tuple[str, int]],
-    gpus: Gpus,
-    whole: int,
+    each: physical.Behind,
+    units: int,
+    behind: Sequence[physical.Behind],
     platform: Platform | None,
 ) -> list[_Place]:
     """The devices behind the units of a resource; none where it is not clear which they are."""
-    kind = resources.kind_of(name)
-    same = [other for other, _ in counts if resources.kind_of(other) is kind]
-    if kind is shape.Kind.GPU and not gpus.partition and len(same) == 1:
-        replicas = gpus.replicas if name in _WHOLE else 1
-        # Fewer units than GPUs: some are ill or partitioned, and we cannot know which.
-        if whole * replicas == count and whole <= _MOST_DEVICES:
-            return [(shape.Kind.GPU, number) for number in range(whole)]
-    alone = kind is shape.Kind.NIC and len(same) == 1
-    if alone and resources.is_whole_nic(name) and platform and platform.nics == count:
-        return [(shape.Kind.NIC, number) for number in range(count)]
+    alone = [other.kind for other in behind].count(each.kind) == 1
+    if each.kind is shape.Kind.GPU and alone and each.exact:
+        return [(shape.Kind.GPU, number) for number in range(_whole_gpus(behind))]
+    known = platform is not None and platform.nics == units
+    if each.kind is shape.Kind.NIC and alone and each.exact and known:
+        return [(shape.Kind.NIC, number) for number in range(units)]
     return []
+
+
+def _linked(
+    known: Product | None, platform: Platform | None, hardware: catalogue.Catalogue
+) -> bool:
+    """Whether all GPUs are joined: by the product, or by every one that such machines have."""
+    if known is not None or platform is None:
+        return known is not None and known.linked
+    products = [hardware.product(name) for name in platform.match.products]
+    return bool(products) and all(each is not None and each.linked for each in products)
 
 
 @functools.lru_cache(maxsize=4096)

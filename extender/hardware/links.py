@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from extender.hardware import fabric, shape
@@ -46,6 +46,7 @@ _ADDRESS_NAMES = (
 # DRANET before 1.0 published the address in four parts.
 _ADDRESS_PARTS = ("Domain", "Bus", "Device", "Function")
 _PRODUCT_NAMES = ("{}/productName", "{}/model", "{}/accelerator")
+_BRANDS = frozenset({"", "nvidia", "amd", "intel", "aws", "instinct", "tesla", "hgx", "dgx"})
 _BODY_NAMES = ("parentUUID", "parentPciAddr", "uuid", "pciAddr")
 
 _TELLING = (
@@ -160,7 +161,7 @@ def _place(
     )
 
 
-def links(devices: Sequence[DeviceFacts], *, linked: frozenset[str] = frozenset()) -> Links:
+def links(devices: Sequence[DeviceFacts], *, linked: Container[str] = frozenset()) -> Links:
     """How near the devices of one node are to each other.
 
     `linked` names the products (see `plain`) whose GPUs are all joined by NVLink or its like
@@ -188,19 +189,19 @@ def _told(values: Sequence[_T]) -> tuple[_T, ...]:
 
 
 def levels(
-    devices: Sequence[DeviceFacts], *, linked: frozenset[str] = frozenset()
+    devices: Sequence[DeviceFacts], *, linked: Container[str] = frozenset()
 ) -> tuple[bytes, ...]:
     """`Shape.levels` of these devices; see `links`."""
     return links(devices, linked=linked).levels
 
 
 def plain(product: str) -> str:
-    """A product's name without what the sources disagree on: vendor, case, spaces, dashes.
+    """A product's name without what the sources disagree on: vendor, brand, case, spaces, dashes.
 
     "NVIDIA A100-SXM4-40GB" (driver), "NVIDIA-A100-SXM4-40GB" (label), "AMD_Instinct_MI300X_OAM".
     """
-    words = re.split(r"[\s_-]+", product.lower())
-    return "-".join(word for word in words if word not in {"", "nvidia", "amd", "intel"})
+    words = re.split(r"[\s_/-]+", product.lower())
+    return "-".join(word for word in words if word not in _BRANDS)
 
 
 def kind_of(driver: str, attributes: Attributes, name: str) -> shape.Kind:
@@ -306,7 +307,7 @@ def _with_inferred_numa(devices: Sequence[DeviceFacts]) -> list[DeviceFacts]:
     return placed
 
 
-def _level(one: DeviceFacts, other: DeviceFacts, linked: frozenset[str]) -> shape.Level:
+def _level(one: DeviceFacts, other: DeviceFacts, linked: Container[str]) -> shape.Level:
     """A bound that holds for sure: the devices are no farther apart than this."""
     if one.body and one.body == other.body:
         return shape.Level.PIX

@@ -12,7 +12,9 @@ from extender.hardware import links, shape
 
 INSTANCE_TYPE = "node.kubernetes.io/instance-type"
 MACHINE = "nvidia.com/gpu.machine"
-LABELS = (INSTANCE_TYPE, MACHINE)  # by which a node's platform is recognised
+OLD_INSTANCE_TYPE = "beta.kubernetes.io/instance-type"
+LABELS = (INSTANCE_TYPE, OLD_INSTANCE_TYPE, MACHINE)  # by which a node's platform is recognised
+_OLD = {INSTANCE_TYPE: OLD_INSTANCE_TYPE}  # label → its name before Kubernetes 1.17
 
 Index = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Factor = Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -25,14 +27,30 @@ class Section(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
 class Product(Section, frozen=True):
     """A GPU by the name that drivers and labels give it.
 
-    `linked`: NVLink, NVSwitch or XGMI joins all of them in a node. `mig` names the model in the
-    table of MIG profiles.
+    `names` are other spellings, `device_ids` PCI ids ("10de:2330"). `linked`: NVLink, NVSwitch,
+    XGMI or NeuronLink joins all of them in a node. `mig` names the model in the table of MIG
+    profiles. `memory` is in GiB, `partitions` how many compute dies AMD's mode CPX tells apart; 0
+    where not known.
     """
 
     name: str
     source: str
+    names: tuple[str, ...] = ()
+    device_ids: tuple[str, ...] = ()
     linked: bool = False
     mig: str = ""
+    memory: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
+    partitions: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+
+
+class Instance(Section, frozen=True):
+    """What instances of a cloud have: `types` are patterns of the label INSTANCE_TYPE."""
+
+    types: tuple[str, ...]
+    product: str
+    gpus: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    source: str
+    vendor: str = "nvidia.com"
 
 
 class Group(Section, frozen=True):
@@ -63,16 +81,17 @@ class Match(Section, frozen=True):
     def fit(self, product: str, labels: Mapping[str, str], gpus: int) -> int:
         """How many of the fields hold; 0 where one does not, or none is given.
 
-        A number of GPUs of 0 is not known: it decides nothing.
+        A number of GPUs of 0 is not known: it decides nothing. Neither does a product that nobody
+        names, where the kind of machine is told otherwise.
         """
         told = 0
-        if self.products:
+        if self.products and (product or not (self.instance_types or self.machines)):
             if links.plain(product) not in map(links.plain, self.products):
                 return 0
             told += 1
         for patterns, label in ((self.instance_types, INSTANCE_TYPE), (self.machines, MACHINE)):
             if patterns:
-                value = labels.get(label, "")
+                value = labels.get(label) or labels.get(_OLD.get(label, ""), "")
                 if not any(fnmatch.fnmatchcase(value, pattern) for pattern in patterns):
                     return 0
                 told += 1

@@ -1,71 +1,117 @@
 """Extended resources of device plug-ins: which names are GPUs, parts of GPUs, or NICs.
 
-There is no registry of such names: these are the ones that vendors' plug-ins and the SR-IOV
-operators publish. A name that we do not know is somebody else's business, and passes.
+Vendors' names are a table, `config/hardware/resources.yaml`, which the policy may extend. SR-IOV
+and RDMA operators let everybody choose names; those are known by whole words. A name that we do
+not know is somebody else's business, and passes.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import fnmatch
 import functools
 import re
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import msgspec
 
 from extender.hardware import partition, shape
 
-# SR-IOV operators and their like let everybody choose: openshift.io/mlx5_ib, mellanox.com/cx7_vf,
-# intel.com/intel_sriov_netdevice, nvidia.com/hostdev, example.com/hca. Not so the virtual
-# functions of accelerators for cryptography and storage, nor the addresses that GKE counts.
+# openshift.io/mlx5_ib, mellanox.com/cx7_vf, intel.com/intel_sriov_netdevice, example.com/hca. Not
+# so the virtual functions of accelerators for cryptography and storage, nor the addresses that GKE
+# counts.
 _NIC_WORDS = r"(sriov|vfs?|rdma|roce|ib|hca|nics?|netdevice)\d*"
-_NIC_NAMES = (
+_NIC_NAME = re.compile(
     r"(?!.*(qat|sgx|fpga|dsa|nvme))(?!.*\.ip$)"
-    rf"[^/]+/(hostdev|mlnxnics|(.*[-_.])?{_NIC_WORDS}([-_.].*)?|(mlnx|mlx|cx|connectx)[-_]?\d.*)"
+    rf"[^/]+/((.*[-_.])?{_NIC_WORDS}([-_.].*)?|(mlnx|mlx|cx|connectx)[-_]?\d.*)"
 )
 
-# pattern over the whole name, in lower case → kind; the first that matches
-_RESOURCES: tuple[tuple[str, shape.Kind], ...] = (
-    (r"nvidia\.com/gpu(\.shared)?", shape.Kind.GPU),
-    (r"nvidia\.com/mig-.*", shape.Kind.PARTITION),
-    (r"amd\.com/gpu", shape.Kind.GPU),
-    (r"amd\.com/[sdqct]px_nps\d", shape.Kind.PARTITION),
-    (r"gpu\.intel\.com/(i915|xe)", shape.Kind.GPU),
-    (r"habana\.ai/gaudi", shape.Kind.GPU),
-    (r"google\.com/tpu", shape.Kind.GPU),
-    (r"aws\.amazon\.com/neuron(device)?", shape.Kind.GPU),
-    (r"aws\.amazon\.com/neuroncore", shape.Kind.PARTITION),
-    (r"huawei\.com/ascend[^/]*", shape.Kind.GPU),
-    (r"vpc\.amazonaws\.com/efa", shape.Kind.NIC),
-    (r"aliyun/erdma", shape.Kind.NIC),
-    (r"rdma/.+", shape.Kind.NIC),
-    (_NIC_NAMES, shape.Kind.NIC),
-)
-_PATTERNS = tuple((re.compile(pattern), kind) for pattern, kind in _RESOURCES)
+_KINDS = {
+    "GPU": shape.Kind.GPU,
+    "Partition": shape.Kind.PARTITION,
+    "NIC": shape.Kind.NIC,
+    "Other": None,
+}
+# Domains by which one vendor's driver and plug-in go → the one that they are told by here.
+_VENDORS = {
+    "amazon.com": "aws.com",
+    "project-hami.io": "nvidia.com",  # HAMi-DRA drives NVIDIA's GPUs
+    "gaudi.intel.com": "habana.ai",
+    "volcano.sh": "nvidia.com",
+}
 
 
-# Of these one unit is one NIC. A unit of a shared one is a ticket for all NICs of the node, and
-# virtual functions are of any: as many as there are NICs are not the NICs.
-# Source: aws/eks efa plug-in; Mellanox/network-operator (host device network), k8s-rdma-shared-dev-
-# plugin (rdmaHcaMax).
-_WHOLE_NIC = re.compile(r"vpc\.amazonaws\.com/efa|nvidia\.com/hostdev([-_].*)?")
+class Resource(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What one unit of a resource is.
+
+    `name` is a pattern (* ? [..]) over the whole name, in any case. `share` is GPUs in a unit, 0
+    where the name does not tell. Names of one `same` group count the same devices. `virtual`:
+    handed to virtual machines. `whole`: a unit is one NIC that nobody shares; of shared ones a unit
+    is a ticket for all NICs of the node, and virtual functions are of any of them.
+    """
+
+    name: Annotated[str, msgspec.Meta(min_length=3, max_length=317)]
+    kind: Literal["GPU", "Partition", "NIC", "Other"]
+    source: str = ""
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    same: str = ""
+    virtual: bool = False
+    whole: bool = False
+
+    @property
+    def what(self) -> shape.Kind | None:
+        """The kind of device; None for a resource that is none."""
+        return _KINDS[self.kind]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """The resources that are known; the first whose name matches decides."""
+
+    entries: tuple[Resource, ...] = ()
+
+    def of(self, name: str) -> Resource | None:
+        """What a unit of that name is; None for resources that do not concern us."""
+        return _found(self.entries, name)
+
+    def kind_of(self, name: str) -> shape.Kind | None:
+        """The kind of a resource's units; None for resources that do not concern us."""
+        found = self.of(name)
+        return None if found is None else found.what
+
+    def extended(self, own: Iterable[Resource]) -> Table:
+        """The table with an operator's own entries, which come first."""
+        return Table((*own, *self.entries))
+
+
+NONE = Table()
 
 
 @functools.lru_cache(maxsize=4096)
-def kind_of(name: str) -> shape.Kind | None:
-    """What a resource's units are; None for resources that do not concern us."""
+def _found(entries: tuple[Resource, ...], name: str) -> Resource | None:
     if "/" not in name:
         return None
     lowered = name.lower()
-    return next((kind for pattern, kind in _PATTERNS if pattern.fullmatch(lowered)), None)
+    for entry in entries:
+        if fnmatch.fnmatchcase(lowered, entry.name.lower()):
+            return entry if entry.what is not None else None
+    if _NIC_NAME.fullmatch(lowered):
+        return Resource(name=lowered, kind="NIC")
+    return None
 
 
-def is_device_resource(name: str) -> bool:
-    """Whether the resource's units are GPUs, parts of GPUs, or NICs."""
-    return kind_of(name) is not None
-
-
-def is_whole_nic(name: str) -> bool:
-    """Whether a unit of the resource is one NIC that nobody shares."""
-    return _WHOLE_NIC.fullmatch(name.lower()) is not None
+@functools.lru_cache(maxsize=4096)
+def vendor_of(name: str) -> str:
+    """Whose devices these are: the registered domain of a resource's or a driver's name."""
+    domain = name.partition("/")[0].lower()
+    if domain in _VENDORS:
+        return _VENDORS[domain]
+    short = ".".join(domain.split(".")[-2:])
+    return _VENDORS.get(short, short)
 
 
 def mig_profile(name: str) -> str | None:
     """The MIG profile of a resource ("1g.5gb+me" of nvidia.com/mig-1g.5gb.me); None if none."""
-    return partition.canonical(name) if partition.is_profile(name) else None
+    plain = name.removesuffix(".shared")
+    return partition.canonical(plain) if partition.is_profile(plain) else None

@@ -100,13 +100,22 @@ class PluginResource:
     """An extended resource of a device plug-in: how many units, and the devices behind them.
 
     `devices` are indices into `Shape.devices`; empty where nothing is known but the count.
-    `replicas` is how many units stand for one device (time-slicing, MPS).
+    `replicas` is how many units stand for one device (time-slicing, MPS). `kind` is what a unit is,
+    None for what is no device. `share` is GPUs in a unit, `gpus` the physical ones behind all of
+    them; resources of one `same` group count the same devices. `promises`: the name says that a
+    unit is a whole GPU. `virtual`: units are handed to virtual machines.
     """
 
     name: str
     count: int
     devices: tuple[int, ...] = ()
     replicas: int = 1
+    kind: Kind | None = None
+    share: float = 0.0
+    gpus: float = 0.0
+    same: str = ""
+    promises: bool = False
+    virtual: bool = False
 
 
 class Level(enum.IntEnum):

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from extender import errors
-from extender.hardware import versions
+from extender.hardware import resources, versions
 from extender.hardware.shape import Level
 from extender.policy import checking, crosschecks, relocation
 
@@ -160,6 +160,7 @@ class Policy(Section, frozen=True):
     reservation_seconds: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
     step_budget: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)] = 1_500
     kubernetes_version: str = ""
+    device_resources: tuple[resources.Resource, ...] = ()
 
 
 DEFAULT = Policy()

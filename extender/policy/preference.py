@@ -8,42 +8,23 @@ sizes are our own; whose conditions, labels and names they read stands beside ea
 from __future__ import annotations
 
 import enum
-import fnmatch
 import functools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from extender.hardware import resources
+from extender.demand.outcome import Pick
+from extender.demand.requests import ClaimDemand
 from extender.hardware.shape import Kind, Level, Shape
 from extender.kube import objects, quantity
+from extender.policy import signals
 
-# Of a node where the pod may well fail: with the default weights ten points, as much as the
-# farthest place for a gang, and more than any nearness of devices on one node.
-UNFIT = 40.0
-# Of devices with a taint that the pod tolerates, or that has no effect yet: something is said of
-# them, but not that they are broken. With the default weight one point.
-_TAINTED = 4.0
-
-# Conditions by which health monitors say that hardware of a node is broken, as `TYPE=STATUS`;
-# types are patterns, and no status means True. The policy may add its own.
-DEGRADED_CONDITIONS = (
-    # NVSentinel: its docs/INTEGRATIONS.md, "Standard Condition Types", and the NIC health monitor.
-    "Gpu*Watch",
-    "SysLogs*",
-    "NVSwitch*",
-    "DCGMError",
-    "CSPMaintenance",
-    "InfiniBand*Check",
-    "Ethernet*Check",
-    # node-problem-detector as AKS extends it for GPU nodes.
-    "GPUMissing",
-    "NVLinkStatusInactive",
-    "XIDErrors",
-    "IBLinkFlapping",
-    "GPUClockThrottling",
-    "UnhealthyNvidia*",
-    # EKS node monitoring agent.
-    "AcceleratedHardwareReady=False",
-)
+UNFIT = signals.UNFIT
+# Of a GPU where the pod asked for a whole one and would get a share: others may take the memory it
+# counts on. With the default weight two points.
+_SHARED = 8.0
+# How soon a later choice of a `firstAvailable` list costs half of `UNFIT`: at this rank. The first
+# step costs two points with the default weight, more than all NVLink that a pod can waste.
+_HALF_RANK = 4.0
 
 
 class Sandbox(enum.IntEnum):
@@ -54,15 +35,21 @@ class Sandbox(enum.IntEnum):
     CONFIDENTIAL = 2  # passed through to a confidential one, with the GPU's own protection on
 
 
-_CONFIDENTIAL_WORDS = ("confidential", "-cc", "coco", "snp", "tdx")
-_VIRTUAL_WORDS = (
-    "kata",
-    "vfio",
-    "pgpu",
-)  # "nvidia.com/pgpu" is Kata's name of a passed-through GPU
+# Words of runtime classes, device classes and resources.
+_CONFIDENTIAL_WORDS = frozenset({"confidential", "cc", "coco", "snp", "tdx"})
+_VIRTUAL_WORDS = frozenset({"kata", "vfio", "pgpu"})  # nvidia.com/pgpu is Kata's name of a GPU
 _VFIO = "-vfio-"  # in names of devices: "gpu-vfio-0"
 _WORKLOAD_LABEL = "nvidia.com/gpu.workload.config"
+# Parts of the GPU operator that hand GPUs to virtual machines; nodes have no workload label where
+# that is the default.
+_PASSTHROUGH_LABELS = (
+    "nvidia.com/gpu.deploy.vfio-manager",
+    "nvidia.com/gpu.deploy.kata-sandbox-device-plugin",
+    "nvidia.com/gpu.deploy.sandbox-device-plugin",
+)
+_KATA_LABEL = "katacontainers.io/kata-runtime"
 _CONFIDENTIAL_LABEL = "nvidia.com/cc.ready.state"
+_CAPABLE_LABEL = "nvidia.com/cc.capable"
 _LAUNCHER = ("kubevirt.io", "virt-launcher")  # label of the pod that runs a KubeVirt machine
 
 
@@ -89,32 +76,65 @@ def linked(hardware: Shape, devices: Sequence[int]) -> tuple[int, int]:
 
 
 def tainted(hardware: Shape, devices: Sequence[int]) -> float:
-    """The cost of devices that carry a taint, tolerated or without effect: by their share."""
-    if not devices:
-        return 0.0
-    return _TAINTED * sum(bool(hardware.devices[d].taints) for d in devices) / len(devices)
+    """The cost of devices that carry a taint, tolerated or without effect."""
+    return signals.tainted([hardware.devices[place] for place in devices])
+
+
+def shared(hardware: Shape, extended: Iterable[tuple[str, int]]) -> float:
+    """The cost of getting shares where the resources' names promise whole GPUs."""
+    asked = {name for name, _ in extended}
+    return max(
+        (_SHARED * (1 - r.share) for r in hardware.resources if r.promises and r.name in asked),
+        default=0.0,
+    )
+
+
+def later_choices(claims: Sequence[ClaimDemand], picks: Iterable[Pick]) -> int:
+    """How many places down their `firstAvailable` lists the picked choices stand, in all."""
+    picked = {(pick.claim, pick.request) for pick in picks}
+    return sum(
+        rank
+        for number, claim in enumerate(claims)
+        for request in claim.requests
+        if request.prioritized
+        for rank, choice in enumerate(request.choices)
+        if (number, choice.name) in picked
+    )
+
+
+def out_of_order(ranks: int) -> float:
+    """The cost of later choices: each step more, and never as much as a broken node.
+
+    kube-scheduler scores nodes by the same order since 1.35.
+    """
+    return UNFIT * ranks / (ranks + _HALF_RANK)
 
 
 # ---------------------------------------------------------------- the node's health
 
 
-def degraded(node: objects.Node, conditions: Sequence[str]) -> float:
+def degraded(node: objects.Node, conditions: Sequence[str], hardware: Shape) -> float:
     """The cost of what is broken on the node: `UNFIT` where a monitor says so, or it is cordoned.
 
     Where a device plug-in counts some of its units as unhealthy, by their share.
     """
     if node.spec.unschedulable or any(_bad_conditions(node, conditions)):
         return UNFIT
-    return UNFIT * max((bad / count for _, bad, count in _unhealthy(node)), default=0.0)
+    told = [cost for cost, _ in signals.of_labels(node.metadata.labels or {})]
+    told += [UNFIT * bad / count for _, bad, count in _unhealthy(node, hardware)]
+    return max(told, default=0.0)
 
 
-def troubles(node: objects.Node, conditions: Sequence[str]) -> list[str]:
+def troubles(node: objects.Node, conditions: Sequence[str], hardware: Shape) -> list[str]:
     """What makes the node degraded, in words; `conditions` are those of the policy's own."""
     found = [
         f"condition {condition.type} is {condition.status.lower()}"
         for condition in _bad_conditions(node, conditions)
     ]
-    found += [f"{bad} of {count} {name} are unhealthy" for name, bad, count in _unhealthy(node)]
+    found += [words for _, words in signals.of_labels(node.metadata.labels or {})]
+    found += [
+        f"{bad} of {count} {name} are unhealthy" for name, bad, count in _unhealthy(node, hardware)
+    ]
     return [*found, "the node is cordoned"] if node.spec.unschedulable else found
 
 
@@ -126,54 +146,72 @@ def _bad_conditions(
             yield condition
 
 
-@functools.lru_cache(maxsize=1024)
-def _bad_statuses(kind: str, conditions: tuple[str, ...]) -> frozenset[str]:
-    """The statuses of such a condition that mark a degraded node; none for most."""
-    found = set()
-    for entry in (*DEGRADED_CONDITIONS, *conditions):
-        pattern, _, status = entry.partition("=")
-        if fnmatch.fnmatchcase(kind, pattern):
-            found.add(status or "True")
-    return frozenset(found)
+_bad_statuses = functools.lru_cache(maxsize=1024)(signals.bad_statuses)
 
 
-def _unhealthy(node: objects.Node) -> Iterable[tuple[str, int, int]]:
-    """(resource, unhealthy, all) of each device plug-in that counts more units than it offers."""
-    allocatable = node.status.allocatable or {}
-    for name, amount in (node.status.capacity or {}).items():
-        if resources.is_device_resource(name):
-            count, offered = quantity.whole(amount), quantity.whole(allocatable.get(name, 0))
-            if 0 < offered < count:  # 0 is a plug-in that stopped, or made partitions of them
-                yield name, count - offered, count
+def _unhealthy(node: objects.Node, hardware: Shape) -> Iterable[tuple[str, int, int]]:
+    """(resource, unhealthy, all) of each device plug-in that counts more units than it offers.
+
+    One that offers none has stopped, or made partitions of them.
+    """
+    capacity = node.status.capacity or {}
+    for resource in hardware.resources:
+        count = quantity.whole(capacity.get(resource.name, 0))
+        if resource.kind is not None and resource.count < count:
+            yield resource.name, count - resource.count, count
 
 
 # ---------------------------------------------------------------- virtual machines
 
 
-def wanted(pod: objects.Pod, names: Iterable[str] = ()) -> Sandbox:
+def wanted(pod: objects.Pod, names: Iterable[str] = (), *, passed: bool = False) -> Sandbox:
     """What the pod's runtime class and labels, and the classes and resources it asks for, want.
 
-    Runtime classes are named as Kata Containers and Confidential Containers name theirs.
+    Runtime classes are named as Kata Containers and Confidential Containers name theirs. `passed`:
+    a resource that it asks for is handed to virtual machines.
     """
-    runtime = (pod.spec.runtime_class_name or "").lower()
-    if any(word in runtime for word in _CONFIDENTIAL_WORDS):
+    runtime = _words(pod.spec.runtime_class_name or "")
+    if runtime & _CONFIDENTIAL_WORDS:
         return Sandbox.CONFIDENTIAL
-    texts = (runtime, *names)
     label, value = _LAUNCHER
     launches = (pod.metadata.labels or {}).get(label) == value
-    if launches or any(word in text for word in _VIRTUAL_WORDS for text in texts):
+    if (
+        launches
+        or passed
+        or any(words & _VIRTUAL_WORDS for words in (runtime, *map(_words, names)))
+    ):
         return Sandbox.VIRTUAL
     return Sandbox.NONE
+
+
+@functools.lru_cache(maxsize=4096)
+def _words(name: str) -> frozenset[str]:
+    return frozenset(re.split(r"[^a-z0-9]+", name.lower()))
 
 
 def offered(labels: Mapping[str, str], hardware: Shape) -> Sandbox:
     """What the node is set up for: by the GPU operator's labels, or by the devices it shows."""
     if labels.get(_CONFIDENTIAL_LABEL) == "true":
         return Sandbox.CONFIDENTIAL
-    shown = any(_VFIO in device.name for device in hardware.devices)
-    if shown or labels.get(_WORKLOAD_LABEL, "").startswith("vm-"):
-        return Sandbox.VIRTUAL
-    return Sandbox.NONE
+    if not _passes_through(labels, hardware):
+        return Sandbox.NONE
+    capable = labels.get(_CAPABLE_LABEL) == "true" and _CONFIDENTIAL_LABEL not in labels
+    return Sandbox.CONFIDENTIAL if capable else Sandbox.VIRTUAL
+
+
+def _passes_through(labels: Mapping[str, str], hardware: Shape) -> bool:
+    if any(_VFIO in device.name for device in hardware.devices):
+        return True
+    if any(resource.virtual for resource in hardware.resources):
+        return True
+    workload = labels.get(_WORKLOAD_LABEL, "")
+    if workload:
+        return workload.startswith("vm-")
+    if any(labels.get(label) == "true" for label in _PASSTHROUGH_LABELS):
+        return True
+    # Kata alone says nothing of GPUs that containers use.
+    whole = any(r.kind in {Kind.GPU, Kind.PARTITION} for r in hardware.resources)
+    return labels.get(_KATA_LABEL) == "true" and not whole
 
 
 def misfit(wants: Sandbox, offers: Sandbox) -> float:
