@@ -33,6 +33,7 @@ _OF_THE_DOCUMENT = (
     "reservationSeconds",
     "stepBudget",
     "kubernetesVersion",
+    "deviceResources",
 )
 # (section, field) or (field,) of the document → where it belongs
 _OF_A_PROFILE = {
