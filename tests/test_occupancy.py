@@ -45,10 +45,6 @@ def test_an_annotation_that_cannot_be_read_is_as_good_as_none(text):
     assert (taken, inferred) == (0b1, True)
 
 
-def test_numbers_beyond_the_machine_take_nothing():
-    assert occupancy.held_by([pod("a", 2, f"{GPU}=3,99")], machine())[1] == 0b1000
-
-
 def test_several_resources_stand_in_one_annotation():
     text = f"other/nic=3; {GPU}=2"
 
@@ -77,10 +73,32 @@ def test_a_machine_without_plugin_resources_holds_nothing():
     assert occupancy.held_by([pod("a", 3)], Shape()) == ((), 0, False)
 
 
-def test_a_pod_with_a_malformed_quantity_counts_as_asking_nothing():
-    broken = tenants.tenant(make_pod("b").request(GPU, "many").obj())
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param("0", id="fewer than it holds"),
+        pytest.param("0,1,2", id="more than it holds"),
+        pytest.param("0,9999", id="one that is not there"),
+    ],
+)
+def test_an_annotation_that_cannot_be_right_is_not_believed(told):
+    liar = make_pod("b").gpus(2).annotation(tenants.DEVICES_ANNOTATION, f"{GPU}={told}")
 
-    assert occupancy.held_by([broken], machine())[0] == (0,)
+    held, taken, inferred = occupancy.held_by([tenants.tenant(liar.obj())], machine())
+
+    assert (held, taken.bit_count(), inferred) == ((2,), 2, True)
+
+
+def test_two_pods_that_name_the_same_devices_hold_two_each():
+    def telling(name):
+        text = f"{GPU}=0,1"
+        return tenants.tenant(
+            make_pod(name).gpus(2).annotation(tenants.DEVICES_ANNOTATION, text).obj()
+        )
+
+    _, taken, inferred = occupancy.held_by([telling("a"), telling("b")], machine())
+
+    assert (taken.bit_count(), inferred) == (4, True)
 
 
 @pytest.mark.parametrize(

@@ -36,5 +36,24 @@ def test_a_pod_that_matters_otherwise_is_another_tenant(other):
     assert tenants.tenant(other.obj()) != tenants.tenant(made().obj())
 
 
-def test_a_malformed_quantity_asks_nothing():
-    assert tenants.tenant(made().request("cpu", "many").obj()).asked == pods.NOTHING
+def test_a_malformed_quantity_is_refused():
+    with pytest.raises(ValueError, match="not a quantity"):
+        tenants.tenant(made().request("cpu", "many").obj())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("nvidia.com/gpu=" + "9" * 5000, id="a number of 5,000 digits"),
+        pytest.param("nvidia.com/gpu=٣", id="a digit of another script"),
+        pytest.param("nvidia.com/gpu=-1", id="a negative number"),
+        pytest.param("nvidia.com/gpu=0,0", id="a device twice"),
+        pytest.param("nvidia.com/gpu=,", id="no numbers"),
+        pytest.param("nvidia.com/gpu=0," + "1," * 100_000, id="a list that is cut off"),
+        pytest.param("0", id="no equals sign"),
+    ],
+)
+def test_an_annotation_that_names_no_devices_is_as_good_as_absent(text):
+    made_so = make_pod("p").gpus(1).node("a").annotation(tenants.DEVICES_ANNOTATION, text)
+
+    assert tenants.tenant(made_so.obj()).told == ()

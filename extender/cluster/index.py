@@ -71,6 +71,7 @@ class TopologyIndex:
         self.writes = 0  # moves with any row's version
         self.generation = 0  # moves when any row changed
         self.layout = 0  # moves when a name gets or loses its row
+        self.unreadable: dict[str, str] = {}  # nodes that could not be read → why
         self.changed: set[int] = set()  # rows changed since `take_changed`
         self._free: list[int] = []
         self._softened: set[str] = set()  # nodes whose reservations changed
@@ -140,13 +141,22 @@ class TopologyIndex:
             touched = set(itertools.islice(touched, most))
         for name in touched:
             reshape, recount = name in source.dirty_shapes, name in source.dirty
-            self._refresh(name, reshape=reshape, reuse=not recount)
+            try:
+                self._refresh(name, reshape=reshape or name in self.unreadable, reuse=not recount)
+                self.unreadable.pop(name, None)
+            except Exception as error:  # noqa: BLE001 - whatever one node holds, the others count
+                self._set_aside(name, error)
         if touched:
             self.generation += 1
             self._compact()
         for marked in (source.dirty_shapes, source.dirty, self._softened):
             marked.difference_update(touched)
         return len(touched)
+
+    def _set_aside(self, name: str, error: Exception) -> None:
+        """Count the node as unknown, and name it, until something of it changes and it is read."""
+        self.unreadable[name] = f"{type(error).__name__}: {error}"
+        self._drop(name)
 
     def _refresh(self, name: str, *, reshape: bool, reuse: bool) -> None:
         node = self.store.nodes.get(name)

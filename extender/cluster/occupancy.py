@@ -34,7 +34,6 @@ def held_by(
     taken, inferred = 0, False
     places = {resource.name: place for place, resource in enumerate(shape.resources)}
     for tenant in sorted(present, key=_age):
-        told = dict(tenant.told) if tenant.told else {}
         known: list[int] = []  # the pod's devices that its annotation names
         asked: list[tuple[int, int]] = []  # (place, units) of which nothing is said
         for name, count in tenant.asked.extended:
@@ -45,10 +44,9 @@ def held_by(
             resource = shape.resources[place]
             if resource.replicas > 1 or not resource.devices:
                 continue
-            if name in told:
-                own = resource.devices
-                known += [own[n] for n in told[name] if n < len(own)]
-            else:
+            told = _told(tenant, name, resource, taken, count) if tenant.told else ()
+            known += told
+            if not told:
                 asked.append((place, count))
         taken |= _mask(known)
         for _, devices in likely(shape, taken, tuple(asked), tuple(known)) if asked else ():
@@ -61,18 +59,33 @@ def held_by(
     return tuple(held), taken, inferred
 
 
+def _told(
+    tenant: tenants.Tenant, name: str, resource: PluginResource, taken: int, count: int
+) -> tuple[int, ...]:
+    """The devices that the pod's annotation names; none where it does not tell, or must be wrong.
+
+    Whoever may create pods may write it: it is believed where it names as many devices as the pod
+    holds, all of which are there and nobody else's.
+    """
+    told = dict(tenant.told).get(name, ())
+    if len(told) != count or max(told, default=-1) >= len(resource.devices):
+        return ()
+    devices = tuple(resource.devices[number] for number in told)
+    return () if _mask(devices) & taken else devices
+
+
 def _by_zone(
     topology: objects.NodeResourceTopology | None, resource: PluginResource, held: int
 ) -> dict[int, int]:
     """Units in use per NUMA node; empty where the object lags behind the pods, or says nothing."""
     used: dict[int, int] = {}
     for zone in (topology.zones or ()) if topology is not None else ():
-        number = zone.name.rpartition("-")[2]
+        number = tenants.number(zone.name.rpartition("-")[2])
         for entry in zone.resources or ():
-            if entry.name == resource.name and zone.type == "Node" and number.isdecimal():
+            if entry.name == resource.name and zone.type == "Node" and number is not None:
                 in_use = quantity.whole(entry.allocatable) - quantity.whole(entry.available)
-                used[int(number)] = in_use
-    return used if sum(used.values()) == held else {}
+                used[number] = in_use
+    return used if sum(used.values()) == held and min(used.values(), default=0) >= 0 else {}
 
 
 def _moved(shape: Shape, resource: PluginResource, zones: dict[int, int], taken: int) -> int:

@@ -10,6 +10,9 @@ from extender.kube import objects, quantity
 
 Results: TypeAlias = tuple[objects.DeviceRequestAllocationResult, ...]
 
+# A pod in one of these phases holds nothing on its node any more.
+FINISHED = frozenset({"Succeeded", "Failed"})
+
 # Annotations under this prefix are read, others are not.
 ANNOTATION_PREFIX = "railyard.dev/"
 
@@ -38,6 +41,26 @@ def served(kind: objects.DeviceClass | None) -> frozenset[str]:
     """The extended resource that the class says it stands behind, if any."""
     name = kind.spec.extended_resource_name if kind is not None else None
     return frozenset([name] if name else [])
+
+
+def hold(
+    allocated: dict[places.PoolId, dict[tuple[str, str], Results]],
+    key: tuple[str, str],
+    claim: objects.ResourceClaim | None,
+    *,
+    remove: bool,
+) -> set[places.PoolId]:
+    """Note or forget what the claim of that key holds, by pool; the pools that this concerns."""
+    touched = set()
+    for pool, results in held_by_pool(claim).items():
+        held = allocated.setdefault(pool, {})
+        held.pop(key, None)
+        if not remove:
+            held[key] = results
+        if not held:
+            del allocated[pool]
+        touched.add(pool)
+    return touched
 
 
 def expressions(spec: objects.ResourceClaimSpec) -> Iterator[str]:

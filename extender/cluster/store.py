@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from extender.cluster import places, readings, tenants
+from extender.cluster import nominations, places, readings, tenants
 from extender.kube import objects
 
 PoolId: TypeAlias = places.PoolId
@@ -19,10 +19,6 @@ Key: TypeAlias = tuple[str, str]  # (namespace, name)
 
 # What is told of a change: (kind, the object before, the object after).
 Listener: TypeAlias = Callable[[str, objects.Object | None, objects.Object | None], None]
-
-# A pod in one of these phases holds nothing on its node any more.
-_FINISHED = frozenset({"Succeeded", "Failed"})
-
 
 # The objects of a kind by key, and what is called with key, old and new object.
 _Kind: TypeAlias = tuple[dict[Any, Any], Callable[[Any, Any, Any], None]]
@@ -36,10 +32,11 @@ class ClusterStore:
         self.pods: dict[Key, objects.Pod] = {}
         self.pods_on: dict[str, dict[Key, objects.Pod]] = {}  # node name → its pods
         self.tenants_on: dict[str, dict[Key, tenants.Tenant]] = {}  # of the same pods
-        self.nominated_on: dict[
-            str, dict[Key, objects.Pod]
-        ] = {}  # node name → pods that wait for it
-        self._nominated: dict[Key, str] = {}  # pod → node name under which it stands there
+        self._nominations = nominations.Nominations()
+        self.nominated_on = self._nominations.on  # node name → pods that wait for it
+        self._tenant: tenants.Tenant | None = None  # of the pod that is being taken in
+        # (kind, key) of an object that cannot be worked into the picture → why; it is not there
+        self.unreadable: dict[tuple[str, Key | str], str] = {}
         self._bound: dict[Key, str] = {}  # pod → node name under which these have it
         self.slices: dict[str, objects.ResourceSlice] = {}  # name → slice
         self.slices_on: dict[str, dict[str, objects.ResourceSlice]] = {}  # node name → name → slice
@@ -113,10 +110,12 @@ class ClusterStore:
         key = _key(kind, item)
         old = table.get(key)
         new = None if event == "DELETED" else item
-        if old is None and new is None:
-            return
         if old is not None and new is not None and readings.same(old, new):
             return  # the old one stays, which the look-ups have
+        self.unreadable.pop((kind, key), None)
+        new = new if self._readable(kind, key, new) else None
+        if old is None and new is None:
+            return
         if new is None:
             del table[key]
         else:
@@ -203,40 +202,32 @@ class ClusterStore:
         self.dirty_shapes.add(key)
         self.version += 1
 
+    def _readable(self, kind: str, key: Key | str, item: objects.Object | None) -> bool:
+        """Work out what can fail, before anything is changed; false if it does."""
+        try:
+            if isinstance(item, objects.Pod):
+                self._tenant = tenants.tenant(item) if bound_to(item) else None
+            elif isinstance(item, objects.Node):
+                readings.offered(item)
+        except Exception as error:  # noqa: BLE001 - whatever one object holds, the others count
+            self.unreadable[kind, key] = f"{type(error).__name__}: {error}"
+            return False
+        return True
+
     def _pod_changed(self, key: Key, _old: object, new: objects.Pod | None) -> None:
-        self._nominate(key, new)
+        self._nominations.see(key, new)
         before, after = self._bound.pop(key, ""), bound_to(new)
-        was = self._leave(key, before) if before else None
-        if new is not None and after:
+        was = tenants.leave(key, self.pods_on, self.tenants_on, before) if before else None
+        now = self._tenant
+        if new is not None and now is not None:
             self._bound[key] = after
             self.pods_on.setdefault(after, {})[key] = new
-            now = self.tenants_on.setdefault(after, {})[key] = tenants.tenant(new)
+            self.tenants_on.setdefault(after, {})[key] = now
             if before == after and was == now:
                 return
         for name in {before, after} - {""}:
             self.dirty.add(name)
             self.version += 1
-
-    def _nominate(self, key: Key, pod: objects.Pod | None) -> None:
-        waits = pod is not None and not pod.spec.node_name and pod.status.phase not in _FINISHED
-        after = pod.status.nominated_node_name if pod is not None and waits else ""
-        before = self._nominated.pop(key, "")
-        if before:
-            del self.nominated_on[before][key]
-            if not self.nominated_on[before]:
-                del self.nominated_on[before]
-        if pod is not None and after:
-            self._nominated[key] = after
-            self.nominated_on.setdefault(after, {})[key] = pod
-
-    def _leave(self, key: Key, node: str) -> tenants.Tenant:
-        """Take the pod off its node; what it was there."""
-        pods, found = self.pods_on[node], self.tenants_on[node]
-        del pods[key]
-        was = found.pop(key)
-        if not pods:
-            del self.pods_on[node], self.tenants_on[node]
-        return was
 
     def _slice_changed(
         self, _key: str, old: objects.ResourceSlice | None, new: objects.ResourceSlice | None
@@ -317,14 +308,7 @@ class ClusterStore:
         self.dirty_shapes |= others - {places.BEYOND}
 
     def _hold(self, key: Key, claim: objects.ResourceClaim | None, *, remove: bool) -> None:
-        for pool, results in readings.held_by_pool(claim).items():
-            held = self.allocated.setdefault(pool, {})
-            held.pop(key, None)
-            if not remove:
-                held[key] = results
-            if not held:
-                del self.allocated[pool]
-            self.dirty_pools.add(pool)
+        self.dirty_pools |= readings.hold(self.allocated, key, claim, remove=remove)
 
 
 def _moved(holders: Counter[str], before: frozenset[str], after: frozenset[str]) -> bool:
@@ -344,7 +328,7 @@ def _moved(holders: Counter[str], before: frozenset[str], after: frozenset[str])
 
 def bound_to(pod: objects.Pod | None) -> str:
     """The node whose devices the pod holds, empty where it holds none."""
-    if pod is None or pod.status.phase in _FINISHED:
+    if pod is None or pod.status.phase in readings.FINISHED:
         return ""
     return pod.spec.node_name
 

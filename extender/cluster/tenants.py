@@ -17,6 +17,7 @@ DEVICES_ANNOTATION = readings.ANNOTATION_PREFIX + "devices"
 # good as absent.
 _MOST_TEXT = 4096
 
+_Key = tuple[str, str]  # (namespace, name)
 Told = tuple[tuple[str, tuple[int, ...]], ...]
 
 
@@ -34,15 +35,27 @@ class Tenant:
 
 
 def tenant(pod: objects.Pod) -> Tenant:
-    """A pod with a malformed quantity cannot have been admitted; it counts as asking nothing."""
+    """The pod as its node has it; ValueError for a malformed quantity, which nobody can admit."""
     meta = pod.metadata
-    try:
-        asked = pods.requests_of(pod)
-    except ValueError:
-        asked = pods.NOTHING
+    asked = pods.requests_of(pod)
     text = meta.annotations.get(DEVICES_ANNOTATION, "") if meta.annotations else ""
     age = (meta.creation_timestamp or "", meta.namespace, meta.name)
     return Tenant(meta.uid, age, asked, _told(text) if 0 < len(text) <= _MOST_TEXT else ())
+
+
+def leave(
+    key: _Key,
+    pods_on: dict[str, dict[_Key, objects.Pod]],
+    tenants_on: dict[str, dict[_Key, Tenant]],
+    node: str,
+) -> Tenant:
+    """Take the pod off its node; what it was there."""
+    present, found = pods_on[node], tenants_on[node]
+    del present[key]
+    was = found.pop(key)
+    if not present:
+        del pods_on[node], tenants_on[node]
+    return was
 
 
 def _told(text: str) -> Told:
@@ -50,7 +63,16 @@ def _told(text: str) -> Told:
     found: dict[str, tuple[int, ...]] = {}
     for entry in text.split(";"):
         name, equals, numbers = entry.strip().partition("=")
-        parts = [part.strip() for part in numbers.split(",")]
-        if equals and all(part.isdecimal() for part in parts):
-            found[name] = tuple(int(part) for part in parts)
+        devices = tuple(map(number, numbers.split(",")))
+        if equals and None not in devices and len(set(devices)) == len(devices):
+            found[name] = tuple(device for device in devices if device is not None)
     return tuple(found.items())
+
+
+def number(text: str) -> int | None:
+    """The number of a device or a NUMA node in a text that anybody may write; None if it is none.
+
+    More digits than these are a mistake, or meant to be costly.
+    """
+    digits = text.strip()
+    return int(digits) if len(digits) <= 4 and digits.isascii() and digits.isdecimal() else None

@@ -135,7 +135,9 @@ class Engine:
         if found.failed and self._evictions:
             found = self._once_victims_are_gone(pod, found)
         if len(names) - len(found.failed) - len(found.unresolvable) == 1:
-            self._reserve_the_only(pod, found.passing(names)[0])
+            # A refused name that was asked twice leaves none.
+            for name in found.passing(names)[:1]:
+                self._reserve_the_only(pod, name)
         return found
 
     def filter_only(self, pod: objects.Pod, names: Sequence[str]) -> answers.Filtered:

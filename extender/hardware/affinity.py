@@ -5,11 +5,14 @@ Source: k8s.io/component-helpers scheduling/corev1/nodeaffinity.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from extender.kube import objects
 
 _NAME_FIELD = "metadata.name"
+# Beyond so many digits a text is no int64, whatever zeros it begins with, to anybody who means it.
+_INTEGER = re.compile(r"[+-]?[0-9]{1,64}", re.ASCII)
 
 
 def admits(
@@ -66,8 +69,15 @@ def _holds(requirement: objects.NodeSelectorRequirement, labels: Mapping[str, st
 
 
 def _beyond(value: str | None, wanted: tuple[str, ...], *, greater: bool) -> bool:
-    try:
-        have, limit = int(value or ""), int(wanted[0])
-    except (ValueError, IndexError):
+    have, limit = _int64(value), _int64(wanted[0] if wanted else None)
+    if have is None or limit is None:
         return False
     return have > limit if greater else have < limit
+
+
+def _int64(text: str | None) -> int | None:
+    """The number as strconv.ParseInt reads it, None where it reads none."""
+    if text is None or not _INTEGER.fullmatch(text):
+        return None
+    found = int(text)
+    return found if -(2**63) <= found < 2**63 else None

@@ -18,6 +18,7 @@ from extender.hardware.usage import NOTHING, Usage
 
 SMALLEST_PART = physical.SMALLEST_PART
 _PROFILES = {"profile", "partitionProfile"}  # attributes of NVIDIA's and AMD's drivers
+_SLICES = frozenset("1234567")  # of compute, that a profile may have
 _WHOLE = ""  # what a device takes that takes all of the GPU
 _Set: TypeAlias = tuple[int, str]  # (pool, counter set)
 _Shares: TypeAlias = Mapping[str, float]  # what a GPU has → the part of it that a device takes
@@ -303,4 +304,5 @@ def _pool_of(hardware: Shape, place: int) -> int:
 def _of_profile(name: str) -> float:
     """GPUs in a MIG profile ("3g.40gb"), by its compute slices."""
     slices = name.partition("g")[0]
-    return int(slices) * SMALLEST_PART if slices.isdecimal() else SMALLEST_PART
+    # The geometry has no profile of more than seven, and a name may hold any digits.
+    return int(slices) * SMALLEST_PART if slices in _SLICES else SMALLEST_PART

@@ -39,6 +39,8 @@ class KindStatus:
     watch_restarts: int = 0  # watches that resumed an earlier one
     events: int = 0
     decode_failures: int = 0  # objects or events skipped
+    # Objects that cannot be read as they are now, "namespace/name" → why; they count as not there.
+    unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
     sink_failures: int = 0  # objects that the sink could not take: a bug of ours
     problem: str = ""  # why the last request failed; empty once the server is heard again
     problem_code: int = 0  # its HTTP status, where it has one

@@ -2,7 +2,8 @@
 
 Two kinds of trouble are told apart. A line or body that is not JSON was damaged on its way:
 `MalformedError`, ask again. JSON that is not what we expect will be the same next time:
-`UndecodableError`, skip it.
+`UndecodableError`, skip it. What Go reads all the same is read: null for any value that is not set,
+and half a surrogate pair.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from extender import errors
-from extender.kube import objects, upgrading
+from extender.kube import amounts, objects, pages, upgrading
 
 _T = TypeVar("_T")
 
@@ -24,7 +25,11 @@ _END_OF_LIST = "k8s.io/initial-events-end"
 
 
 class UndecodableError(ValueError):
-    """An object or event of an unknown form; the message is about its form, not its content."""
+    """An object or event of an unknown form; `meta` is what is known of whose it is."""
+
+    def __init__(self, message: str, meta: objects.ObjectMeta | None = None) -> None:
+        self.meta = meta
+        super().__init__(message)
 
 
 class Event(msgspec.Struct, gc=False):
@@ -93,15 +98,24 @@ class Decoder:
         if not found.object.metadata.name:
             return None
         found.object = self._condense(upgrading.to_v1(found.object))
-        return found
+        return None if amounts.malformed(found.object) else found
 
     def event(self, line: bytes) -> Event:
         """One line of a watch, its object still raw."""
-        return _decoded(_EVENT, line)
+        try:
+            return _decoded(_EVENT, line)
+        except UndecodableError as error:
+            raise UndecodableError(str(error), pages.owner(line)) from error
 
     def page(self, body: bytes) -> Page:
         """One page of a list, its items still raw."""
-        page = _decoded(_PAGE, body)
+        try:
+            page = _decoded(_PAGE, body)
+        except UndecodableError:
+            # One item that is nested too deeply must not take the list away.
+            rest, items = pages.split(body)
+            page = _decoded(_PAGE, rest)
+            page.items = [msgspec.Raw(item) for item in items]
         if page.kind not in {f"{self._kind}List", "List"}:
             raise UndecodableError(f"a list of {page.kind[:64]!r}, not of {self._kind}")
         return page
@@ -112,18 +126,43 @@ class Decoder:
             kind = _decoded(_KIND, raw).kind
             if kind != self._kind:
                 raise UndecodableError(f"a {kind[:64]!r}, not a {self._kind}")
-        item: objects.Object = _decoded(self._decoder, raw)
+        try:
+            item = self._read(raw)
+        except UndecodableError as error:
+            raise UndecodableError(str(error), pages.owner(raw)) from error
+        except errors.MalformedError as error:
+            if named:
+                raise  # damaged on its way: the watch is asked again, and after some times a list
+            raise UndecodableError(str(error), pages.owner(raw)) from error
         if not item.metadata.name:
             raise UndecodableError("an object without a name")
-        return self._condense(upgrading.to_v1(item))
+        item = self._condense(upgrading.to_v1(item))
+        if wrong := amounts.malformed(item):
+            raise UndecodableError("; ".join(wrong[:3]), item.metadata)
+        return item
+
+    def _read(self, raw: msgspec.Raw) -> objects.Object:
+        try:
+            return _decoded(self._decoder, raw)
+        except UndecodableError as error:
+            if b"null" not in memoryview(raw).tobytes():
+                raise
+            with contextlib.suppress(msgspec.ValidationError, RecursionError):
+                plain = without_nulls(msgspec.json.decode(mended(raw)))
+                return msgspec.convert(plain, objects.KINDS[self._kind])
+            raise error from None
 
     def deleted(self, raw: msgspec.Raw) -> objects.Object:
         """The last state of a deleted object; its metadata alone, should the rest not decode."""
         with contextlib.suppress(UndecodableError):
             return self.item(raw, named=True)
-        meta = _decoded(_META, raw).metadata
-        if not meta.name:
+        meta = pages.owner(raw)
+        if meta is None:
             raise UndecodableError("a deleted object without a name")
+        return self.nothing_but(meta)
+
+    def nothing_but(self, meta: objects.ObjectMeta) -> objects.Object:
+        """An object of the kind of which only this is known."""
         return objects.KINDS[self._kind](metadata=meta)
 
 
@@ -135,10 +174,35 @@ def bookmark(raw: msgspec.Raw) -> tuple[str, bool]:
     return meta.resource_version, (meta.annotations or {}).get(_END_OF_LIST) == "true"
 
 
+def without_nulls(value: object) -> object:
+    """The value without map entries that are null, which Go reads as not set."""
+    if isinstance(value, dict):
+        return {key: without_nulls(part) for key, part in value.items() if part is not None}
+    if isinstance(value, list):
+        return [without_nulls(part) for part in value]
+    return value
+
+
+# An escaped backslash, a pair of surrogates, or one that stands alone.
+_SURROGATES = re.compile(
+    rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+
+
+def mended(data: bytes | msgspec.Raw) -> bytes:
+    """The JSON with U+FFFD for escapes that are no Unicode, as Go reads them."""
+    text = memoryview(data).tobytes()
+    return _SURROGATES.sub(lambda match: match[1] or rb"\ufffd", text)
+
+
 def _decoded(decoder: msgspec.json.Decoder[_T], data: bytes | msgspec.Raw) -> _T:
     try:
         return decoder.decode(data)
     except (msgspec.ValidationError, RecursionError) as error:
         raise UndecodableError(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        better = mended(data)
+        if better != memoryview(data):
+            return _decoded(decoder, better)
         raise errors.MalformedError(str(error)) from error

@@ -109,3 +109,13 @@ class Lister:
                 self._received(len(chunk))
                 parts.append(chunk)
         return b"".join(parts)
+
+
+def before(version: str, other: str) -> bool:
+    """Whether a version is known to be older than another.
+
+    They are numbers that can be compared since 1.35 (KEP-5504), and were before, in one collection
+    of one server. Of what is no number of 64 bits nothing is known.
+    """
+    numbers = [int(text) for text in (version, other) if text.isdecimal() and len(text) <= 20]
+    return len(numbers) == 2 and numbers[0] < numbers[1]

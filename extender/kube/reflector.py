@@ -29,6 +29,7 @@ from extender.kube import (
     objects,
     recovery,
     silence,
+    unreadable,
 )
 from extender.kube.collection import KindStatus, Resource, Sink
 
@@ -96,6 +97,7 @@ class Reflector:
         self._away = False  # the last request found no server, or one that is not up
         # What a WatchList has brought so far: (namespace, name) → object; None once it is complete.
         self._arriving: dict[tuple[str, str], objects.Object] | None = None
+        self._unreadable = unreadable.Unreadable(resource.kind, self.status.unreadable)
         self._fruitless = 0  # watches in a row that failed without an event
         self._taken = 0  # events and bookmarks of this watch
         self._answered = False  # the server has begun to answer this request
@@ -121,6 +123,7 @@ class Reflector:
             if self._resumable:
                 return await self._silence.guard(self._watch(), answer=soon)
             self.status.lists += 1
+            self._unreadable.listing()
             if self._streams_lists and not self._list_instead:
                 return await self._silence.guard(self._watch(initial=True), answer=soon)
             return await self._silence.guard(self._list())
@@ -197,6 +200,7 @@ class Reflector:
             _log.exception("%s: the sink could not take a list", self._resource.kind)
             self.status.sink_failures += 1
             raise errors.ApiError(0, "SinkFailed", type(error).__name__) from error
+        self._unreadable.listed()
         self._resumable = True
         self._version_refused = self._list_instead = False
         self._ordered = version not in {"", "0"}
@@ -296,9 +300,9 @@ class Reflector:
     def _change(self, event: str, item: objects.Object) -> None:
         meta = item.metadata
         self.status.events += 1
+        self._unreadable.heal(meta)
         if self._arriving is not None:
-            key = (meta.namespace, meta.name)
-            self._arriving.pop(key, None)
+            self._arriving.pop(key := (meta.namespace, meta.name), None)
             if event != "DELETED":
                 self._arriving[key] = item
             return
@@ -315,15 +319,12 @@ class Reflector:
     def _never_back(self, version: str) -> None:
         """Raise `ExpiredError` where a version lies before ours: the server's history is another.
 
-        So it is after a restore of etcd. Versions are numbers that can be compared since 1.35
-        (KEP-5504), and were before, in one collection of one server.
+        So it is after a restore of etcd.
         """
-        last = self._version
-        if not (self._ordered and version.isdecimal() and last.isdecimal()):
-            return
-        if int(version) < int(last):
+        if self._ordered and listing.before(version, self._version):
             self._version_refused = True
-            raise errors.ExpiredError(410, "WentBack", f"version {version} came after {last}")
+            came = f"version {version} came after {self._version}"
+            raise errors.ExpiredError(410, "WentBack", came)
 
     def _advance(self, version: str) -> None:
         """The server was heard; `version` (if any) is where to resume from."""
@@ -342,7 +343,8 @@ class Reflector:
             self._others.heard()
 
     def _skip(self, error: decoding.UndecodableError) -> None:
+        """Go on without what cannot be read; what it was before does not stand in for it."""
         self.status.decode_failures += 1
-        count = self.status.decode_failures
-        if count & (count - 1) == 0:  # the first, second, fourth …: one object may come back often
-            _log.warning("%s: skipped %s (%d so far)", self._resource.kind, error, count)
+        if error.meta is not None and (self._resumable or self._arriving is not None):
+            self._change("DELETED", self._decoder.nothing_but(error.meta))
+        self._unreadable.note(error.meta, str(error))

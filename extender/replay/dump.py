@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from extender import errors
-from extender.kube import amounts, objects, upgrading
+from extender.kube import amounts, decoding, objects, upgrading
 from extender.replay import documents
 
 _SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
@@ -161,15 +161,7 @@ def _decoded(body: documents.Body, wanted: type[objects.Object]) -> objects.Obje
             return msgspec.json.decode(body, type=wanted)
         except msgspec.ValidationError:
             body = msgspec.json.decode(body)
-    return msgspec.convert(_without_nulls(body), wanted, strict=False)
-
-
-def _without_nulls(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
-    if isinstance(value, list):
-        return [_without_nulls(part) for part in value]
-    return value
+    return msgspec.convert(decoding.without_nulls(body), wanted, strict=False)
 
 
 def _key(kind: str, value: objects.Object, number: int) -> tuple[str, str, str]:

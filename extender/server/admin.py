@@ -17,6 +17,7 @@ Probes are answered at once. All else is worked out in turns between kube-schedu
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import urllib.parse
 from collections.abc import Callable, Hashable
@@ -35,6 +36,7 @@ from extender.server.responses import Reply
 _LOG = logging.getLogger(__name__)
 MANIFEST_BYTES = 4 * 1024 * 1024  # an API object may have 1.5 MiB; a few come together
 _NO_BODY_BYTES = 64 * 1024  # what a question by GET may carry, unread
+_MOST_NAMED = 20  # objects of a kind that cannot be read, told by readiness; the metric counts all
 
 
 class Admin(Protocol):
@@ -177,6 +179,11 @@ class AdminHandler:
             body["degraded"] = picture.degraded
         if notes := (*picture.policy.notes, *picture.notes):
             body["notes"] = notes
+        if picture.unreadable:
+            body["unreadable"] = {
+                kind: dict(itertools.islice(found.items(), _MOST_NAMED))
+                for kind, found in picture.unreadable.items()
+            }
         if verbose or not ready:
             body["kinds"] = picture.kinds
             if picture.policy.fingerprint:

@@ -99,6 +99,8 @@ class Picture:
     waiting: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what is awaited → why
     degraded: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what is lacking → why
     restarts: Mapping[str, int] = dataclasses.field(default_factory=dict)  # task → restarts
+    # kind → objects that cannot be read and count as not there, by name → why
+    unreadable: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     generation: int = 0
     nodes: int = 0
     states: int = 0
@@ -273,14 +275,20 @@ class _PictureCollector(Collector):
             "Objects that our own picture could not take in: a bug of ours.",
             labels=["kind"],
         )
+        unreadable = GaugeMetricFamily(
+            "railyard_unreadable_objects",
+            "Objects that cannot be read as they are now, and count as not there.",
+            labels=["kind"],
+        )
         for kind, figures in picture.kinds.items():
+            unreadable.add_metric([kind], float(len(picture.unreadable.get(kind, ()))))
             synced.add_metric([kind], float(figures.synced))
             objects.add_metric([kind], float(figures.objects))
             age.add_metric([kind], figures.age_seconds)
             degraded.add_metric([kind], float(kind in picture.degraded))
             unread.add_metric([kind], float(figures.decode_failures))
             untaken.add_metric([kind], float(figures.sink_failures))
-        yield from (synced, objects, age, degraded, unread, untaken)
+        yield from (synced, objects, age, degraded, unread, untaken, unreadable)
         yield from _of_policy(picture.policy)
 
     def describe(self) -> list[GaugeMetricFamily]:

@@ -57,12 +57,12 @@ class _VictimPod(msgspec.Struct):
 
 class _MetaVictims(msgspec.Struct, rename="pascal"):
     pods: list[_MetaPod] | None = None
-    violations: int = msgspec.field(name="NumPDBViolations", default=0)
+    violations: objects.Int64 = msgspec.field(name="NumPDBViolations", default=0)
 
 
 class _FullVictims(msgspec.Struct, rename="pascal"):
     pods: list[_VictimPod] | None = None
-    violations: int = msgspec.field(name="NumPDBViolations", default=0)
+    violations: objects.Int64 = msgspec.field(name="NumPDBViolations", default=0)
 
 
 class _PreemptionArgs(msgspec.Struct, rename="pascal"):

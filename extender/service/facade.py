@@ -93,6 +93,7 @@ class Facade:
             waiting=waiting,
             degraded=self._degraded(),
             restarts=dict(self._restarts()),
+            unreadable=self.unreadable(),
             kinds={
                 kind: metrics.KindFigures(
                     synced=status.synced,
@@ -135,6 +136,24 @@ class Facade:
         index = engine.index
         versions = index.generation, index.writes, engine.room.epoch, engine.store.demands_version
         return *versions, id(engine.policy)
+
+    def unreadable(self) -> dict[str, dict[str, str]]:
+        """Objects that count as not there because they cannot be read: kind → name → why."""
+        found = {
+            kind: dict(status.unreadable)
+            for kind, status in self._statuses().items()
+            if status.unreadable
+        }
+        for kind, name, why in self.unusable():
+            found.setdefault(kind, {})[name] = why
+        return found
+
+    def unusable(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (kind, name, why) of objects that were decoded and have no place in the picture."""
+        for (kind, key), why in self.engine.store.unreadable.items():
+            yield kind, key if isinstance(key, str) else "/".join(key), why
+        for name, why in self.engine.index.unreadable.items():
+            yield "Node", name, why
 
     def topology(self) -> questions.Turns:
         """Each node by its state, each state once."""
@@ -242,7 +261,10 @@ def _state(hardware: Shape, usage: Usage) -> dict[str, Any]:
                 "numa": hardware.numa[place],
                 "pcieRoot": hardware.root[place],
                 "taken": bool(usage.taken >> place & 1),
-                "consumed": dict(dict(usage.shared).get(place, ())),
+                # In billionths; as floats, for JSON holds no integer of any size.
+                "consumed": {
+                    name: float(amount) for name, amount in dict(usage.shared).get(place, ())
+                },
             }
             for place, device in enumerate(hardware.devices)
         ],

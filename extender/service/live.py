@@ -141,6 +141,7 @@ class Live:
         self.informers = informers.Informers(
             api, self._sink, kinds=kinds, background=self._background
         )
+        self._told: set[str] = set()  # what was named because it cannot be used
         self._settled = False  # whether everything read has been in the index once
         self.front = facade.Facade(
             self.engine,
@@ -281,6 +282,14 @@ class Live:
                 await self._take_in()
             elif self.engine.unsettled:
                 self.engine.settle()
+            self._tell_unreadable()
+
+    def _tell_unreadable(self) -> None:
+        """Name what was decoded and still cannot be used; what is not decoded is named there."""
+        found = {f"{kind} {name}": why for kind, name, why in self.front.unusable()}
+        for name in found.keys() - self._told:
+            _LOG.error("%s cannot be used and is left out: %s", name, found[name])
+        self._told = set(found)
 
     async def _take_in(self) -> None:
         """Put what was read for the first time into the index, in turns."""
