@@ -1,5 +1,6 @@
 """Run the command line: `railyard`, or `python -m extender`."""
 
+import os
 import signal
 import sys
 
@@ -8,12 +9,13 @@ def main() -> int:
     """Run the command line; a signal ends it at once, without a trace, from the first moment.
 
     The first process of a container ignores a signal that it does not handle, so this comes before
-    the imports, which take a second.
+    the imports, which take a second. An exception would be raised inside of them, where it may
+    crash an extension module that is half initialised.
     """
     killed = 128  # a shell's status for what a signal ended, less the signal's number
     for number in (signal.SIGTERM, signal.SIGINT):
         status = 0 if "serve" in sys.argv[1:2] else killed + number
-        signal.signal(number, lambda *_, status=status: sys.exit(status))
+        signal.signal(number, lambda *_, status=status: os._exit(status))
     from extender import cli  # noqa: PLC0415 - see above
 
     return cli.main()

@@ -62,7 +62,10 @@ class ApiError(RailyardError):
     def __init__(self, status: int, reason: str, message: str = "") -> None:
         self.status = status
         self.reason = reason
-        super().__init__(f"{status} {reason}: {message}" if message else f"{status} {reason}")
+        self.message = message
+        # Without an answer there is no status.
+        head = f"{status} {reason}" if status else reason
+        super().__init__(f"{head}: {message}" if message else head)
 
 
 class ExpiredError(ApiError):

@@ -1,13 +1,10 @@
-import base64
 import socket
 import ssl
-import subprocess
 import sys
 
 import msgspec
 import pytest
 import trustme
-import yaml
 
 from extender import errors
 from extender.kube import client, credentials, endpoint, trust
@@ -276,113 +273,3 @@ async def test_a_client_certificate_is_shown_and_a_new_one_used_without_a_restar
 def test_plain_http_is_for_this_machine_only(url):
     with pytest.raises(errors.ConfigError, match="this machine only"):
         client.Client(endpoint.Server(url=url))
-
-
-# ---------------------------------------------------------------- kubeconfig
-
-
-@pytest.fixture
-def kubeconfig(tmp_path):
-    """Write a kubeconfig of two contexts; the keywords replace its parts."""
-
-    def write(name="config", **parts):
-        body = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "one",
-            "contexts": [
-                {"name": "one", "context": {"cluster": "c1", "user": "u1"}},
-                {"name": "two", "context": {"cluster": "c2", "user": "u2", "namespace": "ns"}},
-            ],
-            "clusters": [
-                {"name": "c1", "cluster": {"server": "https://one:6443"}},
-                {"name": "c2", "cluster": {"server": "https://two:6443"}},
-            ],
-            "users": [
-                {"name": "u1", "user": {"token": "first"}},
-                {"name": "u2", "user": {"token": "second"}},
-            ],
-        } | parts
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(yaml.safe_dump(body))
-        return str(path)
-
-    return write
-
-
-@pytest.mark.parametrize(
-    ("context", "url", "header", "namespace"),
-    [
-        ("", "https://one:6443", "Bearer first", "default"),
-        ("two", "https://two:6443", "Bearer second", "ns"),
-    ],
-)
-async def test_a_context_names_the_server_and_the_user(kubeconfig, context, url, header, namespace):
-    found = client.from_kubeconfig(kubeconfig(), context)
-    assert (found.url, found.namespace) == (url, namespace)
-    assert await found.credentials.authorization() == header
-
-
-async def test_several_files_are_merged_and_paths_start_at_their_own(kubeconfig, tmp_path):
-    folder = kubeconfig("other/config", **{"current-context": "", "contexts": []})
-    user = {"name": "u3", "user": {"tokenFile": "token"}}
-    third = {"name": "three", "context": {"cluster": "c2", "user": "u3"}}
-    second = kubeconfig("second/config", users=[user], contexts=[third], clusters=[])
-    (tmp_path / "second" / "token").write_text("from a file")
-    found = client.from_kubeconfig(f"{folder}:{second}", "three")
-    assert found.url == "https://two:6443"
-    assert await found.credentials.authorization() == "Bearer from a file"
-
-
-async def test_a_kubeconfig_with_certificates_reaches_its_server(secure, authority, kubeconfig):
-    clients = trustme.CA()
-    _, url = await secure(tls(authority, clients=clients))
-    leaf = clients.issue_cert("railyard")
-
-    def data(blob):
-        return base64.b64encode(blob.bytes()).decode()
-
-    cluster = {"server": url, "certificate-authority-data": data(authority.cert_pem)}
-    user = {
-        "client-certificate-data": data(leaf.cert_chain_pems[0]),
-        "client-key-data": data(leaf.private_key_pem),
-    }
-    path = kubeconfig(
-        clusters=[{"name": "c1", "cluster": cluster}], users=[{"name": "u1", "user": user}]
-    )
-    async with client.Client(client.from_kubeconfig(path)) as api:
-        assert await api.get(NODES)
-
-
-@pytest.mark.parametrize(
-    ("parts", "context", "words"),
-    [
-        ({}, "nowhere", "nowhere"),
-        ({"current-context": ""}, "", "contexts"),
-        ({"clusters": []}, "", "c1"),
-        ({"contexts": [{"name": "one", "context": {"user": "u1"}}]}, "", "cluster"),
-        ({"users": [{"name": "u1", "user": {"auth-provider": {"name": "oidc"}}}]}, "", "exec"),
-    ],
-)
-def test_a_kubeconfig_that_cannot_be_used_says_why(kubeconfig, parts, context, words):
-    with pytest.raises(errors.ConfigError, match=words):
-        client.from_kubeconfig(kubeconfig(**parts), context)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "a: [", "5", "contexts: 7", "\x00"])
-def test_a_file_that_is_no_kubeconfig_says_so(tmp_path, text):
-    path = tmp_path / "config"
-    path.write_text(text)
-    with pytest.raises(errors.ConfigError, match="kubeconfig"):
-        client.from_kubeconfig(str(path))
-
-
-def test_a_missing_kubeconfig_says_so(tmp_path):
-    with pytest.raises(errors.ConfigError, match="no such file"):
-        client.from_kubeconfig(str(tmp_path / "none"))
-
-
-def test_the_kubernetes_package_is_not_loaded_without_a_kubeconfig():
-    check = "import sys, extender.kube.informers; sys.exit('kubernetes' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -36,7 +36,7 @@ async def test_a_token_is_read_again_after_50_seconds_and_trimmed(token, clock):
     assert await source.authorization() == "Bearer two"
 
 
-@pytest.mark.parametrize("damage", ["gone", "empty", "binary"])
+@pytest.mark.parametrize("damage", ["gone", "empty", "binary", "two lines"])
 async def test_a_token_is_kept_while_its_file_cannot_be_read(token, clock, damage):
     source = credentials.TokenFile(str(token), clock=clock)
     await source.authorization()
@@ -44,7 +44,8 @@ async def test_a_token_is_kept_while_its_file_cannot_be_read(token, clock, damag
     if damage == "gone":
         token.unlink()
     else:
-        token.write_bytes(b"\n" if damage == "empty" else b"\xff\xfe")
+        texts = {"empty": b"\n", "binary": b"\xff\xfe", "two lines": b"a\nb"}
+        token.write_bytes(texts[damage])
     assert await source.authorization() == "Bearer one"
     token.write_text("two")
     assert await source.authorization() == "Bearer two"
@@ -138,6 +139,13 @@ async def test_a_plugin_runs_again_shortly_before_its_credential_ends(plugin):
     assert await source.authorization() == "Bearer 2"
 
 
+@pytest.mark.parametrize("end", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", None])
+async def test_an_end_at_the_edge_of_time_is_no_trouble(plugin, end):
+    plugin.answer({"token": "1", **({"expirationTimestamp": end} if end else {})})
+    source = plugin.source()
+    assert [await source.authorization() for _ in range(2)] == ["Bearer 1"] * 2
+
+
 async def test_a_plugin_runs_again_after_a_rejection_of_its_last_token_only(plugin):
     plugin.answer({"token": "1"}, {"token": "2"})
     source = plugin.source()
@@ -171,6 +179,19 @@ async def test_a_plugin_is_told_of_the_cluster_where_it_asks(plugin):
         (lambda plugin: plugin.answer({"token": "x"}, version="v0"), "printed v0"),
         (lambda plugin: plugin.answer({"token": 5}), "not an ExecCredential"),
         (lambda plugin: plugin.answers.write_text("token: x"), "not an ExecCredential"),
+        (lambda plugin: plugin.answers.write_text("[" * 100_000), "not an ExecCredential"),
+        (lambda plugin: plugin.answer(None), "not an ExecCredential"),
+        (lambda plugin: plugin.answer({"token": "a\r\nX-Forged: b"}), "no token has"),
+        (
+            lambda plugin: plugin.answer(
+                {"token": "x", "expirationTimestamp": "2026-01-01T12:10:00"}
+            ),
+            "timezone",
+        ),
+        (
+            lambda plugin: plugin.answer({"token": "x", "expirationTimestamp": "tomorrow"}),
+            "expirationTimestamp",
+        ),
         (lambda plugin: plugin.script.write_text("import sys; sys.exit('no VPN')"), "no VPN"),
     ],
 )

@@ -1,15 +1,13 @@
 """The connection to one API server: GET, streamed GET, discovery, and where to find the server.
 
 Bodies pass through as bytes; what they mean is the callers' affair. Errors are `errors.ApiError`
-and its kinds, never aiohttp's. The only module that imports `kubernetes`, and only once a
-kubeconfig is read: the import costs 20 MB and half a second.
+and its kinds, never aiohttp's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
-import pathlib
 import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Self
@@ -17,7 +15,6 @@ from urllib import parse
 
 import aiohttp
 import msgspec
-import yaml
 
 import extender
 from extender import errors
@@ -103,7 +100,7 @@ class Client:
         body = await self.get(prefix + group_version)
         try:
             found = msgspec.json.decode(body, type=_ApiResourceList)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise errors.ApiError(200, "Undecodable", f"{group_version}: {error}") from error
         return frozenset(each.name for each in found.resources or () if "/" not in each.name)
 
@@ -112,7 +109,7 @@ class Client:
         body = await self.get("/version")
         try:
             return msgspec.json.decode(body, type=_Version).git_version
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ""
 
     @contextlib.asynccontextmanager
@@ -122,7 +119,11 @@ class Client:
         header = await self.server.credentials.authorization()
         try:
             answer = await self._request(path, query, header, total)
-        except (aiohttp.ClientError, OSError) as error:
+        except aiohttp.ClientConnectorCertificateError as error:
+            why = str(error.certificate_error)
+            raise errors.UntrustedError(f"its certificate is not trusted: {why}") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # A ValueError is about the URL, a header or the proxy.
             raise errors.UnreachableError(f"{path}: {_words(error)}") from error
         try:
             if answer.status != 200:
@@ -156,6 +157,9 @@ class Client:
     async def _failure(self, answer: aiohttp.ClientResponse, header: str) -> errors.ApiError:
         if answer.status == 401:
             self.server.credentials.rejected(header)
+        if 300 <= answer.status < 400:
+            where = answer.headers.get("Location", "nowhere")[:200]
+            return errors.ApiError(answer.status, "Redirect", f"to {where}, which is not followed")
         body = b""
         with contextlib.suppress(aiohttp.ClientError, OSError):
             body = await answer.content.read(_READ_BYTES)
@@ -207,44 +211,6 @@ def _is_loopback(url: str) -> bool:
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror:
+        return f"no connection to {error.host}:{error.port}: {error.os_error.strerror}"
     return str(error) or type(error).__name__
-
-
-# ---------------------------------------------------------------- kubeconfig
-
-
-def from_kubeconfig(path: str, context: str = "") -> endpoint.Server:
-    """The API server that a kubeconfig names, by the context or its current one.
-
-    `path` may be several files, merged as kubectl does. `ConfigError` says what is wrong.
-    """
-    # Imported here for the reason that this module's docstring gives.
-    from kubernetes.aio.config import config_exception, kube_config  # noqa: PLC0415
-
-    try:
-        merged = kube_config.KubeConfigMerger(path).config  # type: ignore[no-untyped-call]  # untyped
-    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise _unusable(path, str(error)) from error
-    if merged is None:
-        raise _unusable(path, "no such file, or it is empty")
-    try:
-        chosen = merged["contexts"].get_with_name(context or merged["current-context"])["context"]
-        cluster = merged["clusters"].get_with_name(chosen["cluster"])["cluster"]
-        name = chosen.safe_get("user")
-        user = merged["users"].get_with_name(name, safe=True) if name else None
-        return endpoint.from_entries(
-            _entry(cluster),
-            _entry(user["user"]) if user is not None else endpoint.Entry(),
-            namespace=chosen.safe_get("namespace") or "default",
-        )
-    except config_exception.ConfigException as error:
-        raise _unusable(path, str(error)) from error
-
-
-def _entry(node: Any) -> endpoint.Entry:  # noqa: ANN401 - a ConfigNode, of an untyped package
-    folder = str(pathlib.Path(node.path).absolute().parent) if node.path else ""
-    return endpoint.Entry(fields=node.value, folder=folder)
-
-
-def _unusable(path: str, problem: str) -> errors.ConfigError:
-    return errors.ConfigError("the kubeconfig cannot be used", [(path, problem)])

@@ -13,9 +13,10 @@ import json
 import logging
 import os
 import pathlib
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -41,6 +42,9 @@ class Credentials(Protocol):
     def rejected(self, header: str) -> None:
         """The API server answered 401 to `header`: get another one before the next request."""
 
+    def check(self) -> None:
+        """Raise `CredentialsError` for what can be told without a request: a missing file, say."""
+
     @property
     def certificate(self) -> tuple[bytes, bytes] | None:
         """The client certificate and its key as PEM, where the source brings its own."""
@@ -59,6 +63,9 @@ class Fixed:
 
     def rejected(self, header: str) -> None:
         """There is no other one to get."""
+
+    def check(self) -> None:
+        """It is here."""
 
 
 class TokenFile:
@@ -79,11 +86,7 @@ class TokenFile:
         now = self._clock()
         if now < self._fresh_until:
             return self._header
-        try:
-            token = self._path.read_text(encoding="utf-8").strip()
-            problem = "" if token else "it is empty"
-        except (OSError, UnicodeDecodeError) as error:
-            token, problem = "", str(error)
+        token, problem = self._read()
         if token:
             self._header, self._fresh_until = f"Bearer {token}", now + _TOKEN_SECONDS
         elif self._header:
@@ -96,6 +99,26 @@ class TokenFile:
         if header == self._header:
             self._fresh_until = float("-inf")
 
+    def check(self) -> None:
+        token, problem = self._read()
+        if not token:
+            raise errors.CredentialsError(f"token file {self._path}: {problem}")
+
+    def _read(self) -> tuple[str, str]:
+        """The token, or what is wrong with it."""
+        try:
+            token = self._path.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            return "", getattr(error, "strerror", None) or "it is no text"
+        if not fits_a_header(token):
+            return "", "it holds characters that no token has" if token else "it is empty"
+        return token, ""
+
+
+def fits_a_header(token: str) -> bool:
+    """Whether this can be sent in a header: printable ASCII, on one line."""
+    return bool(token) and token.isascii() and token.isprintable()
+
 
 class ExecStatus(msgspec.Struct, frozen=True, rename="camel"):
     """The status of a client.authentication.k8s.io ExecCredential."""
@@ -103,7 +126,8 @@ class ExecStatus(msgspec.Struct, frozen=True, rename="camel"):
     token: str = ""
     client_certificate_data: str = ""
     client_key_data: str = ""
-    expiration_timestamp: dt.datetime | None = None
+    # Without a zone nobody knows when it ends; client-go takes none either (RFC 3339).
+    expiration_timestamp: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class ExecCredential(msgspec.Struct, frozen=True, rename="camel"):
@@ -157,13 +181,25 @@ class ExecPlugin:
             return None
         return status.client_certificate_data.encode(), status.client_key_data.encode()
 
+    def check(self) -> None:
+        name = self._command.arguments[0]
+        path = self._command.environment.get("PATH")
+        if shutil.which(name, path=path) is None:
+            raise errors.CredentialsError(
+                f"exec plugin {name}: no such program{_hint(self._command)}"
+            )
+
     def _expired(self, status: ExecStatus) -> bool:
         end = status.expiration_timestamp
-        return end is not None and end - _LEEWAY <= self._now()
+        return end is not None and end <= self._now() + _LEEWAY
 
 
 def _header(status: ExecStatus) -> str:
     return f"Bearer {status.token}" if status.token else ""
+
+
+def _hint(command: Command) -> str:
+    return f"; {' '.join(command.hint.split())}" if command.hint else ""
 
 
 async def _run(command: Command) -> ExecStatus:
@@ -181,9 +217,9 @@ async def _run(command: Command) -> ExecStatus:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-    except OSError as error:
-        hint = f"; {command.hint}" if command.hint else ""
-        raise errors.CredentialsError(f"exec plugin {name}: {error}{hint}") from error
+    except (OSError, ValueError) as error:  # a ValueError is about an argument or a variable
+        why = getattr(error, "strerror", None) or str(error)
+        raise errors.CredentialsError(f"exec plugin {name}: {why}{_hint(command)}") from error
     try:
         output, complaint = await asyncio.wait_for(process.communicate(), _PLUGIN_SECONDS)
     except TimeoutError:
@@ -193,7 +229,7 @@ async def _run(command: Command) -> ExecStatus:
             process.kill()
             await process.wait()
     if process.returncode:
-        words = complaint.decode(errors="replace").strip()[-500:]
+        words = " ".join(complaint.decode(errors="replace").split())[-500:]
         raise errors.CredentialsError(
             f"exec plugin {name} ended with {process.returncode}: {words}"
         )
@@ -204,7 +240,7 @@ def _parsed(command: Command, output: bytes) -> ExecStatus:
     place = f"exec plugin {command.arguments[0]}"
     try:
         credential = msgspec.json.decode(output, type=ExecCredential)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # The output is a secret: it is not shown.
         raise errors.CredentialsError(f"{place}: not an ExecCredential: {error}") from None
     if (credential.kind, credential.api_version) != ("ExecCredential", command.api_version):
@@ -219,4 +255,6 @@ def _parsed(command: Command, output: bytes) -> ExecStatus:
         )
     if not status.token and not status.client_certificate_data:
         raise errors.CredentialsError(f"{place}: neither a token nor a certificate")
+    if status.token and not fits_a_header(status.token):
+        raise errors.CredentialsError(f"{place}: its token holds characters that no token has")
     return status

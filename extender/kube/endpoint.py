@@ -12,6 +12,9 @@ import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
+from urllib import parse
+
+import msgspec
 
 from extender import errors
 from extender.kube import credentials, trust
@@ -62,36 +65,65 @@ class Entry:
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     folder: str = ""
 
+    def text(self, name: str) -> str:
+        """The field, empty where it is not there; ConfigError where it is no text."""
+        value = self.fields.get(name)
+        if value is not None and not isinstance(value, str):
+            raise _refused(name, f"expected text, found a {type(value).__name__}")
+        return value or ""
+
     def path(self, name: str) -> str:
-        value = str(self.fields.get(name) or "")
+        value = self.text(name)
         return str(pathlib.Path(self.folder, value)) if value else ""
 
     def pem(self, name: str) -> trust.Pem | None:
         """The PEM text of `name` (a path) or `name-data` (base64, which wins), if there is any."""
-        data = self.fields.get(f"{name}-data")
-        if data:
+        if data := self.text(f"{name}-data"):
             try:
-                return trust.Pem(text=base64.b64decode(data, validate=True))
+                return trust.Pem(text=base64.b64decode("".join(data.split()), validate=True))
             except (binascii.Error, ValueError) as error:
-                raise _refused(f"{name}-data", str(error)) from error
+                raise _refused(f"{name}-data", f"not base64: {error}") from error
         path = self.path(name)
         return trust.Pem(path=path) if path else None
 
 
 def from_entries(cluster: Entry, user: Entry, *, namespace: str = "default") -> Server:
     """The server of a kubeconfig's cluster, for its user; `ConfigError` for what we refuse."""
-    url = str(cluster.fields.get("server") or "").rstrip("/")
+    url = cluster.text("server").rstrip("/")
     if not url:
         raise _refused("cluster.server", "missing")
+    _check_url("cluster.server", url)
+    if proxy := cluster.text("proxy-url"):
+        _check_url("cluster.proxy-url", proxy)  # SOCKS needs a package that we do not have
     identity = _identity(cluster, user)
     return Server(
         url=url,
         credentials=identity,
         trust=_trust(cluster, user, identity) if url.startswith("https://") else None,
-        tls_name=str(cluster.fields.get("tls-server-name") or ""),
-        proxy=str(cluster.fields.get("proxy-url") or ""),
+        tls_name=cluster.text("tls-server-name"),
+        proxy=proxy,
         namespace=namespace,
     )
+
+
+def check(server: Server) -> None:
+    """Find out now what would fail at the first request: files, certificates, programs."""
+    try:
+        if server.trust is not None:
+            server.trust.context()
+        server.credentials.check()
+    except errors.CredentialsError as error:
+        raise errors.ConfigError("the kubeconfig cannot be used", [("", error.message)]) from error
+
+
+def _check_url(place: str, url: str) -> None:
+    try:
+        parts = parse.urlsplit(url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, a bracket that is not closed
+        good = False
+    if not good or not url.isprintable() or " " in url:
+        raise _refused(place, f"{url[:100]!r} is not http://HOST:PORT or https://HOST:PORT")
 
 
 def _trust(cluster: Entry, user: Entry, identity: credentials.Credentials) -> trust.Trust:
@@ -124,34 +156,55 @@ def _identity(cluster: Entry, user: Entry) -> credentials.Credentials:
             "user.auth-provider",
             f"{name or 'auth providers'} left Kubernetes in 1.26: use an exec plugin",
         )
-    if fields.get("tokenFile"):
-        return credentials.TokenFile(user.path("tokenFile"))
-    if fields.get("token"):
-        return credentials.Fixed(f"Bearer {str(fields['token']).strip()}")
-    if fields.get("username"):
-        text = f"{fields['username']}:{fields.get('password') or ''}"
+    if path := user.path("tokenFile"):
+        return credentials.TokenFile(path)
+    if token := user.text("token").strip():
+        if not credentials.fits_a_header(token):
+            raise _refused("user.token", "holds characters that no token has")
+        return credentials.Fixed(f"Bearer {token}")
+    if name := user.text("username"):
+        text = f"{name}:{user.text('password')}"
         return credentials.Fixed("Basic " + base64.b64encode(text.encode()).decode())
     if fields.get("exec"):
         return credentials.ExecPlugin(_command(cluster, user))
     return credentials.Fixed()
 
 
+class _Variable(msgspec.Struct):
+    name: str
+    value: str | int | float
+
+
+class _Plugin(msgspec.Struct, rename="camel"):
+    """ExecConfig of a kubeconfig's user."""
+
+    command: str = ""
+    api_version: str = ""
+    args: list[str | int | float] | None = None
+    env: list[_Variable] | None = None
+    interactive_mode: str | None = None
+    provide_cluster_info: bool = False
+    install_hint: str | None = None
+
+
 def _command(cluster: Entry, user: Entry) -> credentials.Command:
-    plugin = user.fields["exec"]
-    program = str(plugin.get("command") or "")
-    version = str(plugin.get("apiVersion") or "")
-    if not program or not version:
+    try:
+        plugin = msgspec.convert(user.fields["exec"], _Plugin, strict=False)
+    except msgspec.ValidationError as error:
+        raise _refused("user.exec", str(error)) from error
+    program = plugin.command
+    if not program or not plugin.api_version:
         raise _refused("user.exec", "command and apiVersion are needed")
-    if plugin.get("interactiveMode") == "Always":
+    if plugin.interactive_mode == "Always":
         raise _refused("user.exec.interactiveMode", "Always: a service has no terminal to ask at")
     if "/" in program:  # a bare name is looked up in PATH
         program = str(pathlib.Path(user.folder, program))
     return credentials.Command(
-        arguments=(program, *(str(each) for each in plugin.get("args") or ())),
-        environment={str(each["name"]): str(each["value"]) for each in plugin.get("env") or ()},
-        api_version=version,
-        cluster=_cluster_info(cluster) if plugin.get("provideClusterInfo") else None,
-        hint=str(plugin.get("installHint") or "").strip(),
+        arguments=(program, *map(str, plugin.args or ())),
+        environment={each.name: str(each.value) for each in plugin.env or ()},
+        api_version=plugin.api_version,
+        cluster=_cluster_info(cluster) if plugin.provide_cluster_info else None,
+        hint=(plugin.install_hint or "").strip(),
     )
 
 
@@ -161,9 +214,14 @@ def _cluster_info(cluster: Entry) -> dict[str, Any]:
     info = {name: cluster.fields[name] for name in names if cluster.fields.get(name)}
     authority = cluster.pem("certificate-authority")
     if authority is not None:
-        info["certificate-authority-data"] = base64.b64encode(authority.read()).decode()
-    for extension in cluster.fields.get("extensions") or ():
-        if extension.get("name") == "client.authentication.k8s.io/exec":
+        try:
+            info["certificate-authority-data"] = base64.b64encode(authority.read()).decode()
+        except OSError as error:
+            raise _refused("cluster.certificate-authority", trust.words(error)) from error
+    extensions = cluster.fields.get("extensions")
+    for extension in extensions if isinstance(extensions, list) else ():
+        named = extension.get("name") if isinstance(extension, dict) else None
+        if named == "client.authentication.k8s.io/exec":
             info["config"] = extension.get("extension")
     return info
 

@@ -72,8 +72,8 @@ class Trust:
                 self._material = material
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             if self._context is None:
-                raise errors.CredentialsError(f"TLS certificates: {error}") from error
-            _log.warning("TLS certificates: %s; the last good ones are kept", error)
+                raise errors.CredentialsError(f"TLS certificates: {words(error)}") from error
+            _log.warning("TLS certificates: %s; the last good ones are kept", words(error))
         return self._context
 
     def _read(self) -> _Material:
@@ -81,6 +81,13 @@ class Trust:
         if self._authority is not None and not authority.strip():
             raise ValueError("the certificate authority is empty")
         return _Material(authority, self._certificate())
+
+
+def words(error: OSError | ValueError) -> str:
+    """What is wrong, and with which file."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _built(material: _Material, *, verify: bool) -> ssl.SSLContext:
@@ -104,4 +111,6 @@ def _show(context: ssl.SSLContext, pair: tuple[bytes, bytes]) -> None:
             file.write(text)
             file.flush()
             names.append(file.name)
-        context.load_cert_chain(*names)
+        # A key with a password would be asked for at the terminal.
+        certificate, key = names
+        context.load_cert_chain(certificate, key, password="")

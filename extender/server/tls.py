@@ -19,6 +19,7 @@ from extender.errors import ConfigError
 from extender.settings import Tls
 
 _LOG = logging.getLogger(__name__)
+_NO_PASSWORD = ""  # else OpenSSL asks for that of an encrypted key at the terminal
 _HANDSHAKE_ROUNDS = 10  # a TLS 1.3 handshake takes three
 
 
@@ -36,8 +37,9 @@ class Certificates:
             self._current = _context(tls)
         except (OSError, ValueError) as error:
             # ssl.SSLError is an OSError.
-            where = str(tls.certificate)
-            raise ConfigError("the certificate cannot be used", [(where, str(error))]) from error
+            file, why = getattr(error, "filename", None), getattr(error, "strerror", None)
+            problem = (str(file or tls.certificate), why or str(error))
+            raise ConfigError("the certificate cannot be used", [problem]) from error
         self.context = _context(tls)
         self.context.sni_callback = self._hand_over
 
@@ -89,7 +91,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(tls.certificate, tls.key)
+    context.load_cert_chain(tls.certificate, tls.key, password=_NO_PASSWORD)
     if tls.client_ca is not None:
         context.load_verify_locations(tls.client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
@@ -99,7 +101,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
 def _rehearse(tls: Tls) -> None:
     """Shake hands with ourselves: the key fits, the chain is whole, today is within its time."""
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_side.load_cert_chain(tls.certificate, tls.key)
+    server_side.load_cert_chain(tls.certificate, tls.key, password=_NO_PASSWORD)
     client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_side.check_hostname = False
     client_side.load_verify_locations(tls.certificate)

@@ -21,7 +21,7 @@ from extender import errors
 from extender.cluster import store
 from extender.decisions import engine, journal
 from extender.hardware import versions
-from extender.kube import client, endpoint, informers, supervisor
+from extender.kube import client, endpoint, informers, kubeconfig, supervisor
 from extender.policy import config
 from extender.server import metrics, site
 from extender.service import (
@@ -97,7 +97,7 @@ async def _ports(settings: Settings) -> AsyncIterator[opening.Opened]:
 @contextlib.asynccontextmanager
 async def _over_cluster(settings: Settings, policy: config.Policy) -> AsyncIterator[opening.Opened]:
     server = (
-        client.from_kubeconfig(str(settings.kubeconfig), settings.context or "")
+        kubeconfig.read(str(settings.kubeconfig), settings.context or "")
         if settings.kubeconfig
         else endpoint.in_cluster()
     )

@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 from extender.cluster import store as cluster_store
-from extender.kube import client, informers
+from extender.kube import client, informers, kubeconfig
 from tests.controlplane import api as kube_api
 from tests.controlplane import configuration, fleet, machines, workload
 
@@ -43,7 +43,7 @@ async def watched(plane, api):
     """A store fed by informers that run as Railyard's user, and those informers."""
     store = Policies()
     kinds = (*informers.KINDS, informers.config_map("railyard", "railyard-policy"))
-    server = client.from_kubeconfig(str(plane.kubeconfig("railyard")))
+    server = kubeconfig.read(str(plane.kubeconfig("railyard")))
     async with client.Client(server) as ours:
         running = informers.Informers(ours, store, kinds=kinds)
         task = asyncio.create_task(running.run())

@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from extender.kube import client, collection, reflector
+from extender.kube import client, collection, kubeconfig, reflector
 from tests.controlplane import fleet
 
 pytestmark = pytest.mark.controlplane
@@ -61,7 +61,7 @@ class Sink:
 
 @pytest.fixture
 async def ours(plane, api):
-    server = client.from_kubeconfig(str(plane.kubeconfig("railyard")))
+    server = kubeconfig.read(str(plane.kubeconfig("railyard")))
     async with Recording(server) as made:
         yield made
 
