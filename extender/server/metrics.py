@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import prometheus_client
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -59,6 +59,16 @@ _COUNTERS: dict[str, tuple[str, tuple[str, ...], list[_Values]]] = {
         "Files read again after a change, by outcome.",
         ("what", "outcome"),
         [(what, outcome) for what in RELOADED for outcome in ("used", "refused")],
+    ),
+}
+
+
+# Gauges of the ports: what each shows, and by what.
+_GAUGES = {
+    "railyard_connections": ("Open connections, TLS handshakes included.", "port"),
+    "railyard_held_bytes": (
+        "Bytes held for clients: bodies of calls, answers to questions.",
+        "what",
     ),
 }
 
@@ -140,8 +150,16 @@ class Metrics:
         self._sizes = self._histograms(
             "railyard_request_nodes", "Nodes asked about in a request.", _NODES
         )
+        self._gauges = {
+            name: Gauge(name, text, [label], registry=self.registry)
+            for name, (text, label) in _GAUGES.items()
+        }
         self.registry.register(_PictureCollector(picture))
         prometheus_client.ProcessCollector(registry=self.registry)
+
+    def watch(self, family: str, which: str, figure: Callable[[], float]) -> None:
+        """Show a figure of the ports at each scrape; the family is one of the gauges below."""
+        self._gauges[family].labels(which).set_function(figure)
 
     def _counter(
         self, name: str, text: str, labels: tuple[str, ...], values: list[_Values]

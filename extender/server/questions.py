@@ -25,7 +25,7 @@ from extender.server import replies
 Turns: TypeAlias = Generator[None, None, Sequence[bytes]]  # its value are the pieces of the answer
 
 _TURN_SECONDS = 0.00025  # a call may come in the middle of a turn, and waits for its end
-_SHARE = 12.0  # so many times longer is rested than worked while calls come
+_SHARE = 6.0  # so many times longer is rested than worked while calls come
 _QUIET_TURN_SECONDS = 0.001
 _PIECE_BYTES = 64 * 1024  # about 20 µs to send
 _KEPT_SECONDS = 5.0

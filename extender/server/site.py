@@ -54,6 +54,8 @@ class Sites:
         verbs = Verbs(judge, metrics, clock=clock)
         self._calls = Calls(verbs, metrics, settings.limits, clock=clock)
         asked = Questions(quiet=lambda: self._calls.quiet, clock=clock)
+        self._metrics = metrics
+        metrics.watch("railyard_held_bytes", "answers", lambda: asked.held)
         self._admin = AdminHandler(admin, metrics, asked, closing=lambda: self.closing)
         self._certificates = (
             Certificates(
@@ -74,6 +76,10 @@ class Sites:
         limits, fewer = self._limits()
         admin = Port(self._admin, fewer, rest_seconds=_ADMIN_REST_SECONDS)
         calls = Port(self._calls, limits, tls=settings.tls, context=context)
+        watch = self._metrics.watch
+        watch("railyard_held_bytes", "bodies", lambda: calls.bodies.held)
+        watch("railyard_connections", "calls", lambda: calls.open)
+        watch("railyard_connections", "questions", lambda: admin.open)
         try:
             self._ports.append(admin)
             self.admin_bound = await admin.listen(settings.admin_bind)

@@ -19,7 +19,7 @@ import msgspec
 from extender.decisions.answers import Victims
 from extender.errors import WireError
 from extender.kube import objects
-from extender.server import spelling
+from extender.server import bounds, spelling
 
 _ABSENT = msgspec.Raw()
 _MESSAGE_LENGTH = 200  # an error answer is read in a log line
@@ -132,8 +132,10 @@ class Preemption:
 def question(body: bytes) -> Question:
     """Read the body of filter or prioritize: ExtenderArgs."""
     with _readable():
+        large = _bounded(body)
         args = _ARGS.decode(body)
-        if args.pod is None or (args.node_names is msgspec.UNSET and _is_null(args.nodes)):
+        unspelt = args.pod is None or (args.node_names is msgspec.UNSET and _is_null(args.nodes))
+        if unspelt and not large:
             args = _respelled_args(body)
         if args.pod is None:
             raise WireError(400, "the request has no Pod")
@@ -147,9 +149,10 @@ def question(body: bytes) -> Question:
 def preemption(body: bytes) -> Preemption:
     """Read the body of preempt: ExtenderPreemptionArgs, with meta or whole victims."""
     with _readable():
+        large = _bounded(body)
         args = _PREEMPTION.decode(body)
         absent = args.meta is msgspec.UNSET or args.full is msgspec.UNSET
-        if args.pod is None or (absent and not args.meta and not args.full):
+        if not large and (args.pod is None or (absent and not args.meta and not args.full)):
             args = spelling.convert(body, _PreemptionArgs)
         if args.pod is None:
             raise WireError(400, "the request has no Pod")
@@ -164,6 +167,14 @@ def preemption(body: bytes) -> Preemption:
                 uids = tuple(pod.uid for pod in (meta.pods if meta else None) or [])
                 victims[name] = Victims(uids, meta.violations if meta else 0)
         return Preemption(args.pod, victims)
+
+
+def _bounded(body: bytes) -> bool:
+    """Whether the body is a large one, which is then within bounds, and spelt as Go does."""
+    if len(body) <= bounds.UNCHECKED_BYTES:
+        return False
+    bounds.check(body)
+    return True
 
 
 @contextmanager
@@ -191,11 +202,11 @@ def _respelled_args(body: bytes) -> _Args:
 
 def _whole_nodes(raw: msgspec.Raw) -> WholeNodes:
     items = _NODE_LIST.decode(raw).items
-    if items is msgspec.UNSET:
+    if items is msgspec.UNSET and len(memoryview(raw)) <= bounds.UNCHECKED_BYTES:
         held = spelling.members(raw).get("items", _ABSENT)
         items = None if _is_null(held) else msgspec.json.decode(held, type=list[msgspec.Raw])
     by_name: dict[str, msgspec.Raw] = {}
-    for item in items or []:
+    for item in items if isinstance(items, list) else ():
         name = _NODE.decode(item).metadata.name or spelling.convert(item, _Node).metadata.name
         by_name.setdefault(name, item)
     return WholeNodes(list(by_name), list(by_name.values()))

@@ -1,0 +1,84 @@
+"""Large bodies, looked at before they are decoded: what decoding them may cost in memory.
+
+Of `"a",` four bytes become sixty, of `{},` three become hundreds. Bodies up to a mebibyte are
+decoded as they are; of larger ones the parts are found first, unread, and counted. What is beyond
+the bounds raises WireError 413. In such bodies keys must be spelt as Go spells them.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from extender.errors import WireError
+
+UNCHECKED_BYTES = 1024 * 1024
+MOST_NODES = 131_072  # twenty-six times what Kubernetes supports
+_POD_BYTES = 4 * 1024 * 1024  # the API server takes 3 MiB, before anything in it is escaped
+# Members and elements of a pod: 10,000 annotations, say, or 2,000 containers of ten fields each.
+_POD_VALUES = 200_000
+_META_VALUES = 4 * MOST_NODES  # of victims by UID: a list and a number per node, a UID per pod
+
+_ABSENT = msgspec.Raw(b"null")
+
+
+class _Left:
+    """How many more objects may be read."""
+
+    objects = 0
+
+
+class _Counted(msgspec.Struct):
+    """Raises once there are too many, while the list is read: nothing piles up."""
+
+    def __post_init__(self) -> None:
+        _Left.objects -= 1
+        if _Left.objects < 0:
+            raise ValueError(f"there are more than {MOST_NODES} of them")
+
+
+class _Nodes(msgspec.Struct):
+    items: list[_Counted | None] | None = None
+
+
+class _Victims(_Counted, rename="pascal"):
+    pods: list[_Counted | None] | None = None
+
+
+class _Outline(msgspec.Struct, rename="pascal"):
+    pod: msgspec.Raw = _ABSENT
+    nodes: msgspec.Raw = _ABSENT
+    node_names: msgspec.Raw = _ABSENT
+    full: msgspec.Raw = msgspec.field(name="NodeNameToVictims", default=_ABSENT)
+    meta: msgspec.Raw = msgspec.field(name="NodeNameToMetaVictims", default=_ABSENT)
+
+
+_OUTLINE = msgspec.json.Decoder(_Outline)
+_NODES = msgspec.json.Decoder(_Nodes | None)
+_FULL = msgspec.json.Decoder(dict[str, _Victims | None] | None)
+
+
+def check(body: bytes) -> None:
+    """Raise WireError 413 for a body that must not be decoded, msgspec's errors for no JSON."""
+    outline = _OUTLINE.decode(body)
+    pod = bytes(outline.pod)
+    if len(pod) > _POD_BYTES or pod.count(b",") + pod.count(b"{") > _POD_VALUES:
+        raise WireError(413, "the pod is larger than any that the API server keeps")
+    if bytes(outline.node_names).count(b",") >= MOST_NODES:
+        raise WireError(413, f"more than {MOST_NODES} nodes are named")
+    if bytes(outline.meta).count(b",") > _META_VALUES:
+        raise WireError(413, f"more than {MOST_NODES} victims are named")
+    for raw, decoder in ((outline.nodes, _NODES), (outline.full, _FULL)):
+        _count(raw, decoder)
+
+
+def _count(raw: msgspec.Raw, decoder: msgspec.json.Decoder[object]) -> None:
+    _Left.objects = MOST_NODES
+    # A null costs as much as an object, and is counted by its letters.
+    if bytes(raw).count(b"null") > MOST_NODES:
+        raise WireError(413, f"more than {MOST_NODES} are null")
+    try:
+        decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        if _Left.objects < 0:
+            raise WireError(413, f"more than {MOST_NODES} objects are sent") from error
+        raise
