@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from extender import errors
 from extender.cluster import store
+from extender.decisions import kept
 from extender.decisions import question as questions
 from extender.demand import claims, extended, gang, limits, requests
 from extender.demand import pod as pods
@@ -20,8 +21,9 @@ TOO_LARGE = "too-large"  # the word for a pod beyond `demand.limits`
 # Without one of these nobody can tell which devices a claim would get. (A claim or template that
 # is not seen is missing by itself.)
 _NEEDED = frozenset({"ResourceSlice", "ResourceClaim", "DeviceClass"})
-_MOST_DEMANDS = 8192  # ClaimDemands remembered; each claim of a burst is read once
-_MOST_ANSWERS = 8192  # pods remembered: those that wait, and were shown before they are asked for
+_MOST_QUESTIONS = 4096  # of which equal ones are one
+# Bytes of claims' demands remembered, and of pods that wait with their answers: about 3,000 each.
+_MOST_DEMANDS = _MOST_ANSWERS = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,11 +72,21 @@ class Asker:
         self._table = table
         self._questions: dict[questions.Question, questions.Question] = {}  # equal ones are one
         # pod uid → the pod, policy and version of what claims ask that the answer is of
-        self._answers: dict[str, tuple[objects.Pod, config.Policy, int, Answer]] = {}
-        self._demands: dict[tuple[object, ...], requests.ClaimDemand] = {}
+        self._answers: kept.Kept[str, tuple[objects.Pod, config.Policy, int, Answer]] = kept.Kept(
+            _MOST_ANSWERS
+        )
+        self._demands: kept.Kept[tuple[object, ...], requests.ClaimDemand] = kept.Kept(
+            _MOST_DEMANDS
+        )
+
+    @property
+    def bytes(self) -> int:
+        """What is remembered takes, about."""
+        return self._answers.bytes + self._demands.bytes
 
     def ask(self, pod: objects.Pod, policy: config.Policy) -> Answer:
         """Read what the pod asks for; a pod that the watch showed has its answer at hand."""
+        pod = limits.as_read(pod)
         version = self._store.demands_version
         uid = pod.metadata.uid
         known = self._answers.get(uid)
@@ -83,14 +95,15 @@ class Asker:
             if known_version == version and known_policy is policy and known_pod == pod:
                 return answer
         answer = self._read_pod(pod, policy)
-        if len(self._answers) >= _MOST_ANSWERS:
-            del self._answers[next(iter(self._answers))]
-        self._answers[uid] = (pod, policy, version, answer)
+        size = limits.size_of_pod(pod)
+        if isinstance(answer, Asked):
+            size += limits.size_of_claims(answer.question.claims)
+        self._answers.put(uid, (pod, policy, version, answer), size)
         return answer
 
     def forget(self, uid: str) -> None:
         """The pod has its node, or is gone: nobody asks about it again."""
-        self._answers.pop(uid, None)
+        self._answers.pop(uid)
 
     def ask_whole(self, pod: objects.Pod, policy: config.Policy) -> Answer:
         """Read what the pod asked for to begin with: its claims, allocated by now or not."""
@@ -124,7 +137,7 @@ class Asker:
         )
         judged = dataclasses.replace(asked, extended=self._judged(asked, blind=bool(unread)))
         question = questions.of(demands, judged, pod, chosen.locality, blind=bool(unread))
-        if len(self._questions) >= _MOST_DEMANDS:
+        if len(self._questions) >= _MOST_QUESTIONS:
             self._questions.clear()
         return Asked(
             question=self._questions.setdefault(question, question),
@@ -174,9 +187,8 @@ class Asker:
         key = (meta.namespace, meta.name, meta.resource_version, self._store.classes_version)
         demand = self._demands.get(key)
         if demand is None:
-            if len(self._demands) >= _MOST_DEMANDS:
-                self._demands.clear()
-            demand = self._demands[key] = self._read(claim)
+            demand = self._read(claim)
+            self._demands.put(key, demand, limits.size_of_claims((demand,)))
         return demand
 
     def _read(self, claim: claims.PodClaim) -> requests.ClaimDemand:

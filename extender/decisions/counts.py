@@ -24,6 +24,8 @@ _FIRST_STATES = 1024
 _FIRST_ASKS = 16
 _FEW = 8  # states up to which counting one by one is quicker than arrays
 _MOST_ASKS = 512  # columns kept; those of demands that are not asked any more go with all others
+# Of states times asks, 16 bytes each: 32 MB, unless the asks of the moment need more.
+_MOST_CELLS = 2 << 20
 # More units than this on one node tell nothing more about scarcity, and bound the counting.
 _LONGEST_CHAIN = 256
 _WORD_BITS = 64  # of `States.taken`
@@ -109,11 +111,19 @@ class Counts:
                 found[there, which] = worth[numbers[there]] / chain[there, which]
         return found
 
+    @property
+    def bytes(self) -> int:
+        """What the counts take."""
+        return self._free.nbytes + self._chain.nbytes
+
     def _places_of(self, asks: Sequence[object], states: States) -> NDArray[np.intp]:
         """The columns of the asks, in arrays that are large enough for them and the states."""
         known = self._places
-        if states is not self._states or len(known) > _MOST_ASKS:
+        most = max(min(_MOST_ASKS, _MOST_CELLS // len(self._chain)), 2 * len(asks))
+        if states is not self._states or len(known) > most:
             self._states = states
+            self._free = np.full((_FIRST_STATES, _FIRST_ASKS), np.nan)
+            self._chain = self._free.copy()
             self._forget()
         found = np.array([known.setdefault(ask, len(known)) for ask in asks], dtype=np.intp)
         rows, columns = self._chain.shape

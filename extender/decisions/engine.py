@@ -91,7 +91,7 @@ class Engine:
         self.gangs = gangs.Gangs()
         self._learning = learning.Learning(self.asker, self.room, self.gangs, self.work)
         self.scoring = scoring.Scoring(cluster, self.room, self.gangs)
-        self.journal = journal.Journal(cluster, on_prediction)
+        self.journal = journal.Journal(cluster, self.tables, on_prediction)
         self.promises = promises.Promises(cluster, self.gangs, self.journal)
         self._evictions = evictions.Evictions()
         # why → pods passed unjudged
@@ -187,8 +187,8 @@ class Engine:
             return np.zeros(0, dtype=np.int64)
         asked, among = scored.asked, scored.among
         if asked.claims:
-            now, states = self._clock(), np.where(among.rows >= 0, among.states, -1)
-            self.journal.predicted(pod, asked, names, states, among.table, now=now)
+            now = self._clock()
+            self.journal.predicted(pod, asked, among.rows, among.states, among.table, now=now)
         best = int(np.argmax(scored.scores))
         if among.rows[best] >= 0 and asked.question:
             self._reserve(pod, asked, names[best], among.table, int(among.states[best]))
@@ -335,7 +335,8 @@ class Engine:
             state = self.index.expected[[row]]
             if not table.verdict(int(state[0])).fits:
                 return  # its victims are still there: which devices they leave is not known
-            self.journal.predicted(pod, asked, [name], state, table, now=self._clock())
+            here = np.array([row], dtype=np.int32)
+            self.journal.predicted(pod, asked, here, state, table, now=self._clock())
             self._reserve(pod, asked, name, table, int(state[0]))
 
     def _reserve(

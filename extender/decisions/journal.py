@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index, machines, store
+from extender.cluster.states import States
 from extender.decisions import asking, tables
+from extender.decisions.question import Question
 from extender.demand import work
 from extender.demand.outcome import Pick
+from extender.hardware import shape
 from extender.kube import objects
 
 SAME, DIFFERENT, ELSEWHERE, EXPIRED = "same", "different", "elsewhere", "expired"
@@ -27,7 +30,9 @@ POSSIBLE = "possible"  # other devices, where this version of Kubernetes chooses
 # (request, driver, pool, device), …
 Picks: TypeAlias = tuple[tuple[str, str, str, str], ...]
 
-_MOST_PENDING = 2048  # pods; a burst holds 10–30 undecided ones
+# Of all decisions kept: 400 of 5,000 nodes each. A burst holds 10–30 undecided ones.
+_MOST_BYTES = 16 << 20
+_OVERHEAD = 2048  # bytes of a decision without its arrays
 _MOST_MISMATCHES = 100
 # kube-scheduler writes an allocation within a second, or waits up to ten minutes for binding
 # conditions; later than that nothing is learnt from a comparison.
@@ -36,18 +41,31 @@ PATIENCE_SECONDS = 600.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Pending:
-    """One decision: `states` is parallel to `names`; -1 is a node that was not known."""
+    """One decision: in which state each node was judged.
+
+    `rows` are those of the index, sorted, and `states` parallel to them. The verdicts are not
+    kept: what tells a table is, and it may have to judge the one state again.
+    """
 
     pod: str
-    names: Sequence[str]
+    rows: NDArray[np.int32]
     states: NDArray[np.int32]
-    table: tables.Table
+    question: Question
+    surroundings: shape.Broken | None
+    numbered: States  # by whom the states were numbered; others mean something else
     claims: tuple[store.Key, ...]  # of the question's claims, in order; ("", "") has no object yet
     deadline: float
 
-    def state_on(self, node: str) -> int:
-        """The state that the node was judged in; -1 where it was not asked about, or not known."""
-        return int(self.states[self.names.index(node)]) if node in self.names else -1
+    def state_on(self, row: int) -> int:
+        """The state that the row was judged in; -1 where it was not asked about."""
+        place = int(np.searchsorted(self.rows, row))
+        found = place < len(self.rows) and self.rows[place] == row
+        return int(self.states[place]) if found else -1
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return self.rows.nbytes + self.states.nbytes + _OVERHEAD
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,8 +87,13 @@ class Journal:
     """Pending predictions by claim; `on_result` hears each comparison once."""
 
     def __init__(
-        self, cluster: index.TopologyIndex, on_result: Callable[[str, Mismatch | None], None]
+        self,
+        cluster: index.TopologyIndex,
+        judging: tables.Tables,
+        on_result: Callable[[str, Mismatch | None], None],
     ) -> None:
+        self._tables = judging
+        self.bytes = 0  # of what is pending, about
         self._index = cluster
         self._on_result = on_result
         self._pending: OrderedDict[str, _Pending] = OrderedDict()  # pod uid → decision
@@ -84,23 +107,38 @@ class Journal:
         self,
         pod: objects.Pod,
         asked: asking.Asked,
-        names: Sequence[str],
+        rows: NDArray[np.int32],
         states: NDArray[np.int32],
         table: tables.Table,
         *,
         now: float,
     ) -> None:
-        """Keep a decision until its claims are allocated; a newer one replaces an older one."""
+        """Keep a decision until its claims are allocated; a newer one replaces an older one.
+
+        `rows` are those of the nodes asked about, -1 for one that is not known; `states` is
+        parallel to them.
+        """
         namespace = pod.metadata.namespace or "default"
         keys = tuple((namespace, claim.claim_name) for claim in asked.claims)
         if not any(name for _, name in keys) or not pod.metadata.uid:
             return
         self._drop(pod.metadata.uid)
-        while len(self._pending) >= _MOST_PENDING:
+        known = rows >= 0
+        order = np.argsort(rows[known], kind="stable")
+        pending = _Pending(
+            pod=f"{namespace}/{pod.metadata.name}",
+            rows=rows[known][order].astype(np.int32),
+            states=states[known][order].astype(np.int32),
+            question=table.question,
+            surroundings=table.surroundings,
+            numbered=table.states,
+            claims=keys,
+            deadline=now + PATIENCE_SECONDS,
+        )
+        while self._pending and self.bytes + pending.size > _MOST_BYTES:
             self._expire(next(iter(self._pending)))
-        title = f"{namespace}/{pod.metadata.name}"
-        deadline = now + PATIENCE_SECONDS
-        self._pending[pod.metadata.uid] = _Pending(title, names, states, table, keys, deadline)
+        self._pending[pod.metadata.uid] = pending
+        self.bytes += pending.size
         for number, key in enumerate(keys):
             self._of_claim[key] = (pod.metadata.uid, number)
 
@@ -119,7 +157,7 @@ class Journal:
         if complete:
             self._drop(uid)
         node = node_of(claim.status.allocation)
-        state = pending.state_on(node)
+        state = pending.state_on(self._index.rows.get(node, -1))
         detail = self._index.detail(node)
         if state < 0 or detail is None:
             self._on_result(ELSEWHERE, None)
@@ -147,10 +185,15 @@ class Journal:
         detail: index.Row,
         claim: objects.ResourceClaim,
     ) -> None:
-        verdict = pending.table.verdict(state)
         machine = detail.machine
-        if machine.shape is not pending.table.states[state].shape:
-            self._on_result(EXPIRED, None)  # the node's hardware changed in between
+        numbered = pending.numbered
+        if numbered is not self._index.states or machine.shape is not numbered[state].shape:
+            self._on_result(EXPIRED, None)  # the node's hardware changed, or the states' numbers
+            return
+        table = self._tables.of(pending.question, numbered, pending.surroundings)
+        verdict = table.verdict(state)
+        if table.is_unseen(state):
+            self._on_result(EXPIRED, None)  # too costly to judge again
             return
         predicted = _predicted(machine, verdict.picks, number)
         actual = _allocated(claim)
@@ -159,7 +202,7 @@ class Journal:
             return
         picked = _as_bits(machine, actual)
         try:
-            if not verdict.certain and picked and pending.table.may_pick(state, number, picked):
+            if not verdict.certain and picked and table.may_pick(state, number, picked):
                 self._on_result(POSSIBLE, None)
                 return
         except work.SpentError:
@@ -185,6 +228,7 @@ class Journal:
         pending = self._pending.pop(uid, None)
         if pending is None:
             return 0
+        self.bytes -= pending.size
         dropped = 0
         for key in pending.claims:
             if self._of_claim.get(key, ("", 0))[0] == uid:

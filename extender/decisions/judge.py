@@ -44,7 +44,7 @@ UNKNOWN_LOCALITY = "nearness of GPU and NIC is not published"
 
 _MOST_REFUSALS = 512  # of questions asked of late; a verdict of some words each
 # Units of work: to judge a state, with so much for each resource asked; to refuse one in words.
-_JUDGING, _PER_RESOURCE, _NEARNESS = 12, 3, 20
+_JUDGING, _PER_RESOURCE, _NEARNESS = 15, 20, 15
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ Rows: TypeAlias = NDArray[np.integer]
 # is not known yet
 Work: TypeAlias = Callable[[Rows, Ints | None], Floats]
 
-_MOST_BYTES = 64 << 20  # of one engine's matrices; 5,000 rows and 40 classes are 1.6 MB a size
+_MOST_BYTES = 32 << 20  # of one engine's matrices; 5,000 rows and 40 classes are 1.6 MB a size
 _LEAST_SIZES = 8
 
 

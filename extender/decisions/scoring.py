@@ -21,6 +21,8 @@ Numbers = NDArray[np.int32]
 EXPECTED_FULL = 1e3
 # One of which we cannot tell is tried after all of which we can.
 NOT_JUDGED = 500.0
+# Questions of a burst; each keeps its table alive, which may be 3 MB.
+_MOST_STANDINGS = 16
 # what a pod wants → by what a node offers: the cost
 _MISFITS = {
     wants: np.array([preference.misfit(wants, offers) for offers in preference.Sandbox])
@@ -280,8 +282,9 @@ class Scoring:
         costs += profile.preference.weight * table.preference
         for _, cost in _doubts(table.code):
             costs += cost
-        if len(self._standings) >= tables.MOST_TABLES:
-            self._standings.clear()
+        self._standings.pop(table.question, None)
+        while len(self._standings) >= _MOST_STANDINGS:
+            del self._standings[next(iter(self._standings))]
         self._standings[table.question] = _Standing(table, profile, judged, costs)
         return costs
 

@@ -16,8 +16,12 @@ from extender.hardware.shape import Broken, Shape
 from extender.policy import preference
 
 _FIRST_STATES = 1024
-# A burst holds tens of distinct questions; a table of 50,000 states is about 1 MB.
+# A burst holds tens of distinct questions.
 MOST_TABLES = 256
+# Bytes of all tables; with 5,000 states, each with a verdict and its own usage after it, one takes
+# about 3 MB. The latest stays, whatever it takes.
+_MOST_BYTES = 48 << 20
+_CELL, _VERDICT = 21, 500  # bytes of a state's columns, and of a verdict
 # Steps searched in one call; ordinary claims need a few per state, most come from memory for none.
 _MOST_STEPS = 100_000
 
@@ -36,7 +40,7 @@ class Table:
         self.preference: NDArray[np.float64] = np.zeros(_FIRST_STATES)
         self.verdicts: dict[int, Verdict] = {}  # state → verdict
         self._judge = judge
-        self._surroundings = surroundings
+        self.surroundings = surroundings
 
     def fill(self, numbers: NDArray[np.int32]) -> None:
         """Judge the states among `numbers` that were not met before, within a bound.
@@ -57,6 +61,11 @@ class Table:
             steps += verdict.steps
             if verdict.code is Code.UNJUDGED or steps > _MOST_STEPS:
                 break
+
+    @property
+    def bytes(self) -> int:
+        """What the table takes, about."""
+        return _CELL * len(self.code) + _VERDICT * len(self.verdicts)
 
     def unseen(self, numbers: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of the states no search has come to yet; none where no devices are asked for."""
@@ -88,7 +97,7 @@ class Table:
 
     def _judge_one(self, number: int) -> Verdict:
         state = self.states[number]
-        verdict = self._judge.verdict(self.question, state, self._surroundings)
+        verdict = self._judge.verdict(self.question, state, self.surroundings)
         self.verdicts[number] = verdict
         self.code[number] = verdict.code
         if verdict.fits:
@@ -134,6 +143,11 @@ class Tables:
         """Drop all tables: their verdicts rest on what does not hold any more."""
         self._tables.clear()
 
+    @property
+    def bytes(self) -> int:
+        """What all tables take, about."""
+        return sum(table.bytes for table in self._tables.values())
+
     def of(self, question: Question, states: States, surroundings: Broken | None) -> Table:
         """The question's table for the states of the moment."""
         if states is not self._states:
@@ -143,7 +157,9 @@ class Tables:
         table = self._tables.get(key)
         if table is None:
             table = self._tables[key] = Table(question, self._judge, states, surroundings)
-            if len(self._tables) > self._most:
+            while len(self._tables) > 1 and (
+                len(self._tables) > self._most or self.bytes > _MOST_BYTES
+            ):
                 self._tables.popitem(last=False)
         else:
             self._tables.move_to_end(key)

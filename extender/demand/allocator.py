@@ -37,6 +37,7 @@ __all__ = [
 BUDGET = 2_500
 # Plans kept: so many shapes times kinds of pods; each is some kilobytes, at most about a megabyte.
 _MOST_PLANS = 512
+_MOST_ANSWERS = 60_000  # of all plans, 400 bytes each: 24 MB
 _PREPARING = 10  # units of work for an option, before any device is looked at
 
 
@@ -201,8 +202,11 @@ class Planner:
         self._last = ()
         self._last_plans = self._plans.setdefault((), {})
 
+    def _kept(self) -> int:
+        return sum(known.kept for plans in self._plans.values() for known in plans.values())
+
     def _new(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...]) -> plan.Plan:
-        if self._count >= _MOST_PLANS:
+        if self._count >= _MOST_PLANS or self._kept() > _MOST_ANSWERS:
             self.forget()
             self._last, self._last_plans = claims, self._plans.setdefault(claims, {})
         if self._begun is None or self._begun[:2] != (machine, claims):

@@ -123,18 +123,17 @@ def _lists(prepared: Prepared, option: Option, device: int) -> bool:
 def _seen(prepared: Prepared, usage: Usage, device: int) -> Key:
     """Everything by which some test of these claims can tell the device from another."""
     draws = prepared.draws(device)
-    options = []
+    options: list[tuple[bool, bool] | None] = []
     for option in prepared.each_option():
-        if prepared.admits(option, device):
-            takes = prepared.takes(option, device) if prepared.features.consumable_capacity else {}
-            room = takes is not None and prepared.fits_empty(option, device)
-            options.append((prepared.tolerates(option, device), room))
-        else:
-            options.append((False, False))
+        if not prepared.admitted(option) >> device & 1:
+            options.append(None)
+            continue
+        takes = prepared.takes(option, device) if prepared.features.consumable_capacity else {}
+        room = takes is not None and prepared.fits_empty(option, device)
+        options.append((prepared.tolerates(option, device), room))
     return (
         usage.taken >> device & 1,
         (prepared.pool_of[device], draws) if draws else None,
         tuple(options),
-        tuple(prepared.admits(option, device) for option in prepared.each_option()),
         tuple(prepared.value(c, device) for claim in prepared.claims for c in claim.constraints),
     )

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
+from extender.demand import gang
 from extender.demand.requests import ClaimDemand
 from extender.kube import objects
 
@@ -29,6 +32,48 @@ MOST_SELECTORS = 192
 MOST_TEXT = 12_288
 # Tolerations and amounts of capacity, over all choices.
 MOST_DETAILS = 512
+
+
+# Annotations under this prefix, and those by which gangs are named, are read; others are not.
+_OURS = "railyard.dev/"
+# Bytes, about: of a pod or claim without its parts, of a container, of a name with its value, and
+# of a request with one device class.
+_WHOLE, _CONTAINER, _ENTRY, _CHOICE = 2000, 400, 160, 700
+
+
+def as_read(pod: objects.Pod) -> objects.Pod:
+    """The pod without the annotations that nobody reads; the pod itself where there are none."""
+    annotations = pod.metadata.annotations
+    if not annotations:
+        return pod
+    read = {
+        name: text
+        for name, text in annotations.items()
+        if name.startswith(_OURS) or name in gang.ANNOTATIONS
+    }
+    if len(read) == len(annotations):
+        return pod
+    metadata = msgspec.structs.replace(pod.metadata, annotations=read or None)
+    return objects.Pod(metadata=metadata, spec=pod.spec, status=pod.status)
+
+
+def size_of_pod(pod: objects.Pod) -> int:
+    """Bytes that the pod takes, about."""
+    spec, meta = pod.spec, pod.metadata
+    containers = (*(spec.containers or ()), *(spec.init_containers or ()))
+    amounts = (many for c in containers for many in (c.resources.limits, c.resources.requests))
+    texts = (meta.annotations or {}).values()
+    entries = sum(len(many) for many in amounts if many) + len(meta.labels or ()) + len(texts)
+    entries += len(spec.resource_claims or ()) + len(spec.tolerations or ())
+    return _WHOLE + _CONTAINER * len(containers) + _ENTRY * entries + sum(map(len, texts))
+
+
+def size_of_claims(demands: Iterable[ClaimDemand]) -> int:
+    """Bytes that the demands take, about."""
+    choices = [c for demand in demands for request in demand.requests for c in request.choices]
+    parts = sum(len(c.tolerations) + len(c.capacity) for c in choices)
+    texts = sum(len(text) for c in choices for text in c.selectors)
+    return _WHOLE + _CHOICE * len(choices) + _ENTRY * parts + texts
 
 
 def excess_of_pod(pod: objects.Pod) -> str:

@@ -38,6 +38,11 @@ class Plan:
         # The search that an allowance ended in the middle of, and what it is for.
         self._begun: tuple[Usage, Search] | None = None
 
+    @property
+    def kept(self) -> int:
+        """How many answers are remembered."""
+        return len(self._answers)
+
     def answer(self, usage: Usage, surroundings: shape.Broken | None) -> Outcome:
         """Return what the search says, see `allocator.allocate`."""
         broken = self._broken | {surroundings}

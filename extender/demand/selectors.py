@@ -16,6 +16,8 @@ from extender.hardware import shape
 
 # How many expressions are kept, as in kube-scheduler's own cache of one per class and claim.
 PROGRAMS = 1000
+# Characters of all expressions kept; a program takes up to a hundred bytes for each: 25 MB.
+MOST_CHARACTERS = 256 << 10
 # How many results are kept over all expressions; one takes about 100 bytes.
 RESULTS = 200_000
 
@@ -76,6 +78,7 @@ class Selectors:
         self._most_programs = programs
         self._most_results = results
         self._results = 0
+        self._characters = 0  # of all texts
         # text → expression, least recently used first
         self._expressions: collections.OrderedDict[str, _Expression] = collections.OrderedDict()
 
@@ -109,9 +112,13 @@ class Selectors:
         if entry is None:
             entry = self._compiled(text)
             self._expressions[text] = entry
-            if len(self._expressions) > self._most_programs:
-                _, dropped = self._expressions.popitem(last=False)
+            self._characters += len(text)
+            while len(self._expressions) > 1 and (
+                len(self._expressions) > self._most_programs or self._characters > MOST_CHARACTERS
+            ):
+                old, dropped = self._expressions.popitem(last=False)
                 self._results -= dropped.size()
+                self._characters -= len(old)
         else:
             self._expressions.move_to_end(text)
         return entry

@@ -1,8 +1,8 @@
 """How much work one call may be: counted in units, so that the same call stops at the same place.
 
-No clock is read. A unit is about a microsecond of one core, and what costs more is charged more:
-the constants beside each charge are measured (`python -m loadtests.hostile` compares them with
-processor time). What a call leaves undone the next call goes on with.
+No clock is read. A unit is one to two microseconds of one core, and what costs more is charged
+more: the constants beside each charge are measured, and `python -m loadtests.hostile` shows the
+processor time that comes of them. What a call leaves undone the next call goes on with.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from extender import errors
 
 # Units that one call may spend on what it asks, and on taking in what has happened before it. Both
 # together, and the one piece of work that passes the limit, stay below 20 ms.
-JUDGING = 5_000
-SETTLING = 2_500
+JUDGING = 4_000
+SETTLING = 2_000
 _NO_LIMIT = 1 << 62
 
 
