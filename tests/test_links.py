@@ -304,3 +304,17 @@ def test_nearness_is_symmetric_and_follows_the_devices_not_their_order(devices, 
     assert all(
         again.levels[i][j] == found[moved[i]][moved[j]] for i in size for j in size if i != j
     )
+
+
+@pytest.mark.parametrize(
+    ("driver", "kind"),
+    [
+        ("neuron.aws.com", shape.Kind.GPU),
+        ("hami-core-gpu.project-hami.io", shape.Kind.GPU),
+        ("npu.furiosa.ai", shape.Kind.GPU),
+        ("gputools.example.com", shape.Kind.OTHER),
+        ("compute-domain.nvidia.com", shape.Kind.OTHER),
+    ],
+)
+def test_a_driver_is_known_by_the_words_of_its_name(driver, kind):
+    assert links.kind_of(driver, {}, "device-0") is kind

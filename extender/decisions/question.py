@@ -11,11 +11,26 @@ from extender.demand.requests import ClaimDemand, Request
 from extender.kube import objects
 from extender.policy import config
 
-# Words for people, by what the name of a class or resource contains; first match wins.
+# Words for people, by the words in the name of a class or resource, never by a part of one: "efa"
+# in compute-domain-default-channel is no NIC. The first that has one wins.
 _NOUNS = (
-    (re.compile(r"(?i)\bmig\b|mig-|partition"), "GPU partition"),
-    (re.compile(r"(?i)rdma|nic\b|\bnic|efa|dra\.?net|sriov|infiniband|hca|netdev"), "NIC"),
-    (re.compile(r"(?i)gpu|gaudi|\btpu|accelerator"), "GPU"),
+    (frozenset({"channel", "channels"}), "channel"),
+    (frozenset({"mig", "partition", "partitions"}), "GPU partition"),
+    (
+        frozenset(
+            {
+                *("rdma", "nic", "nics", "efa", "erdma", "dranet", "sriov", "infiniband", "ib"),
+                *("hca", "roce", "netdev", "netdevice", "hostdev"),
+            }
+        ),
+        "NIC",
+    ),
+    (frozenset({"neuroncore"}), "Neuron core"),
+    (frozenset({"neuron", "neurondevice"}), "Neuron device"),
+    (frozenset({"tpu", "tpus"}), "TPU"),
+    (frozenset({"gaudi"}), "Gaudi accelerator"),
+    (frozenset({"npu", "npus"}), "NPU"),
+    (frozenset({"gpu", "gpus", "pgpu", "sgpu", "vgpu", "accelerator", "accelerators"}), "GPU"),
 )
 _GROUPS = {
     "resource.kubernetes.io/pcieRoot": "behind one PCIe root",
@@ -89,8 +104,9 @@ def of(
 
 
 def noun(name: str) -> str:
-    """The word for a device class or resource: GPU, NIC, GPU partition, or its own name."""
-    return next((word for pattern, word in _NOUNS if pattern.search(name)), name)
+    """The word for a device class or resource: GPU, NIC, GPU partition, …, or its own name."""
+    parts = re.split(r"[^a-z0-9]+", name.lower().replace("dra.net", "dranet"))
+    return next((word for known, word in _NOUNS if not known.isdisjoint(parts)), name)
 
 
 def words(question: Question, adjective: str = "") -> str:

@@ -45,7 +45,7 @@ _ADDRESS_NAMES = (
 )
 # DRANET before 1.0 published the address in four parts.
 _ADDRESS_PARTS = ("Domain", "Bus", "Device", "Function")
-_PRODUCT_NAMES = ("{}/productName", "{}/model", "{}/accelerator")
+_PRODUCT_NAMES = ("{}/productName", "{}/model", "{}/accelerator", "{}/instanceType")
 _BRANDS = frozenset({"", "nvidia", "amd", "intel", "aws", "instinct", "tesla", "hgx", "dgx"})
 _BODY_NAMES = ("parentUUID", "parentPciAddr", "uuid", "pciAddr")
 
@@ -207,7 +207,8 @@ def plain(product: str) -> str:
 def kind_of(driver: str, attributes: Attributes, name: str) -> shape.Kind:
     """What a device is for, by its driver and, within a driver, by its type.
 
-    A driver we do not know is judged by the first label of its name: gpu.example.com has GPUs.
+    A driver we do not know is judged by the words of its first label: gpu.example.com has GPUs,
+    and so has hami-core-gpu.project-hami.io.
     """
     texts = dict(_texts(driver, attributes))
     if driver in _OTHERS:
@@ -215,7 +216,7 @@ def kind_of(driver: str, attributes: Attributes, name: str) -> shape.Kind:
     if driver in _NETWORKS or driver.partition(".")[0] in _NETWORK_LABELS:
         virtual = attributes.get(f"{_DRANET}/virtual") or attributes.get("virtual")
         return shape.Kind.OTHER if virtual is not None and virtual.bool_ else shape.Kind.NIC
-    if driver.partition(".")[0] in _ACCELERATOR_LABELS:
+    if not _ACCELERATOR_LABELS.isdisjoint(driver.partition(".")[0].split("-")):
         kind = texts.get(f"{driver}/type", "")
         if kind in _PART_TYPES or (not kind and _PART_NAME.search(name)):
             return shape.Kind.PARTITION
@@ -225,7 +226,7 @@ def kind_of(driver: str, attributes: Attributes, name: str) -> shape.Kind:
 
 _NETWORKS = {_DRANET, "sriovnetwork.k8snetworkplumbingwg.io"}
 _NETWORK_LABELS = {"nic", "net", "rdma", "sriov", "sriovnetwork", "roce", "ib"}
-_ACCELERATOR_LABELS = {"gpu", "gaudi", "tpu", "npu", "mig"}
+_ACCELERATOR_LABELS = {"gpu", "gaudi", "tpu", "npu", "mig", "neuron", "xpu", "mlu", "dcu", "gcu"}
 _OTHERS = {"compute-domain.nvidia.com"}
 _PART_TYPES = {"mig", "amdgpu-partition", "vf"}
 _PART_NAME = re.compile(r"-(?:mig|partition)-")

@@ -16,7 +16,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from extender.hardware import fabric
+from extender.hardware import fabric, resources
 from extender.hardware.shape import Kind, Level, Shape
 from extender.policy import assignment
 
@@ -175,7 +175,7 @@ class _Machine:
     rates: tuple[float, ...]
     costs: tuple[float, ...]
     tree: bool
-    link: str  # "NVLink" or "XGMI", empty where no GPUs are joined
+    link: str  # "NVLink", "XGMI" or "NeuronLink", empty where no GPUs are joined
 
 
 @functools.lru_cache(maxsize=1024)
@@ -229,7 +229,10 @@ def _link(shape: Shape) -> str:
     if not any(Level.NVLINK in row for row in shape.levels):
         return ""
     drivers = {device.driver for device in shape.devices if device.kind is Kind.GPU}
-    amd = any("amd.com" in driver for driver in drivers) or "instinct" in shape.product.lower()
+    vendors = {resources.vendor_of(driver) for driver in drivers}
+    if "aws.com" in vendors:
+        return "NeuronLink"
+    amd = "amd.com" in vendors or "instinct" in shape.product.lower()
     return "XGMI" if amd else "NVLink"
 
 
