@@ -4,7 +4,7 @@ import pytest
 from builders import make_node
 from hypothesis import given, strategies
 
-from extender.hardware import gpus, labels, shape
+from extender.hardware import evidence, gpus, labels, shape
 from extender.hardware.usage import NOTHING, Usage
 from extender.service import assembly
 
@@ -20,7 +20,7 @@ def counted(units, tags, capacity=None):
     """The GPUs of a node with these units and labels."""
     node = make_node("n")
     for name, value in tags.items():
-        node.label(name, value)
+        (node.annotation if name in evidence.REGISTERS else node.label)(name, value)
     for name, count in units.items():
         node.resource(name, count)
     node.body["status"]["capacity"] = {k: str(v) for k, v in (capacity or {}).items()}
@@ -49,6 +49,19 @@ CASES = [
     ),
     pytest.param({GPU: 10}, gfd("Tesla-T4", 1, gpu_replicas=1), 1, id="HAMi, replicas say 1"),
     pytest.param({GPU: 40}, gfd("NVIDIA-A10", 4), 4, id="HAMi, no replicas"),
+    pytest.param(
+        {GPU: 40},
+        {"hami.io/node-nvidia-register": '[{"id":"a","count":10},{"id":"b","count":10},'
+            '{"id":"c","count":10},{"id":"d","count":10}]'}, 4,
+        id="HAMi lists them",
+    ),
+    pytest.param(
+        {GPU: 20},
+        {"hami.io/node-nvidia-register": "GPU-a,10,15360,100,NVIDIA-Tesla T4,0,true:"
+            "GPU-b,10,15360,100,NVIDIA-Tesla T4,0,true:"}, 2,
+        id="HAMi of old lists them",
+    ),
+    pytest.param({GPU: 4}, {"hami.io/node-nvidia-register": "[broken"}, 4, id="or nothing"),
     pytest.param({GPU: 10}, {INSTANCE: "g5.xlarge"}, 1, id="the instance type tells"),
     pytest.param(
         {GPU: 10}, gfd("NVIDIA-A10G", 1, gpu_replicas=1) | {INSTANCE: "g5.xlarge"}, 1,
@@ -194,3 +207,38 @@ def test_whatever_the_label_of_replicas_says_the_published_gpus_are_counted(
     assert hardware.resources[0].replicas == replicas
     left = found.left(Usage(held=(held,)))
     assert left == pytest.approx(max(gpus_there - held / replicas, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("product", "memory", "mig"),
+    [
+        ("NVIDIA-A100-SXM4", "40960", "A100-40GB / A800-40GB"),
+        ("NVIDIA-A100-SXM4", "81920", "A100-80GB / A800-80GB"),
+        ("NVIDIA-A100-PCIE-40GB", "40960", "A100-40GB / A800-40GB"),
+        ("NVIDIA-H20", "97871", "H100-96GB / GH200-96GB / H20 / PG506-96GB"),
+        ("NVIDIA-A100-SXM4", "", ""),
+    ],
+)
+def test_the_memory_tells_products_of_one_name_apart(product, memory, mig):
+    tags = {GFD.format("product"): product, GFD.format("memory"): memory}
+
+    assert labels.product_of(tags, CATALOGUE).mig == mig
+
+
+@pytest.mark.parametrize(
+    ("tags", "name"),
+    [
+        ({"amd.com/gpu.device-id": "74b5"}, "AMD Instinct MI300X OAM"),
+        ({"beta.amd.com/gpu.device-id.74a5": "8"}, "AMD Instinct MI325X"),
+        (
+            {"feature.node.kubernetes.io/pci-0302_10de_2330.present": "true"},
+            "NVIDIA H100 80GB HBM3",
+        ),
+        ({GKE.format("accelerator"): "nvidia-h200-141gb"}, "NVIDIA H200"),
+        ({INSTANCE: "p5en.48xlarge"}, "NVIDIA H200"),
+        ({"beta.kubernetes.io/instance-type": "p4d.24xlarge"}, "NVIDIA A100-SXM4-40GB"),
+        ({GFD.format("product"): "NVIDIA-HGX-B200-SHARED"}, "NVIDIA B200"),
+    ],
+)
+def test_any_label_that_tells_the_product_is_enough(tags, name):
+    assert labels.product_of(tags, CATALOGUE).name == name

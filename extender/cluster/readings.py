@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from extender.cluster import places
+from extender.hardware import evidence
 from extender.kube import objects, quantity
 
 Results: TypeAlias = tuple[objects.DeviceRequestAllocationResult, ...]
@@ -13,7 +14,7 @@ Results: TypeAlias = tuple[objects.DeviceRequestAllocationResult, ...]
 # A pod in one of these phases holds nothing on its node any more.
 FINISHED = frozenset({"Succeeded", "Failed"})
 
-# Annotations under this prefix are read, others are not.
+# Annotations under this prefix are read, and those in which sharing layers list devices.
 ANNOTATION_PREFIX = "railyard.dev/"
 
 
@@ -101,4 +102,8 @@ def same(old: objects.Object, new: objects.Object) -> bool:
 
 def _ours(annotations: dict[str, str] | None) -> dict[str, str]:
     found = (annotations or {}).items()
-    return {name: value for name, value in found if name.startswith(ANNOTATION_PREFIX)}
+    return {
+        name: value
+        for name, value in found
+        if name.startswith(ANNOTATION_PREFIX) or name in evidence.REGISTERS
+    }

@@ -11,6 +11,8 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 
+import msgspec
+
 from extender.hardware import partition, platforms
 
 _SHARED = "-SHARED"
@@ -39,13 +41,26 @@ _AMD_PARTITIONS = tuple(
 )
 # vendor's domain → labels with the number of its accelerators on the node
 _COUNTS: Mapping[str, tuple[str, ...]] = {
-    "nvidia.com": ("nvidia.com/gpu.count", "karpenter.k8s.aws/instance-gpu-count"),
-    "amd.com": ("karpenter.k8s.aws/instance-gpu-count",),
+    "nvidia.com": (
+        "nvidia.com/gpu.count",
+        "hami.io/node-nvidia-register",
+        "volcano.sh/node-vgpu-register",
+        "karpenter.k8s.aws/instance-gpu-count",
+    ),
+    "amd.com": ("hami.io/node-amd-register", "karpenter.k8s.aws/instance-gpu-count"),
     "habana.ai": ("habana.ai/hpu.count", "karpenter.k8s.aws/instance-accelerator-count"),
     "aws.com": ("karpenter.k8s.aws/instance-accelerator-count",),
     "google.com": ("cloud.google.com/gke-accelerator-count",),
 }
 _GFD_COUNT = "nvidia.com/gpu.count"
+# Annotations in which sharing layers list a node's devices.
+# Source: Project-HAMi/HAMi pkg/device; volcano-sh/devices.
+REGISTERS = (
+    "hami.io/node-nvidia-register",
+    "hami.io/node-amd-register",
+    "volcano.sh/node-vgpu-register",
+)
+_NONE: Mapping[str, str] = {}
 _INTEL_COUNT = re.compile(r"gpu\.intel\.com/device-id\.[0-9a-f]{4}-(?P<device>[0-9a-f]{4})\.count")
 _AMD_ID = re.compile(r"(?:beta\.)?amd\.com/gpu\.device-id(?:\.(?P<device>[0-9a-f]{4}))?")
 _NFD_ID = re.compile(
@@ -70,9 +85,30 @@ def _is_read(label: str) -> bool:
     return label in _EXACT or any(pattern.fullmatch(label) for pattern in _PATTERNS)
 
 
-def told(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The labels that tell something of accelerators, sorted: equal machines have equal ones."""
-    return tuple(sorted([(name, labels[name]) for name in labels if _is_read(name)]))
+def told(
+    labels: Mapping[str, str], annotations: Mapping[str, str] = _NONE
+) -> tuple[tuple[str, str], ...]:
+    """What tells something of accelerators, sorted: equal machines have equal ones.
+
+    Of the annotations of sharing layers only how many devices they list.
+    """
+    found = [(name, labels[name]) for name in labels if _is_read(name)]
+    found += [(n, str(_registered(annotations[n]))) for n in REGISTERS if n in annotations]
+    return tuple(sorted(found))
+
+
+def _registered(text: str) -> int:
+    """How many devices a sharing layer lists: a JSON list, or the older form that ends each in ":".
+
+    0 where it is neither.
+    """
+    if not text.startswith("["):
+        return text.count(":") if text.count(",") >= text.count(":") else 0
+    try:
+        listed = msgspec.json.decode(text, type=list[dict[str, object]])
+    except msgspec.DecodeError:
+        return 0
+    return len(listed)
 
 
 def products(labels: Mapping[str, str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ import functools
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from extender.hardware import catalogue, evidence, physical, resources, shape
+from extender.hardware import catalogue, evidence, links, physical, resources, shape
 from extender.hardware.platforms import Platform, Product
 from extender.kube import objects, quantity
 
@@ -56,7 +56,8 @@ def told(node: objects.Node, table: resources.Table, *, served: Collection[str] 
     no units of them, whatever their names are.
     """
     counts = _counts(node.status, table, served)
-    return Told(counts, evidence.told(node.metadata.labels or {}))
+    meta = node.metadata
+    return Told(counts, evidence.told(meta.labels or {}, meta.annotations or {}))
 
 
 def inventory(node: Told, hardware: catalogue.Catalogue, *, first: int = 0) -> PluginInventory:
@@ -107,13 +108,15 @@ def inventory(node: Told, hardware: catalogue.Catalogue, *, first: int = 0) -> P
 
 
 def product_of(tags: Mapping[str, str], hardware: catalogue.Catalogue) -> Product | None:
-    """The product of a node's GPUs by the first label that tells it, or by the instance type."""
-    for name in evidence.products(tags):
-        known = hardware.product(name)
-        if known is not None:
-            return known
+    """The product of a node's GPUs by the first label that tells it, or by the instance type.
+
+    A name that only tells a family is taken where nothing tells more.
+    """
     instance = hardware.instance(tags)
-    return hardware.product(instance.product) if instance is not None else None
+    names = [*evidence.products(tags), *([instance.product] if instance is not None else ())]
+    found = [known for known in map(hardware.product, names) if known is not None]
+    exact = (known for known in found if links.plain(known.name) in hardware.products)
+    return next(exact, next(iter(found), None))
 
 
 def _counts(

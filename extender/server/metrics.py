@@ -235,7 +235,11 @@ class _PictureCollector(Collector):
             ("railyard_index_nodes", "Nodes in the index.", picture.nodes),
             ("railyard_index_states", "Distinct node states in the index.", picture.states),
             ("railyard_reservations", "Soft reservations held.", picture.reservations),
-            ("railyard_gpus", "GPUs of all nodes, partitions by their share.", picture.gpus),
+            (
+                "railyard_gpus",
+                "Physical GPUs of all nodes that plug-ins or DRA offer.",
+                picture.gpus,
+            ),
             ("railyard_free_gpus", "GPUs that nothing holds.", picture.free_gpus),
             (
                 "railyard_fed_gpus",
