@@ -22,8 +22,8 @@ class Case:
 
 def plain():
     """A pod for one GPU and one NIC behind one PCIe root."""
-    spec = _spec([_request("gpu", GPU), _request("nic", NIC)], [_match(ROOT)])
-    return _claiming("plain", [spec])
+    asked = spec([request("gpu", GPU), request("nic", NIC)], [match(ROOT)])
+    return claiming("plain", [asked])
 
 
 def cases():
@@ -39,20 +39,18 @@ def distinct(number):
     kind = number % 4
     if kind == 0:
         expression = f'device.attributes["{GPU}"].uuid != "{number}"'
-        spec = _spec([_request("gpu", GPU, selectors=[expression])])
+        asked = spec([request("gpu", GPU, selectors=[expression])])
     elif kind == 1:
-        spec = _spec(
-            [_request(f"r{number}", GPU, count=1 + number % 4)], [_match(f"a.b/c{number}")]
-        )
+        asked = spec([request(f"r{number}", GPU, count=1 + number % 4)], [match(f"a.b/c{number}")])
     elif kind == 2:
-        spec = _spec([_request("gpu", GPU), _request(f"nic{number}", NIC)], [_match(ROOT)])
+        asked = spec([request("gpu", GPU), request(f"nic{number}", NIC)], [match(ROOT)])
     else:
         notes = {f"note-{number}-{n}": "x" * 20 for n in range(200)}
         amounts = {"nvidia.com/gpu": "1", f"example.com/n{number}": "1"}
-        return _alone(
-            f"distinct-{number}", _pod(f"distinct-{number}", [amounts], annotations=notes)
+        return alone(
+            f"distinct-{number}", pod_of(f"distinct-{number}", [amounts], annotations=notes)
         )
-    return _claiming(f"distinct-{number}", [spec])
+    return claiming(f"distinct-{number}", [asked])
 
 
 # ---------------------------------------------------------------- large pods
@@ -60,29 +58,29 @@ def distinct(number):
 
 def _large_pods():
     many = {f"example.com/r{number}": "1" for number in range(20_000)}
-    yield _alone("20,000 resource names", _pod("names", [{"nvidia.com/gpu": "1", **many}]))
+    yield alone("20,000 resource names", pod_of("names", [{"nvidia.com/gpu": "1", **many}]))
     few = {f"nvidia.com/mig-{number}g": "1" for number in range(1, 200)}
-    yield _alone("200 device resources", _pod("devices", [{"nvidia.com/gpu": "1", **few}]))
+    yield alone("200 device resources", pod_of("devices", [{"nvidia.com/gpu": "1", **few}]))
     some = {f"nvidia.com/mig-{number}g": "1" for number in range(1, 60)}
-    yield _alone("60 device resources", _pod("some", [{"nvidia.com/gpu": "1", **some}]))
+    yield alone("60 device resources", pod_of("some", [{"nvidia.com/gpu": "1", **some}]))
     each = [{"nvidia.com/gpu": "1"} for _ in range(10_000)]
-    yield _alone("10,000 containers", _pod("containers", each))
-    yield _alone("10,000 init containers", _pod("initial", each[:1], initial=each))
+    yield alone("10,000 containers", pod_of("containers", each))
+    yield alone("10,000 init containers", pod_of("initial", each[:1], initial=each))
     names = [{f"example.com/r{number}": "1"} for number in range(10_000)]
-    yield _alone("10,000 containers of one name each", _pod("one-each", names))
+    yield alone("10,000 containers of one name each", pod_of("one-each", names))
     texts = {f"note-{number}": "x" * 20 for number in range(10_000)}
     one = [{"nvidia.com/gpu": "1"}]
-    yield _alone("10,000 annotations", _pod("annotations", one, annotations=texts))
-    yield _alone("10,000 labels", _pod("labels", one, labels=texts))
+    yield alone("10,000 annotations", pod_of("annotations", one, annotations=texts))
+    yield alone("10,000 labels", pod_of("labels", one, labels=texts))
     devices = "nvidia.com/gpu=" + ",".join(str(number) for number in range(40_000))
     told = {"railyard.dev/devices": devices}
-    bound = _pod("told", one, annotations=told, node="n00005")
-    yield dataclasses.replace(_alone("an annotation of 40,000 devices", bound), asked=False)
+    bound = pod_of("told", one, annotations=told, node="n00005")
+    yield dataclasses.replace(alone("an annotation of 40,000 devices", bound), asked=False)
     entries = ";".join(f"r{number}=0" for number in range(20_000))
-    bound = _pod("entries", one, annotations={"railyard.dev/devices": entries}, node="n00005")
-    yield dataclasses.replace(_alone("an annotation of 20,000 resources", bound), asked=False)
-    running = _pod("running", [many | {"nvidia.com/gpu": "1"}], node="n00006")
-    yield dataclasses.replace(_alone("20,000 resource names, bound", running), asked=False)
+    bound = pod_of("entries", one, annotations={"railyard.dev/devices": entries}, node="n00005")
+    yield dataclasses.replace(alone("an annotation of 20,000 resources", bound), asked=False)
+    running = pod_of("running", [many | {"nvidia.com/gpu": "1"}], node="n00006")
+    yield dataclasses.replace(alone("20,000 resource names, bound", running), asked=False)
 
 
 # ---------------------------------------------------------------- selectors
@@ -96,101 +94,97 @@ def _costly_selectors():
         )
 
     several = [costly(number) for number in range(32)]
-    yield _claiming("32 costly selectors", [_spec([_request("gpu", GPU, selectors=several)])])
-    each = [_request(f"r{n}", GPU, selectors=[costly(100 + n)]) for n in range(32)]
-    yield _claiming("32 requests of a costly selector each", [_spec(each)])
+    yield claiming("32 costly selectors", [spec([request("gpu", GPU, selectors=several)])])
+    each = [request(f"r{n}", GPU, selectors=[costly(100 + n)]) for n in range(32)]
+    yield claiming("32 requests of a costly selector each", [spec(each)])
     reading = [
         f"device.attributes['{GPU}'].uuid.split('').map(c, c + '{n}').join() != ''"
         for n in range(32)
     ]
-    yield _claiming(
-        "32 costly selectors on uuids", [_spec([_request("gpu", GPU, selectors=reading)])]
-    )
+    yield claiming("32 costly selectors on uuids", [spec([request("gpu", GPU, selectors=reading)])])
     long = [" && ".join([f"device.driver != 'x{n}y{m}'" for m in range(360)]) for n in range(32)]
-    yield _claiming("32 selectors of 10 KB each", [_spec([_request("gpu", GPU, selectors=long)])])
+    yield claiming("32 selectors of 10 KB each", [spec([request("gpu", GPU, selectors=long)])])
     deep = ["(" * 60 + f"device.driver != '{n}'" + ")" * 60 for n in range(32)]
     full = [
-        _first(f"r{n}", [(f"c{m}", GPU, 1, [f"{text} && {n} != {m + 900}" for text in deep])
+        first(f"r{n}", [(f"c{m}", GPU, 1, [f"{text} && {n} != {m + 900}" for text in deep])
                          for m in range(8)])
         for n in range(32)
     ]  # fmt: skip
-    yield _claiming("a claim at every limit: 8,192 selectors", [_spec(full)])
+    yield claiming("a claim at every limit: 8,192 selectors", [spec(full)])
     rows = [
-        _first(f"r{n}", [(f"c{m}", GPU, 1, [f"device.driver != '{n}-{m}'"]) for m in range(8)])
+        first(f"r{n}", [(f"c{m}", GPU, 1, [f"device.driver != '{n}-{m}'"]) for m in range(8)])
         for n in range(16)
     ]
-    yield _claiming("128 choices with a selector each", [_spec(rows)])
+    yield claiming("128 choices with a selector each", [spec(rows)])
 
 
 # ---------------------------------------------------------------- combinations
 
 
 def _combinations():
-    apart = [_match(f"example.com/none{n}") for n in range(1)]
-    some = [_request(f"r{n}", GPU) for n in range(8)]
-    yield _claiming("8 requests that match on nothing", [_spec(some, apart)])
+    apart = [match(f"example.com/none{n}") for n in range(1)]
+    some = [request(f"r{n}", GPU) for n in range(8)]
+    yield claiming("8 requests that match on nothing", [spec(some, apart)])
     choices = [
-        _first(f"r{n}", [(f"c{m}", (GPU, NIC, MIG)[(n + m) % 3], 1 + m % 4, ()) for m in range(8)])
+        first(f"r{n}", [(f"c{m}", (GPU, NIC, MIG)[(n + m) % 3], 1 + m % 4, ()) for m in range(8)])
         for n in range(8)
     ]
-    yield _claiming("8 x 8 choices of 1 to 4", [_spec(choices, [_match(ROOT)])])
+    yield claiming("8 x 8 choices of 1 to 4", [spec(choices, [match(ROOT)])])
     choices = [
-        _first(f"r{n}", [(f"c{m}", (GPU, NIC)[(n + m) % 2], 1 + (n * m) % 5, ()) for m in range(8)])
+        first(f"r{n}", [(f"c{m}", (GPU, NIC)[(n + m) % 2], 1 + (n * m) % 5, ()) for m in range(8)])
         for n in range(32)
     ]
-    yield _claiming("32 x 8 choices of 1 to 5", [_spec(choices)])
-    yield _claiming("32 x 8 choices of 1 to 5, matched", [_spec(choices, [_match(ROOT)])])
-    mig = [_request(f"r{n}", MIG) for n in range(32)]
-    yield _claiming("32 partitions one by one", [_spec(mig)])
-    yield _claiming(
-        "32 partitions of one root", [_spec(mig, [_match("gpu.nvidia.com/parentUUID")])]
-    )
-    yield _claiming("32 partitions in one request", [_spec([_request("m", MIG, count=32)])])
-    pairs = [_match(ROOT, f"r{n}", f"r{m}") for n, m in itertools.combinations(range(9), 2)][:32]
-    yield _claiming(
-        "32 constraints over pairs", [_spec([_request(f"r{n}", GPU) for n in range(9)], pairs)]
+    yield claiming("32 x 8 choices of 1 to 5", [spec(choices)])
+    yield claiming("32 x 8 choices of 1 to 5, matched", [spec(choices, [match(ROOT)])])
+    mig = [request(f"r{n}", MIG) for n in range(32)]
+    yield claiming("32 partitions one by one", [spec(mig)])
+    yield claiming("32 partitions of one root", [spec(mig, [match("gpu.nvidia.com/parentUUID")])])
+    yield claiming("32 partitions in one request", [spec([request("m", MIG, count=32)])])
+    pairs = [match(ROOT, f"r{n}", f"r{m}") for n, m in itertools.combinations(range(9), 2)][:32]
+    yield claiming(
+        "32 constraints over pairs", [spec([request(f"r{n}", GPU) for n in range(9)], pairs)]
     )
     distinct = [
-        _distinct(ROOT),
-        _distinct("gpu.nvidia.com/uuid"),
-        _distinct("gpu.nvidia.com/minor"),
+        distinct_in(ROOT),
+        distinct_in("gpu.nvidia.com/uuid"),
+        distinct_in("gpu.nvidia.com/minor"),
     ]
-    yield _claiming(
+    yield claiming(
         "12 requests that must differ",
-        [_spec([_request(f"r{n}", GPU) for n in range(12)], distinct)],
+        [spec([request(f"r{n}", GPU) for n in range(12)], distinct)],
     )
-    every = [_request(f"r{n}", GPU, mode="All") for n in range(32)]
-    yield _claiming("all GPUs, 32 times", [_spec(every)])
-    admin = [_request(f"r{n}", MIG, mode="All", admin_access=True) for n in range(32)]
-    yield _claiming("all partitions, 32 times, as admin", [_spec(admin)])
+    every = [request(f"r{n}", GPU, mode="All") for n in range(32)]
+    yield claiming("all GPUs, 32 times", [spec(every)])
+    admin = [request(f"r{n}", MIG, mode="All", admin_access=True) for n in range(32)]
+    yield claiming("all partitions, 32 times, as admin", [spec(admin)])
     sizes = {f"c{n}": "1" for n in range(1000)}
-    large = [_request(f"r{n}", GPU, capacity=sizes) for n in range(8)]
-    yield _claiming("1,000 capacities in 8 requests", [_spec(large)])
+    large = [request(f"r{n}", GPU, capacity=sizes) for n in range(8)]
+    yield claiming("1,000 capacities in 8 requests", [spec(large)])
     tolerations = tuple(objects.DeviceToleration(key=f"k{n}", operator="Exists") for n in range(16))
-    many = [_request(f"r{n}", MIG, tolerations=tolerations) for n in range(32)]
-    yield _claiming("16 tolerations in 32 requests", [_spec(many)])
+    many = [request(f"r{n}", MIG, tolerations=tolerations) for n in range(32)]
+    yield claiming("16 tolerations in 32 requests", [spec(many)])
 
 
 def _many_claims():
-    one = _spec([_request(f"r{n}", GPU) for n in range(4)])
-    yield _claiming("8 claims of 4", [one] * 8)
-    large = _spec([_request(f"r{n}", (GPU, NIC, MIG)[n % 3]) for n in range(32)])
-    yield _claiming("100 claims of 32", [large] * 100)
+    one = spec([request(f"r{n}", GPU) for n in range(4)])
+    yield claiming("8 claims of 4", [one] * 8)
+    large = spec([request(f"r{n}", (GPU, NIC, MIG)[n % 3]) for n in range(32)])
+    yield claiming("100 claims of 32", [large] * 100)
     missing = tuple(
         objects.PodResourceClaim(name=f"c{n}", resource_claim_name=f"missing-{n}")
         for n in range(10_000)
     )
-    yield _alone("10,000 claims that are not there", _pod("missing", [{}], claims=missing))
+    yield alone("10,000 claims that are not there", pod_of("missing", [{}], claims=missing))
 
 
 # ---------------------------------------------------------------- objects
 
 
-def _alone(name, pod):
+def alone(name, pod):
     return Case(name, pod, (("Pod", pod),))
 
 
-def _claiming(name, specs):
+def claiming(name, specs):
     """A pod with a claim for each spec; equal specs are claims of their own all the same."""
     title = "".join(c if c.isalnum() else "-" for c in name)
     made = [
@@ -206,11 +200,11 @@ def _claiming(name, specs):
         objects.PodResourceClaim(name=f"c{n}", resource_claim_name=claim.metadata.name)
         for n, claim in enumerate(made)
     )
-    pod = _pod(title, [{"cpu": "1"}], claims=references)
+    pod = pod_of(title, [{"cpu": "1"}], claims=references)
     return Case(name, pod, (*(("ResourceClaim", claim) for claim in made), ("Pod", pod)))
 
 
-def _pod(name, containers, *, initial=(), claims=None, annotations=None, labels=None, node=""):
+def pod_of(name, containers, *, initial=(), claims=None, annotations=None, labels=None, node=""):
     return objects.Pod(
         metadata=objects.ObjectMeta(
             name=name, namespace=NAMESPACE, uid=name, annotations=annotations, labels=labels
@@ -232,7 +226,7 @@ def _containers(amounts):
     )
 
 
-def _spec(requests, constraints=()):
+def spec(requests, constraints=()):
     return objects.ResourceClaimSpec(
         objects.DeviceClaim(requests=tuple(requests), constraints=tuple(constraints))
     )
@@ -244,9 +238,7 @@ def _selectors(texts):
     )
 
 
-def _request(
-    name, device_class, *, count=1, mode="ExactCount", selectors=(), capacity=None, **more
-):
+def request(name, device_class, *, count=1, mode="ExactCount", selectors=(), capacity=None, **more):
     exactly = objects.ExactDeviceRequest(
         device_class_name=device_class,
         allocation_mode=mode,
@@ -258,7 +250,7 @@ def _request(
     return objects.DeviceRequest(name=name, exactly=exactly)
 
 
-def _first(name, choices):
+def first(name, choices):
     """A request of choices: (name, device class, count, selectors) each."""
     return objects.DeviceRequest(
         name=name,
@@ -275,9 +267,9 @@ def _first(name, choices):
     )
 
 
-def _match(attribute, *requests):
+def match(attribute, *requests):
     return objects.DeviceConstraint(match_attribute=attribute, requests=requests or None)
 
 
-def _distinct(attribute):
+def distinct_in(attribute):
     return objects.DeviceConstraint(distinct_attribute=attribute)
