@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from extender.cluster import nominations, places, readings, tenants
+from extender.demand import limits
 from extender.kube import objects
 
 PoolId: TypeAlias = places.PoolId
@@ -107,6 +108,8 @@ class ClusterStore:
             self.ignored[kind] += 1
             return
         table, changed = self._kinds[kind]
+        if isinstance(item, objects.Pod):
+            item = limits.as_read(item)  # annotations may be 256 KiB each pod
         key = _key(kind, item)
         old = table.get(key)
         new = None if event == "DELETED" else item

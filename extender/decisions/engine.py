@@ -316,6 +316,15 @@ class Engine:
         self.room.settle(len(changed))
         self.work.allow(work.JUDGING)
 
+    def kept(self) -> dict[str, int]:
+        """What is remembered beside the objects, in bytes, about."""
+        return {
+            "answers": self.asker.bytes,
+            "predictions": self.journal.bytes,
+            "verdicts": self.tables.bytes,
+            "room": self.room.bytes,
+        }
+
     @property
     def unfinished(self) -> bool:
         """Whether the next settling has something to go on with."""

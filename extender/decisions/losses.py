@@ -131,6 +131,14 @@ class Losses:
         self._renewals = renewals
         self._sizes: dict[object, _Size] = {}  # size → what it takes, the latest last
 
+    @property
+    def bytes(self) -> int:
+        """What is remembered takes, about."""
+        return sum(
+            each.drop.values.nbytes + each.drop.version.nbytes + each.loss.nbytes
+            for each in self._sizes.values()
+        )
+
     def priced(self, size: object, rows: Rows, work: Work, *, prices: Floats, epoch: int) -> Floats:
         """The priced loss of placing such a pod on each row."""
         known = self._size(size)

@@ -85,6 +85,11 @@ class Room:
         return self._stale
 
     @property
+    def bytes(self) -> int:
+        """What is remembered of room and of what pods take of it, in bytes, about."""
+        return self._counts.bytes + self._losses.bytes
+
+    @property
     def priced(self) -> bool:
         """Whether anything is known to be scarce: some demand was seen and some room counted."""
         return bool(self.prices.any())

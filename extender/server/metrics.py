@@ -120,6 +120,7 @@ class Picture:
     gpus: float = 0.0
     unknown_predictions: int = 0
     unjudged: Mapping[str, int] = dataclasses.field(default_factory=dict)  # why → pods
+    kept: Mapping[str, int] = dataclasses.field(default_factory=dict)  # what is remembered → bytes
     room: Mapping[str, float] = dataclasses.field(default_factory=dict)  # size → pods that fit
     kinds: Mapping[str, KindFigures] = dataclasses.field(default_factory=dict)  # kind → figures
     policy: PolicyFigures = PolicyFigures()
@@ -265,7 +266,14 @@ class _PictureCollector(Collector):
         )
         for size, gpus in picture.room.items():
             room.add_metric([size], gpus)
-        yield from (unjudged, room)
+        kept = GaugeMetricFamily(
+            "railyard_kept_bytes",
+            "What is remembered beside the objects, about; each has a bound.",
+            labels=["what"],
+        )
+        for memory, bytes_ in picture.kept.items():
+            kept.add_metric([memory], float(bytes_))
+        yield from (unjudged, room, kept)
         restarts = CounterMetricFamily(
             "railyard_task_restarts",
             "Background tasks started again after a fault of ours.",

@@ -125,6 +125,7 @@ class Facade:
             gpus=total,
             unknown_predictions=self.engine.judge.unknown,
             unjudged=self.engine.unjudged,
+            kept=self.engine.kept(),
             room={str(size): gpus for size, gpus in whole.items()},
         )
 
