@@ -54,4 +54,10 @@ fuzz-allocator: $(VENV)/.ready ## compare N predictions with the real allocator 
 fuzz-selectors: $(VENV)/.ready ## compare N selectors with the real CEL of KUBERNETES (needs Go)
 	$(BIN)/python tests/fuzz_selectors.py --cases $(N) --kubernetes $(KUBERNETES) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help demo test lint lock load schema controlplane test-controlplane fuzz-allocator fuzz-selectors
+fuzz-objects: $(VENV)/.ready ## put N hostile values into every field that is read
+	$(BIN)/python tests/fuzz_objects.py --cases $(N) $(if $(SEED),--seed $(SEED))
+
+fuzz-wire: $(VENV)/.ready ## send N mutated bodies to the verbs
+	$(BIN)/python tests/fuzz_wire.py --cases $(N) $(if $(SEED),--seed $(SEED))
+
+.PHONY: help demo test lint lock load schema controlplane test-controlplane fuzz-allocator fuzz-selectors fuzz-objects fuzz-wire

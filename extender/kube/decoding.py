@@ -63,6 +63,7 @@ class _Meta(msgspec.Struct):
     metadata: objects.ObjectMeta = objects.ObjectMeta()
 
 
+_PLAIN = re.compile(rb'\s*\{"type":"([A-Z]+)","object":')
 _EVENT = msgspec.json.Decoder(Event)
 _PAGE = msgspec.json.Decoder(Page)
 _KIND = msgspec.json.Decoder(_Kind)
@@ -104,8 +105,11 @@ class Decoder:
         """One line of a watch, its object still raw."""
         try:
             return _decoded(_EVENT, line)
-        except UndecodableError as error:
-            raise UndecodableError(str(error), pages.owner(line)) from error
+        except UndecodableError:
+            # One object that is nested too deeply is still one whose deletion is heard of.
+            if (found := _PLAIN.match(line)) is None:
+                raise
+            return Event(found[1].decode(), msgspec.Raw(line[found.end() :].rstrip()[:-1]))
 
     def page(self, body: bytes) -> Page:
         """One page of a list, its items still raw."""
