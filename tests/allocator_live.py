@@ -74,7 +74,7 @@ def _parts(
     """A picture of the case with nothing allocated, and what reads it."""
     picture = store.ClusterStore()
     # The memory of an index lives as long as its selectors, so they are asked through fresh ones.
-    builder = machines.Builder(features=features, selectors=judge, hardware=NO_CATALOGUE)
+    builder = machines.Builder(features=features, hardware=NO_CATALOGUE)
     planner = allocator.Planner(selectors=judge, features=features, budget=budget)
     _fill(picture, case)
     return picture, index.TopologyIndex(picture, builder), planner

@@ -267,6 +267,8 @@ def make_class(name, *expressions):
 
 
 def _attribute(value):
+    if isinstance(value, dict):
+        return value  # as the API writes it: {"version": "1.2.3"}
     if isinstance(value, bool):
         return {"bool": value}
     if isinstance(value, int):

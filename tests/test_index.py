@@ -50,13 +50,64 @@ def test_equal_machines_share_a_state(picture):
     assert picture.index.state[rows["a"]] == picture.index.state[rows["b"]]
 
 
-def test_an_attribute_that_a_selector_names_tells_machines_apart(picture):
+def test_what_machines_agree_on_keeps_its_value_and_what_tells_them_apart_does_not(picture):
+    feed(picture, *(make_node(name).obj() for name in "ab"))
+    feed(picture, *(gpu_slice(name, model="H100") for name in "ab"))
+
+    (device, _) = picture.index.detail("a").machine.shape.devices
+
+    assert picture.index.builder.apart == {"uuid"}
+    assert device.attributes["model"] == ("string", "H100")
+    assert device.attributes["uuid"] == ("string", "0")
+
+
+def test_a_selector_on_what_tells_machines_apart_touches_no_state(picture):
     feed(picture, make_node("a").obj(), make_node("b").obj(), gpu_slice("a"), gpu_slice("b"))
+    before = picture.index.generation
 
     feed(picture, make_class("mine", f'device.attributes["{DRIVER}"].uuid == "a-0"').obj())
 
     rows = picture.index.rows
-    assert picture.index.state[rows["a"]] != picture.index.state[rows["b"]]
+    assert picture.index.state[rows["a"]] == picture.index.state[rows["b"]]
+    assert picture.index.generation == before
+
+
+def test_an_upgrade_of_one_machine_costs_no_request_more_than_one_other(picture):
+    names = [f"n{number}" for number in range(20)]
+    feed(picture, *(make_node(name).obj() for name in names))
+    feed(picture, *(gpu_slice(name, firmware="1") for name in names))
+    machines_before = {name: picture.index.detail(name).machine for name in names}
+
+    feed(picture, gpu_slice("n0", firmware="2"))
+
+    anew = [n for n in names if picture.index.detail(n).machine is not machines_before[n]]
+    assert len(anew) == 2
+    assert picture.index.outdated
+
+
+def test_when_there_is_time_machines_share_again_what_they_shared(picture):
+    names = [f"n{number}" for number in range(20)]
+    feed(picture, *(make_node(name).obj() for name in names))
+    feed(picture, *(gpu_slice(name, firmware="1") for name in names))
+    feed(picture, gpu_slice("n0", firmware="2"))
+
+    while picture.index.settle(most=4):
+        pass
+
+    assert not picture.index.outdated
+    assert len({picture.index.detail(name).machine.shape for name in names}) == 1
+    assert picture.index.verify() == []
+
+
+def test_a_reservation_outlasts_that_its_machine_is_read_anew_with_fewer_values(picture):
+    feed(picture, *(make_node(name).obj() for name in "ab"), gpu_slice("a", firmware="1"))
+    held = reservations.Reservation(pod="p", node="a", deadline=9.0, cpu=1, memory=1)
+    picture.index.soften(picture.index.reservations.assume(held))
+
+    feed(picture, gpu_slice("b", firmware="2"))
+
+    assert picture.index.detail("a").machine.shape is picture.index.detail("b").machine.shape
+    assert picture.index.reservations.on("a")
 
 
 def test_an_allocated_claim_takes_its_device_even_when_nobody_reserves_it(picture):

@@ -43,12 +43,12 @@ def machine(*devices, driver="gpu.test", node="n1", **fields):
     )
 
 
-def read(*specs, interner, live=frozenset()):
+def read(*specs, interner, apart=None):
     items = [
         objects.ResourceSlice(metadata=objects.ObjectMeta(name=str(number)), spec=spec)
         for number, spec in enumerate(specs)
     ]
-    found = slices.inventory("n1", {}, items, features=FEATURES, interner=interner, live=live)
+    found = slices.inventory("n1", {}, items, features=FEATURES, interner=interner, apart=apart)
     return found.layout
 
 
@@ -73,15 +73,15 @@ nics = st.lists(attributes, max_size=2)
 machines = st.builds(
     lambda some, others: (machine(*some), machine(*others, driver="nic.test")), gpus, nics
 )
-live_names = st.sampled_from([None, frozenset(), frozenset({"uuid"}), frozenset({"serial"})])
+apart_names = st.sampled_from([None, frozenset(), frozenset({"uuid"}), frozenset({"serial"})])
 
 
-@given(st.lists(machines, min_size=2, max_size=4), live_names)
-def test_what_was_read_before_changes_nothing_about_a_machine(met, live):
+@given(st.lists(machines, min_size=2, max_size=4), apart_names)
+def test_what_was_read_before_changes_nothing_about_a_machine(met, apart):
     interner = slices.Interner()
-    kept = [read(*specs, interner=interner, live=live) for specs in met]
+    kept = [read(*specs, interner=interner, apart=apart) for specs in met]
     for specs, found in zip(met, kept, strict=True):
-        assert contents(found) == contents(read(*specs, interner=slices.Interner(), live=live))
+        assert contents(found) == contents(read(*specs, interner=slices.Interner(), apart=apart))
 
 
 def test_machines_with_other_serial_numbers_share_a_layout():

@@ -198,11 +198,11 @@ def machine(node, *, serial, root, extra=()):
     return slice_
 
 
-def test_machines_that_differ_in_what_no_selector_reads_share_their_devices():
+def test_machines_that_differ_in_what_is_apart_share_their_devices():
     interner = slices.Interner()
-    live = frozenset({"model"})
-    one = found(machine("n1", serial="a", root="p"), interner=interner, live=live)
-    two = found(machine("n2", serial="b", root="x"), node="n2", interner=interner, live=live)
+    apart = frozenset({"uuid", "pcieRoot", "numaNode"})
+    one = found(machine("n1", serial="a", root="p"), interner=interner, apart=apart)
+    two = found(machine("n2", serial="b", root="x"), node="n2", interner=interner, apart=apart)
     assert one.devices == two.devices
     assert one.pools == two.pools
     assert one.pool_names != two.pool_names
@@ -210,11 +210,11 @@ def test_machines_that_differ_in_what_no_selector_reads_share_their_devices():
     assert uuid.string == "GPU-b-0"
 
 
-def test_an_attribute_that_a_selector_reads_keeps_its_value():
+def test_an_attribute_that_is_not_apart_keeps_its_value():
     interner = slices.Interner()
-    live = frozenset({"uuid"})
-    one = found(machine("n1", serial="a", root="p"), interner=interner, live=live)
-    two = found(machine("n2", serial="b", root="p"), node="n2", interner=interner, live=live)
+    apart = frozenset({"pcieRoot"})
+    one = found(machine("n1", serial="a", root="p"), interner=interner, apart=apart)
+    two = found(machine("n2", serial="b", root="p"), node="n2", interner=interner, apart=apart)
     assert one.devices != two.devices
     assert one.devices[3].attributes["uuid"] == ("string", "GPU-a-3")
 
@@ -224,7 +224,7 @@ def test_renumbering_keeps_equal_what_was_equal_and_different_what_was_different
     slice_.spec["devices"][1]["attributes"]["gpu/uuid"] = {"string": "GPU-a-0"}
     del slice_.spec["devices"][1]["attributes"]["uuid"]
     slice_.spec["devices"][2]["attributes"]["uuid"] = {"version": "1.2.3"}
-    inventory = found(slice_, live=frozenset())
+    inventory = found(slice_, apart=None)
     values = [constraints.lookup("gpu/uuid", device) for device in inventory.devices]
     assert values[0] == values[1]
     assert values[2][0] == "version"
@@ -237,7 +237,7 @@ def test_members_of_lists_are_renumbered_like_single_values():
     slice_ = gpus(count=2)
     slice_.spec["devices"][0]["attributes"]["x/n"] = {"ints": [7, 5]}
     slice_.spec["devices"][1]["attributes"]["x/n"] = {"int": 5}
-    first, second = found(slice_, live=frozenset()).devices
+    first, second = found(slice_, apart=None).devices
     assert first.attributes["x/n"] == ("ints", (0, 1))
     assert second.attributes["x/n"] == ("int", 1)
 

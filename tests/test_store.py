@@ -158,16 +158,20 @@ def test_an_allocated_claim_holds_by_pool_until_it_is_gone(kept):
     assert kept.dirty_pools == {(GPU, "a"), (GPU, "far")}
 
 
-def test_expressions_of_classes_claims_and_templates_are_taken_once(kept):
+def test_expressions_of_classes_claims_and_templates_are_counted_while_they_are_there(kept):
+    claim = make_claim("k").request("r", "c", selectors=["device.b", "device.a"])
     add(
         kept,
         make_class("c", "device.a"),
-        make_claim("k").request("r", "c", selectors=["device.b"]),
+        claim,
         make_template("t").request("r", "c", selectors=["device.c"]),
     )
+    assert kept.expressions == {"device.a": 2, "device.b": 1, "device.c": 1}
 
-    assert kept.take_expressions() == {"device.a", "device.b", "device.c"}
-    assert kept.take_expressions() == set()
+    add(kept, make_class("c", "device.d"))
+    kept.apply("ResourceClaim", "DELETED", claim.obj())
+
+    assert kept.expressions == {"device.c": 1, "device.d": 1}
 
 
 def test_a_class_moves_the_version_that_demands_are_remembered_by(kept):

@@ -20,7 +20,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import machines, reservations, states, store
+from extender.cluster import machines, outdated, reservations, states, store
 from extender.hardware import slices
 from extender.hardware.shape import Broken
 from extender.kube import objects
@@ -68,6 +68,7 @@ class TopologyIndex:
         # Of each row: moves when its node, or what is expected of it, is another.
         self.version: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)
         self.order: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)  # see `order_of`
+        self.read: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)  # moves with hardware
         self.writes = 0  # moves with any row's version
         self.generation = 0  # moves when any row changed
         self.layout = 0  # moves when a name gets or loses its row
@@ -77,6 +78,7 @@ class TopologyIndex:
         self._softened: set[str] = set()  # nodes whose reservations changed
         self._viewers: dict[store.PoolId, set[str]] = {}  # pool → nodes that see it
         self._broken: dict[str, Broken] = {}  # node → how its own counter pools are broken
+        self.outdated = outdated.Outdated(builder)  # to be read anew when there is time
 
     def __repr__(self) -> str:
         return (
@@ -123,14 +125,11 @@ class TopologyIndex:
         self._softened.update(nodes)
 
     def settle(self, *, most: int | None = None) -> int:
-        """Apply what the store marked dirty, of at most so many nodes; return how many those were.
-
-        A request settles everything. Who has time leaves the rest to the next call.
-        """
+        """Apply what the store marked dirty, of at most so many nodes; how many those were."""
         source = self.store
         if not source.pending and not self._softened:
-            return 0
-        if self.builder.learn(source) or source.everything_dirty:
+            return self._renew(most or 0)
+        if source.everything_dirty:
             source.dirty_shapes |= source.nodes.keys() | self.rows.keys()
             source.everything_dirty = False
         for pool in source.dirty_pools:
@@ -139,24 +138,35 @@ class TopologyIndex:
         touched = source.dirty_shapes | source.dirty | self._softened
         if most is not None:
             touched = set(itertools.islice(touched, most))
+        reshaped = len(touched & source.dirty_shapes)
         for name in touched:
             reshape, recount = name in source.dirty_shapes, name in source.dirty
-            try:
-                self._refresh(name, reshape=reshape or name in self.unreadable, reuse=not recount)
-                self.unreadable.pop(name, None)
-            except Exception as error:  # noqa: BLE001 - whatever one node holds, the others count
-                self._set_aside(name, error)
+            self._read(name, reshape=reshape, reuse=not recount)
         if touched:
             self.generation += 1
             self._compact()
         for marked in (source.dirty_shapes, source.dirty, self._softened):
             marked.difference_update(touched)
+        # Never more than are read for news: a request pays at most double for what it finds.
+        self._renew(reshaped)
         return len(touched)
 
-    def _set_aside(self, name: str, error: Exception) -> None:
-        """Count the node as unknown, and name it, until something of it changes and it is read."""
-        self.unreadable[name] = f"{type(error).__name__}: {error}"
-        self._drop(name)
+    def _renew(self, most: int) -> int:
+        """Read anew, of at most so many nodes, what now has values that are apart."""
+        names = self.outdated.take(most, self.details)
+        for name in names:
+            self._read(name, reshape=True, reuse=False)
+        self.generation += bool(names)
+        return len(names)
+
+    def _read(self, name: str, *, reshape: bool, reuse: bool) -> None:
+        try:
+            self._refresh(name, reshape=reshape or name in self.unreadable, reuse=reuse)
+            self.unreadable.pop(name, None)
+        except Exception as error:  # noqa: BLE001 - whatever one node holds, the others count
+            # Counted as unknown, and named, until something of it changes and it is read.
+            self.unreadable[name] = f"{type(error).__name__}: {error}"
+            self._drop(name)
 
     def _refresh(self, name: str, *, reshape: bool, reuse: bool) -> None:
         node = self.store.nodes.get(name)
@@ -169,12 +179,13 @@ class TopologyIndex:
         if detail is None or reshape:
             machine = self.builder.machine(node, self.store)
             self._see(name, detail.machine if detail else None, machine)
-            if detail is not None and detail.machine.shape is not machine.shape:
+            if detail is not None and not machine.is_like(detail.machine):
                 self._release(name)
             cpu, memory = machines.allocatable(node)
             detail = Row(name, node, machine, states.NOTHING, cpu=cpu, memory=memory)
             self.details[row] = detail
             self.expected[row] = -1
+            self.read[row] = self.writes + 1  # which the row's version is about to be
             reuse = False
         if not reuse:
             bound = self.store.tenants_on.get(name, {}).values()
@@ -254,10 +265,9 @@ class TopologyIndex:
         size = len(self.state)
         self.state = np.concatenate([self.state, np.full(size, -1, dtype=np.int32)])
         self.expected = np.concatenate([self.expected, np.full(size, -1, dtype=np.int32)])
-        self.version = np.concatenate([self.version, np.zeros(size, dtype=np.int64)])
-        self.order = np.concatenate([self.order, np.zeros(size, dtype=np.int64)])
-        self.cpu = np.concatenate([self.cpu, np.zeros(size)])
-        self.memory = np.concatenate([self.memory, np.zeros(size)])
+        for column in ("version", "read", "order", "cpu", "memory"):
+            known = getattr(self, column)
+            setattr(self, column, np.concatenate([known, np.zeros_like(known)]))
 
     def _drop(self, name: str) -> None:
         row = self.rows.pop(name, None)
@@ -297,6 +307,8 @@ class TopologyIndex:
     def verifying(self) -> Generator[None, None, list[str]]:
         """`verify` in turns: between two of them the index may go on, it is compared as it was."""
         self.settle()
+        while self._renew(_VERIFIED_A_TURN):
+            yield
         mine, contents = self.frozen(), self.store.contents()
         source = store.ClusterStore()
         for kind, items in contents:

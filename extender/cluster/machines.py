@@ -1,15 +1,18 @@
 """From a node's objects to its machine: an interned shape, and what names its devices.
 
 DRA devices come first, in the allocator's order, then the units behind device plug-ins. Where
-devices sit is read from the published attributes before the shape forgets the values that no
-selector names.
+devices sit is read from the published attributes before the shape forgets values.
+
+An attribute's value stays in the shape as long as all machines that are alike in everything else
+agree on it. Once two of them differ (uuid, serial, a driver's version while it is being upgraded),
+its values are apart: renumbered in all shapes, so that they split none. What a claim asks about
+them is answered from the published devices, node by node.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
 from extender.cluster import occupancy, places, readings, reservations, store, tenants
 from extender.demand import allocator
@@ -31,12 +34,6 @@ from extender.kube import objects, quantity
 _MOST_KNOWN = 4096  # distinct machines remembered; a fleet has tens
 
 
-class SelectorNames(Protocol):
-    """What an expression may read: attribute identifiers, None for any."""
-
-    def attributes(self, expression: str) -> frozenset[str] | None: ...
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Machine:
     """One node's hardware: its shape, and the names that the shape leaves out."""
@@ -45,25 +42,36 @@ class Machine:
     shape: Shape
     broken: Broken | None = None  # the worst of its own counter pools, for other nodes
 
+    def is_like(self, other: Machine) -> bool:
+        """Whether it has the same devices in the same places, whatever values these publish."""
+        mine, theirs = self.inventory, other.inventory
+        return self.shape is other.shape or (
+            (mine.layout.bare, mine.pools, self.shape.resources)
+            == (theirs.layout.bare, theirs.pools, other.shape.resources)
+        )
+
     @property
     def pool_names(self) -> tuple[slices.PoolName, ...]:
         return self.inventory.pool_names
 
 
 class Builder:
-    """Builds machines; interns devices and shapes, and knows which attributes selectors read."""
+    """Builds machines; interns devices and shapes, and finds out which attributes tell them apart.
+
+    `apart` are the identifiers (the part after the slash) of these. It only grows, and is replaced
+    when it does. No claim or class has a say in it.
+    """
 
     def __init__(
         self,
         *,
         features: versions.Features,
-        selectors: SelectorNames,
         hardware: catalogue.Catalogue,
     ) -> None:
         self.features = features
         self.hardware = hardware
         self._table = hardware.resources  # without the policy's own entries
-        self._selectors = selectors
+        self.apart: frozenset[str] = frozenset()
         self._interner = slices.Interner()
         self._shapes: dict[tuple[object, ...], shape.Shape] = {}  # content → shape
         # What was read of a node's devices, its pools, what it tells of plug-ins → shape
@@ -72,13 +80,13 @@ class Builder:
         ] = {}
         self._links: dict[tuple[links.DeviceFacts, ...], links.Links] = {}
         self._linked = hardware.linked
-        self._live: frozenset[str] | None = frozenset()
-        self._known: set[str] = set()  # expressions whose attributes are in `_live`
+        # Content without values of attributes → the first shape with that content
+        self._first: dict[tuple[object, ...], shape.Shape] = {}
 
     def anew(self) -> Builder:
         """A builder with the same knowledge and nothing interned, for verification."""
-        fresh = Builder(features=self.features, selectors=self._selectors, hardware=self.hardware)
-        fresh._live, fresh._known = self._live, set(self._known)  # its own kind
+        fresh = Builder(features=self.features, hardware=self.hardware)
+        fresh.apart = self.apart
         return fresh
 
     def extend(self, own: tuple[resources.Resource, ...]) -> bool:
@@ -90,55 +98,65 @@ class Builder:
         self._told.clear()
         return True
 
-    def learn(self, source: store.ClusterStore) -> bool:
-        """Take in new selectors; true if a shape must now tell values it did not tell before."""
-        new = source.take_expressions() - self._known
-        if not new:
-            return False
-        self._known |= new
-        if self._live is None:
-            return False
-        found = [self._selectors.attributes(expression) for expression in new]
-        live: frozenset[str] | None = None
-        if None not in found:
-            live = self._live.union(*(names for names in found if names is not None))
-        changed = live != self._live
-        self._live = live
-        return changed
-
     def machine(self, node: objects.Node, source: store.ClusterStore) -> Machine:
         """Build the node's machine from its slices, its labels and the catalogue."""
-        name, tags = node.metadata.name, node.metadata.labels or {}
-        inventory = slices.inventory(
+        told = labels.told(node, self.hardware.resources, served=source.served.keys())
+        inventory = self._inventory(node, source)
+        while (found := self._shape(inventory, told)) is None:
+            inventory = self._inventory(node, source)  # it showed another attribute to be apart
+        return Machine(
+            shape=found, inventory=inventory, broken=self._broken(node.metadata.name, source)
+        )
+
+    def is_outdated(self, machine: Machine) -> bool:
+        """Whether its shape has values that are apart by now; it is right, but alone."""
+        return not self.apart.isdisjoint(machine.inventory.layout.kept)
+
+    def _inventory(self, node: objects.Node, source: store.ClusterStore) -> slices.Inventory:
+        name = node.metadata.name
+        return slices.inventory(
             name,
-            tags,
+            node.metadata.labels or {},
             source.slices_of(name),
             elsewhere=source.slices_elsewhere(name),
             features=self.features,
             interner=self._interner,
             rules=source.rules.values(),
-            live=self._live,
-        )
-        return Machine(
-            shape=self._shape(
-                inventory,
-                labels.told(node, self.hardware.resources, served=source.served.keys()),
-            ),
-            inventory=inventory,
-            broken=self._broken(name, source),
+            apart=self.apart,
         )
 
-    def _shape(self, inventory: slices.Inventory, node: labels.Told) -> shape.Shape:
-        """The interned shape; equal machines cost a look-up each."""
+    def _shape(self, inventory: slices.Inventory, node: labels.Told) -> shape.Shape | None:
+        """The interned shape; equal machines cost a look-up each.
+
+        None where it shows that another attribute is apart: then the inventory is out of date.
+        """
         key = (inventory.layout, inventory.pools, node)
         found = self._told.get(key)
-        if found is None:
-            if len(self._told) >= _MOST_KNOWN:
-                self._told.clear()
-            content = self._content(inventory, node)
-            found = self._shapes.setdefault(_key(content, content.devices), content)
-            self._told[key] = found
+        if found is not None:
+            return found
+        content = self._content(inventory, node)
+        bare = inventory.layout.bare + content.devices[len(inventory.devices) :]
+        if len(self._first) >= _MOST_KNOWN:
+            self._first.clear()
+        first = self._first.setdefault(_key(content, bare), content)
+        varied = self.differing(first, content) - self.apart
+        if varied:
+            self.apart |= varied
+            return None
+        if len(self._told) >= _MOST_KNOWN:
+            self._told.clear()
+        found = self._told[key] = self._shapes.setdefault(_key(content, content.devices), content)
         return found
+
+    def differing(self, one: shape.Shape, other: shape.Shape) -> frozenset[str]:
+        """Identifiers of the attributes whose values differ between two otherwise equal shapes."""
+        return frozenset(
+            name.rpartition("/")[2]
+            for mine, theirs in zip(one.devices, other.devices, strict=True)
+            if mine is not theirs
+            for name, value in mine.attributes.items()
+            if theirs.attributes[name] != value
+        )
 
     def _broken(self, name: str, source: store.ClusterStore) -> shape.Broken | None:
         """How the node's own counter pools are broken in the eyes of other nodes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -64,12 +65,22 @@ def hold(
     return touched
 
 
-def expressions(spec: objects.ResourceClaimSpec) -> Iterator[str]:
-    """Yield the CEL expressions of a claim's requests."""
-    for request in spec.devices.requests or ():
-        for part in (request, request.exactly, *(request.first_available or ())):
-            if part is not None:
-                yield from texts(part.selectors)
+def expressions(
+    item: objects.DeviceClass | objects.ResourceClaim | objects.ResourceClaimTemplate | None,
+) -> frozenset[str]:
+    """The CEL expressions of a class, or of the requests of a claim or template."""
+    if item is None:
+        return frozenset()
+    if isinstance(item, objects.DeviceClass):
+        return frozenset(texts(item.spec.selectors))
+    spec = item.spec.spec if isinstance(item, objects.ResourceClaimTemplate) else item.spec
+    return frozenset(
+        text
+        for request in spec.devices.requests or ()
+        for part in (request, request.exactly, *(request.first_available or ()))
+        if part is not None
+        for text in texts(part.selectors)
+    )
 
 
 def texts(selectors: tuple[objects.DeviceSelector, ...] | None) -> Iterator[str]:
@@ -77,6 +88,21 @@ def texts(selectors: tuple[objects.DeviceSelector, ...] | None) -> Iterator[str]
     for selector in selectors or ():
         if selector.cel is not None:
             yield selector.cel.expression
+
+
+def moved(holders: Counter[str], before: frozenset[str], after: frozenset[str]) -> bool:
+    """Count who has a name; whether some name got its first holder or lost its last."""
+    if before == after:
+        return False
+    known = len(holders)
+    holders.update(after - before)
+    moved = len(holders) != known
+    for name in before - after:
+        holders[name] -= 1
+        if not holders[name]:
+            del holders[name]
+            moved = True
+    return moved
 
 
 def same(old: objects.Object, new: objects.Object) -> bool:

@@ -67,7 +67,8 @@ class ClusterStore:
         self.dirty_shapes: set[str] = set()  # names of nodes whose hardware may have changed
         self.dirty_pools: set[PoolId] = set()
         self.everything_dirty = False
-        self._expressions: set[str] = set()  # CEL of classes and claims, seen and not yet taken
+        # CEL expression → how many classes, claims and templates have it
+        self.expressions: Counter[str] = Counter()
         self.offered: Counter[str] = Counter()  # extended resource → nodes that have units of it
         self.served: Counter[str] = Counter()  # extended resource → classes that name it
         self.classes_version = 0  # moves when a class, and so perhaps a demand, changes
@@ -149,13 +150,7 @@ class ClusterStore:
     @property
     def pending(self) -> bool:
         """Whether the index has something to settle."""
-        return bool(
-            self.everything_dirty
-            or self.dirty
-            or self.dirty_shapes
-            or self.dirty_pools
-            or self._expressions
-        )
+        return bool(self.everything_dirty or self.dirty or self.dirty_shapes or self.dirty_pools)
 
     def counts(self) -> dict[str, int]:
         """How many objects of each kind are kept."""
@@ -175,13 +170,6 @@ class ClusterStore:
         """The objects of each kind, as they are now: what a store made anew starts from."""
         return [(kind, list(table.values())) for kind, (table, _) in self._kinds.items()]
 
-    def take_expressions(self) -> set[str]:
-        """The CEL expressions seen since the last call."""
-        if not self._expressions:
-            return self._expressions
-        taken, self._expressions = self._expressions, set()
-        return taken
-
     def slices_of(self, node_name: str) -> Iterator[objects.ResourceSlice]:
         """Yield the slices that may concern the node: its own, then those that name no node.
 
@@ -200,7 +188,7 @@ class ClusterStore:
     # ------------------------------------------------------------ what a change touches
 
     def _node_changed(self, key: str, old: objects.Node | None, new: objects.Node | None) -> None:
-        if _moved(self.offered, readings.offered(old), readings.offered(new)):
+        if readings.moved(self.offered, readings.offered(old), readings.offered(new)):
             self.demands_version += 1
         self.dirty_shapes.add(key)
         self.version += 1
@@ -245,11 +233,14 @@ class ClusterStore:
     def _claim_changed(
         self, key: Key, old: objects.ResourceClaim | None, new: objects.ResourceClaim | None
     ) -> None:
-        if old is not None and new is not None and old.spec == new.spec:
-            if old.status.allocation == new.status.allocation:
-                return  # it is reserved for somebody, or its metadata moved on
-        elif new is not None:
-            self._expressions.update(readings.expressions(new.spec))
+        if (
+            old is not None
+            and new is not None
+            and old.spec == new.spec
+            and old.status.allocation == new.status.allocation
+        ):
+            return  # it is reserved for somebody, or its metadata moved on
+        readings.moved(self.expressions, readings.expressions(old), readings.expressions(new))
         self._hold(key, old, remove=True)
         self._hold(key, new, remove=False)
         self.demands_version += 1
@@ -258,9 +249,8 @@ class ClusterStore:
     def _class_changed(
         self, _key: str, old: objects.DeviceClass | None, new: objects.DeviceClass | None
     ) -> None:
-        if new is not None:
-            self._expressions.update(readings.texts(new.spec.selectors))
-        if _moved(self.served, readings.served(old), readings.served(new)):
+        readings.moved(self.expressions, readings.expressions(old), readings.expressions(new))
+        if readings.moved(self.served, readings.served(old), readings.served(new)):
             self.everything_dirty = True  # nodes' units of these resources count now, or no longer
         self.classes_version += 1
         self.demands_version += 1
@@ -275,10 +265,12 @@ class ClusterStore:
         self.version += 1
 
     def _template_changed(
-        self, _key: Key, _old: object, new: objects.ResourceClaimTemplate | None
+        self,
+        _key: Key,
+        old: objects.ResourceClaimTemplate | None,
+        new: objects.ResourceClaimTemplate | None,
     ) -> None:
-        if new is not None:
-            self._expressions.update(readings.expressions(new.spec.spec))
+        readings.moved(self.expressions, readings.expressions(old), readings.expressions(new))
         self.demands_version += 1
         self.version += 1
 
@@ -312,21 +304,6 @@ class ClusterStore:
 
     def _hold(self, key: Key, claim: objects.ResourceClaim | None, *, remove: bool) -> None:
         self.dirty_pools |= readings.hold(self.allocated, key, claim, remove=remove)
-
-
-def _moved(holders: Counter[str], before: frozenset[str], after: frozenset[str]) -> bool:
-    """Count who has a name; whether some name got its first holder or lost its last."""
-    if before == after:
-        return False
-    known = len(holders)
-    holders.update(after - before)
-    moved = len(holders) != known
-    for name in before - after:
-        holders[name] -= 1
-        if not holders[name]:
-            del holders[name]
-            moved = True
-    return moved
 
 
 def bound_to(pod: objects.Pod | None) -> str:

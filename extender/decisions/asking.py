@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from extender import errors
 from extender.cluster import store
@@ -26,11 +26,19 @@ _MOST_QUESTIONS = 4096  # of which equal ones are one
 _MOST_DEMANDS = _MOST_ANSWERS = 8 << 20
 
 
+# Why pods pass unjudged, as metrics name it.
+UNFINISHED = "unfinished"  # some nodes passed because a call's allowance had run out
+UNJUDGED = ("ResourceClaim", "ResourceClaimTemplate", "unreadable", TOO_LARGE, UNFINISHED)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Asked:
-    """A pod as the engine sees it. `bound_to` are allocations that already fix its devices."""
+    """A pod as the engine sees it. `bound_to` are allocations that already fix its devices.
 
-    question: questions.Question
+    `by_node` is the whole question, where only `bynode` can answer it.
+    """
+
+    question: questions.Question  # as far as shared states can answer it
     requests: pods.Requests
     profile: config.Profile
     claims: tuple[claims.PodClaim, ...] = ()  # those still to be allocated, in demand order
@@ -38,6 +46,18 @@ class Asked:
     together: str = ""  # the group it belongs to
     wants: preference.Sandbox = preference.Sandbox.NONE
     uid: str = ""
+    by_node: questions.Question | None = None
+
+
+class Splitter(Protocol):
+    """Tells what of a question shared states can answer; see `splitting.Splitter`."""
+
+    @property
+    def version(self) -> object: ...
+
+    def split(
+        self, question: questions.Question
+    ) -> tuple[questions.Question, questions.Question | None]: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,8 +86,10 @@ class Asker:
         source: store.ClusterStore,
         features: versions.Features,
         table: Callable[[], resources.Table],  # what units of plug-ins' resources are
+        splitter: Splitter | None = None,
     ) -> None:
         self._store = source
+        self._splitter = splitter
         self._features = features
         self._table = table
         self._questions: dict[questions.Question, questions.Question] = {}  # equal ones are one
@@ -137,6 +159,9 @@ class Asker:
         )
         judged = dataclasses.replace(asked, extended=self._judged(asked, blind=bool(unread)))
         question = questions.of(demands, judged, pod, chosen.locality, blind=bool(unread))
+        by_node = None
+        if self._splitter is not None:
+            question, by_node = self._splitter.split(question)
         if len(self._questions) >= _MOST_QUESTIONS:
             self._questions.clear()
         return Asked(
@@ -148,6 +173,7 @@ class Asker:
             together=gang.of_pod(pod),
             wants=preference.wanted(pod, question.names(), passed=self._passed(asked)),
             uid=pod.metadata.uid,
+            by_node=by_node,
         )
 
     def _judged(self, asked: pods.Requests, *, blind: bool) -> tuple[tuple[str, int], ...]:

@@ -19,6 +19,7 @@ from extender.decisions import (
     allocated,
     answers,
     asking,
+    bynode,
     evictions,
     journal,
     judge,
@@ -29,15 +30,13 @@ from extender.decisions import (
     scoring,
     tables,
 )
+from extender.decisions import verdicts as sources
 from extender.decisions.judge import Code
 from extender.decisions.question import Question
 from extender.demand import pod as pods
 from extender.demand import work
 from extender.kube import objects
 from extender.policy import config, ranking
-
-UNFINISHED = "unfinished"  # some nodes passed because a call's allowance had run out
-UNJUDGED = ("ResourceClaim", "ResourceClaimTemplate", "unreadable", asking.TOO_LARGE, UNFINISHED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,6 +70,7 @@ class Engine:
         cluster: index.TopologyIndex,
         verdicts: judge.Judge,
         *,
+        single: bynode.Verdicts,
         policy: config.Policy = config.DEFAULT,
         clock: Callable[[], float],
         patient: bool = True,
@@ -80,11 +80,15 @@ class Engine:
         self.index = cluster
         self.policy = policy
         self.asker = asking.Asker(
-            source, cluster.builder.features, lambda: cluster.builder.hardware.resources
+            source,
+            cluster.builder.features,
+            lambda: cluster.builder.hardware.resources,
+            single.splitter,
         )
         self.judge = verdicts
         self.work = verdicts.work
         self.tables = tables.Tables(verdicts)
+        self.verdicts = sources.Verdicts(cluster, self.tables, single)
         self.room = room.Room(
             cluster, self.table, verdicts.matches, patient=patient, spending=self.work
         )
@@ -95,7 +99,7 @@ class Engine:
         self.promises = promises.Promises(cluster, self.gangs, self.journal)
         self._evictions = evictions.Evictions()
         # why → pods passed unjudged
-        self.unjudged: Counter[str] = Counter(dict.fromkeys(UNJUDGED, 0))
+        self.unjudged: Counter[str] = Counter(dict.fromkeys(asking.UNJUDGED, 0))
         self._clock = clock
         self._prepared: _Prepared | None = None
         # What filter let through last: names, their rows, and the layout that these belong to.
@@ -112,6 +116,7 @@ class Engine:
         if self.index.builder.extend(policy.device_resources):
             self.store.everything_dirty = True
         self.judge.configure(budget=policy.step_budget)
+        self.verdicts.single.configure(budget=policy.step_budget)
         self.room.configure(policy.packing, cpu_pods_scored=policy.cpu_pods == "Score")
         self.scoring.configure(tuple(dict.fromkeys(policy.avoid_conditions)))
 
@@ -151,17 +156,12 @@ class Engine:
         rows = self.index.rows_of(names)
         known = rows >= 0
         unknown = len(names) - int(np.count_nonzero(known))
-        table = self.table(asked.question)
-        states = self.index.state[rows]
-        table.fill(states[known] if unknown else states)
-        self.unjudged[UNFINISHED] += self.work.spent
-        bad = table.code[states] >= judge.REFUSED_FROM
-        if unknown:
-            bad &= known
+        bad, verdict_on = self.verdicts.judged(asked, rows, known)
+        self.unjudged[asking.UNFINISHED] += self.work.spent
         refused: dict[str, str] = {}
         unresolvable: dict[str, str] = {}
         for place in bad.nonzero()[0].tolist():
-            verdict = table.verdicts[int(states[place])]
+            verdict = verdict_on(place)
             into = unresolvable if verdict.code is Code.NEVER else refused
             into[names[place]] = verdict.reason
         if asked.bound_to:
@@ -186,12 +186,13 @@ class Engine:
         if scored is None:
             return np.zeros(0, dtype=np.int64)
         asked, among = scored.asked, scored.among
-        if asked.claims:
+        best = int(np.argmax(scored.scores))
+        if asked.claims and asked.by_node is None:
             now = self._clock()
             self.journal.predicted(pod, asked, among.rows, among.states, among.table, now=now)
-        best = int(np.argmax(scored.scores))
         if among.rows[best] >= 0 and asked.question:
-            self._reserve(pod, asked, names[best], among.table, int(among.states[best]))
+            table = self.verdicts.on(asked, names[best])
+            self._reserve(pod, asked, names[best], table, int(among.states[best]))
         return scored.scores
 
     def prepare(self, pod: objects.Pod, names: Sequence[str]) -> NDArray[np.int64]:
@@ -229,8 +230,7 @@ class Engine:
         asked = self._ask(pod)
         if isinstance(asked, asking.Unjudged) or not asked.question:
             return dict(offered)
-        table = self.table(asked.question)
-        kept = preemption.keep(pod, offered, table=table, cluster=self.index)
+        kept = preemption.keep(pod, offered, on=self.verdicts.of(asked), cluster=self.index)
         self._evictions.agree(pod.metadata.uid, kept, now=self._clock())
         return kept
 
@@ -286,13 +286,7 @@ class Engine:
         asked = self.asker.ask(pod, self.policy) if agreed else None
         if not isinstance(asked, asking.Asked):
             return found
-        table = self.table(asked.question)
-        failed = dict(found.failed)
-        for name in agreed.keys() & failed.keys():
-            gone = frozenset(agreed[name].pods)
-            if preemption.fits_without(gone, name, table=table, cluster=self.index):
-                del failed[name]
-        return answers.Filtered(failed, found.unresolvable, found.unknown)
+        return preemption.passing(found, agreed, on=self.verdicts.of(asked), cluster=self.index)
 
     # ------------------------------------------------------------ what a decision leaves behind
 
@@ -310,6 +304,7 @@ class Engine:
         self.work.allow(work.SETTLING)
         self.expire()
         self.index.settle()
+        self.verdicts.single.begin()
         self._learning.learn(self.policy)
         changed = self.index.take_changed()
         self.scoring.refresh(changed)
@@ -328,7 +323,7 @@ class Engine:
     @property
     def unfinished(self) -> bool:
         """Whether the next settling has something to go on with."""
-        return self.room.unfinished or bool(self._learning)
+        return self.room.unfinished or bool(self._learning) or self.verdicts.single.unfinished
 
     @property
     def unlearnt(self) -> int:
@@ -340,16 +335,17 @@ class Engine:
         row = self.index.rows.get(name)
         asked = self.asker.ask(pod, self.policy)
         if row is not None and isinstance(asked, asking.Asked) and asked.question:
-            table = self.table(asked.question)
+            table = self.verdicts.on(asked, name)
             state = self.index.expected[[row]]
             if not table.verdict(int(state[0])).fits:
                 return  # its victims are still there: which devices they leave is not known
-            here = np.array([row], dtype=np.int32)
-            self.journal.predicted(pod, asked, here, state, table, now=self._clock())
+            if isinstance(table, tables.Table):
+                here = np.array([row], dtype=np.int32)
+                self.journal.predicted(pod, asked, here, state, table, now=self._clock())
             self._reserve(pod, asked, name, table, int(state[0]))
 
     def _reserve(
-        self, pod: objects.Pod, asked: asking.Asked, name: str, table: tables.Table, state: int
+        self, pod: objects.Pod, asked: asking.Asked, name: str, table: tables.Verdicts, state: int
     ) -> None:
         if self.policy.reservation_seconds:
             deadline = self._clock() + self.policy.reservation_seconds

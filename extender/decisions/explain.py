@@ -212,7 +212,7 @@ def _node(
         return Explained(name, _WORDS[Code.UNJUDGED], NOT_KNOWN)
     if not asked.question and scored is None and reason is None:
         return Explained(name, _WORDS[Code.FITS], NO_DEVICES)
-    table = judging.table(asked.question)
+    table = judging.verdicts.on(asked, name)
     plain = table.verdict(int(judging.index.state[judging.index.rows[name]]))
     if reason is not None or scored is None or number is None:
         word = _WORDS[plain.code] if plain.code >= Code.BUSY else "refused for good"

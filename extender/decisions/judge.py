@@ -88,16 +88,25 @@ class Judge:
     ) -> None:
         self.matches = matches
         self.unknown = 0  # searches that ended without an answer
-        self._planner = planner
+        self.planner = planner
         self.work = planner.work
         # The words of refusals are the same on all states: (question, code) → verdict.
         self._refusals: dict[tuple[questions.Question, Code], Verdict] = {}
         self._extended_claim = extended_claim
         self._calibrations = calibrations  # platform → calibration
 
+    def by(self, planner: allocator.Planner) -> Judge:
+        """A judge of the same rules by another planner."""
+        return Judge(
+            planner,
+            extended_claim=self._extended_claim,
+            calibrations=self._calibrations,
+            matches=self.matches,
+        )
+
     def configure(self, *, budget: int) -> None:
         """Search up to so many steps for a verdict from now on."""
-        self._planner.configure(budget=budget)
+        self.planner.configure(budget=budget)
 
     def verdict(
         self, question: questions.Question, state: NodeState, surroundings: shape.Broken | None
@@ -118,7 +127,7 @@ class Judge:
 
         What is in use is left to kube-scheduler: here it may rest on an earlier guess.
         """
-        return self._planner.may_pick(on, question.claims, number, picked)
+        return self.planner.may_pick(on, question.claims, number, picked)
 
     # ------------------------------------------------------------ would it fit
 
@@ -143,7 +152,7 @@ class Judge:
             state = NodeState(hardware, usage)
         if not claims:
             return Verdict(Code.FITS, plugin=plugin, after=usage)
-        outcome = self._planner.allocate(state, claims, surroundings=surroundings)
+        outcome = self.planner.allocate(state, claims, surroundings=surroundings)
         return self._from_outcome(question, hardware, usage, claims, outcome, plugin)
 
     def _from_outcome(
@@ -179,10 +188,10 @@ class Judge:
         """Say what is missing: the first claim that does not fit alone, else all together."""
         empty = NodeState(state.shape, NOTHING)
         code = Code.BUSY
-        if isinstance(self._planner.allocate(empty, claims), NoFit):
+        if isinstance(self.planner.allocate(empty, claims), NoFit):
             code, state = Code.NEVER, empty
         for claim in question.claims if len(question.claims) > 1 else ():
-            if isinstance(self._planner.allocate(state, (claim,)), NoFit):
+            if isinstance(self.planner.allocate(state, (claim,)), NoFit):
                 question = dataclasses.replace(question, claims=(claim,), extended=())
                 break
         refused = self._refused(code, question)

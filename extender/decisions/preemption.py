@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from extender.cluster import index, machines, store, tenants
 from extender.decisions import answers, counted, tables, victims
@@ -28,28 +28,39 @@ def keep(
     pod: objects.Pod,
     offered: Mapping[str, answers.Victims],
     *,
-    table: tables.Table,
+    on: Callable[[str], tables.Verdicts],
     cluster: index.TopologyIndex,
 ) -> dict[str, answers.Victims]:
-    """The offered nodes on which eviction helps, each with the pods to evict."""
+    """The offered nodes on which eviction helps, each with the pods to evict.
+
+    `on` has the verdicts on the pod's question as they are for a node.
+    """
     kept: dict[str, answers.Victims] = {}
     for name, given in offered.items():
         detail = cluster.detail(name)
         if detail is None:
             kept[name] = given  # not known here: as kube-scheduler decided
             continue
-        chosen = _Place(pod, detail, table, cluster).chosen(given)
+        chosen = _Place(pod, detail, on(name), cluster).chosen(given)
         if chosen is not None:
             kept[name] = chosen
     return kept
 
 
-def fits_without(
-    gone: frozenset[str], name: str, *, table: tables.Table, cluster: index.TopologyIndex
-) -> bool:
-    """Whether the pod would fit on the node if these pods were not there."""
-    detail = cluster.detail(name)
-    return detail is not None and _verdict(gone, (), detail, table, cluster).fits
+def passing(
+    found: answers.Filtered,
+    agreed: Mapping[str, answers.Victims],
+    *,
+    on: Callable[[str], tables.Verdicts],
+    cluster: index.TopologyIndex,
+) -> answers.Filtered:
+    """Let the refused nodes pass where the pod would fit if the agreed victims were not there."""
+    failed = dict(found.failed)
+    for name in agreed.keys() & failed.keys():
+        detail, gone = cluster.detail(name), frozenset(agreed[name].pods)
+        if detail is not None and _verdict(gone, (), detail, on(name), cluster).fits:
+            del failed[name]
+    return answers.Filtered(failed, found.unresolvable, found.unknown)
 
 
 class _Place:
@@ -59,7 +70,7 @@ class _Place:
         self,
         pod: objects.Pod,
         detail: index.Row,
-        table: tables.Table,
+        table: tables.Verdicts,
         cluster: index.TopologyIndex,
     ) -> None:
         self._pod, self._detail, self._table, self._cluster = pod, detail, table, cluster
@@ -216,7 +227,7 @@ def _verdict(
     gone: frozenset[str],
     nominated: tuple[objects.Pod, ...],
     detail: index.Row,
-    table: tables.Table,
+    table: tables.Verdicts,
     cluster: index.TopologyIndex,
 ) -> Verdict:
     """The verdict on the node without these pods and the claims that only they use."""

@@ -32,7 +32,7 @@ class Promises:
         pod: objects.Pod,
         asked: asking.Asked,
         name: str,
-        table: tables.Table,
+        table: tables.Verdicts,
         state: int,
         *,
         deadline: float,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,17 @@ _MOST_BYTES = 48 << 20
 _CELL, _VERDICT = 21, 500  # bytes of a state's columns, and of a verdict
 # Steps searched in one call; ordinary claims need a few per state, most come from memory for none.
 _MOST_STEPS = 100_000
+
+
+class Verdicts(Protocol):
+    """Verdicts of one question by state: of all nodes alike, or as they are for one node."""
+
+    @property
+    def states(self) -> States: ...
+
+    def verdict(self, number: int) -> Verdict: ...
+
+    def may_pick(self, number: int, claim: int, picked: Mapping[str, int]) -> bool: ...
 
 
 class Table:

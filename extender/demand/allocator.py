@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from extender import errors
 from extender.demand import plan, work
@@ -18,6 +19,8 @@ from extender.demand.requests import ClaimDemand
 from extender.demand.search import Search
 from extender.hardware import shape, versions
 from extender.hardware.usage import NOTHING, NodeState, Usage
+
+_P = TypeVar("_P", bound="Planner")
 
 __all__ = [
     "BUDGET",
@@ -109,6 +112,12 @@ class Planner:
         # The claims asked about last: one pod is asked about on many nodes, and hashing is slow.
         self._last: tuple[ClaimDemand, ...] = ()
         self._last_plans: dict[shape.Shape, plan.Plan] = self._plans.setdefault((), {})
+
+    def like(self, kind: type[_P], selectors: Selectors) -> _P:
+        """A planner of that kind with the same rules that asks other selectors."""
+        return kind(
+            selectors=selectors, features=self._features, budget=self._budget, spending=self.work
+        )
 
     def allocate(
         self,

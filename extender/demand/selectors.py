@@ -7,6 +7,7 @@ those values; the device itself, which is interned, is a short cut to them.
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 from typing import TypeAlias
 
 from extender import errors
@@ -21,7 +22,7 @@ MOST_CHARACTERS = 256 << 10
 # How many results are kept over all expressions; one takes about 100 bytes.
 RESULTS = 200_000
 
-_Result: TypeAlias = bool | errors.SelectorError | errors.UnknownSelectorError
+Result: TypeAlias = bool | errors.SelectorError | errors.UnknownSelectorError
 
 # Units of work: to compile, with so much for a character; to show a device to a program, with so
 # much for one of its attributes; and the CEL steps that make one.
@@ -44,8 +45,8 @@ class _Expression:
         self.program = program
         self.fault = fault
         self.names = frozenset[str]() if program is None else reads.names(program.tree)
-        self.by_device: dict[shape.Device, _Result] = {}
-        self.by_values: dict[object, _Result] = {}  # what `_key` makes of a device → result
+        self.by_device: dict[shape.Device, Result] = {}
+        self.by_values: dict[object, Result] = {}  # what `_key` makes of a device → result
 
     def size(self) -> int:
         return len(self.by_device) + len(self.by_values)
@@ -98,7 +99,11 @@ class Selectors:
             result = self._judge(entry, device)
         if isinstance(result, bool):
             return result
-        raise _again(result)
+        raise again(result)
+
+    def outcome(self, expression: str, device: shape.Device) -> Result:
+        """What `matches` says or raises, found afresh and not remembered."""
+        return self._evaluate(self._entry(expression), device)
 
     def attributes(self, expression: str) -> frozenset[str] | None:
         """Ids of the attributes and capacities the expression can read; None if it could be any.
@@ -133,7 +138,7 @@ class Selectors:
             return _Expression(None, errors.UnknownSelectorError(str(problem)))
         return _Expression(program, None)
 
-    def _judge(self, entry: _Expression, device: shape.Device) -> _Result:
+    def _judge(self, entry: _Expression, device: shape.Device) -> Result:
         if entry.program is None or entry.names is None:
             result = self._evaluate(entry, device)
         else:
@@ -158,7 +163,7 @@ class Selectors:
             if self._results <= self._most_results // 2:
                 return
 
-    def _evaluate(self, entry: _Expression, device: shape.Device) -> _Result:
+    def _evaluate(self, entry: _Expression, device: shape.Device) -> Result:
         if entry.program is None:
             return entry.fault or errors.UnknownSelectorError("no program")
         self._work.spend(_SHOWING + _ATTRIBUTE * (len(device.attributes) + len(device.capacity)))
@@ -226,7 +231,44 @@ def _key(names: frozenset[str], device: shape.Device) -> object:
     return (device.driver, device.allow_multiple_allocations, tuple(read), tuple(amounts))
 
 
-def _again(
+class Shared:
+    """Judges devices of shapes, which lack the values of attributes that are apart.
+
+    `apart` has the identifiers of these. An expression that reads one is judged by `each`, on
+    devices as published; here it is refused with UnknownSelectorError.
+    """
+
+    def __init__(self, each: Selectors, apart: Callable[[], frozenset[str]]) -> None:
+        self.each = each
+        self._apart = apart
+
+    @property
+    def apart(self) -> frozenset[str]:
+        return self._apart()
+
+    def reads_apart(self, expression: str) -> bool:
+        """Whether the expression can read an attribute that is apart."""
+        apart = self._apart()
+        if not apart:
+            return False
+        names = self.each.attributes(expression)
+        return names is None or not names.isdisjoint(apart)
+
+    def matches(self, expression: str, device: shape.Device) -> bool:
+        """As `Selectors.matches`, but for expressions that read what is apart."""
+        if self.reads_apart(expression):
+            raise errors.UnknownSelectorError("reads what tells equal machines apart")
+        return self.each.matches(expression, device)
+
+    def admits(self, expression: str, device: shape.Device) -> bool:
+        """Whether it matches; false where it fails."""
+        try:
+            return self.matches(expression, device)
+        except (errors.SelectorError, errors.UnknownSelectorError):
+            return False
+
+
+def again(
     problem: errors.SelectorError | errors.UnknownSelectorError,
 ) -> errors.SelectorError | errors.UnknownSelectorError:
     """A fresh exception: a remembered one would gather tracebacks."""

@@ -38,8 +38,8 @@ class Interner:
         # Conversions of published pieces, each bounded by _MOST.
         self._numberings: dict[tuple[int, tuple[str, ...]], dict[str, int]] = {}
         self._capacities: dict[objects.DeviceCapacity | objects.Quantity, shape.Capacity] = {}
-        # (driver, attribute names, live names) → how to read the attributes
-        self._plans: dict[tuple[str, tuple[str, ...], frozenset[str] | None], _Plan] = {}
+        # (driver, attribute names, those apart) → how to read the attributes
+        self._plans: dict[tuple[str, tuple[str, ...], layouts.Apart], _Plan] = {}
 
     def __len__(self) -> int:
         """How many devices and pools somebody holds."""
@@ -89,9 +89,9 @@ class Interner:
             found = self._capacities[value] = _capacity(value)
         return found
 
-    def plan(self, driver: str, names: tuple[str, ...], live: frozenset[str] | None) -> _Plan:
+    def plan(self, driver: str, names: tuple[str, ...], apart: layouts.Apart) -> _Plan:
         """Return the attributes in a canonical order: name, qualified name, keep the value."""
-        key = (driver, names, live)
+        key = (driver, names, apart)
         found = self._plans.get(key)
         if found is None:
             _make_room(self._plans)
@@ -99,7 +99,7 @@ class Interner:
                 (
                     name,
                     name if "/" in name else f"{driver}/{name}",
-                    live is None or name.rpartition("/")[2] in live,
+                    not layouts.is_apart(name, apart),
                 )
                 for name in sorted(names)
             )
@@ -108,7 +108,7 @@ class Interner:
 
 
 class Reader:
-    """Reads the devices of one node; renumbers what no selector reads, consistently over them."""
+    """Reads the devices of one node; renumbers what is apart, consistently over them."""
 
     def __init__(
         self,
@@ -117,14 +117,14 @@ class Reader:
         *,
         interner: Interner,
         rules: tuple[objects.DeviceTaintRule, ...],
-        live: frozenset[str] | None,
+        apart: layouts.Apart,
         features: versions.Features,
     ) -> None:
         self._node_name = node_name
         self._node_labels = node_labels
         self._interner = interner
         self._rules = rules
-        self._live = live
+        self._apart = apart
         self._features = features
         # (qualified name, type of a single value) → value → its number
         self._numbers: dict[tuple[str, str], dict[object, int]] = {}
@@ -132,7 +132,7 @@ class Reader:
     def layout(self, specs: Sequence[objects.ResourceSliceSpec]) -> layouts.Layout:
         """Return the devices of these slices, in their order."""
         known = self._interner.layouts
-        signature = known.signature(specs, live=self._live, rest=self._rest)
+        signature = known.signature(specs, apart=self._apart, rest=self._rest)
         return known.find(signature, lambda: self._read(specs))
 
     def _rest(self, spec: objects.ResourceSliceSpec) -> object:
@@ -146,6 +146,8 @@ class Reader:
 
     def _read(self, specs: Sequence[objects.ResourceSliceSpec]) -> layouts.Layout:
         devices: list[shape.Device] = []
+        bare: list[shape.Device] = []
+        names: set[str] = set()
         facts: list[links.DeviceFacts] = []
         bodies: dict[str | links.Address, str] = {"": ""}  # physical device → its number here
         for spec in specs:
@@ -153,14 +155,20 @@ class Reader:
                 fact = links.facts(spec.driver, device)
                 body = bodies.setdefault(fact.body, str(len(bodies)))
                 facts.append(dataclasses.replace(fact, body=body))
-                devices.append(self._device(spec, device, fact.kind))
-        return layouts.Layout(tuple(devices), tuple(facts))
+                names.update(name.rpartition("/")[2] for name in device.attributes or ())
+                kept, renumbered = self._device(spec, device, fact.kind)
+                devices.append(kept)
+                bare.append(renumbered)
+        kept_names = frozenset(name for name in names if not layouts.is_apart(name, self._apart))
+        return layouts.Layout(tuple(devices), tuple(facts), tuple(bare), kept_names)
 
     def _device(
         self, spec: objects.ResourceSliceSpec, device: objects.Device, kind: shape.Kind
-    ) -> shape.Device:
-        """Return the interned device."""
-        attributes = self._attributes(spec.driver, device.attributes or {})
+    ) -> tuple[shape.Device, shape.Device]:
+        """Return the interned device, and the one with all attributes renumbered."""
+        published = device.attributes or {}
+        kept = self._attributes(spec.driver, published, self._apart)
+        bare = self._attributes(spec.driver, published, None)
         capacity = tuple(
             (name, self._interner.capacity(value))
             for name, value in sorted((device.capacity or {}).items())
@@ -175,10 +183,16 @@ class Reader:
             *self._node_rule(spec, device),
             kind,
         )
-        return self._interner.device(
-            (spec.driver, device.name, attributes, capacity, rest),
-            lambda: shape.Device(spec.driver, device.name, dict(attributes), dict(capacity), *rest),
-        )
+
+        def interned(attributes: tuple[tuple[str, shape.Value], ...]) -> shape.Device:
+            return self._interner.device(
+                (spec.driver, device.name, attributes, capacity, rest),
+                lambda: shape.Device(
+                    spec.driver, device.name, dict(attributes), dict(capacity), *rest
+                ),
+            )
+
+        return interned(kept), interned(bare)
 
     def _node_rule(
         self, spec: objects.ResourceSliceSpec, device: objects.Device
@@ -191,17 +205,20 @@ class Reader:
         return node is not None or bool(device.binds_to_node), admitted and known
 
     def _attributes(
-        self, driver: str, attributes: Mapping[str, objects.DeviceAttribute]
+        self,
+        driver: str,
+        attributes: Mapping[str, objects.DeviceAttribute],
+        apart: layouts.Apart,
     ) -> tuple[tuple[str, shape.Value], ...]:
-        plan = self._interner.plan(driver, tuple(attributes), self._live)
+        plan = self._interner.plan(driver, tuple(attributes), apart)
         return tuple(
-            (name, _value(attributes[name]) if keep else self._renumbered(full, attributes[name]))
+            (name, value_of(attributes[name]) if keep else self._renumbered(full, attributes[name]))
             for name, full, keep in plan
         )
 
     def _renumbered(self, name: str, attribute: objects.DeviceAttribute) -> shape.Value:
         """Replace the value by its number of first appearance; the type stays."""
-        kind, value = _value(attribute)
+        kind, value = value_of(attribute)
         if isinstance(value, tuple):
             single = kind[:-1]
             return kind, cast(
@@ -242,7 +259,13 @@ def _selects(
     )
 
 
-def _value(attribute: objects.DeviceAttribute) -> shape.Value:
+def with_values(device: shape.Device, published: objects.Device) -> shape.Device:
+    """A copy of the device, not interned, with the attributes as the API has them."""
+    attributes = {name: value_of(value) for name, value in (published.attributes or {}).items()}
+    return dataclasses.replace(device, attributes=attributes)
+
+
+def value_of(attribute: objects.DeviceAttribute) -> shape.Value:
     """The typed value; the API guarantees that exactly one is set."""
     if attribute.string is not None:
         return "string", attribute.string

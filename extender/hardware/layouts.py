@@ -20,8 +20,10 @@ from extender.kube import objects
 
 Signature: TypeAlias = tuple[object, ...]
 _Getter: TypeAlias = Callable[[Any], Any]
-# (driver, attribute names, live identifiers)
-_Names: TypeAlias = tuple[str, tuple[str, ...], frozenset[str] | None]
+# Identifiers of attributes (the part after the slash) whose values are renumbered; None is all.
+Apart: TypeAlias = frozenset[str] | None
+# (driver, attribute names, those apart)
+_Names: TypeAlias = tuple[str, tuple[str, ...], Apart]
 
 _MOST_PLANS = 4096  # a fleet has tens
 # What is read of a device beside its attributes, capacity and counters.
@@ -44,11 +46,15 @@ _list = operator.attrgetter("strings")
 class Layout:
     """The devices of equal machines, and where they sit; compared by identity.
 
-    In `facts` what tells physical devices apart is renumbered.
+    In `facts` what tells physical devices apart is renumbered. `bare` are the devices with all
+    attributes renumbered: equal for machines that differ in values only. `kept` are the
+    identifiers of the attributes whose values `devices` have as published.
     """
 
     devices: tuple[shape.Device, ...]
     facts: tuple[links.DeviceFacts, ...]
+    bare: tuple[shape.Device, ...] = ()
+    kept: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -83,13 +89,13 @@ class Layouts:
         self,
         specs: Iterable[objects.ResourceSliceSpec],
         *,
-        live: frozenset[str] | None,
+        apart: Apart,
         rest: Callable[[objects.ResourceSliceSpec], object],
     ) -> Signature:
         """What decides how the devices of a node are read; `specs` have them in their order.
 
-        `live` attribute identifiers count by value, None is all of them. `rest` is what the node
-        and the cluster add to the devices of a slice.
+        Attributes that are not `apart` count by value. `rest` is what the node and the cluster add
+        to the devices of a slice.
         """
         numbers: dict[str, dict[str, int]] = {}  # qualified name → text → its first appearance
         bodies: dict[str, int] = {}
@@ -98,7 +104,7 @@ class Layouts:
             found += (spec.driver, rest(spec))
             for names, run in itertools.groupby(spec.devices or (), _names):
                 devices = tuple(run)
-                plan = self._plan((spec.driver, names, live))
+                plan = self._plan((spec.driver, names, apart))
                 attributes = tuple(map(_attributes, devices))
                 found += (plan, len(devices), _alike(tuple(map(_fields, devices))))
                 found += [_alike(tuple(map(get, attributes))) for get in plan.exact]
@@ -122,15 +128,20 @@ class Layouts:
         return found
 
 
+def is_apart(name: str, apart: Apart) -> bool:
+    """Whether the values of the attribute of that name, bare or qualified, are renumbered."""
+    return apart is None or name.rpartition("/")[2] in apart
+
+
 def _names(device: objects.Device) -> tuple[str, ...]:
     return tuple(device.attributes or ())
 
 
-def _planned(driver: str, names: tuple[str, ...], live: frozenset[str] | None) -> _Plan:
+def _planned(driver: str, names: tuple[str, ...], apart: Apart) -> _Plan:
     counting = [
         name
         for name in names
-        if live is None or (short := name.rpartition("/")[2]) in live or short in links.TELLING
+        if not is_apart(name, apart) or name.rpartition("/")[2] in links.TELLING
     ]
     return _Plan(
         exact=tuple(operator.itemgetter(name) for name in counting),

@@ -1,9 +1,9 @@
 """What a node has: devices in the order the allocator walks them, pools, plug-in resources, links.
 
-A `Shape` is immutable and interned: equal machines share one. What tells equal machines apart
-without ever deciding anything stays out of it: pool names (kept per node), and the values of
-attributes that no live selector names (renumbered by first appearance, so that equality, which is
-all that matchAttribute asks, survives).
+A `Shape` is immutable and interned: equal machines share one. What only tells machines apart
+stays out of it: pool names (kept per node), and the values of attributes that are apart, of
+which otherwise equal machines have different ones (renumbered by first appearance, so that
+equality, which is all that matchAttribute asks, survives).
 """
 
 from __future__ import annotations

@@ -68,15 +68,15 @@ def inventory(
     interner: Interner,
     elsewhere: Mapping[PoolName, Mapping[int, int]] | None = None,
     rules: Iterable[objects.DeviceTaintRule] = (),
-    live: frozenset[str] | None = None,
+    apart: layouts.Apart = frozenset(),
 ) -> Inventory:
     """List the devices that kube-scheduler's allocator walks on this node, in its order.
 
     `slices` must hold every slice of every pool that has a slice of this node or of no node
     (`nodeName` empty); slices of other pools do no harm. Of a pool without counters those of other
-    nodes may be left out if `elsewhere` counts them, by generation. `live` names the attribute
-    identifiers (the part after the last "/") that some selector may read; the values of all others
-    are renumbered by first appearance, so that equal machines get equal devices; None keeps all.
+    nodes may be left out if `elsewhere` counts them, by generation. `apart` names attribute
+    identifiers (the part after the last "/") whose values are renumbered by first appearance, so
+    that machines which differ in nothing else get equal devices; None renumbers all.
     """
     gathered = gathering.gather(
         node_name, node_labels, slices, elsewhere=elsewhere or {}, features=features
@@ -86,7 +86,7 @@ def inventory(
         node_labels,
         interner=interner,
         rules=tuple(rules) if features.taint_rules else (),
-        live=live,
+        apart=apart,
         features=features,
     )
     return _Builder(interner, reader).build(gathered)

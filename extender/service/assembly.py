@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from extender import errors, settings
 from extender.cluster import index, machines, store
-from extender.decisions import engine, journal, judge
+from extender.decisions import bynode, engine, journal, judge, splitting
 from extender.demand import allocator, extended, selectors, work
 from extender.hardware import catalogue, versions
 from extender.kube import objects
@@ -60,10 +60,11 @@ def assemble(
     names = selectors.Selectors(
         list_attributes=reads_lists, minor=features.selectors_minor, spending=spending
     )
+    builder = machines.Builder(features=features, hardware=hardware)
+    shared = selectors.Shared(names, lambda: builder.apart)
     planner = allocator.Planner(
-        selectors=names, features=features, budget=policy.step_budget, spending=spending
+        selectors=shared, features=features, budget=policy.step_budget, spending=spending
     )
-    builder = machines.Builder(features=features, selectors=names, hardware=hardware)
     cluster = index.TopologyIndex(picture, builder)
     classes = extended.Classes(lambda: picture.classes, lambda: picture.classes_version, features)
     verdicts = judge.Judge(
@@ -73,12 +74,13 @@ def assemble(
             platform.name: locality.Calibration(**hardware.calibration(platform.name))
             for platform in hardware.platforms
         },
-        matches=names.matches,
+        matches=shared.matches,
     )
     return engine.Engine(
         picture,
         cluster,
         verdicts,
+        single=bynode.Verdicts(cluster, verdicts, shared, splitting.Splitter(shared, classes)),
         policy=policy,
         clock=clock,
         patient=patient,

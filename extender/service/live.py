@@ -41,6 +41,7 @@ from extender.settings import Settings
 _LOG = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 0.05  # how long changes may wait for a request before they are settled anyway
+_TURN_SECONDS = 0.01  # that others get between two turns of work that somebody asked for
 _TURN_NODES = 32  # read anew before others get their turn: 10 ms with 48 devices each
 # With structs outside the collector's sight a full collection finds little; it shall come seldom.
 _GC_THRESHOLDS = (100_000, 50, 100)
@@ -276,12 +277,17 @@ class Live:
         await self._take_in()
         _LOG.info("ready: %r %r", self.engine.store, self.engine.index)
         while True:
-            await asyncio.sleep(0 if self._rebuilding.step() else _IDLE_SECONDS)
+            more = self.engine.verdicts.single.unfinished or self.engine.index.outdated
+            idle = _TURN_SECONDS if more else _IDLE_SECONDS
+            await asyncio.sleep(0 if self._rebuilding.step() else idle)
             self._look_after_policy()
             if self._sink.fresh:
                 await self._take_in()
+            elif self.engine.index.outdated:
+                self.engine.index.settle(most=_TURN_NODES)
             elif self.engine.unsettled:
                 self.engine.settle()
+                self.engine.verdicts.single.advance()
             self._tell_unreadable()
 
     def _tell_unreadable(self) -> None:

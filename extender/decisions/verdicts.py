@@ -1,0 +1,56 @@
+"""Where a pod's verdicts come from: the states that nodes share, or each node by itself."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extender.cluster import index
+from extender.decisions import asking, bynode, judge, tables
+
+# Which rows are refused, and the verdict on one of these by its place.
+Judged: TypeAlias = tuple[NDArray[np.bool_], Callable[[int], judge.Verdict]]
+
+
+class Verdicts:
+    """Judges what was asked by the tables, or node by node where these cannot answer."""
+
+    def __init__(
+        self, cluster: index.TopologyIndex, shared: tables.Tables, single: bynode.Verdicts
+    ) -> None:
+        self._index = cluster
+        self._tables = shared
+        self.single = single
+
+    def judged(
+        self, asked: asking.Asked, rows: NDArray[np.int32], known: NDArray[np.bool_]
+    ) -> Judged:
+        """Judge the known ones of these rows, as far as the call's allowance goes."""
+        if asked.by_node is not None:
+            single = self.single.of(asked.by_node)
+            return single.fill(rows) >= judge.REFUSED_FROM, lambda place: single.at(
+                int(rows[place])
+            )
+        table, states = self._table(asked), self._index.state[rows]
+        table.fill(states if known.all() else states[known])
+        bad = (table.code[states] >= judge.REFUSED_FROM) & known
+        return bad, lambda place: table.verdicts[int(states[place])]
+
+    def of(self, asked: asking.Asked) -> Callable[[str], tables.Verdicts]:
+        """The verdicts by node."""
+        return functools.partial(self.on, asked)
+
+    def on(self, asked: asking.Asked, name: str) -> tables.Verdicts:
+        """The verdicts by state as they are for one node."""
+        row = self._index.rows.get(name, -1)
+        if asked.by_node is None or row < 0:
+            return self._table(asked)
+        return self.single.of(asked.by_node).on(row)
+
+    def _table(self, asked: asking.Asked) -> tables.Table:
+        cluster = self._index
+        return self._tables.of(asked.question, cluster.states, cluster.surroundings)
