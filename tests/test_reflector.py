@@ -673,7 +673,7 @@ async def test_the_age_goes_on_while_a_server_says_nothing_new(synced, kind):
     assert synced.status.last_event - known <= 1
 
 
-async def test_a_quiet_kind_is_as_old_as_the_last_watch_that_was_accepted(synced):
+async def test_a_quiet_kind_is_as_old_as_the_last_watch_that_lasted(synced):
     # Without bookmarks nothing says so, but a watch from a version that the server has reached.
     await synced.watching(1)
     for count in range(5):
@@ -681,6 +681,27 @@ async def test_a_quiet_kind_is_as_old_as_the_last_watch_that_was_accepted(synced
         await synced.watching(count + 2)
         await eventually(lambda: synced.status.state == "watching")
     assert synced.clock.now - synced.status.last_event <= 140
+    synced.clock.advance(5)
+    await eventually(lambda: synced.status.last_event == synced.clock.now)
+
+
+async def test_a_quiet_kind_has_recovered_once_its_watch_lasts(synced):
+    await synced.server.stop()
+    await synced.waiting()
+    for _ in range(30):
+        synced.clock.advance(4)
+        await asyncio.sleep(0.002)
+    assert "no connection" in synced.status.problem
+    await synced.server.start()
+    back = synced.clock.now
+    for _ in range(80):
+        if not synced.status.problem:
+            break
+        synced.clock.advance(0.5)
+        await asyncio.sleep(0.005)
+    assert not synced.status.problem
+    assert synced.clock.now - back <= 35
+    assert synced.status.last_event >= back
 
 
 async def test_a_list_that_drips_is_given_up_and_asked_for_again(lister):

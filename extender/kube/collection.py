@@ -70,3 +70,12 @@ class Sink(Protocol):
 
     def lost(self, kind: str, reason: str) -> None:
         """The kind cannot be read, or its watch is down: what is held may go stale. Said once."""
+
+
+def goes_back(version: str, last: str) -> bool:
+    """Whether a version lies before the last one of the same collection.
+
+    So it is after a restore of etcd. Versions are numbers that can be compared since 1.35
+    (KEP-5504), and were before, within one collection of one server.
+    """
+    return version.isdecimal() and last.isdecimal() and int(version) < int(last)

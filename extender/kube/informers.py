@@ -80,13 +80,15 @@ KINDS = (
         kind="ResourceSlice",
         plural="resourceslices",
         versions=_DRA_VERSIONS,
-        without="pods with claims still to be allocated pass unjudged",
+        without="pods with claims still to be allocated pass unjudged, as do extended resources on "
+        "nodes without a device plug-in for them",
     ),
     Wanted(
         kind="ResourceClaim",
         plural="resourceclaims",
         versions=_DRA_VERSIONS,
-        without="pods with claims pass unjudged",
+        without="pods with claims pass unjudged, as do extended resources on nodes without a device "
+        "plug-in for them",
     ),
     Wanted(
         kind="ResourceClaimTemplate",
@@ -98,8 +100,8 @@ KINDS = (
         kind="DeviceClass",
         plural="deviceclasses",
         versions=_DRA_VERSIONS,
-        without="pods with claims still to be allocated pass unjudged; "
-        "extended resources that only DRA serves are not known as such",
+        without="pods with claims still to be allocated pass unjudged, as do extended resources on "
+        "nodes without a device plug-in for them",
     ),
     Wanted(
         kind="DeviceTaintRule",

@@ -31,7 +31,7 @@ from extender.kube import (
     silence,
     unreadable,
 )
-from extender.kube.collection import KindStatus, Resource, Sink
+from extender.kube.collection import KindStatus, Resource, Sink, goes_back
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +93,6 @@ class Reflector:
         # The last watch did not end by its own timeout: the server may have been restarted, and
         # after a restore of etcd `_version` is of the future.
         self._doubtful = False
-        self._accepted: float | None = None  # when a watch began whose version was confirmed
         self._away = False  # the last request found no server, or one that is not up
         # What a WatchList has brought so far: (namespace, name) → object; None once it is complete.
         self._arriving: dict[tuple[str, str], objects.Object] | None = None
@@ -155,8 +154,6 @@ class Reflector:
         """An accepted watch fell silent: its path is dead, or nothing happens; ask anew at once."""
         self.status.watch_restarts += 1
         self._doubtful = True
-        if self._accepted is not None:
-            self.status.last_event = max(self.status.last_event or 0.0, self._accepted)
         self._well()  # dead or not, there was no refusal
         return 0.0
 
@@ -220,18 +217,21 @@ class Reflector:
         if confirmed:
             await self._probe()
         started = self._clock()
-        self._accepted = None
         split = lines.Lines()
         async with self._api.stream(self._resource.path, self._watch_query(initial)) as stream:
             self._answered = True
-            self._accepted = self._clock() if confirmed else None
             self._silence.answered()
-            while chunk := await stream.read():
-                self._silence.received(len(chunk))
-                for line in split.feed(chunk):
-                    self._silence.heard()
-                    self._take(line)
-                    await self._turns.spend(len(line))
+            lasting = asyncio.ensure_future(self._current()) if confirmed else None
+            try:
+                while chunk := await stream.read():
+                    self._silence.received(len(chunk))
+                    for line in split.feed(chunk):
+                        self._silence.heard()
+                        self._take(line)
+                        await self._turns.spend(len(line))
+            finally:
+                if lasting is not None:
+                    lasting.cancel()
         if self._arriving is not None:
             raise errors.ApiError(200, "ListIncomplete", "the WatchList ended before its last item")
         lived = self._clock() - started
@@ -252,6 +252,12 @@ class Reflector:
             self._version_refused = True  # the next list takes whatever there is
             raise
         self._silence.heard()
+
+    async def _current(self) -> None:
+        """A watch from a confirmed version that lasts has brought by now what it had to bring."""
+        await self._sleep(_SHORT_SECONDS)
+        self.status.last_event = self._clock()
+        self._well()
 
     def _watch_query(self, initial: bool) -> dict[str, str]:
         query = self._resource.query(
@@ -317,14 +323,11 @@ class Reflector:
         self._advance(meta.resource_version if self._ordered else "")
 
     def _never_back(self, version: str) -> None:
-        """Raise `ExpiredError` where a version lies before ours: the server's history is another.
-
-        So it is after a restore of etcd.
-        """
-        if self._ordered and listing.before(version, self._version):
+        """Raise `ExpiredError` where the server's history is another than it was."""
+        if self._ordered and goes_back(version, self._version):
             self._version_refused = True
-            came = f"version {version} came after {self._version}"
-            raise errors.ExpiredError(410, "WentBack", came)
+            what = f"version {version} came after {self._version}"
+            raise errors.ExpiredError(410, "WentBack", what)
 
     def _advance(self, version: str) -> None:
         """The server was heard; `version` (if any) is where to resume from."""
