@@ -87,8 +87,8 @@ KINDS = (
         kind="ResourceClaim",
         plural="resourceclaims",
         versions=_DRA_VERSIONS,
-        without="pods with claims pass unjudged, as do extended resources on nodes without a device "
-        "plug-in for them",
+        without="pods with claims pass unjudged, as do extended resources on "
+        "nodes without a device plug-in for them",
     ),
     Wanted(
         kind="ResourceClaimTemplate",

@@ -181,8 +181,6 @@ class Reflector:
         named = error.retry_after if isinstance(error, errors.TooManyRequestsError) else None
         return max(self._backoff.next(), named or 0.0)
 
-    # ------------------------------------------------------------ list
-
     async def _list(self) -> float:
         self.status.state = "listing"
         version = "" if self._version_refused else self._version or "0"
@@ -204,8 +202,6 @@ class Reflector:
         self._fruitless = 0
         self.status.synced = True
         self._advance(version)
-
-    # ------------------------------------------------------------ watch
 
     async def _watch(self, *, initial: bool = False) -> float:
         """One watch from start to end; with `initial`, of what exists first (WatchList)."""
