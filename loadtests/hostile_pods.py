@@ -38,7 +38,7 @@ def distinct(number):
     """Pods of which no two ask the same: claims, resources and texts in turn."""
     kind = number % 4
     if kind == 0:
-        expression = f'device.attributes["{GPU}"].uuid != "{number}"'
+        expression = f'device.attributes["{GPU}"].productName != "{number}"'
         asked = spec([request("gpu", GPU, selectors=[expression])])
     elif kind == 1:
         asked = spec([request(f"r{number}", GPU, count=1 + number % 4)], [match(f"a.b/c{number}")])

@@ -192,13 +192,12 @@ def _machine(shape: Shape, calibration: Calibration) -> _Machine:
     }
     order = sorted(set(steps.values()))
     rank = {step: number for number, step in enumerate(order)}
-    ranks = {
-        gpu: bytes(
-            rank[steps[gpu, device]] if kind is Kind.NIC else _NO_PAIR
-            for device, kind in enumerate(kinds)
-        )
-        for gpu in gpus
-    }
+    ranks = {}
+    for gpu in gpus:  # a machine cut into partitions has two hundred of them, and few NICs
+        row = bytearray([_NO_PAIR]) * len(kinds)
+        for nic in nics:
+            row[nic] = rank[steps[gpu, nic]]
+        ranks[gpu] = bytes(row)
     tree = all(
         assignment.blocks([frozenset(n for n in nics if ranks[gpu][n] <= most) for gpu in gpus])
         for most in range(len(order))
