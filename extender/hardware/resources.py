@@ -70,10 +70,18 @@ class Table:
     """The resources that are known; the first whose name matches decides."""
 
     entries: tuple[Resource, ...] = ()
+    # name → what was found; to hash all entries for each name would take longer than to look
+    _known: dict[str, Resource | None] = dataclasses.field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def of(self, name: str) -> Resource | None:
         """What a unit of that name is; None for resources that do not concern us."""
-        return _found(self.entries, name)
+        if name not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[name] = _found(self.entries, name)
+        return self._known[name]
 
     def kind_of(self, name: str) -> shape.Kind | None:
         """The kind of a resource's units; None for resources that do not concern us."""
@@ -86,9 +94,9 @@ class Table:
 
 
 NONE = Table()
+_MOST_KNOWN = 4096  # names; a cluster has tens
 
 
-@functools.lru_cache(maxsize=4096)
 def _found(entries: tuple[Resource, ...], name: str) -> Resource | None:
     if "/" not in name:
         return None
