@@ -6,6 +6,7 @@ is shown as the watch would show it, filtered and prioritized, and its placement
 as an allocation and a binding. Devices are taken first-fit, as kube-scheduler does.
 """
 
+import datetime as dt
 import itertools
 
 import msgspec
@@ -21,6 +22,7 @@ DRIVER = "gpu.openb.example"
 CLASS = "gpu"
 NAMESPACE = "openb"
 MIB = 1 << 20
+EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 MOST_PODS = "1000000"  # the trace has no limit on pods
 
 
@@ -38,6 +40,7 @@ class Shown:
             clock=itertools.count().__next__,
         )
         self.disagreed = 0
+        self.shown = 0  # pods, each created a second after the last
         self.pending = None  # (pod, claim) of the pod being placed
         self.bound_pods = {}  # uid → (pod, claim) as last written
 
@@ -51,6 +54,9 @@ class Shown:
         self.drop_pending()
         if claim is not None:
             self.show("ResourceClaim", claim)
+        self.shown += 1
+        created = EPOCH + dt.timedelta(seconds=self.shown)
+        pod = pod | {"metadata": pod["metadata"] | {"creationTimestamp": created.isoformat()}}
         self.pending = (uid, pod, claim)
         self.pod = self.show("Pod", pod)
 

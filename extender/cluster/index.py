@@ -73,6 +73,7 @@ class TopologyIndex:
         self.generation = 0  # moves when any row changed
         self.layout = 0  # moves when a name gets or loses its row
         self.unreadable: dict[str, str] = {}  # nodes that could not be read → why
+        self.hardware = 0  # moves when a machine, or what of it can be allocated, is another
         self.changed: set[int] = set()  # rows changed since `take_changed`
         self._free: list[int] = []
         self._softened: set[str] = set()  # nodes whose reservations changed
@@ -136,10 +137,11 @@ class TopologyIndex:
             source.dirty.update(self._viewers.get(pool, ()))
         source.dirty_pools.clear()
         touched = source.dirty_shapes | source.dirty | self._softened
-        if most is not None:
-            touched = set(itertools.islice(touched, most))
+        # Sorted: the order of a set differs from process to process, and states are numbered by it.
+        turn = sorted(touched)[:most]
+        touched = set(turn)
         reshaped = len(touched & source.dirty_shapes)
-        for name in touched:
+        for name in turn:
             reshape, recount = name in source.dirty_shapes, name in source.dirty
             self._read(name, reshape=reshape, reuse=not recount)
         if touched:
@@ -182,6 +184,12 @@ class TopologyIndex:
             if detail is not None and not machine.is_like(detail.machine):
                 self._release(name)
             cpu, memory = machines.allocatable(node)
+            if detail is None or (detail.machine.shape, detail.cpu, detail.memory) != (
+                machine.shape,
+                cpu,
+                memory,
+            ):
+                self.hardware += 1
             detail = Row(name, node, machine, states.NOTHING, cpu=cpu, memory=memory)
             self.details[row] = detail
             self.expected[row] = -1
@@ -277,6 +285,7 @@ class TopologyIndex:
         self._see(name, detail.machine if detail else None, None)
         self._release(name)
         self.details[row] = None
+        self.hardware += 1
         self.state[row] = self.expected[row] = -1
         self.cpu[row] = self.memory[row] = 0
         self._free.append(row)

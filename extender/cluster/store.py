@@ -152,19 +152,13 @@ class ClusterStore:
         """Whether the index has something to settle."""
         return bool(self.everything_dirty or self.dirty or self.dirty_shapes or self.dirty_pools)
 
+    def tables(self) -> dict[str, dict[Any, Any]]:
+        """The objects kept: kind → key → object."""
+        return {kind: table for kind, (table, _) in self._kinds.items()}
+
     def counts(self) -> dict[str, int]:
         """How many objects of each kind are kept."""
-        return {kind: len(table) for kind, (table, _) in self._kinds.items()}
-
-    def keys(self) -> list[tuple[str, Key | str]]:
-        """The kind and key of every object kept."""
-        return [(kind, key) for kind, (table, _) in self._kinds.items() for key in table]
-
-    def hand_over(self, other: ClusterStore, kind: str, key: Key | str) -> None:
-        """Take the object over as the other store holds it now; nothing where it is gone."""
-        table, _ = other._kinds[kind]
-        if key in table:
-            self.apply(kind, "ADDED", table[key])
+        return {kind: len(table) for kind, table in self.tables().items()}
 
     def contents(self) -> list[tuple[str, list[objects.Object]]]:
         """The objects of each kind, as they are now: what a store made anew starts from."""

@@ -78,6 +78,11 @@ class Unjudged:
 Answer: TypeAlias = Asked | Unjudged
 
 
+def unknown(what: str) -> str:
+    """Why a pod is not judged whose claim or template was not shown."""
+    return f"{what} is not known here"
+
+
 class Asker:
     """Puts questions; remembers claim demands by the claim's identity."""
 
@@ -123,12 +128,20 @@ class Asker:
         self._answers.put(uid, (pod, policy, version, answer), size)
         return answer
 
+    @property
+    def classes_version(self) -> int:
+        """Moves with every device class that is shown."""
+        return self._store.classes_version
+
     def forget(self, uid: str) -> None:
         """The pod has its node, or is gone: nobody asks about it again."""
         self._answers.pop(uid)
 
     def ask_whole(self, pod: objects.Pod, policy: config.Policy) -> Answer:
-        """Read what the pod asked for to begin with: its claims, allocated by now or not."""
+        """Read what the pod asked for to begin with: its claims, allocated by now or not.
+
+        Resources that no node offers are among it: which are offered may change.
+        """
         return self._read_pod(pod, policy, whole=True)
 
     def _read_pod(self, pod: objects.Pod, policy: config.Policy, *, whole: bool = False) -> Answer:
@@ -140,7 +153,7 @@ class Asker:
             return Unjudged(str(error))
         found = claims.of_pod(pod, self._store)
         if isinstance(found, claims.Missing):
-            return Unjudged(f"{found.what} is not known here")
+            return Unjudged(unknown(found.what))
         open_claims = tuple(claim for claim in found if claim.allocation is None)
         unread = sorted(_NEEDED & self._store.silent - self._store.read)
         if open_claims and unread:
@@ -157,7 +170,8 @@ class Asker:
             device_class_names=questions.device_classes(demands),
             resources=(name for name, _ in asked.extended),
         )
-        judged = dataclasses.replace(asked, extended=self._judged(asked, blind=bool(unread)))
+        names = asked.extended if whole else self._judged(asked, blind=bool(unread))
+        judged = dataclasses.replace(asked, extended=names)
         question = questions.of(demands, judged, pod, chosen.locality, blind=bool(unread))
         by_node = None
         if self._splitter is not None:
@@ -187,9 +201,12 @@ class Asker:
         return tuple(
             (name, count)
             for name, count in asked.extended
-            if self._served(name)
-            or (self._is_device(name) and (blind or name in self._store.offered))
+            if self.judges(name) or (blind and self._is_device(name))
         )
+
+    def judges(self, name: str) -> bool:
+        """Whether the extended resource is ours to judge, by what is offered and served now."""
+        return self._served(name) or (name in self._store.offered and self._is_device(name))
 
     def _is_device(self, name: str) -> bool:
         return self._table().kind_of(name) is not None

@@ -90,10 +90,15 @@ class Engine:
         self.tables = tables.Tables(verdicts)
         self.verdicts = sources.Verdicts(cluster, self.tables, single)
         self.room = room.Room(
-            cluster, self.table, verdicts.matches, patient=patient, spending=self.work
+            cluster,
+            self.table,
+            verdicts.matches,
+            judges=self.asker.judges,
+            patient=patient,
+            spending=self.work,
         )
         self.gangs = gangs.Gangs()
-        self._learning = learning.Learning(self.asker, self.room, self.gangs, self.work)
+        self._learning = learning.Learning(self.asker, self.room, self.work)
         self.scoring = scoring.Scoring(cluster, self.room, self.gangs)
         self.journal = journal.Journal(cluster, self.tables, on_prediction)
         self.promises = promises.Promises(cluster, self.gangs, self.journal)
@@ -299,8 +304,8 @@ class Engine:
         """End the promises that are past their seconds."""
         self.promises.expire(self._clock())
 
-    def settle(self) -> None:
-        """Bring the index, the mix and the prices up to date."""
+    def settle(self, *, rest: bool = False) -> None:
+        """Bring the index, the mix and the prices up to date; at `rest` however little is new."""
         self.work.allow(work.SETTLING)
         self.expire()
         self.index.settle()
@@ -308,7 +313,7 @@ class Engine:
         self._learning.learn(self.policy)
         changed = self.index.take_changed()
         self.scoring.refresh(changed)
-        self.room.settle(len(changed))
+        self.room.settle(len(changed), rest=rest)
         self.work.allow(work.JUDGING)
 
     def kept(self) -> dict[str, int]:
@@ -363,6 +368,8 @@ class Engine:
                 self.asker.forget(pod.metadata.uid)
                 self._evictions.forget(pod.metadata.uid)
             self.promises.pod_changed(pod, gone=new is None)
-        elif isinstance(new, objects.ResourceClaim):
+        elif isinstance(new, objects.ResourceClaim | objects.ResourceClaimTemplate) and old is None:
+            self._learning.shown(kind, new.metadata.name)
+        if isinstance(new, objects.ResourceClaim):
             self.work.allow(work.SETTLING)
             self.promises.claim_changed(new)

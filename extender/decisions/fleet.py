@@ -55,7 +55,9 @@ class Fleet:
         for size, machines in zip(self._sizes, self._machines.tolist(), strict=True):
             of_size[size] = of_size.get(size, 0) + size * machines
         total = sum(of_size.values())
-        most = sorted((size for size in of_size if size > 1), key=lambda size: -of_size[size])
+        most = sorted(
+            (size for size in of_size if size > 1), key=lambda size: (-of_size[size], size)
+        )
         return {size: reserve * of_size[size] / total for size in most[:_MOST_SIZES]}
 
     def pools(self, classes: Classes) -> Floats:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from extender.cluster import index
 from extender.decisions import (
     counting,
     counts,
+    demands,
     fleet,
     inventory,
     losses,
@@ -26,15 +28,14 @@ from extender.decisions import (
     sizes,
     tables,
 )
-from extender.decisions.question import Question, alike, single
+from extender.decisions.question import Question, alike
 from extender.demand import work
 from extender.policy import config, packing, prices
-from extender.policy.mix import Classes, Floats, Ints, Mix
+from extender.policy.mix import Classes, Floats, Ints
 
 # Rows times classes up to which plain floats are quicker than arrays: 0.3 µs a cell against 50 µs
 # for any number of them, between two requests of a scheduler.
 _FEW_CELLS = 96
-_MOST_GPUS = 8.0  # of one node, as most are
 
 
 class Room:
@@ -46,12 +47,12 @@ class Room:
         table_of: Callable[[Question], tables.Table],
         matches: counting.Matches,
         *,
+        judges: Callable[[str], bool] = lambda _: True,
         patient: bool = True,
         spending: work.Work | None = None,
     ) -> None:
         self._work = spending or work.Work()
         self._index = cluster
-        self.mix = Mix()
         self._renewals = losses.Renewals()
         self._now = losses.Matrix(cluster, self._renewals)
         self._losses = losses.Losses(cluster, self._renewals)
@@ -62,7 +63,9 @@ class Room:
         self.fed = math.inf  # which part of the free GPUs CPU and memory can feed
         self._declared: tuple[config.DeclaredClass, ...] = ()
         self._machine_reserve = 0.0
-        self._sizes = sizes.Sizes(cluster, table_of)
+        self._sizes = sizes.Sizes(cluster, table_of, judges=judges)
+        self._demands = demands.Demands(self._sizes, self._work)
+        self.mix = self._demands.mix
         self._counts = counts.Counts(table_of, self._sizes.of_unit, matches, patient=patient)
         self._portions = portions.Portions(self._counts)
         self.inventory = inventory.Inventory(cluster)
@@ -103,66 +106,39 @@ class Room:
         """Take the constants of a policy; the mix learnt so far is kept."""
         self._plenty = packing.form_of(settings, cpu_pods_scored=cpu_pods_scored)
         self._form = self._plenty
-        self.mix.configure(horizon=settings.horizon_pods)
+        self._demands.configure(settings)
         self._declared = settings.reserve
         self._machine_reserve = settings.machine_reserve
         self._stale = self._reformed = True
 
-    def learn(
-        self,
-        uid: str,
-        question: Question,
-        *,
-        cpu: int,
-        memory: int,
-        together: str = "",
-        members: int = 1,
-    ) -> bool:
-        """Count a pod that the watch shows for the first time; false where it must wait.
-
-        How many GPUs it takes is not known where the call's allowance ends before.
-
-        A gang (`together` is its name) is one demand for as many of its `members` as one node can
-        hold: room for them one by one, all over the cluster, is no room for the gang.
-        """
-        if not question:
-            self._age += self.mix.learn(uid, None, cpu=float(cpu), memory=float(memory))
-            return True
-        unit, count = single(question)
-        size = self._sizes.of_unit(unit)
-        if size <= 0 and self._work.spent:
-            return False
-        ask = unit if size > 0 else None
-        many = 1
-        if ask is not None and members > 1:
-            many = max(1, min(members, int(_MOST_GPUS / (size * count))))
-        told = self.mix.learn(
-            f"gang {together}" if many > 1 else uid,
-            ask,
-            count=count * many,
-            share=size,
-            cpu=float(cpu * many),
-            memory=float(memory * many),
-        )
-        if many > 1 and not told:
-            told = self.mix.learn(uid, None)
-        self._age += told
-        return True
+    def learn(self, uid: str, question: Question, **seen: Any) -> None:  # noqa: ANN401 - as there
+        """Count a pod that the watch shows for the first time (`Demands.learn`)."""
+        self._age += self._demands.learn(uid, question, **seen)
 
     # ------------------------------------------------------------ prices
 
-    def settle(self, changed: int) -> None:
-        """Renew the prices when enough has happened; `changed` rows changed since the last call."""
+    @property
+    def aged(self) -> bool:
+        """Whether anything has happened since the prices were renewed."""
+        return self._age > 0
+
+    def settle(self, changed: int, *, rest: bool = False) -> None:
+        """Renew the prices when enough has happened; `changed` rows changed since the last call.
+
+        At `rest` anything is enough: then replicas that have seen the same have the same prices.
+        """
         self._age += changed
         self._counts.allow()
         self.outlook.allow()
-        if not self._stale and self._age < self._refresh_after:
+        enough = self._age > 0 if rest else self._age >= self._refresh_after
+        if not (self._stale or enough or self._demands.outdated):
             return
+        self._demands.refresh()
         self._age, self._stale = 0, False
         rows = self._index.in_use()
         self._fleet.refresh(rows)
         self._adapt(rows)
-        self._reserve_declared()
+        self._demands.declare(self._declared)
         self.mix.expect(self._fleet.expected(self._machine_reserve))
         classes = self.mix.classes()
         if not self._counts.plans(classes.asks, self._index.states.shapes):
@@ -172,9 +148,12 @@ class Room:
         self._reformed = False
         if not len(rows) or not len(self.classes.weight):
             self.prices = self.room = np.zeros(len(self.classes.weight))
+            self._stale = self.mix.unresolved
             return
         self._now.refresh(rows, self._room_of)
-        self._stale = self._counts.incomplete  # then the next call goes on counting
+        self._stale = (
+            self._counts.incomplete or self.mix.unresolved
+        )  # then the next call goes on counting
         self.room = self._now.values[rows].sum(axis=0)
         together, weight = self.outlook.boards.sharing(self.classes), self.classes.weight
         pool = prices.shared(self._fleet.pools(self.classes), weight, together)
@@ -190,25 +169,9 @@ class Room:
         if form != self._form:
             self._form, self._reformed = form, True
 
-    def _reserve_declared(self) -> None:
-        """Give the policy's declared sizes their share, of each kind of whole GPU asked for."""
-        if not self._declared:
-            return
-        asks = list(self._sizes.whole())
-        for declared in self._declared:
-            for ask in asks:
-                self.mix.reserve(
-                    ask,
-                    count=declared.gpus,
-                    share=1.0,
-                    cpu=1000 * declared.cpu_per_gpu * declared.gpus,
-                    memory=0.0,
-                    weight=declared.share / len(asks),
-                )
-
     @property
     def _refresh_after(self) -> int:
-        return prices.refresh_every(_MOST_GPUS * len(self._index.rows))
+        return prices.refresh_every(demands.MOST_GPUS * len(self._index.rows))
 
     def cost(
         self, table: tables.Table, rows: NDArray[np.int32], *, cpu: int, memory: int

@@ -1,38 +1,102 @@
-"""How many GPUs demands take: known once a machine here can serve them."""
+"""How many GPUs demands take, and whether any machine here could ever serve them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
 
 from extender.cluster import index
 from extender.decisions import tables, units
 from extender.decisions.question import Question, single
+from extender.hardware.shape import Shape
 
 _MOST_DEMANDS = 256  # of a burst, whose GPUs are remembered
+_MOST_UNITS = 4096  # whose GPUs are remembered
 
 
 class Sizes:
-    """GPUs of units and of whole demands; 0 where no machine can serve one, or it takes none."""
+    """GPUs of units and of whole demands; 0 where no machine can serve one, or it takes none.
+
+    A unit is sized by the first machine that serves it, in the order of node names, so that it does
+    not matter which node was seen first. `most_cpu` and `most_memory` are the most that any one
+    node offers; infinite where no node says.
+    """
 
     def __init__(
-        self, cluster: index.TopologyIndex, table_of: Callable[[Question], tables.Table]
+        self,
+        cluster: index.TopologyIndex,
+        table_of: Callable[[Question], tables.Table],
+        *,
+        judges: Callable[[str], bool],
     ) -> None:
+        self._judges = judges
         self._index = cluster
         self._table_of = table_of
+        self.version = 0  # moves when anything here may be another
+        self._machines: Sequence[Shape] = ()
+        # The hardware, classes and names of resources by which all below was worked out.
+        self._seen: tuple[int, int, frozenset[str]] = (-1, -1, frozenset())
         self._units: dict[Question, float] = {}  # unit ask → GPUs, those that take some
         self._demands: dict[Question, float] = {}  # demand → GPUs in all, those that take some
+        self.most_cpu = self.most_memory = math.inf
+
+    @property
+    def outdated(self) -> bool:
+        """Whether there are other machines, or classes of devices, than when it was refreshed."""
+        return self._seen != self._now()
+
+    def _now(self) -> tuple[int, int, frozenset[str]]:
+        source = self._index.store
+        return self._index.hardware, source.classes_version, frozenset(source.offered)
+
+    def refresh(self) -> None:
+        """Look which machines there are."""
+        if not self.outdated:
+            return
+        self.version += 1
+        self._seen = self._now()
+        found: dict[Shape, None] = {}  # by identity, in the order of node names
+        cpu = memory = 0
+        for name in sorted(self._index.rows):
+            row = self._index.detail(name)
+            if row is not None:
+                found.setdefault(row.machine.shape)
+                cpu, memory = max(cpu, row.cpu), max(memory, row.memory)
+        self._machines = list(found)
+        self.most_cpu, self.most_memory = cpu or math.inf, memory or math.inf
+        self._units.clear()
+        self._demands.clear()
 
     def of_unit(self, unit: Question) -> float:
         """GPUs that one unit takes."""
+        self.refresh()
         size = self._units.get(unit, 0.0)
         if size == 0.0:
-            size = units.size(self._table_of(unit), self._index)
-            if size:
+            size = units.size(self._table_of(unit), self._index, self._machines)
+            if size and len(self._units) < _MOST_UNITS:
                 self._units[unit] = size
         return size
 
+    def known(self, demand: Question) -> Question:
+        """The demand without resources that nobody here knows of: no node offers, no class serves.
+
+        They are another's, and filter does not look at them either.
+        """
+        kept = tuple((name, count) for name, count in demand.extended if self._judges(name))
+        if kept == demand.extended:
+            return demand
+        names = {name for name, _ in kept}
+        special = tuple(each for each in demand.special if each[0] in names)
+        return dataclasses.replace(demand, extended=kept, special=special)
+
+    def serves(self, demand: Question) -> bool:
+        """Whether some machine could serve all of the demand, were it empty."""
+        return units.served(self._table_of(demand), self._index, self._machines)
+
     def of(self, demand: Question) -> float:
         """GPUs that the demand takes in all."""
+        self.refresh()
         found = self._demands.get(demand, 0.0)
         if not found:
             unit, count = single(demand)
@@ -40,7 +104,3 @@ class Sizes:
             if found and len(self._demands) < _MOST_DEMANDS:
                 self._demands[demand] = found
         return found
-
-    def whole(self) -> Iterator[Question]:
-        """The units that take one GPU each."""
-        return (unit for unit, size in self._units.items() if size == 1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from extender.cluster import index
 from extender.decisions import tables
@@ -16,8 +16,8 @@ _GPUS = frozenset({Kind.GPU, Kind.PARTITION})
 _MOST_KINDS = 256  # of machines looked at for one that serves a demand; a fleet has tens
 
 
-def size(table: tables.Table, cluster: index.TopologyIndex) -> float:
-    """GPUs that one unit takes on the first machine that can serve it empty; 0 if none can.
+def size(table: tables.Table, cluster: index.TopologyIndex, machines: Sequence[Shape]) -> float:
+    """GPUs that one unit takes on the first of these that can serve it empty; 0 if none can.
 
     A unit of a plug-in's resource is as large as on the machine where it is largest: elsewhere the
     same name stands for shares.
@@ -25,11 +25,11 @@ def size(table: tables.Table, cluster: index.TopologyIndex) -> float:
     question = table.question
     if not question.claims and len(question.extended) == 1:
         name, count = question.extended[0]
-        found = max((gpus.of_resource(each, name) for each in cluster.states.shapes), default=0.0)
+        found = max((gpus.of_resource(each, name) for each in machines), default=0.0)
         if found:
             return found * count
     tried = 0
-    for hardware in cluster.states.shapes:
+    for hardware in machines:
         if not hardware.devices and not hardware.resources:
             continue
         verdict = table.verdict(cluster.states.number(hardware, NOTHING))
@@ -40,6 +40,14 @@ def size(table: tables.Table, cluster: index.TopologyIndex) -> float:
         if tried == _MOST_KINDS or verdict.fits:
             break
     return 0.0
+
+
+def served(table: tables.Table, cluster: index.TopologyIndex, machines: Sequence[Shape]) -> bool:
+    """Whether one of these machines could serve the demand empty; true where nobody can tell."""
+    for tried, hardware in enumerate(machines):
+        if tried == _MOST_KINDS or table.verdict(cluster.states.number(hardware, NOTHING)).fits:
+            return True
+    return False
 
 
 def taken(hardware: Shape, verdict: Verdict, extended: Iterable[tuple[str, int]] = ()) -> float:

@@ -2,22 +2,22 @@
 
 Source: scarcity prices (loadtests/packing.py measures it): on each new pod
 every weight decays by 1 - 1/H and the pod's class gains 1/H. Pods without devices decay the mix
-too, so a weight is a share of all pods. The mix is a function of the sequence of pods alone: no
-clock, no randomness, so replicas that have seen the same pods agree.
+too, so a weight is a share of all pods. The mix is a function of the set of pods seen alone, in the
+order they were created: no clock, no randomness, so replicas that have seen the same pods agree.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from extender.policy import history, tally
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-_Key = tuple[Hashable, int, int]  # device ask, devices, CPU bucket
 # What a class asks: the number of its device ask, devices, GPUs a device, CPU, memory, weight
 _Column = tuple[int, int, float, float, float, float]
 
@@ -26,9 +26,7 @@ WHOLE_GPU = "GPU"  # the ask for any GPU that nobody holds a part of
 HORIZON = 2000  # pods; from 1000 up the measured allocation does not depend on it
 MOST_CLASSES = 128  # 32 are needed on openb's mixes; model sets multiply them
 MOST_UIDS = 20_000  # ten horizons: a pod forgotten later than that weighs nothing
-# Of a mean: a smaller change of what a class asks is not told, so that what was counted for it
-# stays counted. Buckets are a hundred times as wide.
-_DRIFT = 0.02
+NAMESPACE_SHARE = 0.5  # the most that one namespace's newest pods weigh beside others'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,39 +102,11 @@ class Asked:
     bare_memory: float
 
 
-@dataclasses.dataclass(slots=True)
-class _Tally:
-    """Decayed sums of one class, valid after `at` pods, and the means told of it."""
-
-    count: int
-    share: float
-    at: int = 0
-    weight: float = 0.0
-    cpu: float = 0.0
-    memory: float = 0.0
-    told_cpu: float = 0.0
-    told_memory: float = 0.0
-
-    def add(self, gain: float, fade: float, at: int, *, cpu: float, memory: float) -> None:
-        """Count one more pod, the one after which `at` were seen; older ones fade to that part."""
-        self.at = at
-        self.weight = fade * self.weight + gain
-        self.cpu = fade * self.cpu + gain * cpu
-        self.memory = fade * self.memory + gain * memory
-
-    def tell(self) -> None:
-        """Tell the means as they are, if they have moved."""
-        cpu, memory = self.cpu / self.weight, self.memory / self.weight
-        if abs(cpu - self.told_cpu) > _DRIFT * self.told_cpu:
-            self.told_cpu = cpu
-        if abs(memory - self.told_memory) > _DRIFT * self.told_memory:
-            self.told_memory = memory
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Reserved:
     """A declared size: its class's least weight, and what such a pod asks until one is seen."""
 
+    share: float = 1.0
     weight: float = 0.0
     cpu: float = 0.0
     memory: float = 0.0
@@ -146,7 +116,11 @@ _NOTHING = _Reserved()
 
 
 class Mix:
-    """Demand classes seen so far, at most `most_classes`; the lightest one makes room.
+    """Demand classes of the pods seen of late, at most `most_classes`, the heaviest ones.
+
+    What a pod asks is kept as it was seen, and how it counts (`resolve`) worked out when the mix is
+    read: it may change with the machines there are (`unresolve`). So nothing depends on the order
+    in which pods, claims and nodes were shown.
 
     A declared (reserved) size is a class whose weight never falls below the given one. Whole
     machines (`expect`) weigh something until pods of their size are seen.
@@ -158,22 +132,27 @@ class Mix:
         horizon: float = HORIZON,
         most_classes: int = MOST_CLASSES,
         most_uids: int = MOST_UIDS,
+        namespace_share: float = NAMESPACE_SHARE,
+        resolve: tally.Resolve = lambda wanted, _: wanted,
     ) -> None:
-        self.seen = 0
-        self._keep = 1.0 - 1.0 / horizon
-        self._gain = 1.0 / horizon
         self._most_classes = most_classes
-        self._most_uids = most_uids
-        self._tallies: dict[_Key, _Tally] = {}  # (device ask, devices, CPU bucket) → tally
-        self._bare = _Tally(count=0, share=0.0)  # of the pods without devices
-        self._reserved: dict[_Key, _Reserved] = {}  # (device ask, devices, CPU bucket) → size
+        self._tally = tally.Tally(resolve, most=most_uids)
+        self._slots: list[tally.Key] = []  # the classes told last, each in its place
+        self._reserved: dict[tally.Key, _Reserved] = {}  # class → declared size
         self._machines: dict[int, float] = {}  # GPUs of a machine → least share of the GPUs asked
-        self._uids: dict[str, None] = {}  # remembered pods, oldest first
+        self.configure(horizon=horizon, namespace_share=namespace_share)
 
-    def configure(self, *, horizon: float) -> None:
-        """Look back on that many pods from now on, and keep no size that was declared before."""
-        self._keep = 1.0 - 1.0 / horizon
-        self._gain = 1.0 / horizon
+    @property
+    def seen(self) -> int:
+        """How many pods were seen."""
+        return self._tally.history.seen
+
+    def configure(self, *, horizon: float, namespace_share: float = NAMESPACE_SHARE) -> None:
+        """Look back on that many pods from now on, and keep no size that was declared before.
+
+        `namespace_share` is the most that the newest pods of one namespace weigh of all.
+        """
+        self._tally.configure(horizon=horizon, namespace_share=namespace_share)
         self._reserved.clear()
 
     def learn(
@@ -185,25 +164,32 @@ class Mix:
         share: float = 1.0,
         cpu: float = 0.0,
         memory: float = 0.0,
+        age: history.Age | None = None,
+        namespace: str = "",
+        group: str = "",
     ) -> bool:
         """Count one pod; false where it was counted before.
 
         `ask` is the identity of the demand for one device (equal asks take equal devices), None
         for a pod without devices. `count` and `share` size it in devices and GPUs a device; `cpu`
-        is in thousandths, `memory` in any one unit.
+        is in thousandths, `memory` in any one unit. `age` sorts pods, the oldest first; without
+        one it is the newest. Of a `group` the oldest pod counts for all.
         """
-        if uid in self._uids:
-            return False
-        self._uids[uid] = None
-        if len(self._uids) > self._most_uids:
-            del self._uids[next(iter(self._uids))]
-        self.seen += 1
-        tally = self._bare
-        if ask is not None and count > 0:
-            tally = self._tally((ask, count, _bucket(cpu, count * share)), count, share)
-        tally.add(self._gain, self._fade(tally), self.seen, cpu=cpu, memory=memory)
-        tally.tell()
-        return True
+        wanted = tally.Wanted(ask if count > 0 else None, count, share, cpu, memory)
+        return self._tally.learn(uid, wanted, age=age, namespace=namespace, group=group)
+
+    def unresolve(self) -> None:
+        """How pods count may have changed: work it out anew."""
+        self._tally.unresolve()
+
+    @property
+    def unresolved(self) -> bool:
+        """Whether it could not be told of all pods how they count when the mix was read last."""
+        return self._tally.unresolved
+
+    def forget_reserved(self) -> None:
+        """Keep no size that was declared before."""
+        self._reserved.clear()
 
     def reserve(
         self,
@@ -216,22 +202,32 @@ class Mix:
         weight: float,
     ) -> None:
         """Keep a size that may never have been seen: its class weighs at least `weight`."""
-        key = (ask, count, _bucket(cpu, count * share))
-        self._reserved[key] = _Reserved(weight=weight, cpu=cpu, memory=memory)
-        self._tally(key, count, share)
+        key = (ask, count, tally.bucket(cpu, count * share))
+        self._reserved[key] = _Reserved(share=share, weight=weight, cpu=cpu, memory=memory)
+
+    def whole_asks(self) -> list[Hashable]:
+        """The asks for one whole GPU among those that count."""
+        sums = self._tally.sums()
+        found = {
+            key[0]: None
+            for key, number in self._tally.keys.items()
+            if self._tally.shares[number] == 1.0 and sums.weight[number] > 0.0
+        }
+        return list(found)
 
     def asked(self) -> Asked:
         """What recent pods asked for, those declared or expected left out."""
-        tallies = self._tallies.values()
-        fades = [(tally, self._fade(tally)) for tally in tallies]
-        bare = self._fade(self._bare)
+        sums = self._tally.sums()
+        sizes = np.array(
+            [key[1] * self._tally.shares[number] for key, number in self._tally.keys.items()]
+        )
         return Asked(
-            pods=self.seen,
-            gpus=sum(fade * tally.weight * tally.count * tally.share for tally, fade in fades),
-            cpu=sum(fade * tally.cpu for tally, fade in fades),
-            memory=sum(fade * tally.memory for tally, fade in fades),
-            bare_cpu=bare * self._bare.cpu,
-            bare_memory=bare * self._bare.memory,
+            pods=sums.pods,
+            gpus=float(sums.weight @ sizes) if len(sizes) else 0.0,
+            cpu=float(sums.cpu.sum()),
+            memory=float(sums.memory.sum()),
+            bare_cpu=sums.bare[0],
+            bare_memory=sums.bare[1],
         )
 
     def expect(self, machines: Mapping[int, float]) -> None:
@@ -244,19 +240,19 @@ class Mix:
 
     def classes(self) -> Classes:
         """The mix now, as columns; the machines expected are last."""
+        sums = self._tally.sums()
+        self._place(sums)
         asks: dict[Hashable, int] = {}  # device ask → its number
         columns: list[_Column] = []
-        for key, tally in self._tallies.items():
-            fade = self._fade(tally)
+        for key in self._slots:
+            number = self._tally.keys.get(key, -1)
+            seen = float(sums.weight[number]) if 0 <= number < len(sums.weight) else 0.0
             held = self._reserved.get(key, _NOTHING)
-            weight = max(fade * tally.weight, held.weight)
-            if weight <= 0.0:
-                continue
             ask = asks.setdefault(key[0], len(asks))
-            seen = tally.weight > 0.0
-            cpu = tally.told_cpu if seen else held.cpu
-            memory = tally.told_memory if seen else held.memory
-            columns.append((ask, tally.count, tally.share, cpu, memory, weight))
+            share = self._tally.shares[number] if number >= 0 else held.share
+            cpu = float(sums.told_cpu[number]) if seen else held.cpu
+            memory = float(sums.told_memory[number]) if seen else held.memory
+            columns.append((ask, key[1], share, cpu, memory, max(seen, held.weight)))
         if columns and self._machines:
             whole = asks.setdefault(WHOLE_GPU, len(asks))
             for gpus, weight in self._unseen(columns):
@@ -272,6 +268,26 @@ class Mix:
             weight=table[:, 5],
         )
 
+    def _place(self, sums: tally.Sums) -> None:
+        """Give each class that is told a place; those that had one keep it."""
+        weights = sums.weight.tolist()
+        heaviest = sorted(
+            (key for key, number in self._tally.keys.items() if weights[number] > 0.0),
+            key=lambda key: -weights[self._tally.keys[key]],
+        )
+        left = max(self._most_classes - len(self._reserved), 0)
+        told = {key: None for key in heaviest if key not in self._reserved}
+        told = dict.fromkeys([*list(told)[:left], *self._reserved])
+        old = set(self._slots)
+        new = iter([key for key in self._tally.keys if key in told and key not in old])
+        fresh = [
+            *new,
+            *(key for key in self._reserved if key not in self._tally.keys and key not in old),
+        ]
+        coming = iter(fresh)
+        slots = [key if key in told else next(coming, None) for key in self._slots]
+        self._slots = [key for key in [*slots, *coming] if key is not None]
+
     def _unseen(self, columns: Sequence[_Column]) -> list[tuple[int, float]]:
         """What is missing of each expected machine's weight, 0 where enough was seen."""
         asked = 0.0
@@ -284,34 +300,3 @@ class Mix:
             (gpus, max(least * asked / gpus - seen.get(gpus, 0.0), 0.0))
             for gpus, least in self._machines.items()
         ]
-
-    def _tally(self, key: _Key, count: int, share: float) -> _Tally:
-        tally = self._tallies.get(key)
-        if tally is None:
-            tally = _Tally(count=count, share=share, at=self.seen)
-            lightest = self._lightest() if len(self._tallies) >= self._most_classes else None
-            if lightest is None:
-                self._tallies[key] = tally
-            else:  # in its place, so that the other classes keep theirs
-                self._tallies = dict(
-                    (key, tally) if known == lightest else (known, other)
-                    for known, other in self._tallies.items()
-                )
-        return tally
-
-    def _lightest(self) -> _Key | None:
-        tallies = self._tallies
-        return min(
-            (key for key in tallies if key not in self._reserved),
-            key=lambda key: self._fade(tallies[key]) * tallies[key].weight,
-            default=None,
-        )
-
-    def _fade(self, tally: _Tally) -> float:
-        """What is left of a tally's sums now. Reading changes nothing, so it cannot matter when."""
-        return float(self._keep ** (self.seen - tally.at))
-
-
-def _bucket(cpu: float, gpus: float) -> int:
-    """CPU per GPU asked, in powers of two: what decides whether idle GPUs can still be fed."""
-    return round(math.log2(max(cpu / gpus, 1.0)))

@@ -26,7 +26,7 @@ class Rebuilding:
     def begin(self, old: engine.Engine, new: engine.Engine) -> None:
         """Build `new` from what `old` holds; one that was being built is given up."""
         self._old, self._new, self._built = old, new, False
-        self._left = old.store.keys()
+        self._left = [(kind, key) for kind, table in old.store.tables().items() for key in table]
 
     def use(self, policy: config.Policy) -> None:
         """The next engine, if there is one, is to judge by this policy."""
@@ -43,8 +43,10 @@ class Rebuilding:
             return False
         if self._left:
             turn, self._left = self._left[-_TURN_OBJECTS:], self._left[:-_TURN_OBJECTS]
+            tables = self._old.store.tables()
             for kind, key in turn:
-                self._new.store.hand_over(self._old.store, kind, key)
+                if key in tables[kind]:
+                    self._new.store.apply(kind, "ADDED", tables[kind][key])
         elif not self._new.index.settle(most=_TURN_NODES):
             self._new.store.silent = set(self._old.store.silent)
             self._new.store.read = set(self._old.store.read)
