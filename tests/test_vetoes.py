@@ -53,6 +53,19 @@ def test_what_no_node_offers_is_not_ours_to_veto(name):
     assert list(refused(judging, with_gpu, "a", "cpu")) == ["cpu"]
 
 
+def test_explain_says_that_a_name_is_left_to_kube_scheduler():
+    judging = engine()
+    feed(judging, make_node("a").resource("example.com/dongle", 1))
+    pod = make_pod("p").request("example.com/dongle", 2)
+
+    (node,) = explain.explain(judging, pod.obj()).nodes
+
+    assert (node.verdict, node.reason) == (
+        "not judged",
+        "left to kube-scheduler: example.com/dongle",
+    )
+
+
 @pytest.mark.parametrize("name", AUXILIARY)
 def test_the_first_node_that_offers_a_name_and_the_last_one_decide_whose_it_is(name):
     judging = engine()

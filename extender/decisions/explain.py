@@ -26,6 +26,7 @@ _WORDS = {
 }
 NOT_KNOWN = "node is not known here"
 NO_DEVICES = "the pod asks for no devices"
+LEFT = "left to kube-scheduler: {names}"  # no node offers them as devices, and no class serves them
 _NODES_A_TURN = 8  # half a millisecond's work
 _SHOWN = 0.005  # a part of the cost that prints as more than 0.00
 HEADER = ("NODE", "VERDICT", "SCORE", "COST", "DEVICES", "WHY")
@@ -153,7 +154,7 @@ def explaining(
             node = dataclasses.replace(node, grounds=told.get(name, {}))
             bisect.insort(found, (_order(node), node))
         yield
-    demand = questions.words(asked.question) if asked.question else NO_DEVICES
+    demand = questions.words(asked.question) if asked.question else _left(asked) or NO_DEVICES
     nodes = tuple(node for _, node in found)
     return Explanation(title, demand, asked.profile.name, generation, nodes, remarks)
 
@@ -211,7 +212,8 @@ def _node(
     if detail is None:
         return Explained(name, _WORDS[Code.UNJUDGED], NOT_KNOWN)
     if not asked.question and scored is None and reason is None:
-        return Explained(name, _WORDS[Code.FITS], NO_DEVICES)
+        left = _left(asked)
+        return Explained(name, _WORDS[Code.UNJUDGED if left else Code.FITS], left or NO_DEVICES)
     table = judging.verdicts.on(asked, name)
     plain = table.verdict(int(judging.index.state[judging.index.rows[name]]))
     if reason is not None or scored is None or number is None:
@@ -235,6 +237,13 @@ def _node(
         tie=round(float(scored.tie[number]), 6),
         notes=_notes(verdict, detail),
     )
+
+
+def _left(asked: asking.Asked) -> str:
+    """What the pod asks for that is not ours to judge; empty where there is nothing."""
+    judged = dict(asked.question.extended)
+    names = [name for name, _ in asked.requests.extended if name not in judged]
+    return LEFT.format(names=", ".join(names)) if names else ""
 
 
 def devices(asked: asking.Asked, detail: index.Row, verdict: Verdict) -> tuple[Device, ...]:
