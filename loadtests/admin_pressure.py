@@ -1,9 +1,11 @@
 """What a plain pod's filter waits while clients ask the admin port as fast as they can.
 
-`railyard serve` reads a cluster from a fake API server; then one client calls filter about a pod
-without devices, at a steady pace, with and without others that hammer the admin port. Legs take
-turns, idle before and after each, so that the ratios compare what ran side by side; on a machine
-with few cores part of a ratio is the hammering clients' own processor time. Usage:
+The service runs over a synthetic cluster (14,000 states of 5,000 nodes: the worst case), in a
+process of its own. One client calls filter about a pod without devices, at a steady pace, with and
+without others that hammer the admin port. Legs take turns, idle before and after each, so that the
+ratios compare what ran side by side; on a machine with few cores part of a ratio is the hammering
+clients' own processor time. The longest turn of the service's loop is told in CPU time, from a run
+of its own, as watching it keeps the loop busy. Usage:
 
     python -m loadtests.admin_pressure [--nodes N] [--clients N] [--seconds S] [--rounds N] [--json]
 """
@@ -13,38 +15,39 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import json
 import multiprocessing
 import os
-import pathlib
 import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
+from multiprocessing.connection import Connection
 
+import msgspec
 import orjson
+import uvloop
 
-from loadtests import checked, coldstart
+from extender.server import metrics, site
+from extender.service import facade, opening
+from extender.settings import Address, Settings
+from loadtests import checked, coldstart, synthetic
 
 GOALS = {"p50": 1.1, "p99": 1.5}
 LONGEST_SECONDS = 180.0
 NAMES = 500  # of 5,000 nodes kube-scheduler asks about as many
 APART_SECONDS = 0.004
-GPU_POD = {
-    "metadata": {"name": "asked", "namespace": "ml", "uid": "u-1"},
-    "spec": {
-        "containers": [{"name": "main", "resources": {"limits": {"nvidia.com/gpu": "1"}}}],
-    },
-}
-MANIFEST = orjson.dumps(GPU_POD)
+PATIENCE_SECONDS = 20.0  # of a client with its answer
+POD = synthetic.pod("asked", "pair")
+MANIFEST = msgspec.json.encode(POD)
 QUESTIONS: dict[str, tuple[str, str, bytes]] = {  # leg → method, target, body
     "verify": ("GET", "/v1/verify", b""),
     "topology": ("GET", "/v1/topology", b""),
-    "explain": ("POST", "/v1/explain", MANIFEST),
-    "explain on a node": ("POST", "/v1/explain?node=gpu-node-00001", MANIFEST),
+    "explain": ("GET", "/v1/explain?pod=default/seen-1", b""),
+    "explain a manifest": ("POST", "/v1/explain", MANIFEST),
+    "explain on a node": ("POST", "/v1/explain?node=gpu-h100-r000-n000", MANIFEST),
     "metrics": ("GET", "/metrics", b""),
     "mismatches": ("GET", "/v1/mismatches", b""),
     "livez": ("GET", "/livez", b""),
@@ -66,7 +69,9 @@ async def hammer(address: tuple[str, int], sent: bytes, until: float) -> Counter
             try:
                 while time.monotonic() < until:
                     writer.write(sent)
-                    async with asyncio.timeout_at(asyncio.get_running_loop().time() + 20.0):
+                    async with asyncio.timeout_at(
+                        asyncio.get_running_loop().time() + PATIENCE_SECONDS
+                    ):
                         answers[await read_answer(reader)] += 1
             finally:
                 writer.close()
@@ -90,6 +95,15 @@ def hammering(address, sent, clients, seconds, pipe) -> None:
 
     os.nice(5)  # the clients' own work shall not be what filter waits for
     pipe.send(dict(asyncio.run(all_of_them())))
+
+
+@dataclasses.dataclass
+class Service:
+    """The service's process, the way to talk to it, and its admin port."""
+
+    process: multiprocessing.Process
+    pipe: Connection
+    admin: tuple[str, int]
 
 
 class Caller:
@@ -133,39 +147,59 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def measure(given, caller: Caller, admin: tuple[str, int], pid: int) -> dict[str, dict]:
-    """Each leg beside the idle calls before and after it."""
+def measure(given, caller: Caller, service: Service) -> dict[str, dict]:
+    """Each leg beside the idle calls before and after it; the longest turns come after them."""
     idle: dict[str, list[float]] = {leg: [] for leg in QUESTIONS}
     loaded: dict[str, list[float]] = {leg: [] for leg in QUESTIONS}
     answers: dict[str, Counter[str]] = {leg: Counter() for leg in QUESTIONS}
-    peak: dict[str, float] = {}
+    turns: dict[str, float] = {}
+    rss: dict[str, float] = {}
     for number in range(given.rounds):
-        for leg, (method, target, body) in QUESTIONS.items():
+        for leg in QUESTIONS:
             idle[leg] += caller.calls(given.seconds / 2)
-            ours, theirs = multiprocessing.Pipe(duplex=False)
-            sent = request(method, target, body)
-            work = (admin, sent, given.clients, given.seconds + 1.0, theirs)
-            clients = multiprocessing.Process(target=hammering, args=work)
-            clients.start()
-            time.sleep(0.5)  # they connect
-            loaded[leg] += caller.calls(given.seconds)
-            answers[leg] += Counter(ours.recv() if ours.poll(30.0) else {})
-            clients.join(30.0)
+            with hammered(service.admin, leg, given) as found:
+                loaded[leg] += caller.calls(given.seconds)
+            answers[leg] += found
             idle[leg] += caller.calls(given.seconds / 2)
-            peak[leg] = max(peak.get(leg, 0.0), coldstart.memory_mb(pid, "VmRSS"))
-            print(f"round {number + 1}: {leg} {dict(answers[leg])}", file=sys.stderr, flush=True)
+            rss[leg] = max(rss.get(leg, 0.0), coldstart.memory_mb(service.process.pid, "VmRSS"))
+            print(f"round {number + 1}: {leg} {dict(found)}", file=sys.stderr, flush=True)
+    for leg in QUESTIONS:
+        service.pipe.send("watch")
+        with hammered(service.admin, leg, given):
+            caller.calls(given.seconds)
+        service.pipe.send("stop")
+        turns[leg] = round(service.pipe.recv()[-1] * 1e3, 2)
     return {
         leg: {
             "idle_us": figures(idle[leg]),
             "loaded_us": figures(loaded[leg]),
             "p50": round(statistics.median(loaded[leg]) / statistics.median(idle[leg]), 3),
             "p99": round(percentile(loaded[leg], 0.99) / percentile(idle[leg], 0.99), 3),
+            "longest_turn_cpu_ms": turns[leg],
             "calls": len(loaded[leg]),
             "answers": dict(answers[leg]),
-            "rss_mb": peak[leg],
+            "rss_mb": rss[leg],
         }
         for leg in QUESTIONS
     }
+
+
+@contextlib.contextmanager
+def hammered(admin: tuple[str, int], leg: str, given):
+    """While it lasts, clients in a process of their own ask; then how they were answered."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    sent = request(*QUESTIONS[leg])
+    work = (admin, sent, given.clients, given.seconds + 1.0, theirs)
+    clients = multiprocessing.Process(target=hammering, args=work)
+    clients.start()
+    found: Counter[str] = Counter()
+    try:
+        time.sleep(0.5)  # they connect
+        yield found
+        found.update(ours.recv() if ours.poll(PATIENCE_SECONDS + 10.0) else {})
+    finally:
+        clients.terminate()
+        clients.join(10.0)
 
 
 def figures(values: list[float]) -> dict[str, float]:
@@ -175,29 +209,45 @@ def figures(values: list[float]) -> dict[str, float]:
     }
 
 
-@contextlib.contextmanager
-def service(url: str, folder: pathlib.Path):
-    """`railyard serve` over the fake API server, once it is ready: its process and both ports."""
-    verbs, admin = coldstart.free_port(), coldstart.free_port()
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "extender", "serve"),
-            *("--kubeconfig", str(coldstart.kubeconfig(url, folder))),
-            *("--bind", f"127.0.0.1:{verbs}", "--admin-bind", f"127.0.0.1:{admin}"),
-            *("--announce-seconds", "0", "--log-level", "error"),
-        ],
-        env=coldstart.environment(folder),
-    )
-    began = time.monotonic()
-    try:
-        while coldstart.readiness(admin) != 200:
-            assert process.poll() is None, "the service has ended"
-            assert time.monotonic() - began < LONGEST_SECONDS, "the service is not ready"
-            time.sleep(0.05)
-        yield process, ("127.0.0.1", verbs), ("127.0.0.1", admin)
-    finally:
-        process.terminate()
-        process.wait(30)
+# ---------------------------------------------------------------- the service
+
+
+async def serve(pipe: Connection, nodes: int) -> None:
+    """Serve a synthetic cluster on free ports; on request tell the longest turn of the loop."""
+    judging = synthetic.cluster(nodes)
+    front = facade.Facade(judging)
+    free = Address("127.0.0.1", 0)
+    chosen = Settings(bind=free, admin_bind=free)
+    sites = site.Sites(front, front, metrics.Metrics(front.picture), chosen)
+    await sites.start()
+    opening.settled_memory()  # as the service does once everything was read
+    pipe.send((sites.bound.port, sites.admin_bound.port))
+    longest: list[float] = []
+    ticking: asyncio.Task[None] | None = None
+
+    def heard() -> None:
+        nonlocal ticking
+        if pipe.recv() == "watch":
+            longest.clear()
+            ticking = asyncio.create_task(tick(longest))
+        elif ticking is not None:
+            ticking.cancel()
+            pipe.send(sorted(longest)[-20:])
+
+    asyncio.get_running_loop().add_reader(pipe.fileno(), heard)
+    await asyncio.Event().wait()
+
+
+async def tick(turns: list[float]) -> None:
+    """Note how long each turn of the loop takes, in CPU time: what others run does not count."""
+    while True:
+        began = time.thread_time()
+        await asyncio.sleep(0)
+        turns.append(time.thread_time() - began)
+
+
+def serving(pipe: Connection, nodes: int) -> None:
+    uvloop.run(serve(pipe, nodes))
 
 
 def main() -> None:
@@ -209,13 +259,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args()
     given.seconds = min(given.seconds, 30.0)
-    server, said = coldstart.start_server(given.nodes, False)
-    with tempfile.TemporaryDirectory() as name, server:
-        folder = pathlib.Path(name)
-        with service(f"http://127.0.0.1:{said['port']}", folder) as (process, verbs, admin):
-            caller = Caller(verbs, [f"gpu-node-{number:05}" for number in range(NAMES)])
-            caller.calls(1.0)
-            report = measure(given, caller, admin, process.pid)
+    pipe, theirs = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=serving, args=(theirs, given.nodes))
+    process.start()
+    try:
+        assert pipe.poll(LONGEST_SECONDS), "the service did not start"
+        verbs, admin = (("127.0.0.1", port) for port in pipe.recv())
+        caller = Caller(verbs, synthetic.names(given.nodes)[:NAMES])
+        caller.calls(1.0)
+        report = measure(given, caller, Service(process, pipe, admin))
+    finally:
+        process.terminate()
+        process.join(10.0)
     load = round(os.getloadavg()[0], 1)
     if given.json:
         print(json.dumps({"benchmark": "admin_pressure", "load": load, "legs": report}))
@@ -226,6 +281,7 @@ def main() -> None:
             f"{leg:18} p50 x{found['p50']:.2f} p99 x{found['p99']:.2f}  idle "
             f"{found['idle_us']['p50']:.0f}/{found['idle_us']['p99']:.0f} us, loaded "
             f"{found['loaded_us']['p50']:.0f}/{found['loaded_us']['p99']:.0f} us, "
+            f"longest turn {found['longest_turn_cpu_ms']} ms CPU, "
             f"{found['answers']}, {found['rss_mb']} MB"
         )
 

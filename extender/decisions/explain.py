@@ -6,7 +6,7 @@ import bisect
 import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ _WORDS = {
 NOT_KNOWN = "node is not known here"
 NO_DEVICES = "the pod asks for no devices"
 LEFT = "left to kube-scheduler: {names}"  # no node offers them as devices, and no class serves them
-_NODES_A_TURN = 8  # half a millisecond's work
+_FREED_A_TURN = 500
+_NODES_A_TURN = 4  # a millisecond's work at the most
 _SHOWN = 0.005  # a part of the cost that prints as more than 0.00
 HEADER = ("NODE", "VERDICT", "SCORE", "COST", "DEVICES", "WHY")
 
@@ -119,7 +120,9 @@ def explaining(
     while judging.index.settle(most=_NODES_A_TURN):
         yield
     judging.settle()
+    yield
     names = sorted(judging.index.rows)
+    yield
     shown = names if shown is None else list(dict.fromkeys(shown))
     names = names + [name for name in shown if name not in judging.index.rows]
     meta = pod.metadata
@@ -141,7 +144,23 @@ def explaining(
         scored = judging.score(pod, passing) if passing else None
         generation = judging.index.generation
     yield
-    found: list[tuple[tuple[bool, int, float, str], Explained]] = []
+    found = yield from _told(judging, pod, asked, shown, refused, scored, place)
+    demand = questions.words(asked.question) if asked.question else _left(asked) or NO_DEVICES
+    return Explanation(title, demand, asked.profile.name, generation, tuple(found), remarks)
+
+
+def _told(
+    judging: engine.Engine,
+    pod: objects.Pod,
+    asked: asking.Asked,
+    shown: Sequence[str],
+    refused: Mapping[str, str],
+    scored: engine.Scored | None,
+    place: Mapping[str, int],
+) -> Generator[None, None, list[Explained]]:
+    """The nodes in words, the best first; `place` is where each that passes stands in `scored`."""
+    keys: list[tuple[bool, int, float, str]] = []
+    nodes: list[Explained] = []  # in the order of their keys
     for first in range(0, len(shown), _NODES_A_TURN):
         some = shown[first : first + _NODES_A_TURN]
         passed = [name for name in some if name in place]
@@ -152,11 +171,15 @@ def explaining(
         for name in some:
             node = _node(judging, asked, name, refused.get(name), scored, place.get(name))
             node = dataclasses.replace(node, grounds=told.get(name, {}))
-            bisect.insort(found, (_order(node), node))
+            key = _order(node)
+            at = bisect.bisect(keys, key)
+            keys.insert(at, key)
+            nodes.insert(at, node)
         yield
-    demand = questions.words(asked.question) if asked.question else _left(asked) or NO_DEVICES
-    nodes = tuple(node for _, node in found)
-    return Explanation(title, demand, asked.profile.name, generation, nodes, remarks)
+    while keys:  # so many at once take milliseconds to go
+        del keys[-_FREED_A_TURN:]
+        yield
+    return nodes
 
 
 @contextlib.contextmanager

@@ -161,10 +161,15 @@ class Facade:
         self._must_be_ready()
         self.engine.settle()
         index = self.engine.index.frozen()
+        yield
         used: Counter[int] = Counter(index.state[index.in_use()].tolist())
+        yield
+        names = sorted(index.rows)
+        yield
         text = questions.Text()
         text.add(b'{"generation":%d,"nodes":{' % index.generation)
-        for comma, (name, row) in _listed(sorted(index.rows.items())):
+        for comma, name in _listed(names):
+            row = index.rows[name]
             text.add(comma, questions.encoded(name), b":")
             text.json({
                 "state": int(index.state[row]),
@@ -214,14 +219,16 @@ class Facade:
     def _explained(self, pod: objects.Pod, node: str | None) -> questions.Turns:
         shown = None if node is None else [node]
         found = yield from explain.explaining(self.engine, pod, shown)
-        text = questions.Text()
-        text.add(b'{"nodes":[')
-        for comma, each in _listed(found.nodes):
-            text.add(comma)
-            text.json(each)
-            yield
         notes = (*found.notes, *self._policy().notes, *self._notes())
         rest = found.as_json(nodes=False) | {"notes": notes, "staleSeconds": self._staleness()}
+        left = list(reversed(found.nodes))
+        del found  # each node goes when it is written: all at once would take milliseconds
+        text = questions.Text()
+        text.add(b'{"nodes":[')
+        for comma, _ in _listed(range(len(left))):
+            text.add(comma)
+            text.json(left.pop())
+            yield
         text.add(b"],", questions.encoded(rest)[1:], b"\n")
         return text.pieces()
 
