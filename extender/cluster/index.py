@@ -15,7 +15,7 @@ import copy
 import dataclasses
 import itertools
 import zlib
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -304,40 +304,31 @@ class TopologyIndex:
         return other
 
     def verify(self) -> list[str]:
-        """Compare with an index made anew from the store; every difference in words, [] is true."""
-        turns = self.verifying()
-        while True:
-            try:
-                next(turns)
-            except StopIteration as over:
-                found: list[str] = over.value
-                return found
+        """Compare with an index made anew; every difference in words, [] is true."""
+        problems: list[str] = []
+        list(self.verifying(problems))
+        return problems
 
-    def verifying(self) -> Generator[None, None, list[str]]:
-        """`verify` in turns: between two of them the index may go on, it is compared as it was."""
+    def verifying(self, problems: list[str]) -> Iterator[None]:
+        """`verify` in turns, between which the index may go on: it is compared as it was."""
         self.settle()
         while self._renew(_VERIFIED_A_TURN):
             yield
         mine, contents = self.frozen(), self.store.contents()
         source = store.ClusterStore()
-        for kind, items in contents:
-            for item in items:
-                source.apply(kind, "ADDED", item)
-                yield
+        for kind, item in ((kind, item) for kind, items in contents for item in items):
+            source.apply(kind, "ADDED", item)
+            yield
         fresh = TopologyIndex(source, self.builder.anew(), mine.reservations)
         while fresh.settle(most=_VERIFIED_A_TURN):
             yield
-        problems = [f"{name}: not in the index" for name in fresh.rows.keys() - mine.rows.keys()]
-        problems += [f"{name}: not in the store" for name in mine.rows.keys() - fresh.rows.keys()]
+        for name in fresh.rows.keys() ^ mine.rows.keys():
+            problems += [f"{name}: not in the {'index' if name in fresh.rows else 'store'}"]
         for name in fresh.rows.keys() & mine.rows.keys():
             was, now = mine.describe(name), fresh.describe(name)
-            problems += [
-                f"{name}: {part} is {was[part]!r}, made anew {now[part]!r}"
-                for part in was
-                if was[part] != now[part]
-            ]
+            wrong = (p for p in was if was[p] != now[p])
+            problems += [f"{name}: {p} is {was[p]!r}, made anew {now[p]!r}" for p in wrong]
             yield
-        return problems
 
     def describe(self, name: str) -> Mapping[str, object]:
         """A node's row in words that do not depend on how states were numbered."""

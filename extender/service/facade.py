@@ -203,7 +203,8 @@ class Facade:
 
     def verify(self) -> questions.Turns:
         self._must_be_ready()
-        problems = yield from self.engine.index.verifying()
+        problems: list[str] = []
+        yield from self.engine.index.verifying(problems)
         return [questions.encoded({"equal": not problems, "problems": problems}) + b"\n"]
 
     def mismatches(self) -> questions.Turns:
