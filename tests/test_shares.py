@@ -41,7 +41,7 @@ def test_the_size_of_a_unit_does_not_hang_on_which_machine_is_met_first():
         feed(judging, *(made[name] for name in nodes))
         judging.settle()
         unit, _ = single(judging.asker.ask(make_pod("p").gpus(1).obj(), judging.policy).question)
-        sizes.add(units.size(judging.table(unit), judging.index))
+        sizes.add(units.size(judging.table(unit), judging.index, judging.index.states.shapes))
 
     assert sizes == {1.0}
 
@@ -60,7 +60,7 @@ def test_free_parts_of_shared_nics_are_no_gpus():
     unit, _ = single(judging.asker.ask(pod, judging.policy).question)
     state = int(judging.index.state[judging.index.rows["a"]])
 
-    assert units.size(judging.table(unit), judging.index) == 1.0
+    assert units.size(judging.table(unit), judging.index, judging.index.states.shapes) == 1.0
     assert units.free(judging.table(unit), state, 1.0) == 1.0
 
 

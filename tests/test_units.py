@@ -15,7 +15,7 @@ def size(*objects, pod):
     feed(judging, *objects)
     judging.settle()
     unit, _ = single(judging.asker.ask(pod.obj(), judging.policy).question)
-    return units.size(judging.table(unit), judging.index)
+    return units.size(judging.table(unit), judging.index, judging.index.states.shapes)
 
 
 def claim(device_class, count=1, **more):

@@ -6,7 +6,6 @@ here awaits, reads a clock or writes; soft reservations are the one thing a deci
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from extender.decisions import (
     evictions,
     journal,
     judge,
+    judged,
     learning,
     preemption,
     promises,
@@ -36,29 +36,7 @@ from extender.decisions.question import Question
 from extender.demand import pod as pods
 from extender.demand import work
 from extender.kube import objects
-from extender.policy import config, ranking
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Scored:
-    """One prioritize, with what explain and the journal need; arrays are parallel to `names`."""
-
-    asked: asking.Asked
-    among: scoring.Candidates  # the state of an unknown node means nothing
-    scores: NDArray[np.int64]
-    cost: NDArray[np.float64]
-    parts: dict[str, NDArray[np.float64]]  # part of the cost → its contribution
-    tie: NDArray[np.float64]  # what ranks equal costs, the least first
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A prioritize worked out before it was asked for, and what it rests on."""
-
-    pod: objects.Pod
-    names: Sequence[str]
-    moment: tuple[int, int, int]
-    scored: Scored
+from extender.policy import config
 
 
 class Engine:
@@ -106,7 +84,7 @@ class Engine:
         # why → pods passed unjudged
         self.unjudged: Counter[str] = Counter(dict.fromkeys(asking.UNJUDGED, 0))
         self._clock = clock
-        self._prepared: _Prepared | None = None
+        self._prepared: judged.Prepared | None = None
         # What filter let through last: names, their rows, and the layout that these belong to.
         self._last: tuple[list[str], NDArray[np.int32], int] = ([], np.zeros(0, np.int32), -1)
         self.use(policy)
@@ -210,10 +188,10 @@ class Engine:
         scored = self._scored(asked, names, told=False)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
-        self._prepared = _Prepared(pod, names, self._moment, scored)
+        self._prepared = judged.Prepared(pod, names, self._moment, scored)
         return scored.scores
 
-    def _prepared_for(self, pod: objects.Pod, names: Sequence[str]) -> Scored | None:
+    def _prepared_for(self, pod: objects.Pod, names: Sequence[str]) -> judged.Scored | None:
         """The prepared answer, if it is to this question and nothing has changed since."""
         prepared, self._prepared = self._prepared, None
         if prepared is None or prepared.names is not names:
@@ -239,7 +217,9 @@ class Engine:
         self._evictions.agree(pod.metadata.uid, kept, now=self._clock())
         return kept
 
-    def score(self, pod: objects.Pod, names: Sequence[str], *, told: bool = True) -> Scored | None:
+    def score(
+        self, pod: objects.Pod, names: Sequence[str], *, told: bool = True
+    ) -> judged.Scored | None:
         """Judge as prioritize does, and leave nothing behind; `told` asks for the parts."""
         asked = self._ask(pod)
         if isinstance(asked, asking.Unjudged):
@@ -251,14 +231,14 @@ class Engine:
         self.settle()
         return self.asker.ask(pod, self.policy)
 
-    def _scored(self, asked: asking.Asked, names: Sequence[str], *, told: bool) -> Scored | None:
+    def _scored(
+        self, asked: asking.Asked, names: Sequence[str], *, told: bool
+    ) -> judged.Scored | None:
         rows = self._rows_of(names)
         if not (rows >= 0).any():
             return None
-        unknown = rows < 0
-        some_unknown = bool(unknown.any())
         states = self.index.expected[rows]
-        if some_unknown:
+        if (unknown := rows < 0).any():
             states[unknown] = self.index.expected[rows.max()]
         among = scoring.Candidates(self.table(asked.question), rows, states)
         if asked.question:
@@ -269,14 +249,9 @@ class Engine:
             costs = self.scoring.of_cpu(asked, among)
         else:
             return None
-        # An unknown node is not judged: it cannot win, and gets what the middle of the others got.
-        total = np.where(unknown, np.nan, costs.total) if some_unknown else costs.total
-        scores = ranking.ranked(
-            total, costs.tie, maximum=self.policy.scores.maximum, order=self.index.order[rows]
-        )
-        if some_unknown:
-            scores[unknown] = int(np.median(scores[~unknown]))
-        return Scored(asked, among, scores, costs.total, costs.parts, costs.tie)
+        order, maximum = self.index.order[rows], self.policy.scores.maximum
+        scores = judged.ranked(costs, unknown, maximum=maximum, order=order)
+        return judged.Scored(asked, among, scores, costs.total, costs.parts, costs.tie)
 
     def _rows_of(self, names: Sequence[str]) -> NDArray[np.int32]:
         """The rows of the names, at hand where they are what filter just let through."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from extender.cluster import index
-from extender.decisions import asking, engine, grounds, scoring
+from extender.decisions import asking, engine, grounds, judged, scoring
 from extender.decisions import question as questions
 from extender.decisions.judge import Code, Verdict
 from extender.kube import objects
@@ -155,7 +155,7 @@ def _told(
     asked: asking.Asked,
     shown: Sequence[str],
     refused: Mapping[str, str],
-    scored: engine.Scored | None,
+    scored: judged.Scored | None,
     place: Mapping[str, int],
 ) -> Generator[None, None, list[Explained]]:
     """The nodes in words, the best first; `place` is where each that passes stands in `scored`."""
@@ -204,7 +204,7 @@ def _refused(
 
 
 def _grounds(
-    judging: engine.Engine, pod: objects.Pod, scored: engine.Scored | None, places: list[int]
+    judging: engine.Engine, pod: objects.Pod, scored: judged.Scored | None, places: list[int]
 ) -> list[grounds.Words]:
     """The grounds of some of the scored nodes; none once their states were numbered anew."""
     if scored is None or not places:
@@ -228,7 +228,7 @@ def _node(
     asked: asking.Asked,
     name: str,
     reason: str | None,
-    scored: engine.Scored | None,
+    scored: judged.Scored | None,
     number: int | None,
 ) -> Explained:
     detail = judging.index.detail(name)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from extender.decisions import engine, scoring
+from extender.decisions import engine, judged, scoring
 from extender.decisions import question as questions
 from extender.decisions.judge import Verdict
 from extender.demand import gang
@@ -19,7 +19,7 @@ _NOTHING_LOST = 0.005  # GPUs; less is 0.00 in print
 Words: TypeAlias = dict[str, str]  # part of the cost → what it was worked out from
 
 
-def of(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[Words]:
+def of(judging: engine.Engine, pod: objects.Pod, scored: judged.Scored) -> list[Words]:
     """The words per node of a prioritize; empty where the node is not known."""
     packing, following = _packing(judging, scored), _next_partition(judging, scored)
     off_rail = _off_rail(judging, pod, scored)
@@ -53,7 +53,7 @@ def of(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[
 # ---------------------------------------------------------------- packing
 
 
-def _packing(judging: engine.Engine, scored: engine.Scored) -> list[str]:
+def _packing(judging: engine.Engine, scored: judged.Scored) -> list[str]:
     room, asked = judging.room, scored.asked
     if not len(room.prices):
         return ["no demand was seen yet"] * len(scored.among.rows)
@@ -85,7 +85,7 @@ def _taken(losses: scoring.Floats, whom: list[str]) -> str:
     return f"takes room from {listed}"
 
 
-def _next_partition(judging: engine.Engine, scored: engine.Scored) -> list[str]:
+def _next_partition(judging: engine.Engine, scored: judged.Scored) -> list[str]:
     """What the next partition would cost more, and where on the node this one goes."""
     outlook, asked = judging.room.outlook, scored.asked
     known = np.maximum(scored.among.rows, 0)
@@ -123,7 +123,7 @@ def _class(judging: engine.Engine, place: int) -> str:
 
 
 def _proximity(
-    judging: engine.Engine, pod: objects.Pod, scored: engine.Scored, node: objects.Node
+    judging: engine.Engine, pod: objects.Pod, scored: judged.Scored, node: objects.Node
 ) -> str:
     levels = scored.asked.profile.proximity.labels
     here = proximity.domains(node.metadata.labels or {}, levels)
@@ -148,7 +148,7 @@ def _proximity(
     return f"of {total} other member{'s' * (total != 1)} of its group: {listed}"
 
 
-def _off_rail(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -> list[int]:
+def _off_rail(judging: engine.Engine, pod: objects.Pod, scored: judged.Scored) -> list[int]:
     """Per node, how many members it is off the rails of."""
     name = gang.of_pod(pod)
     if not name or not scored.asked.question:
@@ -163,7 +163,7 @@ def _off_rail(judging: engine.Engine, pod: objects.Pod, scored: engine.Scored) -
 def _preference(
     judging: engine.Engine,
     node: objects.Node,
-    scored: engine.Scored,
+    scored: judged.Scored,
     verdict: Verdict,
     number: int,
 ) -> str:
