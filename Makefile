@@ -42,22 +42,22 @@ schema: $(VENV)/.ready ## write the policy's JSON schema again
 	$(BIN)/railyard schema > config/policy.schema.json
 
 controlplane: $(VENV)/.ready ## build the real control plane and allocator of KUBERNETES (needs Go; cached)
-	$(BIN)/python tests/controlplane/build.py --kubernetes $(KUBERNETES)
-	$(BIN)/python tests/controlplane/oracle/build.py --kubernetes $(basename $(KUBERNETES))
+	$(BIN)/python -m tests.kit.controlplane.build --kubernetes $(KUBERNETES)
+	$(BIN)/python -m tests.kit.controlplane.oracle.build --kubernetes $(basename $(KUBERNETES))
 
 test-controlplane: controlplane ## run the tests with the real control plane of KUBERNETES
 	KUBERNETES=$(KUBERNETES) $(BIN)/pytest -q -m controlplane
 
 fuzz-allocator: $(VENV)/.ready ## compare N predictions with the real allocator of KUBERNETES (needs Go)
-	$(BIN)/python tests/fuzz_allocator.py --cases $(N) --kubernetes $(KUBERNETES) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.fuzz.fuzz_allocator --cases $(N) --kubernetes $(KUBERNETES) $(if $(SEED),--seed $(SEED))
 
 fuzz-selectors: $(VENV)/.ready ## compare N selectors with the real CEL of KUBERNETES (needs Go)
-	$(BIN)/python tests/fuzz_selectors.py --cases $(N) --kubernetes $(KUBERNETES) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.fuzz.fuzz_selectors --cases $(N) --kubernetes $(KUBERNETES) $(if $(SEED),--seed $(SEED))
 
 fuzz-objects: $(VENV)/.ready ## put N hostile values into every field that is read
-	$(BIN)/python tests/fuzz_objects.py --cases $(N) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.fuzz.fuzz_objects --cases $(N) $(if $(SEED),--seed $(SEED))
 
 fuzz-wire: $(VENV)/.ready ## send N mutated bodies to the verbs
-	$(BIN)/python tests/fuzz_wire.py --cases $(N) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.fuzz.fuzz_wire --cases $(N) $(if $(SEED),--seed $(SEED))
 
 .PHONY: help demo test lint lock load schema controlplane test-controlplane fuzz-allocator fuzz-selectors fuzz-objects fuzz-wire

@@ -14,9 +14,9 @@ import orjson
 import extender
 from extender import errors, settings
 from extender.decisions import engine, explain
-from extender.kube import objects
+from extender.kube.api import objects
 from extender.policy import config
-from extender.replay import dump
+from extender.replay import snapshots
 from extender.service import assembly, demo, live
 
 OK, NO_FIT, USAGE = 0, 1, 2
@@ -179,7 +179,7 @@ def _opened(arguments: argparse.Namespace) -> tuple[engine.Engine, objects.Pod]:
             problem = [(arguments.pod, "neither a file nor a pod of the snapshot")]
             raise errors.SnapshotError("the pod cannot be found", problem)
         return judging, pod
-    given = dump.read([path])
+    given = snapshots.read([path])
     pods = [item for _, item in given.objects if isinstance(item, objects.Pod)]
     if not pods:
         raise errors.SnapshotError("the pod cannot be read", [(str(path), "holds no Pod")])

@@ -1,12 +1,9 @@
 """What every test may ask for."""
 
 import pathlib
-import sys
 
 import hypothesis
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 # A busy machine is no counterexample: no test here is judged by the clock.
 hypothesis.settings.register_profile("unhurried", deadline=None)

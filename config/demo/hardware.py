@@ -8,11 +8,11 @@ import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
-import bodies
 import yaml
-from bodies import Body
 
-from extender.hardware import partition
+from extender.hardware import mig_profiles
+from tests.kit import bodies
+from tests.kit.bodies import Body
 
 HERE = pathlib.Path(__file__).parent
 PUBLISHED = HERE.parents[1] / "tests" / "golden" / "dra"
@@ -93,7 +93,7 @@ def amd_slice(on: str) -> Body:
 # ---------------------------------------------------------------- dynamic MIG
 
 
-def mig_slices(on: str, geometry: partition.Geometry) -> Iterator[Body]:
+def mig_slices(on: str, geometry: mig_profiles.MigGeometry) -> Iterator[Body]:
     """One slice of counters, then one for each GPU with all placements, as the driver does."""
     sets = [
         {"name": f"gpu-{gpu}-counter-set", "counters": _counters(WHOLE_H100, range(8))}
@@ -106,7 +106,7 @@ def mig_slices(on: str, geometry: partition.Geometry) -> Iterator[Body]:
         yield bodies.resource_slice(name, NVIDIA, on, spec, of=len(specs))
 
 
-def _mig_devices(on: str, gpu: int, geometry: partition.Geometry) -> Iterator[Body]:
+def _mig_devices(on: str, gpu: int, geometry: mig_profiles.MigGeometry) -> Iterator[Body]:
     common: Body = {
         "productName": {"string": "NVIDIA H100 80GB HBM3"},
         "architecture": {"string": "Hopper"},
@@ -161,7 +161,7 @@ def _counters(numbers: Sequence[int], slots: Sequence[int]) -> Body:
 
 def machines() -> Iterator[Body]:
     table = (HERE.parent / "hardware" / "mig_profiles.tsv").read_bytes()
-    h100 = partition.parse(table, source="mig_profiles.tsv").geometry("H100-80GB / H800-80GB")
+    h100 = mig_profiles.parse(table, source="mig_profiles.tsv").geometry("H100-80GB / H800-80GB")
     if h100 is None:
         raise SystemExit("mig_profiles.tsv has no H100")
     for name in (f"p4d-{number}" for number in range(6)):

@@ -20,10 +20,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import machines, outdated, reservations, states, store
-from extender.hardware import slices
+from extender.cluster import machines, stale_nodes, states, store
+from extender.cluster.pods import reservations
+from extender.hardware.dra import slices
 from extender.hardware.shape import Broken
-from extender.kube import objects
+from extender.kube.api import objects
 
 _FIRST_ROWS = 256
 # A random 8-GPU cluster of 5,000 nodes has about 1,000 states; every placement may add a few.
@@ -79,7 +80,7 @@ class TopologyIndex:
         self._softened: set[str] = set()  # nodes whose reservations changed
         self._viewers: dict[store.PoolId, set[str]] = {}  # pool → nodes that see it
         self._broken: dict[str, Broken] = {}  # node → how its own counter pools are broken
-        self.outdated = outdated.Outdated(builder)  # to be read anew when there is time
+        self.outdated = stale_nodes.StaleNodes(builder)  # to be read anew when there is time
 
     def __repr__(self) -> str:
         return (

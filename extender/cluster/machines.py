@@ -14,22 +14,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-from extender.cluster import occupancy, places, readings, reservations, store, tenants
-from extender.demand import allocator
+from extender.cluster import plugin_usage, pool_slices, relevant_fields, store
+from extender.cluster.pods import bound_pods, reservations
+from extender.demand.allocator import allocator
 from extender.hardware import (
-    catalogue,
-    gpus,
-    labels,
-    layouts,
-    links,
-    resources,
+    allocator_features,
+    device_topology,
+    gpu_count,
+    plugin_devices,
+    resource_names,
     shape,
-    slices,
-    versions,
 )
+from extender.hardware.catalogue import catalogue
+from extender.hardware.dra import layout_cache, slices
 from extender.hardware.shape import Broken, Shape
 from extender.hardware.usage import Usage
-from extender.kube import objects, quantity
+from extender.kube.api import objects, quantity
 
 _MOST_KNOWN = 4096  # distinct machines remembered; a fleet has tens
 
@@ -38,7 +38,7 @@ _MOST_KNOWN = 4096  # distinct machines remembered; a fleet has tens
 class Machine:
     """One node's hardware: its shape, and the names that the shape leaves out."""
 
-    inventory: slices.Inventory
+    inventory: slices.NodeDevices
     shape: Shape
     broken: Broken | None = None  # the worst of its own counter pools, for other nodes
 
@@ -65,7 +65,7 @@ class Builder:
     def __init__(
         self,
         *,
-        features: versions.Features,
+        features: allocator_features.AllocatorFeatures,
         hardware: catalogue.Catalogue,
     ) -> None:
         self.features = features
@@ -76,9 +76,12 @@ class Builder:
         self._shapes: dict[tuple[object, ...], shape.Shape] = {}  # content → shape
         # What was read of a node's devices, its pools, what it tells of plug-ins → shape
         self._told: dict[
-            tuple[layouts.Layout, tuple[shape.Pool, ...], labels.Told], shape.Shape
+            tuple[layout_cache.Layout, tuple[shape.Pool, ...], plugin_devices.NodeFacts],
+            shape.Shape,
         ] = {}
-        self._links: dict[tuple[links.DeviceFacts, ...], links.Links] = {}
+        self._links: dict[
+            tuple[device_topology.DeviceFacts, ...], device_topology.DeviceTopology
+        ] = {}
         self._linked = hardware.linked
         # Content without values of attributes → the first shape with that content
         self._first: dict[tuple[object, ...], shape.Shape] = {}
@@ -89,7 +92,7 @@ class Builder:
         fresh.apart = self.apart
         return fresh
 
-    def extend(self, own: tuple[resources.Resource, ...]) -> bool:
+    def extend(self, own: tuple[resource_names.Resource, ...]) -> bool:
         """Know these resources of plug-ins, too; true if machines must be read anew."""
         table = self._table.extended(own)
         if table == self.hardware.resources:
@@ -100,7 +103,7 @@ class Builder:
 
     def machine(self, node: objects.Node, source: store.ClusterStore) -> Machine:
         """Build the node's machine from its slices, its labels and the catalogue."""
-        told = labels.told(node, self.hardware.resources, served=source.served.keys())
+        told = plugin_devices.node_facts(node, self.hardware.resources, served=source.served.keys())
         inventory = self._inventory(node, source)
         while (found := self._shape(inventory, told)) is None:
             inventory = self._inventory(node, source)  # it showed another attribute to be apart
@@ -112,7 +115,7 @@ class Builder:
         """Whether its shape has values that are apart by now; it is right, but alone."""
         return not self.apart.isdisjoint(machine.inventory.layout.kept)
 
-    def _inventory(self, node: objects.Node, source: store.ClusterStore) -> slices.Inventory:
+    def _inventory(self, node: objects.Node, source: store.ClusterStore) -> slices.NodeDevices:
         name = node.metadata.name
         return slices.inventory(
             name,
@@ -125,7 +128,9 @@ class Builder:
             apart=self.apart,
         )
 
-    def _shape(self, inventory: slices.Inventory, node: labels.Told) -> shape.Shape | None:
+    def _shape(
+        self, inventory: slices.NodeDevices, node: plugin_devices.NodeFacts
+    ) -> shape.Shape | None:
         """The interned shape; equal machines cost a look-up each.
 
         None where it shows that another attribute is apart: then the inventory is out of date.
@@ -165,32 +170,36 @@ class Builder:
         not be refused for what the rest sees. (The rest kube-scheduler has failed by itself.)
         """
         own = source.slices_on.get(name, {}).values()
-        counting = {places.pool_of(item) for item in own if item.spec.shared_counters}
+        counting = {pool_slices.pool_of(item) for item in own if item.spec.shared_counters}
         if not counting or not self.features.counters_everywhere:
             return None
-        whole = [item for item in source.slices_of(name) if places.pool_of(item) in counting]
-        spread = {places.pool_of(item) for item in whole if item.spec.node_name != name}
-        whole = [item for item in whole if places.pool_of(item) not in spread]
+        whole = [item for item in source.slices_of(name) if pool_slices.pool_of(item) in counting]
+        spread = {pool_slices.pool_of(item) for item in whole if item.spec.node_name != name}
+        whole = [item for item in whole if pool_slices.pool_of(item) not in spread]
         return slices.worst(slices.broken_pools(whole, features=self.features).values())
 
-    def _near(self, facts: tuple[links.DeviceFacts, ...]) -> links.Links:
+    def _near(
+        self, facts: tuple[device_topology.DeviceFacts, ...]
+    ) -> device_topology.DeviceTopology:
         """The links of these devices; layouts that tell the same places share them."""
         found = self._links.get(facts)
         if found is None:
             if len(self._links) >= _MOST_KNOWN:
                 self._links.clear()
-            found = self._links[facts] = links.links(facts, linked=self._linked)
+            found = self._links[facts] = device_topology.device_topology(facts, linked=self._linked)
         return found
 
-    def _content(self, inventory: slices.Inventory, node: labels.Told) -> shape.Shape:
-        plugin = labels.inventory(node, self.hardware, first=len(inventory.devices))
+    def _content(
+        self, inventory: slices.NodeDevices, node: plugin_devices.NodeFacts
+    ) -> shape.Shape:
+        plugin = plugin_devices.inventory(node, self.hardware, first=len(inventory.devices))
         facts = inventory.layout.facts
         near = self._near(facts)
         whole = [f for f in facts if f.kind is shape.Kind.GPU]
         product = next((f.product for f in whole if f.product), "")
         tags = dict(node.labels)
         if not product and inventory.devices:
-            known = labels.product_of(tags, self.hardware)
+            known = plugin_devices.product_of(tags, self.hardware)
             product = known.name if known is not None and whole else ""
         sources = {"ResourceSlice"} if inventory.devices else set()
         return shape.Shape(
@@ -200,7 +209,7 @@ class Builder:
             levels=_joined(near, plugin),
             numa=near.numa + plugin.numa,
             root=near.root + plugin.root,
-            body=gpus.bodies(facts),
+            body=gpu_count.gpu_bodies(facts),
             rail=near.rail and near.rail + ("",) * len(plugin.devices),
             partitions=near.partitions and near.partitions + ((),) * len(plugin.devices),
             product=product or plugin.product,
@@ -215,10 +224,10 @@ class Builder:
 
 def usage(
     machine: Machine,
-    allocated: Mapping[store.PoolId, Mapping[store.Key, readings.Results]],
-    bound: Iterable[tenants.Tenant],
+    allocated: Mapping[store.PoolId, Mapping[store.Key, relevant_fields.Results]],
+    bound: Iterable[bound_pods.BoundPod],
     *,
-    features: versions.Features,
+    features: allocator_features.AllocatorFeatures,
     topology: objects.NodeResourceTopology | None = None,
 ) -> Usage:
     """What allocated claims and bound pods take of the machine.
@@ -234,7 +243,7 @@ def usage(
     used = slices.used(machine.inventory, results, features=features)
     if not machine.shape.resources:
         return used
-    held, taken, inferred = occupancy.held_by(bound, machine.shape, topology)
+    held, taken, inferred = plugin_usage.held_by(bound, machine.shape, topology)
     return Usage(used.taken | taken, used.shared, used.drawn, held, inferred)
 
 
@@ -260,7 +269,9 @@ def allocatable(node: objects.Node) -> tuple[int, int]:
     return quantity.milli(offered.get("cpu", 0)), quantity.whole(offered.get("memory", 0))
 
 
-def _joined(left: links.Links, right: labels.PluginInventory) -> tuple[bytes, ...]:
+def _joined(
+    left: device_topology.DeviceTopology, right: plugin_devices.PluginInventory
+) -> tuple[bytes, ...]:
     """Two level matrices side by side; across sources only the NUMA node tells how near."""
 
     def between(one: int | None, other: int | None) -> int:

@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from extender.cluster import nominations, places, readings, tenants
+from extender.cluster import pool_slices, relevant_fields
+from extender.cluster.pods import bound_pods, nominated_pods
 from extender.demand import limits
-from extender.kube import objects
+from extender.kube.api import objects
 
-PoolId: TypeAlias = places.PoolId
+PoolId: TypeAlias = pool_slices.PoolId
 Key: TypeAlias = tuple[str, str]  # (namespace, name)
 
 # What is told of a change: (kind, the object before, the object after).
@@ -32,19 +33,21 @@ class ClusterStore:
         self.nodes: dict[str, objects.Node] = {}  # name → node
         self.pods: dict[Key, objects.Pod] = {}
         self.pods_on: dict[str, dict[Key, objects.Pod]] = {}  # node name → its pods
-        self.tenants_on: dict[str, dict[Key, tenants.Tenant]] = {}  # of the same pods
-        self._nominations = nominations.Nominations()
+        self.tenants_on: dict[str, dict[Key, bound_pods.BoundPod]] = {}  # of the same pods
+        self._nominations = nominated_pods.NominatedPods()
         self.nominated_on = self._nominations.on  # node name → pods that wait for it
-        self._tenant: tenants.Tenant | None = None  # of the pod that is being taken in
+        self._tenant: bound_pods.BoundPod | None = None  # of the pod that is being taken in
         # (kind, key) of an object that cannot be worked into the picture → why; it is not there
         self.unreadable: dict[tuple[str, Key | str], str] = {}
         self._bound: dict[Key, str] = {}  # pod → node name under which these have it
         self.slices: dict[str, objects.ResourceSlice] = {}  # name → slice
         self.slices_on: dict[str, dict[str, objects.ResourceSlice]] = {}  # node name → name → slice
         self.slices_beyond: dict[str, objects.ResourceSlice] = {}  # name → slice without nodeName
-        self._places = places.Places()
+        self._places = pool_slices.PoolSlices()
         self.claims: dict[Key, objects.ResourceClaim] = {}
-        self.allocated: dict[PoolId, dict[Key, readings.Results]] = {}  # pool → claim → its part
+        self.allocated: dict[
+            PoolId, dict[Key, relevant_fields.Results]
+        ] = {}  # pool → claim → its part
         self.templates: dict[Key, objects.ResourceClaimTemplate] = {}
         self.classes: dict[str, objects.DeviceClass] = {}
         self.rules: dict[str, objects.DeviceTaintRule] = {}
@@ -114,7 +117,7 @@ class ClusterStore:
         key = _key(kind, item)
         old = table.get(key)
         new = None if event == "DELETED" else item
-        if old is not None and new is not None and readings.same(old, new):
+        if old is not None and new is not None and relevant_fields.same(old, new):
             return  # the old one stays, which the look-ups have
         self.unreadable.pop((kind, key), None)
         new = new if self._readable(kind, key, new) else None
@@ -182,7 +185,9 @@ class ClusterStore:
     # ------------------------------------------------------------ what a change touches
 
     def _node_changed(self, key: str, old: objects.Node | None, new: objects.Node | None) -> None:
-        if readings.moved(self.offered, readings.offered(old), readings.offered(new)):
+        if relevant_fields.moved(
+            self.offered, relevant_fields.offered(old), relevant_fields.offered(new)
+        ):
             self.demands_version += 1
         self.dirty_shapes.add(key)
         self.version += 1
@@ -191,9 +196,9 @@ class ClusterStore:
         """Work out what can fail, before anything is changed; false if it does."""
         try:
             if isinstance(item, objects.Pod):
-                self._tenant = tenants.tenant(item) if bound_to(item) else None
+                self._tenant = bound_pods.bound_pod(item) if bound_to(item) else None
             elif isinstance(item, objects.Node):
-                readings.offered(item)
+                relevant_fields.offered(item)
         except Exception as error:  # noqa: BLE001 - whatever one object holds, the others count
             self.unreadable[kind, key] = f"{type(error).__name__}: {error}"
             return False
@@ -202,7 +207,7 @@ class ClusterStore:
     def _pod_changed(self, key: Key, _old: object, new: objects.Pod | None) -> None:
         self._nominations.see(key, new)
         before, after = self._bound.pop(key, ""), bound_to(new)
-        was = tenants.leave(key, self.pods_on, self.tenants_on, before) if before else None
+        was = bound_pods.leave(key, self.pods_on, self.tenants_on, before) if before else None
         now = self._tenant
         if new is not None and now is not None:
             self._bound[key] = after
@@ -219,7 +224,7 @@ class ClusterStore:
     ) -> None:
         self._place_slice(old, remove=True)
         self._place_slice(new, remove=False)
-        if places.shown_elsewhere(old) != places.shown_elsewhere(new):
+        if pool_slices.shown_elsewhere(old) != pool_slices.shown_elsewhere(new):
             for item in (old, new):
                 self._touch_pool(item)
         self.version += 1
@@ -234,7 +239,9 @@ class ClusterStore:
             and old.status.allocation == new.status.allocation
         ):
             return  # it is reserved for somebody, or its metadata moved on
-        readings.moved(self.expressions, readings.expressions(old), readings.expressions(new))
+        relevant_fields.moved(
+            self.expressions, relevant_fields.expressions(old), relevant_fields.expressions(new)
+        )
         self._hold(key, old, remove=True)
         self._hold(key, new, remove=False)
         self.demands_version += 1
@@ -243,8 +250,12 @@ class ClusterStore:
     def _class_changed(
         self, _key: str, old: objects.DeviceClass | None, new: objects.DeviceClass | None
     ) -> None:
-        readings.moved(self.expressions, readings.expressions(old), readings.expressions(new))
-        if readings.moved(self.served, readings.served(old), readings.served(new)):
+        relevant_fields.moved(
+            self.expressions, relevant_fields.expressions(old), relevant_fields.expressions(new)
+        )
+        if relevant_fields.moved(
+            self.served, relevant_fields.served(old), relevant_fields.served(new)
+        ):
             self.everything_dirty = True  # nodes' units of these resources count now, or no longer
         self.classes_version += 1
         self.demands_version += 1
@@ -264,7 +275,9 @@ class ClusterStore:
         old: objects.ResourceClaimTemplate | None,
         new: objects.ResourceClaimTemplate | None,
     ) -> None:
-        readings.moved(self.expressions, readings.expressions(old), readings.expressions(new))
+        relevant_fields.moved(
+            self.expressions, relevant_fields.expressions(old), relevant_fields.expressions(new)
+        )
         self.demands_version += 1
         self.version += 1
 
@@ -292,17 +305,17 @@ class ClusterStore:
         if item is None:
             return
         others = self._places.others(item)
-        if places.BEYOND in others:
+        if pool_slices.NO_NODE in others:
             self.everything_dirty = True
-        self.dirty_shapes |= others - {places.BEYOND}
+        self.dirty_shapes |= others - {pool_slices.NO_NODE}
 
     def _hold(self, key: Key, claim: objects.ResourceClaim | None, *, remove: bool) -> None:
-        self.dirty_pools |= readings.hold(self.allocated, key, claim, remove=remove)
+        self.dirty_pools |= relevant_fields.hold(self.allocated, key, claim, remove=remove)
 
 
 def bound_to(pod: objects.Pod | None) -> str:
     """The node whose devices the pod holds, empty where it holds none."""
-    if pod is None or pod.status.phase in readings.FINISHED:
+    if pod is None or pod.status.phase in relevant_fields.FINISHED:
         return ""
     return pod.spec.node_name
 

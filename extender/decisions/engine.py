@@ -13,30 +13,27 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import gangs, index, store
+from extender.cluster import index, store
+from extender.cluster.pods import gangs
 from extender.decisions import (
-    allocated,
-    answers,
-    asking,
-    bynode,
-    evictions,
-    journal,
-    judge,
-    judged,
-    learning,
-    preemption,
-    promises,
-    room,
-    scoring,
-    tables,
+    allocated_claims,
+    assumed,
+    prediction_log,
+    scored_nodes,
+    scorer,
+    verb_results,
 )
-from extender.decisions import verdicts as sources
-from extender.decisions.judge import Code
-from extender.decisions.question import Question
+from extender.decisions.eviction import nominations, preemption
 from extender.demand import pod as pods
 from extender.demand import work
-from extender.kube import objects
+from extender.kube.api import objects
 from extender.policy import config
+from extender.pricing import headroom
+from extender.pricing.mix import observer
+from extender.verdicts import evaluator, per_node, resolver, verdict_table
+from extender.verdicts import verdict_sources as sources
+from extender.verdicts.evaluator import VerdictCode
+from extender.verdicts.query import Query
 
 
 class Engine:
@@ -46,18 +43,18 @@ class Engine:
         self,
         source: store.ClusterStore,
         cluster: index.TopologyIndex,
-        verdicts: judge.Judge,
+        verdicts: evaluator.Evaluator,
         *,
-        single: bynode.Verdicts,
+        single: per_node.PerNodeVerdicts,
         policy: config.Policy = config.DEFAULT,
         clock: Callable[[], float],
         patient: bool = True,
-        on_prediction: Callable[[str, journal.Mismatch | None], None] = lambda *_: None,
+        on_prediction: Callable[[str, prediction_log.Mismatch | None], None] = lambda *_: None,
     ) -> None:
         self.store = source
         self.index = cluster
         self.policy = policy
-        self.asker = asking.Asker(
+        self.asker = resolver.Resolver(
             source,
             cluster.builder.features,
             lambda: cluster.builder.hardware.resources,
@@ -65,9 +62,9 @@ class Engine:
         )
         self.judge = verdicts
         self.work = verdicts.work
-        self.tables = tables.Tables(verdicts)
-        self.verdicts = sources.Verdicts(cluster, self.tables, single)
-        self.room = room.Room(
+        self.tables = verdict_table.VerdictTables(verdicts)
+        self.verdicts = sources.VerdictSources(cluster, self.tables, single)
+        self.room = headroom.HeadroomPricer(
             cluster,
             self.table,
             verdicts.matches,
@@ -76,15 +73,15 @@ class Engine:
             spending=self.work,
         )
         self.gangs = gangs.Gangs()
-        self._learning = learning.Learning(self.asker, self.room, self.work)
-        self.scoring = scoring.Scoring(cluster, self.room, self.gangs)
-        self.journal = journal.Journal(cluster, self.tables, on_prediction)
-        self.promises = promises.Promises(cluster, self.gangs, self.journal)
-        self._evictions = evictions.Evictions()
+        self._learning = observer.DemandObserver(self.asker, self.room, self.work)
+        self.scoring = scorer.Scorer(cluster, self.room, self.gangs)
+        self.journal = prediction_log.PredictionLog(cluster, self.tables, on_prediction)
+        self.promises = assumed.AssumedPods(cluster, self.gangs, self.journal)
+        self._evictions = nominations.Nominations()
         # why → pods passed unjudged
-        self.unjudged: Counter[str] = Counter(dict.fromkeys(asking.UNJUDGED, 0))
+        self.unjudged: Counter[str] = Counter(dict.fromkeys(resolver.UNJUDGED, 0))
         self._clock = clock
-        self._prepared: judged.Prepared | None = None
+        self._prepared: scored_nodes.Prepared | None = None
         # What filter let through last: names, their rows, and the layout that these belong to.
         self._last: tuple[list[str], NDArray[np.int32], int] = ([], np.zeros(0, np.int32), -1)
         self.use(policy)
@@ -111,12 +108,12 @@ class Engine:
         """Whether prioritize has an opinion: on device pods, and where policy says on all."""
         return pods.concerns(pod) or (self.policy.cpu_pods == "Score" and self.room.priced)
 
-    def table(self, question: Question) -> tables.Table:
+    def table(self, question: Query) -> verdict_table.VerdictTable:
         return self.tables.of(question, self.index.states, self.index.surroundings)
 
     # ------------------------------------------------------------ the verbs
 
-    def filter(self, pod: objects.Pod, names: Sequence[str]) -> answers.Filtered:
+    def filter(self, pod: objects.Pod, names: Sequence[str]) -> verb_results.FilterResult:
         """Refuse the nodes where the pod cannot get its devices; unknown nodes pass."""
         self.promises.withdraw(pod.metadata.uid)
         found = self.filter_only(pod, names)
@@ -128,36 +125,38 @@ class Engine:
                 self._reserve_the_only(pod, name)
         return found
 
-    def filter_only(self, pod: objects.Pod, names: Sequence[str]) -> answers.Filtered:
+    def filter_only(self, pod: objects.Pod, names: Sequence[str]) -> verb_results.FilterResult:
         """Judge as filter does, and leave nothing behind."""
         asked = self._ask(pod)
-        if isinstance(asked, asking.Unjudged):
+        if isinstance(asked, resolver.NotJudged):
             self.unjudged[asked.kind] += 1
-            return answers.Filtered()
+            return verb_results.FilterResult()
         if not asked.question and not asked.bound_to:
-            return answers.Filtered()
+            return verb_results.FilterResult()
         rows = self.index.rows_of(names)
         known = rows >= 0
         unknown = len(names) - int(np.count_nonzero(known))
         bad, verdict_on = self.verdicts.judged(asked, rows, known)
-        self.unjudged[asking.UNFINISHED] += self.work.spent
+        self.unjudged[resolver.UNFINISHED] += self.work.spent
         refused: dict[str, str] = {}
         unresolvable: dict[str, str] = {}
         for place in bad.nonzero()[0].tolist():
             verdict = verdict_on(place)
-            into = unresolvable if verdict.code is Code.NEVER else refused
+            into = unresolvable if verdict.code is VerdictCode.NEVER else refused
             into[names[place]] = verdict.reason
         if asked.bound_to:
             known_names = list(itertools.compress(names, known))
-            unresolvable |= allocated.elsewhere(asked, known_names, self.index)
+            unresolvable |= allocated_claims.elsewhere(asked, known_names, self.index)
             refused = {name: why for name, why in refused.items() if name not in unresolvable}
-            return answers.Filtered(refused, unresolvable, unknown=unknown)
+            return verb_results.FilterResult(refused, unresolvable, unknown=unknown)
         kept, passing = names if isinstance(names, list) else list(names), rows
         if refused or unresolvable:
             kept, passing = list(itertools.compress(names, (~bad).tolist())), rows[~bad]
         self._last = (kept, passing, self.index.layout)
         distinct = not unknown and self.index.distinct(rows)
-        return answers.Filtered(refused, unresolvable, unknown, kept=kept, distinct=distinct)
+        return verb_results.FilterResult(
+            refused, unresolvable, unknown, kept=kept, distinct=distinct
+        )
 
     def prioritize(self, pod: objects.Pod, names: Sequence[str]) -> NDArray[np.int64]:
         """Score the nodes, parallel to `names`; empty where we have no opinion."""
@@ -183,15 +182,17 @@ class Engine:
         self._prepared = None
         asked = self._ask(pod)
         # Members of a gang come and go without moving what an answer rests on.
-        if isinstance(asked, asking.Unjudged) or asked.together:
+        if isinstance(asked, resolver.NotJudged) or asked.together:
             return np.zeros(0, dtype=np.int64)
         scored = self._scored(asked, names, told=False)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
-        self._prepared = judged.Prepared(pod, names, self._moment, scored)
+        self._prepared = scored_nodes.Prepared(pod, names, self._moment, scored)
         return scored.scores
 
-    def _prepared_for(self, pod: objects.Pod, names: Sequence[str]) -> judged.Scored | None:
+    def _prepared_for(
+        self, pod: objects.Pod, names: Sequence[str]
+    ) -> scored_nodes.ScoredNodes | None:
         """The prepared answer, if it is to this question and nothing has changed since."""
         prepared, self._prepared = self._prepared, None
         if prepared is None or prepared.names is not names:
@@ -207,11 +208,11 @@ class Engine:
         return self.index.writes, self.room.epoch, self.store.demands_version
 
     def preempt(
-        self, pod: objects.Pod, offered: Mapping[str, answers.Victims]
-    ) -> dict[str, answers.Victims]:
+        self, pod: objects.Pod, offered: Mapping[str, verb_results.Victims]
+    ) -> dict[str, verb_results.Victims]:
         """Keep the nodes where the pod fits once the victims are gone; unjudged pods keep all."""
         asked = self._ask(pod)
-        if isinstance(asked, asking.Unjudged) or not asked.question:
+        if isinstance(asked, resolver.NotJudged) or not asked.question:
             return dict(offered)
         kept = preemption.keep(pod, offered, on=self.verdicts.of(asked), cluster=self.index)
         self._evictions.agree(pod.metadata.uid, kept, now=self._clock())
@@ -219,28 +220,28 @@ class Engine:
 
     def score(
         self, pod: objects.Pod, names: Sequence[str], *, told: bool = True
-    ) -> judged.Scored | None:
+    ) -> scored_nodes.ScoredNodes | None:
         """Judge as prioritize does, and leave nothing behind; `told` asks for the parts."""
         asked = self._ask(pod)
-        if isinstance(asked, asking.Unjudged):
+        if isinstance(asked, resolver.NotJudged):
             return None
         return self._scored(asked, names, told=told)
 
-    def _ask(self, pod: objects.Pod) -> asking.Answer:
+    def _ask(self, pod: objects.Pod) -> resolver.Resolution:
         """What the pod asks for, once all that has happened is taken in."""
         self.settle()
         return self.asker.ask(pod, self.policy)
 
     def _scored(
-        self, asked: asking.Asked, names: Sequence[str], *, told: bool
-    ) -> judged.Scored | None:
+        self, asked: resolver.ResolvedPod, names: Sequence[str], *, told: bool
+    ) -> scored_nodes.ScoredNodes | None:
         rows = self._rows_of(names)
         if not (rows >= 0).any():
             return None
         states = self.index.expected[rows]
         if (unknown := rows < 0).any():
             states[unknown] = self.index.expected[rows.max()]
-        among = scoring.Candidates(self.table(asked.question), rows, states)
+        among = scorer.CandidateNodes(self.table(asked.question), rows, states)
         if asked.question:
             among.table.fill(states)
             cost = self.scoring.of_devices if told else self.scoring.sums
@@ -250,8 +251,8 @@ class Engine:
         else:
             return None
         order, maximum = self.index.order[rows], self.policy.scores.maximum
-        scores = judged.ranked(costs, unknown, maximum=maximum, order=order)
-        return judged.Scored(asked, among, scores, costs.total, costs.parts, costs.tie)
+        scores = scored_nodes.ranked(costs, unknown, maximum=maximum, order=order)
+        return scored_nodes.ScoredNodes(asked, among, scores, costs.total, costs.parts, costs.tie)
 
     def _rows_of(self, names: Sequence[str]) -> NDArray[np.int32]:
         """The rows of the names, at hand where they are what filter just let through."""
@@ -260,11 +261,13 @@ class Engine:
             return rows
         return self.index.rows_of(names)
 
-    def _once_victims_are_gone(self, pod: objects.Pod, found: answers.Filtered) -> answers.Filtered:
+    def _once_victims_are_gone(
+        self, pod: objects.Pod, found: verb_results.FilterResult
+    ) -> verb_results.FilterResult:
         """Let pass where the pod fits without the victims it was granted, seen to go or not."""
         agreed = self._evictions.of(pod.metadata.uid, now=self._clock())
         asked = self.asker.ask(pod, self.policy) if agreed else None
-        if not isinstance(asked, asking.Asked):
+        if not isinstance(asked, resolver.ResolvedPod):
             return found
         return preemption.passing(found, agreed, on=self.verdicts.of(asked), cluster=self.index)
 
@@ -314,18 +317,23 @@ class Engine:
         """Reserve where filter left one node: kube-scheduler then never asks to prioritize."""
         row = self.index.rows.get(name)
         asked = self.asker.ask(pod, self.policy)
-        if row is not None and isinstance(asked, asking.Asked) and asked.question:
+        if row is not None and isinstance(asked, resolver.ResolvedPod) and asked.question:
             table = self.verdicts.on(asked, name)
             state = self.index.expected[[row]]
             if not table.verdict(int(state[0])).fits:
                 return  # its victims are still there: which devices they leave is not known
-            if isinstance(table, tables.Table):
+            if isinstance(table, verdict_table.VerdictTable):
                 here = np.array([row], dtype=np.int32)
                 self.journal.predicted(pod, asked, here, state, table, now=self._clock())
             self._reserve(pod, asked, name, table, int(state[0]))
 
     def _reserve(
-        self, pod: objects.Pod, asked: asking.Asked, name: str, table: tables.Verdicts, state: int
+        self,
+        pod: objects.Pod,
+        asked: resolver.ResolvedPod,
+        name: str,
+        table: verdict_table.Verdicts,
+        state: int,
     ) -> None:
         if self.policy.reservation_seconds:
             deadline = self._clock() + self.policy.reservation_seconds

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 
 from extender.cluster import index
-from extender.decisions import asking, engine, grounds, judged, scoring
-from extender.decisions import question as questions
-from extender.decisions.judge import Code, Verdict
-from extender.kube import objects
+from extender.decisions import engine, explain_costs, scored_nodes, scorer
+from extender.kube.api import objects
 from extender.policy import profile
+from extender.verdicts import query as questions
+from extender.verdicts import resolver
+from extender.verdicts.evaluator import Verdict, VerdictCode
 
 _WORDS = {
-    Code.FITS: "fits",
-    Code.UNJUDGED: "not judged",
-    Code.BUSY: "refused",
-    Code.NEVER: "refused for good",
+    VerdictCode.FITS: "fits",
+    VerdictCode.UNJUDGED: "not judged",
+    VerdictCode.BUSY: "refused",
+    VerdictCode.NEVER: "refused for good",
 }
 NOT_KNOWN = "node is not known here"
 NO_DEVICES = "the pod asks for no devices"
@@ -53,7 +54,7 @@ class Explained:
     """One node's answer. `parts` are costs (smaller is better) that add up to `cost`.
 
     `tie` is what ranks nodes of equal cost, the least first: how much CPU and how many GPUs would
-    be left there (`policy.packing.tightness`), -1 on a node without GPUs.
+    be left there (`pricing.formula.tightness`), -1 on a node without GPUs.
     """
 
     node: str
@@ -130,10 +131,10 @@ def explaining(
     asked = judging.asker.ask(pod, judging.policy)
     generation = judging.index.generation
     remarks = profile.remarks(pod, heeded=judging.policy.pod_annotations == "Allow")
-    if isinstance(asked, asking.Unjudged):
+    if isinstance(asked, resolver.NotJudged):
         unjudged: list[Explained] = []
         for name in shown:
-            unjudged.append(Explained(name, _WORDS[Code.UNJUDGED], asked.why))
+            unjudged.append(Explained(name, _WORDS[VerdictCode.UNJUDGED], asked.why))
             yield
         return Explanation(title, "", "", generation, tuple(unjudged), (asked.why, *remarks))
     refused = yield from _refused(judging, pod, names)
@@ -145,17 +146,17 @@ def explaining(
         generation = judging.index.generation
     yield
     found = yield from _told(judging, pod, asked, shown, refused, scored, place)
-    demand = questions.words(asked.question) if asked.question else _left(asked) or NO_DEVICES
+    demand = questions.describe(asked.question) if asked.question else _left(asked) or NO_DEVICES
     return Explanation(title, demand, asked.profile.name, generation, tuple(found), remarks)
 
 
 def _told(
     judging: engine.Engine,
     pod: objects.Pod,
-    asked: asking.Asked,
+    asked: resolver.ResolvedPod,
     shown: Sequence[str],
     refused: Mapping[str, str],
-    scored: judged.Scored | None,
+    scored: scored_nodes.ScoredNodes | None,
     place: Mapping[str, int],
 ) -> Generator[None, None, list[Explained]]:
     """The nodes in words, the best first; `place` is where each that passes stands in `scored`."""
@@ -204,8 +205,11 @@ def _refused(
 
 
 def _grounds(
-    judging: engine.Engine, pod: objects.Pod, scored: judged.Scored | None, places: list[int]
-) -> list[grounds.Words]:
+    judging: engine.Engine,
+    pod: objects.Pod,
+    scored: scored_nodes.ScoredNodes | None,
+    places: list[int],
+) -> list[explain_costs.Words]:
     """The grounds of some of the scored nodes; none once their states were numbered anew."""
     if scored is None or not places:
         return []
@@ -214,33 +218,35 @@ def _grounds(
     among = scored.among
     some = dataclasses.replace(
         scored,
-        among=scoring.Candidates(among.table, among.rows[places], among.states[places]),
+        among=scorer.CandidateNodes(among.table, among.rows[places], among.states[places]),
         scores=scored.scores[places],
         cost=scored.cost[places],
         parts={name: values[places] for name, values in scored.parts.items()},
         tie=scored.tie[places],
     )
-    return grounds.of(judging, pod, some)
+    return explain_costs.words_by_part(judging, pod, some)
 
 
 def _node(
     judging: engine.Engine,
-    asked: asking.Asked,
+    asked: resolver.ResolvedPod,
     name: str,
     reason: str | None,
-    scored: judged.Scored | None,
+    scored: scored_nodes.ScoredNodes | None,
     number: int | None,
 ) -> Explained:
     detail = judging.index.detail(name)
     if detail is None:
-        return Explained(name, _WORDS[Code.UNJUDGED], NOT_KNOWN)
+        return Explained(name, _WORDS[VerdictCode.UNJUDGED], NOT_KNOWN)
     if not asked.question and scored is None and reason is None:
         left = _left(asked)
-        return Explained(name, _WORDS[Code.UNJUDGED if left else Code.FITS], left or NO_DEVICES)
+        return Explained(
+            name, _WORDS[VerdictCode.UNJUDGED if left else VerdictCode.FITS], left or NO_DEVICES
+        )
     table = judging.verdicts.on(asked, name)
     plain = table.verdict(int(judging.index.state[judging.index.rows[name]]))
     if reason is not None or scored is None or number is None:
-        word = _WORDS[plain.code] if plain.code >= Code.BUSY else "refused for good"
+        word = _WORDS[plain.code] if plain.code >= VerdictCode.BUSY else "refused for good"
         return Explained(
             name, word, reason or plain.reason, devices=devices(asked, detail, plain),
             near=plain.locality.why if plain.locality else "",
@@ -262,14 +268,14 @@ def _node(
     )
 
 
-def _left(asked: asking.Asked) -> str:
+def _left(asked: resolver.ResolvedPod) -> str:
     """What the pod asks for that is not ours to judge; empty where there is nothing."""
     judged = dict(asked.question.extended)
     names = [name for name, _ in asked.requests.extended if name not in judged]
     return LEFT.format(names=", ".join(names)) if names else ""
 
 
-def devices(asked: asking.Asked, detail: index.Row, verdict: Verdict) -> tuple[Device, ...]:
+def devices(asked: resolver.ResolvedPod, detail: index.Row, verdict: Verdict) -> tuple[Device, ...]:
     """The verdict's devices by the names that this node publishes."""
     machine = detail.machine
     found = [

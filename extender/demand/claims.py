@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Protocol
 
-from extender.kube import objects
+from extender.kube.api import objects
 
 
 class Claims(Protocol):

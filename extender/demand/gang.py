@@ -6,7 +6,7 @@ of coscheduling, Volcano, KAI Scheduler, Kueue, Grove, LeaderWorkerSet, JobSet a
 
 from __future__ import annotations
 
-from extender.kube import objects
+from extender.kube.api import objects
 
 # The first that is set counts; the narrower grouping stands before the wider one.
 LABELS = (

@@ -13,7 +13,7 @@ import msgspec
 
 from extender.demand import gang
 from extender.demand.requests import ClaimDemand
-from extender.kube import objects
+from extender.kube.api import objects
 
 # Containers of all sorts; a kubelet runs 110 pods, and few have more than ten containers.
 MOST_CONTAINERS = 256

@@ -15,7 +15,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from extender.kube import objects, quantity
+from extender.kube.api import objects, quantity
 
 _CPU, _MEMORY = "cpu", "memory"
 _MOST_KEPT = 64  # containers and amounts of a pod whose sum is remembered

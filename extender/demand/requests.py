@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from extender import errors
-from extender.hardware import versions
-from extender.kube import objects, quantity
+from extender.hardware import allocator_features
+from extender.kube.api import objects, quantity
 
 EXACT, ALL = "ExactCount", "All"
 
@@ -69,7 +69,7 @@ def claim_demand(
     spec: objects.ResourceClaimSpec,
     classes: Mapping[str, objects.DeviceClass],  # by name
     *,
-    features: versions.Features,
+    features: allocator_features.AllocatorFeatures,
 ) -> ClaimDemand:
     """Read a claim's spec; raises errors.ClaimError where kube-scheduler fails the whole pod."""
     claim = spec.devices
@@ -83,7 +83,7 @@ def claim_demand(
 def _request(
     request: objects.DeviceRequest,
     classes: Mapping[str, objects.DeviceClass],
-    features: versions.Features,
+    features: allocator_features.AllocatorFeatures,
 ) -> Request:
     subs = request.first_available or ()
     if subs and not features.prioritized_list:
@@ -107,7 +107,7 @@ def _choice(
     asked: _Asked,
     admin_access: bool | None,
     classes: Mapping[str, objects.DeviceClass],
-    features: versions.Features,
+    features: allocator_features.AllocatorFeatures,
 ) -> DeviceChoice:
     if asked.capacity is not None and _refuses_capacity(features):
         raise errors.ClaimError(
@@ -138,7 +138,7 @@ def _choice(
     )
 
 
-def _refuses_capacity(features: versions.Features) -> bool:
+def _refuses_capacity(features: allocator_features.AllocatorFeatures) -> bool:
     return features.newer_variant and not features.consumable_capacity
 
 
@@ -158,7 +158,9 @@ def _expressions(
 
 
 def _constraint(
-    number: int, constraint: objects.DeviceConstraint, features: versions.Features
+    number: int,
+    constraint: objects.DeviceConstraint,
+    features: allocator_features.AllocatorFeatures,
 ) -> Constraint:
     requests = tuple(sorted(constraint.requests or ()))
     if constraint.match_attribute is not None:

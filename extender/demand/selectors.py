@@ -12,7 +12,9 @@ from typing import TypeAlias
 
 from extender import errors
 from extender.demand import work
-from extender.demand.cel import engine, environment, meter, quantities, reads, values, versions
+from extender.demand.cel.library import quantities, versions
+from extender.demand.cel.runtime import compiler, field_reads, meter, values
+from extender.demand.cel.typecheck import environment
 from extender.hardware import shape
 
 # How many expressions are kept, as in kube-scheduler's own cache of one per class and claim.
@@ -39,12 +41,12 @@ class _Expression:
 
     def __init__(
         self,
-        program: engine.Program | None,
+        program: compiler.Program | None,
         fault: errors.SelectorError | errors.UnknownSelectorError | None,
     ) -> None:
         self.program = program
         self.fault = fault
-        self.names = frozenset[str]() if program is None else reads.names(program.tree)
+        self.names = frozenset[str]() if program is None else field_reads.names(program.tree)
         self.by_device: dict[shape.Device, Result] = {}
         self.by_values: dict[object, Result] = {}  # what `_key` makes of a device → result
 
@@ -131,7 +133,7 @@ class Selectors:
     def _compiled(self, text: str) -> _Expression:
         self._work.spend(_COMPILING + len(text))
         try:
-            program = engine.compile_selector(text, self._dialect)
+            program = compiler.compile_selector(text, self._dialect)
         except meter.InvalidError as problem:
             return _Expression(None, errors.SelectorError(str(problem), compiled=False))
         except (meter.UnansweredError, RecursionError) as problem:

@@ -1,8 +1,8 @@
 """How much work one call may be: counted in units, so that the same call stops at the same place.
 
 No clock is read. A unit is one to two microseconds of one core, and what costs more is charged
-more: the constants beside each charge are measured, and `python -m loadtests.hostile` shows the
-processor time that comes of them. What a call leaves undone the next call goes on with.
+more: the constants beside each charge are measured, and `python -m loadtests.performance.hostile`
+shows the processor time that comes of them. What a call leaves undone the next call goes on with.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from extender.kube import objects
+from extender.kube.api import objects
 
 Partitions: TypeAlias = tuple[tuple[int, int], ...]  # (GPUs, number) of each that a GPU is in
 

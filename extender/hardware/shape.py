@@ -12,7 +12,7 @@ import dataclasses
 import enum
 from typing import TypeAlias
 
-from extender.kube import objects
+from extender.kube.api import objects
 
 # An attribute's value with its type, as the API has it: ("int", 3), ("string", "x"),
 # ("bool", True), ("version", "1.2.3"), ("strings", ("a", "b")), …

@@ -18,7 +18,8 @@ import msgspec
 
 import extender
 from extender import errors
-from extender.kube import endpoint, failures
+from extender.kube.api import status_errors
+from extender.kube.auth import endpoint
 
 # client-go dials for 30 s. TCP repeats a lost SYN after 1, 3 and 7 s, then after 15: whoever waits
 # for that one hears of a server that is back later than by dialling anew.
@@ -163,7 +164,7 @@ class Client:
         body = b""
         with contextlib.suppress(aiohttp.ClientError, OSError):
             body = await answer.content.read(_READ_BYTES)
-        return failures.from_body(answer.status, body, answer.headers.get("Retry-After"))
+        return status_errors.from_body(answer.status, body, answer.headers.get("Retry-After"))
 
 
 class _ApiResource(msgspec.Struct, frozen=True):

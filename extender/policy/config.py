@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from extender import errors
-from extender.hardware import resources, versions
+from extender.hardware import allocator_features, resource_names
 from extender.hardware.shape import Level
-from extender.policy import checking, crosschecks, relocation
+from extender.policy import crosschecks, relocation, validation
 
 API_VERSION = "railyard.dev/v1alpha1"
 KIND = "PlacementPolicy"
@@ -66,7 +66,7 @@ class Packing(Section, frozen=True):
 
 
 class ClusterPacking(Section, frozen=True):
-    """What room is worth in this cluster, priced by scarcity (`policy.prices`): one for all pods.
+    """What room is worth in this cluster, priced by scarcity (`pricing.prices`): one for all pods.
 
     `alpha` is the steepness of prices, `cliff_share` a, `part_credit` beta. `horizon_pods` is H of
     the learnt mix: a pod weighs 1 - 1/H as much as the next one seen. `max_namespace_share` bounds
@@ -92,7 +92,7 @@ class Proximity(Section, frozen=True):
     docs/reference/node-labels.md): tier 0 is the switch that a node hangs off.
 
     As with locality, the weight lets nearness decide before packing does: of Philly's gangs fewer
-    lie on more nodes than they must than with 3 or 1 (`python -m loadtests.gang`).
+    lie on more nodes than they must than with 3 or 1 (`python -m loadtests.quality.gang`).
     """
 
     weight: Weight = 10.0
@@ -160,7 +160,7 @@ class Policy(Section, frozen=True):
     reservation_seconds: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
     step_budget: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)] = 1_500
     kubernetes_version: str = ""
-    device_resources: tuple[resources.Resource, ...] = ()
+    device_resources: tuple[resource_names.Resource, ...] = ()
 
 
 DEFAULT = Policy()
@@ -172,7 +172,7 @@ def parse(
     document: Mapping[str, Any] | None,
     *,
     source: str,
-    found: Sequence[checking.Problem] = (),
+    found: Sequence[validation.Problem] = (),
 ) -> Policy:
     """Check a policy document already read from YAML; ConfigError lists every problem.
 
@@ -183,7 +183,7 @@ def parse(
         found,
         relocation.problems(document),
         crosschecks.problems(document),
-        checking.problems(relocation.without(document), Policy),
+        validation.problems(relocation.without(document), Policy),
     )
     problems = list(itertools.islice(every, _MOST_PROBLEMS + 1))
     if problems:
@@ -200,7 +200,9 @@ def fingerprint(policy: Policy) -> str:
 
 def warnings(policy: Policy) -> tuple[str, ...]:
     """What is allowed and probably not meant, in sentences."""
-    remark = versions.remark(policy.kubernetes_version) if policy.kubernetes_version else ""
+    remark = (
+        allocator_features.remark(policy.kubernetes_version) if policy.kubernetes_version else ""
+    )
     return (f"kubernetesVersion: {remark}",) if remark else ()
 
 

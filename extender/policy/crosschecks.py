@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from extender.hardware import versions
-from extender.policy.checking import Problem
+from extender.hardware import allocator_features
+from extender.policy.validation import Problem
 
 # Each profile is compared with all before it; more than this many are a mistake.
 MOST_PROFILES = 100
@@ -20,7 +20,7 @@ _LISTS = ("namespaces", "priorityClassNames", "deviceClassNames", "resources")
 def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield what is wrong between fields; what is no mapping or list is told elsewhere."""
     version = document.get("kubernetesVersion")
-    if isinstance(version, str) and version and not versions.is_version(version):
+    if isinstance(version, str) and version and not allocator_features.is_version(version):
         yield "kubernetesVersion", f"{version[:60]!r} is not a Kubernetes version such as 1.36"
     profiles = document.get("profiles")
     if not isinstance(profiles, list):

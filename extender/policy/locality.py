@@ -16,7 +16,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from extender.hardware import fabric, resources
+from extender.hardware import fabric, resource_names
 from extender.hardware.shape import Kind, Level, Shape
 from extender.policy import assignment
 
@@ -163,7 +163,7 @@ _NO_PAIR = 255
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Machine:
+class _MachineDevices:
     """What the model needs of one shape under one calibration, worked out once.
 
     `ranks[gpu][nic]` places the pair in `rates`, the best first. `tree`: nearness divides the
@@ -179,7 +179,7 @@ class _Machine:
 
 
 @functools.lru_cache(maxsize=1024)
-def _machine(shape: Shape, calibration: Calibration) -> _Machine:
+def _machine(shape: Shape, calibration: Calibration) -> _MachineDevices:
     kinds = tuple(device.kind for device in shape.devices)
     gpus = [i for i, kind in enumerate(kinds) if kind in _GPUS]
     nics = [i for i, kind in enumerate(kinds) if kind is Kind.NIC]
@@ -202,7 +202,7 @@ def _machine(shape: Shape, calibration: Calibration) -> _Machine:
         assignment.blocks([frozenset(n for n in nics if ranks[gpu][n] <= most) for gpu in gpus])
         for most in range(len(order))
     )
-    return _Machine(
+    return _MachineDevices(
         kinds=kinds,
         ranks=ranks,
         rates=tuple(1 - lost for lost, _ in order),
@@ -228,7 +228,7 @@ def _link(shape: Shape) -> str:
     if not any(Level.NVLINK in row for row in shape.levels):
         return ""
     drivers = {device.driver for device in shape.devices if device.kind is Kind.GPU}
-    vendors = {resources.vendor_of(driver) for driver in drivers}
+    vendors = {resource_names.vendor_of(driver) for driver in drivers}
     if "aws.com" in vendors:
         return "NeuronLink"
     amd = "amd.com" in vendors or "instinct" in shape.product.lower()
@@ -238,7 +238,7 @@ def _link(shape: Shape) -> str:
 # ---------------------------------------------------------------- pairs
 
 
-def _assign(machine: _Machine, gpus: Sequence[int], nics: Sequence[int]) -> Pairs:
+def _assign(machine: _MachineDevices, gpus: Sequence[int], nics: Sequence[int]) -> Pairs:
     if not gpus or not nics:
         return ()
     share, room = max(len(nics) // len(gpus), 1), -(-len(gpus) // len(nics))
@@ -252,7 +252,7 @@ def _assign(machine: _Machine, gpus: Sequence[int], nics: Sequence[int]) -> Pair
 
 
 def _nearest_first(
-    machine: _Machine, rows: Sequence[int], seats: list[int]
+    machine: _MachineDevices, rows: Sequence[int], seats: list[int]
 ) -> Iterator[tuple[int, int]]:
     """Pairs by rank: within a part any choice is as good, and what is left over moves up."""
     free = list(seats)
@@ -277,7 +277,7 @@ def _nearest_first(
 
 
 def _nic_rate(
-    machine: _Machine, pairs: Pairs, levels: Sequence[Level], calibration: Calibration
+    machine: _MachineDevices, pairs: Pairs, levels: Sequence[Level], calibration: Calibration
 ) -> float:
     """The rate of the slowest GPU; one with several NICs has the mean of them."""
     across = len({gpu for (gpu, _), level in zip(pairs, levels, strict=True) if level is Level.SYS})
@@ -289,7 +289,7 @@ def _nic_rate(
     return min((sum(rates) / len(rates) for rates in of_gpu.values()), default=1.0)
 
 
-def _between(machine: _Machine, pairs: Pairs, levels: Sequence[Level]) -> bool:
+def _between(machine: _MachineDevices, pairs: Pairs, levels: Sequence[Level]) -> bool:
     """Whether some pair is neither of the nearest nor of the farthest: none such was measured."""
     return any(
         level in {Level.NODE, Level.UNKNOWN} and machine.rates[machine.ranks[gpu][nic]] < 1

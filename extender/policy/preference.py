@@ -12,10 +12,10 @@ import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from extender.demand.outcome import Pick
+from extender.demand.allocator.outcome import Pick
 from extender.demand.requests import ClaimDemand
 from extender.hardware.shape import Kind, Level, Shape
-from extender.kube import objects, quantity
+from extender.kube.api import objects, quantity
 from extender.policy import signals
 
 UNFIT = signals.UNFIT

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 import msgspec
 
-from extender.kube import objects
+from extender.kube.api import objects
 from extender.policy import config
 
 # A pod says here that its GPUs and NICs must be near: `required`, or a level (`PHB`, `NODE`, …).
 LOCALITY_ANNOTATION = "railyard.dev/locality"
 
-# Which devices behind a plug-in the pod holds, read in `cluster.tenants`.
+# Which devices behind a plug-in the pod holds, read in `cluster.pods.bound_pods`.
 _DEVICES_ANNOTATION = "railyard.dev/devices"
 _PREFIX = "railyard.dev/"
 _DEVICES = r"[^=;]+=\s*\d{1,6}\s*(,\s*\d{1,6}\s*)*"

@@ -40,7 +40,7 @@ def distance(node: Domains, members: Sequence[tuple[Domains, int]], *, here: int
     return (far - here * _between(node, node)) / total
 
 
-def rest(
+def distance_of_waiting(
     kinds: Sequence[Domains],
     kind: NDArray[np.intp],
     room: NDArray[np.float64],
@@ -51,7 +51,7 @@ def rest(
 
     They go as near as there is room: `room` is how many members each node can take now, and
     `kinds[kind[n]]` is the place of node n. Levels lie within each other, as racks do in rows.
-    Source: our own; `loadtests.gang` measures it.
+    Source: our own; `loadtests.quality.gang` measures it.
     """
     left = np.full(len(kind), float(waiting))
     near = np.minimum(np.maximum(room - 1, 0.0), left)  # one seat is the next member's own
@@ -80,7 +80,7 @@ def off_rail(mine: frozenset[str], members: Sequence[frozenset[str]]) -> int:
     return sum(mine.isdisjoint(theirs) for theirs in members) if mine else 0
 
 
-def shared(one: Domains, other: Domains) -> int | None:
+def shared_level(one: Domains, other: Domains) -> int | None:
     """The nearest level on which both are in one domain, None where there is none."""
     for level, (mine, theirs) in enumerate(zip(one, other, strict=True)):
         if mine is not None and mine == theirs:
@@ -89,5 +89,5 @@ def shared(one: Domains, other: Domains) -> int | None:
 
 
 def _between(one: Domains, other: Domains) -> float:
-    level = shared(one, other)
+    level = shared_level(one, other)
     return 1.0 if level is None else level / len(one)

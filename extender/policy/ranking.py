@@ -20,7 +20,7 @@ _PER_STEP = 64  # places per score up to which sorting all is quicker than looki
 _LEADING = 8  # places per score that are looked at first
 
 
-def ranked(
+def scores_of(
     cost: NDArray[np.float64],
     tie_break: NDArray[np.float64],
     *,

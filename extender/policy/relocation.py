@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from extender.policy.checking import Problem
+from extender.policy.validation import Problem
 
 # (section of a profile, field) → where it holds for the whole cluster
 _CLUSTER_WIDE = {

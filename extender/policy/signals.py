@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from extender.hardware.shape import Device
-from extender.kube import objects
+from extender.kube.api import objects
 
 # Of a node where the pod may well fail: with the default weights ten points, as much as the
 # farthest place for a gang, and more than any nearness of devices on one node.

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import msgspec
 import yaml
 
-from extender.replay import yamltext
+from extender.replay import yaml_text
 
 Problem: TypeAlias = tuple[str, str]  # ("file:line", what is wrong)
 Body: TypeAlias = msgspec.Raw | dict[str, Any]  # JSON stays text until it is typed
@@ -135,7 +135,7 @@ class _File:
             line += part.count("\n")
 
     def _yaml_document(self, line: int, part: str) -> Iterator[Document]:
-        parsed = yamltext.parse(part)
+        parsed = yaml_text.parse(part)
         if parsed.value is None:
             return
 

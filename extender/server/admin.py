@@ -27,11 +27,12 @@ import orjson
 import prometheus_client
 
 from extender.errors import ApiError, ProblemsError, WireError
-from extender.server import notices, questions, responses
-from extender.server.metrics import Metrics, Picture
+from extender.server import questions
+from extender.server.http import notices, responses
+from extender.server.http.requests import Head
+from extender.server.http.responses import Reply
+from extender.server.metrics import ClusterFigures, Metrics
 from extender.server.questions import Questions, Turns
-from extender.server.requests import Head
-from extender.server.responses import Reply
 
 _LOG = logging.getLogger(__name__)
 MANIFEST_BYTES = 4 * 1024 * 1024  # an API object may have 1.5 MiB; a few come together
@@ -45,10 +46,10 @@ class Admin(Protocol):
     May raise WireError, ApiError or ProblemsError for a question that has no answer.
     """
 
-    def standing(self) -> Picture:
+    def standing(self) -> ClusterFigures:
         """Describe how ready we are: the part of the picture that is at hand, for probes."""
 
-    def picture(self) -> Picture:
+    def picture(self) -> ClusterFigures:
         """Describe the cluster as it is held now."""
 
     def moment(self) -> Hashable | None:

@@ -102,7 +102,7 @@ class PolicyFigures:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Picture:
+class ClusterFigures:
     """The cluster as the index holds it at scrape time."""
 
     ready: bool = False
@@ -130,7 +130,7 @@ class Picture:
 class Metrics:
     """The service's metrics in a registry of their own; `picture` is asked at each scrape."""
 
-    def __init__(self, picture: Callable[[], Picture]) -> None:
+    def __init__(self, picture: Callable[[], ClusterFigures]) -> None:
         # The creation times would double the series and tell what a restart already tells.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # upstream has none
         self.registry = prometheus_client.CollectorRegistry()
@@ -155,7 +155,7 @@ class Metrics:
             name: Gauge(name, text, [label], registry=self.registry)
             for name, (text, label) in _GAUGES.items()
         }
-        self.registry.register(_PictureCollector(picture))
+        self.registry.register(_ClusterCollector(picture))
         prometheus_client.ProcessCollector(registry=self.registry)
 
     def watch(self, family: str, which: str, figure: Callable[[], float]) -> None:
@@ -224,8 +224,8 @@ class _One(Collector):
         yield self._family
 
 
-class _PictureCollector(Collector):
-    def __init__(self, picture: Callable[[], Picture]) -> None:
+class _ClusterCollector(Collector):
+    def __init__(self, picture: Callable[[], ClusterFigures]) -> None:
         self._picture = picture
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
@@ -284,7 +284,7 @@ class _PictureCollector(Collector):
         yield restarts
         yield from self._kinds(picture)
 
-    def _kinds(self, picture: Picture) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+    def _kinds(self, picture: ClusterFigures) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         synced = GaugeMetricFamily("railyard_synced", "1 when the kind was read.", labels=["kind"])
         objects = GaugeMetricFamily("railyard_objects", "Objects held.", labels=["kind"])
         age = GaugeMetricFamily(

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from extender.decisions.answers import Filtered, Victims
+from extender.decisions.verb_results import FilterResult, Victims
 from extender.server.wire import Asked, Names, WholeNodes
 
 Scores: TypeAlias = Sequence[int] | NDArray[np.signedinteger[Any]]
@@ -53,7 +53,7 @@ class FilterReply:
     listed: bytes | None
 
 
-def filtered(asked: Asked, answer: Filtered) -> FilterReply:
+def filtered(asked: Asked, answer: FilterResult) -> FilterReply:
     """ExtenderFilterResult in the mode asked; every refused node carries its reason.
 
     No name may be asked twice. Names that the answer invents are left out.
@@ -170,7 +170,7 @@ def _with_nodes(items: list[msgspec.Raw], rest: bytes) -> Body:
 
 
 def _mended(
-    names: Sequence[str], answer: Filtered
+    names: Sequence[str], answer: FilterResult
 ) -> tuple[list[str], Mapping[str, str], Mapping[str, str]]:
     """Each asked name in one place: the unresolvable reason is final, then the other, then none."""
     final = {name: answer.unresolvable[name] for name in names if name in answer.unresolvable}

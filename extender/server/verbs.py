@@ -11,8 +11,8 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from extender.decisions.answers import Filtered, Victims
-from extender.kube import objects
+from extender.decisions.verb_results import FilterResult, Victims
+from extender.kube.api import objects
 from extender.server import replies, wire
 from extender.server.metrics import Metrics
 
@@ -34,7 +34,7 @@ class Judge(Protocol):
     def scores(self, pod: objects.Pod) -> bool:
         """Whether prioritize has an opinion on this pod, told at once."""
 
-    def filter(self, pod: objects.Pod, names: list[str]) -> Filtered:
+    def filter(self, pod: objects.Pod, names: list[str]) -> FilterResult:
         """Refuse nodes, each with a reason. Called again if names turn out to be repeated."""
 
     def prioritize(self, pod: objects.Pod, names: list[str]) -> replies.Scores:
@@ -196,16 +196,16 @@ class _Expected:
         # What stood before the names when filter was asked about the pod.
         self._head = body[: body.rfind(_KEY)] if body.startswith(_START) else b""
 
-    def question(self, body: bytes) -> wire.Question | None:
+    def question(self, body: bytes) -> wire.ExtenderArgs | None:
         if not (body.endswith(self._tail) and body.startswith(_START)):
             return None
         start = len(body) - len(self._tail)
         if self._pod is not None and start == len(self._head) and body.startswith(self._head):
-            return wire.Question(self._pod, self.names)
-        return wire.Question(wire.question(body[:start] + _NO_NAMES).pod, self.names)
+            return wire.ExtenderArgs(self._pod, self.names)
+        return wire.ExtenderArgs(wire.question(body[:start] + _NO_NAMES).pod, self.names)
 
 
-_ALL = Filtered()
+_ALL = FilterResult()
 _START, _KEY = b'{"Pod":', b'"NodeNames":'
 _NO_NAMES = _KEY + b"[]}"
 

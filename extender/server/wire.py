@@ -16,10 +16,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from extender.decisions.answers import Victims
+from extender.decisions.verb_results import Victims
 from extender.errors import WireError
-from extender.kube import objects
-from extender.server import bounds, spelling
+from extender.kube.api import objects
+from extender.server import body_cost, case_insensitive_json
 
 _ABSENT = msgspec.Raw()
 _MESSAGE_LENGTH = 200  # an error answer is read in a log line
@@ -65,7 +65,7 @@ class _FullVictims(msgspec.Struct, rename="pascal"):
     violations: objects.Int64 = msgspec.field(name="NumPDBViolations", default=0)
 
 
-class _PreemptionArgs(msgspec.Struct, rename="pascal"):
+class _RawPreemptionArgs(msgspec.Struct, rename="pascal"):
     pod: objects.Pod | None = None
     full: dict[str, _FullVictims | None] | msgspec.UnsetType | None = msgspec.field(
         name="NodeNameToVictims", default=msgspec.UNSET
@@ -78,7 +78,7 @@ class _PreemptionArgs(msgspec.Struct, rename="pascal"):
 _ARGS = msgspec.json.Decoder(_Args)
 _NODE_LIST = msgspec.json.Decoder(_NodeList)
 _NODE = msgspec.json.Decoder(_Node)
-_PREEMPTION = msgspec.json.Decoder(_PreemptionArgs)
+_PREEMPTION = msgspec.json.Decoder(_RawPreemptionArgs)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ Asked: TypeAlias = Names | WholeNodes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Question:
+class ExtenderArgs:
     """A filter or prioritize request."""
 
     pod: objects.Pod
@@ -122,14 +122,14 @@ class Question:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Preemption:
+class PreemptionArgs:
     """A preempt request: what kube-scheduler would evict."""
 
     pod: objects.Pod
     victims: dict[str, Victims]  # node name → victims
 
 
-def question(body: bytes) -> Question:
+def question(body: bytes) -> ExtenderArgs:
     """Read the body of filter or prioritize: ExtenderArgs."""
     with _readable():
         large = _bounded(body)
@@ -140,20 +140,20 @@ def question(body: bytes) -> Question:
         if args.pod is None:
             raise WireError(400, "the request has no Pod")
         if isinstance(args.node_names, list):
-            return Question(args.pod, Names(args.node_names))
+            return ExtenderArgs(args.pod, Names(args.node_names))
         if _is_null(args.nodes):
-            return Question(args.pod, Names([]))
-        return Question(args.pod, _whole_nodes(args.nodes))
+            return ExtenderArgs(args.pod, Names([]))
+        return ExtenderArgs(args.pod, _whole_nodes(args.nodes))
 
 
-def preemption(body: bytes) -> Preemption:
+def preemption(body: bytes) -> PreemptionArgs:
     """Read the body of preempt: ExtenderPreemptionArgs, with meta or whole victims."""
     with _readable():
         large = _bounded(body)
         args = _PREEMPTION.decode(body)
         absent = args.meta is msgspec.UNSET or args.full is msgspec.UNSET
         if not large and (args.pod is None or (absent and not args.meta and not args.full)):
-            args = spelling.convert(body, _PreemptionArgs)
+            args = case_insensitive_json.convert(body, _RawPreemptionArgs)
         if args.pod is None:
             raise WireError(400, "the request has no Pod")
         victims: dict[str, Victims] = {}
@@ -166,14 +166,14 @@ def preemption(body: bytes) -> Preemption:
             for name, meta in args.meta.items():
                 uids = tuple(pod.uid for pod in (meta.pods if meta else None) or [])
                 victims[name] = Victims(uids, meta.violations if meta else 0)
-        return Preemption(args.pod, victims)
+        return PreemptionArgs(args.pod, victims)
 
 
 def _bounded(body: bytes) -> bool:
     """Whether the body is a large one, which is then within bounds, and spelt as Go does."""
-    if len(body) <= bounds.UNCHECKED_BYTES:
+    if len(body) <= body_cost.UNCHECKED_BYTES:
         return False
-    bounds.check(body)
+    body_cost.check(body)
     return True
 
 
@@ -190,11 +190,11 @@ def _readable() -> Iterator[None]:
 
 
 def _respelled_args(body: bytes) -> _Args:
-    fields = spelling.members(body)
+    fields = case_insensitive_json.members(body)
     pod = fields.get("pod", _ABSENT)
     names = fields.get("nodenames", _ABSENT)
     return _Args(
-        pod=None if _is_null(pod) else spelling.convert(pod, objects.Pod),
+        pod=None if _is_null(pod) else case_insensitive_json.convert(pod, objects.Pod),
         nodes=fields.get("nodes", _ABSENT),
         node_names=None if _is_null(names) else msgspec.json.decode(names, type=list[str]),
     )
@@ -202,12 +202,15 @@ def _respelled_args(body: bytes) -> _Args:
 
 def _whole_nodes(raw: msgspec.Raw) -> WholeNodes:
     items = _NODE_LIST.decode(raw).items
-    if items is msgspec.UNSET and len(memoryview(raw)) <= bounds.UNCHECKED_BYTES:
-        held = spelling.members(raw).get("items", _ABSENT)
+    if items is msgspec.UNSET and len(memoryview(raw)) <= body_cost.UNCHECKED_BYTES:
+        held = case_insensitive_json.members(raw).get("items", _ABSENT)
         items = None if _is_null(held) else msgspec.json.decode(held, type=list[msgspec.Raw])
     by_name: dict[str, msgspec.Raw] = {}
     for item in items if isinstance(items, list) else ():
-        name = _NODE.decode(item).metadata.name or spelling.convert(item, _Node).metadata.name
+        name = (
+            _NODE.decode(item).metadata.name
+            or case_insensitive_json.convert(item, _Node).metadata.name
+        )
         by_name.setdefault(name, item)
     return WholeNodes(list(by_name), list(by_name.values()))
 

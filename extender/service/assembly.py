@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from extender import errors, settings
 from extender.cluster import index, machines, store
-from extender.decisions import bynode, engine, journal, judge, splitting
-from extender.demand import allocator, extended, selectors, work
-from extender.hardware import catalogue, versions
-from extender.kube import objects
+from extender.decisions import engine, prediction_log
+from extender.demand import extended_resources, selectors, work
+from extender.demand.allocator import allocator
+from extender.hardware import allocator_features
+from extender.hardware.catalogue import catalogue
+from extender.kube.api import objects
 from extender.policy import config, locality
-from extender.replay import dump
-from extender.service import policytext
+from extender.replay import snapshots
+from extender.service.policy_source import policy_text
+from extender.verdicts import evaluator, per_node, selector_split
 
 
 def read_policy(path: pathlib.Path | None) -> config.Policy:
@@ -25,14 +28,14 @@ def read_policy(path: pathlib.Path | None) -> config.Policy:
     path = path or settings.embedded("policy.yaml")
     try:
         with path.open("rb") as file:
-            text = file.read(policytext.MOST_BYTES + 1).decode("utf-8")
+            text = file.read(policy_text.MOST_BYTES + 1).decode("utf-8")
     except FileNotFoundError as error:
         raise errors.ConfigError(
             "the policy cannot be read", [(str(path), "no such file")]
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise errors.ConfigError("the policy cannot be read", [(str(path), str(error))]) from error
-    return policytext.parse_file(text, source=str(path))
+    return policy_text.parse_file(text, source=str(path))
 
 
 def read_catalogue() -> catalogue.Catalogue:
@@ -44,11 +47,11 @@ def read_catalogue() -> catalogue.Catalogue:
 def assemble(
     *,
     policy: config.Policy,
-    features: versions.Features,
+    features: allocator_features.AllocatorFeatures,
     hardware: catalogue.Catalogue,
     clock: Callable[[], float] = time.monotonic,
     patient: bool = True,
-    on_prediction: Callable[[str, journal.Mismatch | None], None] = lambda *_: None,
+    on_prediction: Callable[[str, prediction_log.Mismatch | None], None] = lambda *_: None,
 ) -> engine.Engine:
     """An engine over an empty store; feed `engine.store` and it judges.
 
@@ -66,8 +69,10 @@ def assemble(
         selectors=shared, features=features, budget=policy.step_budget, spending=spending
     )
     cluster = index.TopologyIndex(picture, builder)
-    classes = extended.Classes(lambda: picture.classes, lambda: picture.classes_version, features)
-    verdicts = judge.Judge(
+    classes = extended_resources.ExtendedResourceClasses(
+        lambda: picture.classes, lambda: picture.classes_version, features
+    )
+    verdicts = evaluator.Evaluator(
         planner,
         extended_claim=classes.claim,
         calibrations={
@@ -80,7 +85,9 @@ def assemble(
         picture,
         cluster,
         verdicts,
-        single=bynode.Verdicts(cluster, verdicts, shared, splitting.Splitter(shared, classes)),
+        single=per_node.PerNodeVerdicts(
+            cluster, verdicts, shared, selector_split.Splitter(shared, classes)
+        ),
         policy=policy,
         clock=clock,
         patient=patient,
@@ -95,9 +102,9 @@ def from_snapshot(
     kubernetes_version: str = "",
     feature_gates: Mapping[str, bool] | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> tuple[engine.Engine, dump.Snapshot]:
+) -> tuple[engine.Engine, snapshots.Snapshot]:
     """An engine over a snapshot."""
-    snapshot = dump.read(paths)
+    snapshot = snapshots.read(paths)
     judging = assemble(
         policy=policy,
         features=features_for(kubernetes_version or policy.kubernetes_version, feature_gates),
@@ -117,17 +124,19 @@ def feed(judging: engine.Engine, found: Iterable[tuple[str, objects.Object]]) ->
 
 def notes(version: str, gates: Mapping[str, bool] | None = None) -> tuple[str, ...]:
     """What is to be said of the version and the gates that predictions go by, in sentences."""
-    remark = versions.remark(version) if version else ""
+    remark = allocator_features.remark(version) if version else ""
     return (
         *([f"Kubernetes version: {remark}"] if remark else []),
-        *versions.unknown_gates(gates or {}),
+        *allocator_features.unknown_gates(gates or {}),
     )
 
 
-def features_for(version: str, gates: Mapping[str, bool] | None = None) -> versions.Features:
+def features_for(
+    version: str, gates: Mapping[str, bool] | None = None
+) -> allocator_features.AllocatorFeatures:
     """The allocator's switches of a Kubernetes version with these gates set; "" is the newest."""
     try:
-        return versions.features_of(version or versions.NEWEST, gates=gates)
+        return allocator_features.features_of(version or allocator_features.NEWEST, gates=gates)
     except ValueError as error:
         problem = [("--kubernetes-version", str(error))]
         raise errors.ConfigError("the settings cannot be used", problem) from error

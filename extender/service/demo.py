@@ -11,8 +11,8 @@ import uvloop
 
 from extender import errors, settings
 from extender.decisions import explain
-from extender.kube import objects
-from extender.replay import dump
+from extender.kube.api import objects
+from extender.replay import snapshots
 from extender.service import live, logs, stopping
 
 POD = ("default", "train-0")
@@ -28,7 +28,7 @@ def run(*, once: bool) -> int:
 
 async def _demonstrate(*, once: bool) -> None:
     folder = settings.embedded("demo")
-    found = dump.read([folder]).objects
+    found = snapshots.read([folder]).objects
     pod = next((item for _, item in found if _is_asked(item)), None)
     if pod is None:
         raise errors.SnapshotError("the demo cannot run", [(str(folder), f"no pod {POD[1]}")])

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from extender import errors
-from extender.decisions import answers, engine, explain
+from extender.decisions import engine, explain, verb_results
 from extender.hardware.shape import Shape
 from extender.hardware.usage import Usage
-from extender.kube import objects
-from extender.kube.collection import KindStatus
+from extender.kube.api import objects
+from extender.kube.watch.api_resource import KindStatus
 from extender.server import metrics, questions, replies
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class Facade:
     def scores(self, pod: objects.Pod) -> bool:
         return self.engine.scores(pod)
 
-    def filter(self, pod: objects.Pod, names: list[str]) -> answers.Filtered:
+    def filter(self, pod: objects.Pod, names: list[str]) -> verb_results.FilterResult:
         return self.engine.filter(pod, names)
 
     def prioritize(self, pod: objects.Pod, names: list[str]) -> replies.Scores:
@@ -79,16 +79,16 @@ class Facade:
             self.engine.settle()
 
     def preempt(
-        self, pod: objects.Pod, victims: dict[str, answers.Victims]
-    ) -> dict[str, answers.Victims]:
+        self, pod: objects.Pod, victims: dict[str, verb_results.Victims]
+    ) -> dict[str, verb_results.Victims]:
         return self.engine.preempt(pod, victims)
 
     # ------------------------------------------------------------ the questions
 
-    def standing(self) -> metrics.Picture:
+    def standing(self) -> metrics.ClusterFigures:
         """How ready we are: the part of the picture that is at hand."""
         waiting, counts = self._waiting(), self.engine.store.counts()
-        return metrics.Picture(
+        return metrics.ClusterFigures(
             ready=not waiting,
             waiting=waiting,
             degraded=self._degraded(),
@@ -109,7 +109,7 @@ class Facade:
             notes=self._notes(),
         )
 
-    def picture(self) -> metrics.Picture:
+    def picture(self) -> metrics.ClusterFigures:
         self.engine.expire()
         index = self.engine.index
         free, total = self.engine.room.inventory.totals()

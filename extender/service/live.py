@@ -19,23 +19,25 @@ import uvloop
 
 from extender import errors
 from extender.cluster import store
-from extender.decisions import engine, journal
-from extender.hardware import versions
-from extender.kube import client, endpoint, informers, kubeconfig, supervisor
+from extender.decisions import engine, prediction_log
+from extender.hardware import allocator_features
+from extender.kube import client
+from extender.kube.auth import endpoint, kubeconfig
+from extender.kube.watch import informers, supervisor
 from extender.policy import config
-from extender.server import metrics, site
+from extender.server import metrics
+from extender.server.http import listeners
 from extender.service import (
     assembly,
     facade,
     logs,
     opening,
-    policies,
-    rebuilding,
     server_version,
     sink,
     snapshot,
     stopping,
 )
+from extender.service.policy_source import active_policy, rebuilding
 from extender.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -79,7 +81,7 @@ async def _serve(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[site.Sites]:
+async def opened(settings: Settings) -> AsyncIterator[listeners.Listeners]:
     """The service with both ports open; a snapshot has been read by then, a cluster may not."""
     async with _ports(settings) as service:
         if settings.snapshot:
@@ -123,14 +125,17 @@ class Live:
         self.metrics = metrics.Metrics(self._picture)
         kinds: tuple[informers.Wanted, ...] = informers.KINDS
         config_map = ""
-        fallback: policies.Fallback | None = policies.given(policy, settings.policy)
+        fallback: active_policy.Fallback | None = active_policy.given(policy, settings.policy)
         if settings.policy_config_map:
             namespace, _, name = settings.policy_config_map.rpartition("/")
             namespace = namespace or api.server.namespace
             kinds = (*kinds, informers.config_map(namespace, name))
-            config_map, fallback = f"{namespace}/{name}", policies.named(settings.policy_fallback)
+            config_map, fallback = (
+                f"{namespace}/{name}",
+                active_policy.named(settings.policy_fallback),
+            )
         self._rebuilding = rebuilding.Rebuilding()
-        self.policies = policies.Policies(
+        self.policies = active_policy.Policies(
             self._use,
             config_map=config_map,
             fallback=fallback,
@@ -153,7 +158,7 @@ class Live:
             policy=self.policies.figures,
             notes=self._notes,
         )
-        self.sites = site.Sites(
+        self.sites = listeners.Listeners(
             self.front, self.front, self.metrics, settings, background=self._background
         )
 
@@ -212,10 +217,10 @@ class Live:
 
         Gates are told only: the API server may have others than kube-scheduler, and names none.
         """
-        if versions.is_version(version):
+        if allocator_features.is_version(version):
             self._known = version
         elif version:
-            self._version.unknown = versions.remark(version)
+            self._version.unknown = allocator_features.remark(version)
         if self._version.unknown:
             _LOG.warning("kube-scheduler's version is not known: %s", self._version.unknown)
         _LOG.info("predicting as kube-scheduler %s", version or "of the newest version known")
@@ -237,7 +242,7 @@ class Live:
         """Who is told what the watch shows: the engine, and the next one while it is built."""
         return (self.engine.store, *self._rebuilding.stores())
 
-    def _features_for(self, policy: config.Policy) -> versions.Features:
+    def _features_for(self, policy: config.Policy) -> allocator_features.AllocatorFeatures:
         """The allocator's switches: as told by flag or policy, else of the API server's version."""
         told = self._settings.kubernetes_version or policy.kubernetes_version or self._known
         return assembly.features_for(told, self._settings.feature_gates)
@@ -263,7 +268,7 @@ class Live:
             self.engine = self.front.engine = built
             _LOG.info("predicting by other rules: %r", self.engine.index)
 
-    def _picture(self) -> metrics.Picture:
+    def _picture(self) -> metrics.ClusterFigures:
         return self.front.picture()
 
     async def keep_settled(self) -> None:
@@ -333,7 +338,7 @@ class Live:
             found[_VERSION] = f"{self._version.unknown}; the newest one known is assumed"
         return found | self._background.failing()
 
-    def _on_prediction(self, result: str, mismatch: journal.Mismatch | None) -> None:
+    def _on_prediction(self, result: str, mismatch: prediction_log.Mismatch | None) -> None:
         self.metrics.prediction(result)
         if mismatch is not None:
             _LOG.warning(

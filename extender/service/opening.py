@@ -9,7 +9,7 @@ import gc
 from collections.abc import AsyncIterator, Coroutine
 
 from extender import errors
-from extender.server import site
+from extender.server.http import listeners
 from extender.service import facade
 
 
@@ -21,14 +21,14 @@ class Opened:
     use in going on.
     """
 
-    sites: site.Sites
+    sites: listeners.Listeners
     front: facade.Facade
     reading: asyncio.Task[None]
 
 
 @contextlib.asynccontextmanager
 async def opened(
-    sites: site.Sites, front: facade.Facade, reading: Coroutine[None, None, None]
+    sites: listeners.Listeners, front: facade.Facade, reading: Coroutine[None, None, None]
 ) -> AsyncIterator[Opened]:
     """Open the ports, then read; ConfigError where a port cannot be had."""
     try:

@@ -8,7 +8,8 @@ import random
 import time
 
 from extender import errors
-from extender.kube import backoff, client, informers
+from extender.kube import client
+from extender.kube.watch import backoff, informers
 
 _LOG = logging.getLogger(__name__)
 

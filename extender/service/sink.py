@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from extender.cluster import store
-from extender.kube import objects
-from extender.service import policies
+from extender.kube.api import objects
+from extender.service.policy_source import active_policy
 
 _LOG = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ class Sink:
     """Feeds the stores, of which the first is the one in use; a ConfigMap is the policy."""
 
     def __init__(
-        self, stores: Callable[[], Sequence[store.ClusterStore]], standing: policies.Policies
+        self, stores: Callable[[], Sequence[store.ClusterStore]], standing: active_policy.Policies
     ) -> None:
         self._stores = stores
         self._policies = standing

@@ -7,8 +7,10 @@ import logging
 from collections.abc import AsyncIterator
 
 from extender.policy import config
-from extender.server import metrics, site
-from extender.service import assembly, facade, opening, policies, threads
+from extender.server import metrics
+from extender.server.http import listeners
+from extender.service import assembly, facade, opening, threads
+from extender.service.policy_source import active_policy
 from extender.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -27,7 +29,9 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[ope
     judging = assembly.assemble(
         policy=policy, features=features, hardware=assembly.read_catalogue()
     )
-    standing = policies.Policies(judging.use, fallback=policies.given(policy, settings.policy))
+    standing = active_policy.Policies(
+        judging.use, fallback=active_policy.given(policy, settings.policy)
+    )
     front = facade.Facade(
         judging, waiting=lambda: waiting, policy=standing.figures, notes=lambda: notes
     )
@@ -47,6 +51,6 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[ope
         waiting.clear()
         _LOG.info("ready: %r %r", front.engine.store, front.engine.index)
 
-    sites = site.Sites(front, front, metrics.Metrics(front.picture), settings)
+    sites = listeners.Listeners(front, front, metrics.Metrics(front.picture), settings)
     async with opening.opened(sites, front, read()) as service:
         yield service

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.controlplane import build, features, fleet
-from tests.controlplane.plane import ControlPlane
+from tests.kit.controlplane import build, features, fleet
+from tests.kit.controlplane.plane import ControlPlane
 
 # kinds that tests create, in the order in which they are best removed
 LEFTOVERS = (

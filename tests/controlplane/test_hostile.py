@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.controlplane import configuration, fleet, machines
-from tests.controlplane.railyard import Railyard
+from tests.kit.controlplane import configuration, fleet, machines
+from tests.kit.controlplane.railyard import Railyard
 
 pytestmark = pytest.mark.controlplane
 

@@ -8,9 +8,11 @@ import contextlib
 import pytest
 
 from extender.cluster import store as cluster_store
-from extender.kube import client, informers, kubeconfig
-from tests.controlplane import api as kube_api
-from tests.controlplane import configuration, fleet, machines, workload
+from extender.kube import client
+from extender.kube.auth import kubeconfig
+from extender.kube.watch import informers
+from tests.kit.controlplane import api as kube_api
+from tests.kit.controlplane import configuration, fleet, machines, workload
 
 pytestmark = pytest.mark.controlplane
 

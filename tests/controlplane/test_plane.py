@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.controlplane import api as kube_api
-from tests.controlplane import (
+from tests.kit.controlplane import api as kube_api
+from tests.kit.controlplane import (
     build,
     configuration,
     echo,
@@ -15,7 +15,7 @@ from tests.controlplane import (
     recorder,
     workload,
 )
-from tests.controlplane.plane import REPOSITORY
+from tests.kit.controlplane.plane import REPOSITORY
 
 pytestmark = pytest.mark.controlplane
 

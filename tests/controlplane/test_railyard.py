@@ -6,9 +6,17 @@ import asyncio
 
 import pytest
 
-from tests.controlplane import api as kube_api
-from tests.controlplane import build, configuration, features, fleet, machines, recorder, workload
-from tests.controlplane.railyard import Railyard
+from tests.kit.controlplane import api as kube_api
+from tests.kit.controlplane import (
+    build,
+    configuration,
+    features,
+    fleet,
+    machines,
+    recorder,
+    workload,
+)
+from tests.kit.controlplane.railyard import Railyard
 
 pytestmark = pytest.mark.controlplane
 

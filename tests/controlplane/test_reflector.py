@@ -7,13 +7,15 @@ import contextlib
 
 import pytest
 
-from extender.kube import client, collection, kubeconfig, reflector
-from tests.controlplane import fleet
+from extender.kube import client
+from extender.kube.auth import kubeconfig
+from extender.kube.watch import api_resource, reflector
+from tests.kit.controlplane import fleet
 
 pytestmark = pytest.mark.controlplane
 
-NODES = collection.Resource(kind="Node", path="/api/v1/nodes")
-PODS = collection.Resource(
+NODES = api_resource.Resource(kind="Node", path="/api/v1/nodes")
+PODS = api_resource.Resource(
     kind="Pod", path="/api/v1/pods", field_selector="status.phase!=Succeeded,status.phase!=Failed"
 )
 PATIENCE = 60

@@ -1,0 +1,224 @@
+"""Which units and devices behind a device plug-in are in use on a node.
+
+The API says how many units a pod holds, never which. In order of trust: the node's
+NodeResourceTopology object (how many per NUMA node, while it accounts for all units held), the
+pod's own annotation (`railyard.dev/devices: nvidia.com/gpu=0,1`, written by whatever knows), then
+inference: pods are taken in the order they were created, and each is given the nearest free
+devices, NICs together with their GPUs, which is what a kubelet with the plug-in's preferred
+allocation does. An inferred usage is
+marked so.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+
+from extender.cluster.pods import bound_pods
+from extender.hardware.shape import Kind, PluginResource, Shape
+from extender.kube.api import objects, quantity
+
+_MOST_NEAREST = 65536  # answers kept; a machine of 8 GPUs has 255 sets of free ones
+
+
+def held_by(
+    present: Iterable[bound_pods.BoundPod],
+    shape: Shape,
+    topology: objects.NodeResourceTopology | None = None,
+) -> tuple[tuple[int, ...], int, bool]:
+    """What pods hold: units per `shape.resources`, a mask of devices, whether it is inferred."""
+    if not shape.resources:
+        return (), 0, False
+    held = [0] * len(shape.resources)
+    taken, inferred = 0, False
+    places = {resource.name: place for place, resource in enumerate(shape.resources)}
+    for tenant in sorted(present, key=_age):
+        known: list[int] = []  # the pod's devices that its annotation names
+        asked: list[tuple[int, int]] = []  # (place, units) of which nothing is said
+        for name, count in tenant.asked.extended:
+            place = places.get(name)
+            if place is None:
+                continue
+            held[place] += count
+            resource = shape.resources[place]
+            if resource.replicas > 1 or not resource.devices:
+                continue
+            told = _told(tenant, name, resource, taken, count) if tenant.told else ()
+            known += told
+            if not told:
+                asked.append((place, count))
+        taken |= _mask(known)
+        for _, devices in likely(shape, taken, tuple(asked), tuple(known)) if asked else ():
+            taken |= _mask(devices)
+            inferred = True
+    for place, resource in enumerate(shape.resources):
+        zones = _by_zone(topology, resource, held[place])
+        if inferred and zones:
+            taken = _moved(shape, resource, zones, taken)
+    return tuple(held), taken, inferred
+
+
+def _told(
+    tenant: bound_pods.BoundPod, name: str, resource: PluginResource, taken: int, count: int
+) -> tuple[int, ...]:
+    """The devices that the pod's annotation names; none where it does not tell, or must be wrong.
+
+    Whoever may create pods may write it: it is believed where it names as many devices as the pod
+    holds, all of which are there and nobody else's.
+    """
+    told = dict(tenant.told).get(name, ())
+    if len(told) != count or max(told, default=-1) >= len(resource.devices):
+        return ()
+    devices = tuple(resource.devices[number] for number in told)
+    return () if _mask(devices) & taken else devices
+
+
+def _by_zone(
+    topology: objects.NodeResourceTopology | None, resource: PluginResource, held: int
+) -> dict[int, int]:
+    """Units in use per NUMA node; empty where the object lags behind the pods, or says nothing."""
+    used: dict[int, int] = {}
+    for zone in (topology.zones or ()) if topology is not None else ():
+        number = bound_pods.number(zone.name.rpartition("-")[2])
+        for entry in zone.resources or ():
+            if entry.name == resource.name and zone.type == "Node" and number is not None:
+                in_use = quantity.whole(entry.allocatable) - quantity.whole(entry.available)
+                used[number] = in_use
+    return used if sum(used.values()) == held and min(used.values(), default=0) >= 0 else {}
+
+
+def _moved(shape: Shape, resource: PluginResource, zones: dict[int, int], taken: int) -> int:
+    """The mask with as many devices taken on each NUMA node as its zone says."""
+    if resource.replicas > 1:
+        return taken
+    for number, in_use in zones.items():
+        there = [device for device in resource.devices if shape.numa[device] == number]
+        if len(there) < in_use:
+            continue  # places are not known well enough to move anything
+        # Those already thought taken stay, so that pods told by annotation keep their devices.
+        there.sort(key=lambda device: (not taken >> device & 1, device))
+        taken &= ~_mask(there)
+        taken |= _mask(there[:in_use])
+    return taken
+
+
+def nearest(shape: Shape, free: Sequence[int], count: int) -> tuple[int, ...]:
+    """Pick `count` of the free devices that lie nearest to each other, lowest numbers first.
+
+    Greedy growth from each start: exact on the island-shaped machines there are, and never more
+    than devices² steps.
+    """
+    if count >= len(free):
+        return tuple(free)
+    best: tuple[int, tuple[int, ...]] | None = None
+    for start in free:
+        chosen, distance = [start], 0
+        rest = [device for device in free if device != start]
+        while len(chosen) < count:
+            added = min(rest, key=lambda d: (sum(shape.levels[d][c] for c in chosen), d))
+            distance += sum(shape.levels[added][c] for c in chosen)
+            chosen.append(added)
+            rest.remove(added)
+        candidate = (distance, tuple(sorted(chosen)))
+        if best is None or candidate < best:
+            best = candidate
+    return best[1] if best is not None else ()
+
+
+@functools.lru_cache(maxsize=_MOST_NEAREST)
+def likely(
+    shape: Shape, taken: int, asked: tuple[tuple[int, int], ...], known: tuple[int, ...] = ()
+) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """The devices that a pod is thought to get: (place in `Shape.resources`, devices), as asked.
+
+    `asked` are (place, units); `known` are devices that the pod has for sure. GPUs near to each
+    other come first; of equally near ones those that have free NICs beside them, and then these
+    NICs: as kubelets align what plug-ins hand out, and AWS's plug-in the NIC with the GPU.
+    """
+    free = {place: free_devices(shape.resources[place], taken) for place, _ in asked}
+    nics = [(place, count) for place, count in asked if _is_nic(shape, free[place])]
+    gpus, found = list(known), {}
+    for place, count in asked:
+        if (place, count) not in nics:
+            found[place] = _gpus(shape, free[place], count, nics, free)
+            gpus += found[place]
+    for place, count in nics:
+        found[place] = _beside(shape, gpus, free[place], count)
+    return tuple([(place, found[place]) for place, _ in asked])
+
+
+def _is_nic(shape: Shape, devices: Sequence[int]) -> bool:
+    return bool(devices) and shape.devices[devices[0]].kind is Kind.NIC
+
+
+def _gpus(
+    shape: Shape,
+    free: Sequence[int],
+    count: int,
+    nics: Sequence[tuple[int, int]],  # (place, units)
+    free_nics: Mapping[int, Sequence[int]],  # place → devices
+) -> tuple[int, ...]:
+    """Of the sets of GPUs nearest to each other the one nearest to the NICs it would get."""
+    if not nics or count >= len(free):
+        return nearest(shape, free, count)
+
+    def distance(gpus: tuple[int, ...]) -> tuple[int, int, tuple[int, ...]]:
+        among = sum(shape.levels[one][other] for one in gpus for other in gpus if one < other)
+        got = [n for place, units in nics for n in _beside(shape, gpus, free_nics[place], units)]
+        to_nics = sum(min(shape.levels[gpu][nic] for nic in got) for gpu in gpus)
+        to_gpus = sum(min(shape.levels[gpu][nic] for gpu in gpus) for nic in got)
+        return among, to_nics + to_gpus, gpus
+
+    return min({_grown(shape, start, free, count) for start in free}, key=distance)
+
+
+def _grown(shape: Shape, start: int, free: Sequence[int], count: int) -> tuple[int, ...]:
+    """The device and the nearest free ones; of equally linked ones those on its root, its NUMA."""
+
+    def farness(device: int) -> tuple[int, int, int]:
+        linked = sum(shape.levels[device][other] for other in chosen)
+        return linked, sum(_apart(shape, device, other) for other in chosen), device
+
+    chosen = [start]
+    rest = [device for device in free if device != start]
+    while len(chosen) < count:
+        chosen.append(min(rest, key=farness))
+        rest.remove(chosen[-1])
+    return tuple(sorted(chosen))
+
+
+def _apart(shape: Shape, one: int, other: int) -> int:
+    for step, places in enumerate((shape.root, shape.numa)):
+        if places[one] is not None and places[one] == places[other]:
+            return step
+    return 2
+
+
+def _beside(shape: Shape, gpus: Sequence[int], free: Sequence[int], count: int) -> tuple[int, ...]:
+    """Free NICs near to the GPUs: one for each in turn, the nearest pair first."""
+    if not gpus or count >= len(free):
+        return nearest(shape, free, count)
+    served, left = dict.fromkeys(gpus, 0), list(free)
+    for _ in range(count):
+        gpu, nic = min(
+            ((gpu, nic) for gpu in gpus for nic in left),
+            key=lambda pair: (served[pair[0]], shape.levels[pair[0]][pair[1]], pair[1]),
+        )
+        served[gpu] += 1
+        left.remove(nic)
+    return tuple([nic for nic in free if nic not in left])
+
+
+def free_devices(resource: PluginResource, taken: int) -> list[int]:
+    """The resource's devices that nobody holds; none where devices are shared or not known."""
+    if resource.replicas > 1:
+        return []
+    return [device for device in resource.devices if not taken >> device & 1]
+
+
+def _mask(devices: Iterable[int]) -> int:
+    return sum(1 << device for device in set(devices))
+
+
+_age = operator.attrgetter("age")

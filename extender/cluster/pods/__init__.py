@@ -1,0 +1,1 @@
+"""What is known of pods: bound, nominated, reserved for, and in gangs."""

@@ -1,0 +1,111 @@
+"""What a bound pod is to its node: all that the index reads of it, worked out once a version.
+
+A pod whose tenant stays the same (its status moves on, its labels change) leaves its node as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import msgspec
+
+from extender.cluster import relevant_fields
+from extender.demand import limits
+from extender.demand import pod as pods
+from extender.kube.api import objects
+
+DEVICES_ANNOTATION = relevant_fields.ANNOTATION_PREFIX + "devices"
+
+# Characters of the annotation: 128 devices of eight resources are half as many. A longer one is as
+# good as absent.
+_MOST_TEXT = 4096
+
+_Key = tuple[str, str]  # (namespace, name)
+# Of a pod with more names than are read: the resources that are one name each, looked up by it.
+_READ = (
+    *("cpu", "memory", "nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu"),
+    *("gpu.intel.com/i915", "gpu.intel.com/xe", "habana.ai/gaudi", "google.com/tpu"),
+    *("aws.amazon.com/neuron", "aws.amazon.com/neurondevice", "aws.amazon.com/neuroncore"),
+    "vpc.amazonaws.com/efa",
+)
+
+AnnotatedDevices = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BoundPod:
+    """A bound pod; `age` puts the pods of a node in the order in which they were created.
+
+    `told` are the devices that its annotation names: resource, and their numbers.
+    """
+
+    uid: str
+    age: tuple[str, str, str]
+    asked: pods.Requests
+    told: AnnotatedDevices = ()
+
+
+def bound_pod(pod: objects.Pod) -> BoundPod:
+    """The pod as its node has it; ValueError for a malformed quantity, which nobody can admit."""
+    meta = pod.metadata
+    asked = pods.requests_of(_reduced(pod) if limits.excess_of_pod(pod) else pod)
+    text = meta.annotations.get(DEVICES_ANNOTATION, "") if meta.annotations else ""
+    age = (meta.creation_timestamp or "", meta.namespace, meta.name)
+    return BoundPod(meta.uid, age, asked, _told(text) if 0 < len(text) <= _MOST_TEXT else ())
+
+
+def leave(
+    key: _Key,
+    pods_on: dict[str, dict[_Key, objects.Pod]],
+    tenants_on: dict[str, dict[_Key, BoundPod]],
+    node: str,
+) -> BoundPod:
+    """Take the pod off its node; what it was there."""
+    present, found = pods_on[node], tenants_on[node]
+    del present[key]
+    was = found.pop(key)
+    if not present:
+        del pods_on[node], tenants_on[node]
+    return was
+
+
+def _reduced(pod: objects.Pod) -> objects.Pod:
+    """The pod with CPU, memory and the common device resources alone: it has too much to read."""
+    spec = msgspec.structs.replace(
+        pod.spec,
+        containers=_few(pod.spec.containers),
+        init_containers=_few(pod.spec.init_containers),
+    )
+    return objects.Pod(metadata=pod.metadata, spec=spec, status=pod.status)
+
+
+def _few(containers: tuple[objects.Container, ...] | None) -> tuple[objects.Container, ...]:
+    found = []
+    for container in containers or ():
+        limits_, requests_ = (
+            {name: amounts[name] for name in _READ if name in amounts} if amounts else None
+            for amounts in (container.resources.limits, container.resources.requests)
+        )
+        wanted = objects.ResourceRequirements(limits=limits_, requests=requests_)
+        found.append(objects.Container(resources=wanted, restart_policy=container.restart_policy))
+    return tuple(found)
+
+
+def _told(text: str) -> AnnotatedDevices:
+    """The annotation's devices: `name=0,1;other=3`; what cannot be read is as good as absent."""
+    found: dict[str, tuple[int, ...]] = {}
+    for entry in text.split(";"):
+        name, equals, numbers = entry.strip().partition("=")
+        devices = tuple(map(number, numbers.split(",")))
+        if equals and None not in devices and len(set(devices)) == len(devices):
+            found[name] = tuple(device for device in devices if device is not None)
+    return tuple(found.items())
+
+
+def number(text: str) -> int | None:
+    """The number of a device or a NUMA node in a text that anybody may write; None if it is none.
+
+    More digits than these are a mistake, or meant to be costly.
+    """
+    digits = text.strip()
+    return int(digits) if len(digits) <= 4 and digits.isascii() and digits.isdecimal() else None

@@ -1,0 +1,1 @@
+"""Preemption: which pods to evict, and what was agreed."""

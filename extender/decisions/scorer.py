@@ -1,0 +1,316 @@
+"""The cost of each node for a pod: the parts, weighed by the profile, smaller is better."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extender.cluster import index
+from extender.cluster.pods import gangs, rails
+from extender.policy import config, preference, proximity
+from extender.pricing import headroom
+from extender.verdicts import evaluator, resolver, verdict_table
+from extender.verdicts.query import Query
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int32]
+
+# A node that the pod would fit by the API's picture but not by the expected one costs this much
+# more than any other: it may be tried last, it is not refused.
+EXPECTED_FULL = 1e3
+# One of which we cannot tell is tried after all of which we can.
+NOT_JUDGED = 500.0
+# Questions of a burst; each keeps its table alive, which may be 3 MB.
+_MOST_STANDINGS = 16
+# what a pod wants → by what a node offers: the cost
+_MISFITS = {
+    wants: np.array([preference.misfit(wants, offers) for offers in preference.Sandbox])
+    for wants in preference.Sandbox
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CandidateNodes:
+    """The nodes that a pod may go to; arrays are parallel.
+
+    `rows` of unknown nodes are -1; `states` are the expected ones, numbered as in the `table` of
+    the pod's verdicts.
+    """
+
+    table: verdict_table.VerdictTable
+    rows: Numbers
+    states: Numbers
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NodeCosts:
+    """Per node: the sum, its parts by name where they were asked for, and the key of ties."""
+
+    total: Floats
+    parts: dict[str, Floats]
+    tie: Floats
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _StateCosts:
+    """What a question's states cost by themselves, once so many of them were judged."""
+
+    table: verdict_table.VerdictTable
+    profile: config.Profile
+    judged: int
+    costs: Floats
+
+
+class Scorer:
+    """Adds up the parts; what a node's labels and conditions say is kept per row."""
+
+    def __init__(
+        self, cluster: index.TopologyIndex, priced: headroom.HeadroomPricer, together: gangs.Gangs
+    ) -> None:
+        self._index = cluster
+        self._room = priced
+        self._gangs = together
+        self._conditions: tuple[str, ...] = ()
+        # levels → row → place
+        self._places: dict[tuple[str, ...], dict[int, proximity.Domains]] = {}
+        self._standings: dict[Query, _StateCosts] = {}
+        self._read: dict[int, index.Row] = {}  # row → what was read of it last
+        self._uneven = False  # whether any row says something of its health, or of what it is for
+        self._degraded: Floats = np.zeros(0)  # row → cost of its health
+        self._sandbox: NDArray[np.int8] = np.zeros(0, dtype=np.int8)  # row → what it is set up for
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The policy's own conditions that mark a degraded node."""
+        return self._conditions
+
+    def configure(self, conditions: tuple[str, ...]) -> None:
+        """Take the policy's own list of conditions that mark a degraded node."""
+        self._conditions = conditions
+        self._read.clear()
+        self.refresh(range(len(self._index.details)))
+
+    def refresh(self, rows: Iterable[int]) -> None:
+        """Read again what the nodes of these rows say of themselves, where it is not as before."""
+        size = len(self._index.state)
+        if len(self._degraded) < size:
+            missing = size - len(self._degraded)
+            self._degraded = np.concatenate([self._degraded, np.zeros(missing)])
+            self._sandbox = np.concatenate([self._sandbox, np.zeros(missing, dtype=np.int8)])
+        fresh = [row for row in rows if self._index.details[row] is not self._read.get(row)]
+        for row in fresh:  # of the others only what pods hold has changed
+            detail = self._index.details[row]
+            for known in self._places.values():
+                known.pop(row, None)
+            self._read.pop(row, None)
+            if detail is not None:
+                self._read[row] = detail
+                labels = detail.node.metadata.labels or {}
+                hardware = detail.machine.shape
+                self._degraded[row] = preference.degraded(detail.node, self._conditions, hardware)
+                self._sandbox[row] = preference.offered(labels, hardware)
+        if fresh:
+            self._uneven = bool(self._degraded.any() or self._sandbox.any())
+
+    def sums(self, asked: resolver.ResolvedPod, among: CandidateNodes) -> NodeCosts:
+        """`of_devices` without its parts: what a request needs, in a third of the steps."""
+        if asked.together:
+            return self.of_devices(asked, among)
+        total = self._standing(among.table, asked.profile)[among.states]
+        weight = asked.profile.preference.weight
+        if weight and (self._uneven or asked.wants):
+            total += weight * self._suiting(asked, among.rows)
+        for _, part in self._packing(asked, among):
+            total += part
+        return NodeCosts(total, {}, self._tie(asked, among))
+
+    def of_devices(self, asked: resolver.ResolvedPod, among: CandidateNodes) -> NodeCosts:
+        """The costs for a pod that asks for devices."""
+        table, states = among.table, among.states
+        weights = asked.profile.locality.weight, asked.profile.preference.weight
+        parts = {"locality": weights[0] * (1 - table.locality[states])}
+        parts |= dict(self._packing(asked, among))
+        parts |= dict(self._proximity(asked, among))
+        if weights[1]:
+            suiting = self._suiting(asked, among.rows)
+            parts["preference"] = weights[1] * (table.preference[states] + suiting)
+        parts |= {name: cost for name, cost in _doubts(table.code[states]) if cost.any()}
+        tie = self._tie(asked, among)
+        total = np.zeros(len(among.rows))
+        for part in parts.values():
+            total += part
+        return NodeCosts(total, parts, tie)
+
+    def of_cpu(self, asked: resolver.ResolvedPod, among: CandidateNodes) -> NodeCosts:
+        """The costs for a pod without devices: the room for GPU pods that its CPU takes away.
+
+        Nodes without GPUs cost nothing and come first.
+        """
+        cpu, memory = asked.requests.cpu, asked.requests.memory
+        loss = self._room.cost(among.table, among.rows, cpu=cpu, memory=memory)
+        has_gpus = self._room.inventory.gpus(among.states) > 0
+        tie = self._room.inventory.tightness(among.rows, among.states, cpu=cpu)
+        tie = np.where(has_gpus, tie, -1.0)
+        return NodeCosts(loss, {"packing": loss}, tie)
+
+    # ------------------------------------------------------------ parts
+
+    def _packing(
+        self, asked: resolver.ResolvedPod, among: CandidateNodes
+    ) -> Iterator[tuple[str, Floats]]:
+        """The parts that packing has, where it counts at all."""
+        weight = asked.profile.packing.weight
+        if weight:
+            yield "packing", weight * self._priced(asked, among)
+            following = self._next(asked, among)
+            if following is not None:
+                yield "next partition", weight * following
+
+    def _priced(self, asked: resolver.ResolvedPod, among: CandidateNodes) -> Floats:
+        """Lost room in GPUs per GPU asked, so that the weight means the same for all pods.
+
+        A member that opens a node does so for those of its gang that still wait, too.
+        """
+        cpu, memory = asked.requests.cpu, asked.requests.memory
+        loss = self._room.cost(among.table, among.rows, cpu=cpu, memory=memory)
+        name = asked.together
+        members = 1 + (self._gangs.waiting(name, asked.uid) if name else 0)
+        return loss / max(self._room.gpus_asked(asked.question) * members, 1.0)
+
+    def _next(self, asked: resolver.ResolvedPod, among: CandidateNodes) -> Floats | None:
+        """What the next partition would cost more, per GPU asked as the packing is."""
+        cpu, memory = asked.requests.cpu, asked.requests.memory
+        loss = self._room.outlook.next_loss(asked.question, among.rows, cpu=cpu, memory=memory)
+        if loss is None:
+            return None
+        found: Floats = loss.sum(axis=1) / max(self._room.gpus_asked(asked.question), 1.0)
+        return found
+
+    def _tie(self, asked: resolver.ResolvedPod, among: CandidateNodes) -> Floats:
+        """The second key: a partition's place in its node, else how tight the node is."""
+        cpu = asked.requests.cpu
+        tie = self._room.inventory.tightness(among.rows, among.states, cpu=cpu)
+        position = self._room.outlook.position(asked.question, among.rows)
+        return tie if position is None else np.where(np.isnan(position), tie, position)
+
+    def _proximity(
+        self, asked: resolver.ResolvedPod, among: CandidateNodes
+    ) -> Iterator[tuple[str, Floats]]:
+        """Nearness to the members that have a node, and of those that wait if this one goes first.
+
+        The first member of a gang would else go where one pod fits best, and the others not.
+        """
+        name, setting, rows = asked.together, asked.profile.proximity, among.rows
+        if not name or not setting.weight or not setting.labels:
+            return
+        here = {
+            self._index.rows[node]: count
+            for node, count in self._gangs.nodes(name).items()
+            if node in self._index.rows
+        }
+        waiting = self._gangs.waiting(name, asked.uid)
+        room = self._room.fitting(asked.question, rows, among.states) if waiting else np.zeros(0)
+        waiting = waiting if room.any() else 0
+        placed = sum(here.values())
+        if not placed and not waiting:
+            return
+        off = self.off_rail(name, among) if placed else np.zeros(0)
+        number_of: dict[proximity.Domains, int] = {}  # a place → its number
+        places = [self._place(row, setting.labels) for row in rows.tolist()]
+        kind = np.array([number_of.setdefault(place, len(number_of)) for place in places])
+        far = placed * self._distances(list(number_of), kind, rows, here, setting.labels)
+        if waiting:
+            far += waiting * proximity.distance_of_waiting(
+                list(number_of), kind, room, waiting=waiting
+            )
+        if off.any():
+            far += off / len(setting.labels)
+        far[rows < 0] = 0.0
+        yield "proximity", setting.weight * far / (placed + waiting)
+
+    def off_rail(self, name: str, among: CandidateNodes) -> Floats:
+        """How many members on other nodes have no rail in common with the NICs predicted here."""
+        members = list(rails.of_members(self._index, self._gangs, name))
+        if not members:
+            return np.zeros(len(among.rows))
+        distinct, place = np.unique(among.states, return_inverse=True)
+        mine = [_rails(among.table, state) for state in distinct.tolist()]
+        theirs = [used for _, used in members]
+        far = np.array([proximity.off_rail(one, theirs) for one in mine], dtype=np.float64)[place]
+        for row in {row for row, _ in members}:
+            others = [used for elsewhere, used in members if elsewhere != row]
+            for number in np.flatnonzero(among.rows == row).tolist():
+                far[number] = proximity.off_rail(mine[place[number]], others)
+        return far
+
+    def _distances(
+        self,
+        kinds: list[proximity.Domains],
+        kind: NDArray[np.intp],
+        rows: Numbers,
+        here: dict[int, int],
+        levels: tuple[str, ...],
+    ) -> Floats:
+        """Mean distance of each row to the members on the rows of `here`."""
+        members = [(self._place(row, levels), count) for row, count in here.items()]
+        found = np.array([proximity.distance(place, members) for place in kinds])[kind]
+        for row, count in here.items():
+            own = proximity.distance(self._place(row, levels), members, here=count)
+            found[rows == row] = own
+        return found
+
+    def _place(self, row: int, levels: tuple[str, ...]) -> proximity.Domains:
+        """The row's place, read once until its node changes."""
+        known = self._places.setdefault(levels, {})
+        place = known.get(row)
+        if place is None:
+            place = known[row] = proximity.domains(self._labels(row), levels)
+        return place
+
+    def _suiting(self, asked: resolver.ResolvedPod, rows: Numbers) -> Floats:
+        """What the health of each row's node costs, and what it is set up for."""
+        found: Floats = self._degraded[rows] + _MISFITS[asked.wants][self._sandbox[rows]]
+        return found
+
+    def _standing(self, table: verdict_table.VerdictTable, profile: config.Profile) -> Floats:
+        """What each state costs by itself: distance, waste, and that it may not do."""
+        known, judged = self._standings.get(table.question), len(table.verdicts)
+        if (
+            known is not None
+            and known.table is table
+            and known.profile is profile
+            and known.judged == judged
+            and len(known.costs) == len(table.code)
+        ):
+            return known.costs
+        costs = profile.locality.weight * (1 - table.locality)
+        costs += profile.preference.weight * table.preference
+        for _, cost in _doubts(table.code):
+            costs += cost
+        self._standings.pop(table.question, None)
+        while len(self._standings) >= _MOST_STANDINGS:
+            del self._standings[next(iter(self._standings))]
+        self._standings[table.question] = _StateCosts(table, profile, judged, costs)
+        return costs
+
+    def _labels(self, row: int) -> dict[str, str]:
+        detail = self._index.details[row] if row >= 0 else None
+        return (detail.node.metadata.labels or {}) if detail is not None else {}
+
+
+def _doubts(codes: NDArray[np.int8]) -> Iterator[tuple[str, Floats]]:
+    """What keeps a state from being tried before others, by the codes of its verdicts."""
+    yield "expected full", np.where(codes >= evaluator.REFUSED_FROM, EXPECTED_FULL, 0.0)
+    unjudged = (codes == evaluator.UNSEEN) | (codes == evaluator.UNJUDGED)
+    yield "not judged", np.where(unjudged, NOT_JUDGED, 0.0)
+
+
+def _rails(table: verdict_table.VerdictTable, state: int) -> rails.Rails:
+    """The rails of the NICs that a pod would get."""
+    rail, verdict = table.states[state].shape.rail, table.verdicts.get(state)
+    if not rail or verdict is None:
+        return frozenset()
+    return frozenset(rail[device] for device in verdict.devices()) - {""}

@@ -1,0 +1,49 @@
+"""What is answered to kube-scheduler, before it is put on the wire: plain values of this room."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+
+_NONE: Mapping[str, str] = {}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FilterResult:
+    """Which of the asked nodes are refused, and why; every other asked node passes.
+
+    `Filtered()` is "all of them, unchanged", without a list.
+    """
+
+    failed: Mapping[str, str] = dataclasses.field(default_factory=lambda: _NONE)
+    """node name → reason that may go away: devices are busy now"""
+    unresolvable: Mapping[str, str] = dataclasses.field(default_factory=lambda: _NONE)
+    """node name → reason that evictions cannot change: the hardware is not there"""
+    unknown: int = 0
+    """How many of the asked nodes are not known here; they pass unjudged."""
+    kept: list[str] | None = None
+    """The asked names that pass, in the order asked, where the judge has them at hand anyway."""
+    distinct: bool = False
+    """Whether the judge saw that no name was asked twice; else the caller looks, at a cost."""
+
+    def passing(self, names: Sequence[str]) -> list[str]:
+        """The asked names that pass, in the order asked."""
+        if self.kept is not None:
+            return self.kept
+        found = names
+        for refused in (self.failed, self.unresolvable):
+            if refused:
+                found = list(itertools.filterfalse(refused.__contains__, found))
+        return list(found)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Victims:
+    """Pods to evict from one node, by UID, the highest priority first.
+
+    `pdb_violations` counts those whose eviction breaks a PodDisruptionBudget.
+    """
+
+    pods: tuple[str, ...] = ()
+    pdb_violations: int = 0

@@ -1,0 +1,1 @@
+"""A replay of kube-scheduler's DRA allocator: exact, and bounded in steps."""

@@ -1,0 +1,252 @@
+"""What kube-scheduler's allocator picks on a node: an exact, bounded replay.
+
+`allocate` answers for one node. `Planner` gives the same answers for many, and remembers.
+
+Source: k8s.io/dynamic-resource-allocation structured allocator.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from extender import errors
+from extender.demand import work
+from extender.demand.allocator import plan
+from extender.demand.allocator.options import ClaimOptions, Selectors
+from extender.demand.allocator.outcome import Allocated, Failed, NoFit, Outcome, Pick, Unknown
+from extender.demand.allocator.search import Search
+from extender.demand.requests import ClaimDemand
+from extender.hardware import allocator_features, shape
+from extender.hardware.usage import NOTHING, NodeState, Usage
+
+_P = TypeVar("_P", bound="Planner")
+
+__all__ = [
+    "BUDGET",
+    "Allocated",
+    "Failed",
+    "NoFit",
+    "Outcome",
+    "Pick",
+    "Planner",
+    "Selectors",
+    "Unknown",
+    "after",
+    "allocate",
+]
+
+# Steps and candidates that one search may take: about 5 ms, so that no other call waits longer.
+BUDGET = 2_500
+# Plans kept: so many shapes times kinds of pods; each is some kilobytes, at most about a megabyte.
+_MOST_PLANS = 512
+_MOST_ANSWERS = 60_000  # of all plans, 400 bytes each: 24 MB
+_PREPARING = 10  # units of work for an option, before any device is looked at
+
+
+def allocate(
+    machine: shape.Shape,
+    usage: Usage,
+    claims: tuple[ClaimDemand, ...],
+    *,
+    selectors: Selectors,
+    features: allocator_features.AllocatorFeatures,
+    surroundings: shape.Broken | None = None,
+    budget: int = BUDGET,
+) -> Outcome:
+    """Replay the search on one node; `budget` bounds its steps, Unknown beyond it.
+
+    `surroundings`: the worst of the broken counter pools of other nodes (`slices.broken_pools`).
+    """
+    prepared = ClaimOptions(machine, claims, selectors=selectors, features=features)
+    return plan.searched(prepared, usage, surroundings=surroundings, budget=budget)
+
+
+def after(
+    machine: shape.Shape,  # noqa: ARG001 (a usage means nothing without its shape)
+    usage: Usage,
+    picks: Iterable[Pick],
+) -> Usage:
+    """Return what is in use once the picks are allocated; admin access uses nothing."""
+    taken = usage.taken
+    shared = {device: dict(amounts) for device, amounts in usage.shared}
+    for pick in picks:
+        if pick.admin:
+            continue
+        if not pick.shared:
+            taken |= 1 << pick.device
+            continue
+        own = shared.setdefault(pick.device, {})
+        for name, amount in pick.consumed:
+            own[name] = own.get(name, 0) + amount
+    return dataclasses.replace(
+        usage,
+        taken=taken,
+        shared=tuple(sorted((d, tuple(sorted(own.items()))) for d, own in shared.items())),
+    )
+
+
+class Planner:
+    """Answers `allocate` for many states, remembering what is the same for all of them.
+
+    Plans are kept per (claims, shape), answers per what of a usage matters. `steps` in an answer
+    counts only what was searched for it: 0 where a remembered list of solutions gave it.
+    """
+
+    def __init__(
+        self,
+        *,
+        selectors: Selectors,
+        features: allocator_features.AllocatorFeatures,
+        budget: int = BUDGET,
+        spending: work.Work | None = None,
+    ) -> None:
+        self.work = spending or work.Work()
+        self._selectors = selectors
+        self._features = features
+        self._budget = budget
+        # claims → shape → plan
+        self._plans: dict[tuple[ClaimDemand, ...], dict[shape.Shape, plan.ClaimsPlan]] = {}
+        self._count = 0
+        self._begun: tuple[shape.Shape, tuple[ClaimDemand, ...], ClaimOptions] | None = None
+        # The claims asked about last: one pod is asked about on many nodes, and hashing is slow.
+        self._last: tuple[ClaimDemand, ...] = ()
+        self._last_plans: dict[shape.Shape, plan.ClaimsPlan] = self._plans.setdefault((), {})
+
+    def like(self, kind: type[_P], selectors: Selectors) -> _P:
+        """A planner of that kind with the same rules that asks other selectors."""
+        return kind(
+            selectors=selectors, features=self._features, budget=self._budget, spending=self.work
+        )
+
+    def allocate(
+        self,
+        state: NodeState,
+        claims: tuple[ClaimDemand, ...],
+        *,
+        surroundings: shape.Broken | None = None,
+    ) -> Outcome:
+        """Return what `allocate` returns for the state, but for `steps`.
+
+        Where `allocate` runs out of budget, this may still know the answer.
+        """
+        if claims is not self._last:
+            self._last, self._last_plans = claims, self._plans.setdefault(claims, {})
+        known = self._last_plans.get(state.shape)
+        if known is None:
+            known = self._new(state.shape, claims)
+        return known.answer(state.usage, surroundings)
+
+    def may_pick(
+        self,
+        machine: shape.Shape,
+        claims: tuple[ClaimDemand, ...],
+        number: int,
+        picked: Mapping[str, int],
+    ) -> bool:
+        """Whether claim `number` could end up with these devices in some order of the walk.
+
+        `picked` are all devices of each request ("req" or "req/sub"), as bits. Neither what else
+        is in use is looked at, nor whether wishes before the one picked from were possible.
+
+        In one order a shared device may serve a request that another order gives several devices,
+        so any solution will do, not the first one only. What the known defects add or take away
+        depends on the way that a walk took: with them or without, it is possible.
+        """
+        # Constraints hold within a claim, so the other claims of the pod have no say.
+        alone = _with_choices(claims[number], picked)
+        if self._finds(machine, alone, picked, self._features):
+            return True
+        sound = dataclasses.replace(self._features, leak=False, distinct=False)
+        if self._features.distinct:
+            alone = _without_distinct(alone)
+        return sound != self._features and self._finds(machine, alone, picked, sound)
+
+    def _finds(
+        self,
+        machine: shape.Shape,
+        claim: ClaimDemand,
+        picked: Mapping[str, int],
+        features: allocator_features.AllocatorFeatures,
+    ) -> bool:
+        """Whether some solution of the claim alone, on nothing but `picked`, has all of that."""
+        prepared = self._prepared(machine, (claim,), features)
+        for option in prepared.each_option():
+            option.possible = picked.get(option.choice.name, 0)
+        search = Search(prepared, NOTHING, budget=self._budget, remember_after=None)
+        try:
+            while (picks := search.run()) is not None:
+                if _by_request(picks) == picked:
+                    return True
+        except work.SpentError:
+            raise
+        except errors.RailyardError:
+            return False
+        return False
+
+    def configure(self, *, budget: int) -> None:
+        """Search up to so many steps from now on."""
+        if budget != self._budget:
+            self._budget = budget
+            self.forget()
+
+    def _prepared(
+        self,
+        machine: shape.Shape,
+        claims: tuple[ClaimDemand, ...],
+        features: allocator_features.AllocatorFeatures,
+    ) -> ClaimOptions:
+        self.work.check()
+        options = sum(len(request.choices) for claim in claims for request in claim.requests)
+        self.work.spend(_PREPARING * (options + 1))
+        return ClaimOptions(
+            machine, claims, selectors=self._selectors, features=features, spending=self.work
+        )
+
+    def forget(self) -> None:
+        """Drop all plans: selectors, and so answers, may mean something else now."""
+        self._plans.clear()
+        self._begun = None
+        self._count = 0
+        self._last = ()
+        self._last_plans = self._plans.setdefault((), {})
+
+    def _kept(self) -> int:
+        return sum(known.kept for plans in self._plans.values() for known in plans.values())
+
+    def _new(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...]) -> plan.ClaimsPlan:
+        if self._count >= _MOST_PLANS or self._kept() > _MOST_ANSWERS:
+            self.forget()
+            self._last, self._last_plans = claims, self._plans.setdefault(claims, {})
+        if self._begun is None or self._begun[:2] != (machine, claims):
+            self._begun = machine, claims, self._prepared(machine, claims, self._features)
+        _, _, prepared = self._begun
+        # What is known of the devices stays where an allowance ends in the middle of this.
+        known = self._last_plans[machine] = plan.ClaimsPlan(prepared, budget=self._budget)
+        self._begun = None
+        self._count += 1
+        return known
+
+
+def _by_request(picks: Iterable[Pick]) -> dict[str, int]:
+    """The devices of each request, as bits."""
+    found: dict[str, int] = {}
+    for pick in picks:
+        found[pick.request] = found.get(pick.request, 0) | 1 << pick.device
+    return found
+
+
+def _with_choices(claim: ClaimDemand, picked: Mapping[str, int]) -> ClaimDemand:
+    """The claim with no choices but those picked from, where a request has one of these."""
+    requests = []
+    for request in claim.requests:
+        chosen = tuple(choice for choice in request.choices if choice.name in picked)
+        requests.append(dataclasses.replace(request, choices=chosen or request.choices))
+    return dataclasses.replace(claim, requests=tuple(requests))
+
+
+def _without_distinct(claim: ClaimDemand) -> ClaimDemand:
+    """The claim without distinctAttribute, which has no effect in some orders of the walk."""
+    kept = tuple(each for each in claim.constraints if not each.distinct)
+    return dataclasses.replace(claim, constraints=kept)

@@ -1,0 +1,147 @@
+"""One pod's claims on one shape, answered for any usage: the planner's unit of memory."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from extender import errors
+from extender.demand import requests
+from extender.demand.allocator import solutions, unschedulable
+from extender.demand.allocator.options import ClaimOptions
+from extender.demand.allocator.outcome import Allocated, Failed, NoFit, Outcome, Unknown
+from extender.demand.allocator.search import OutOfBudgetError, Search
+from extender.demand.requests import ClaimDemand
+from extender.hardware import bitmask, shape
+from extender.hardware.usage import Usage
+
+# What of a usage matters to the claims: taken devices, and where they matter shares and counters.
+_Key: TypeAlias = int | tuple[int, object, object]
+# Answers kept per plan: a node of thirteen devices has so many conditions.
+_MOST = 8192
+
+_INVALID = "invalid resource pools were encountered"
+_NOT_ALL = Failed(
+    "asks for all devices, but a resource pool is being updated or invalid", whole_pod=True
+)
+
+
+class ClaimsPlan:
+    """The claims on the shape; `answer` is the search's answer, remembered."""
+
+    def __init__(self, prepared: ClaimOptions, *, budget: int) -> None:
+        self._prepared = prepared
+        self._budget = budget
+        self._asks_for_all = asks_for_all(prepared.claims)
+        self._broken = {pool.broken for pool in prepared.machine.pools}
+        self._solutions = solutions.of(prepared, certain=certain(prepared))
+        self._devices = (1 << prepared.count) - 1
+        self._answers: dict[_Key, Outcome] = {}
+        # The search that an allowance ended in the middle of, and what it is for.
+        self._begun: tuple[Usage, Search] | None = None
+
+    @property
+    def kept(self) -> int:
+        """How many answers are remembered."""
+        return len(self._answers)
+
+    def answer(self, usage: Usage, surroundings: shape.Broken | None) -> Outcome:
+        """Return what the search says, see `allocator.allocate`."""
+        broken = self._broken | {surroundings}
+        if self._asks_for_all and broken != {None}:
+            return _NOT_ALL
+        known = self._known(usage)
+        invalid = shape.Broken.INVALID in broken and not self._prepared.features.mixed_slices
+        if invalid and isinstance(known, NoFit):
+            return Failed(_INVALID, whole_pod=False, steps=known.steps)
+        return known
+
+    def _known(self, usage: Usage) -> Outcome:
+        found = self._solutions
+        if found is not None and any(found.relevant >> device & 1 for device, _ in usage.shared):
+            found = None
+        key: _Key = (
+            (usage.taken & self._devices, usage.shared, usage.drawn)
+            if found is None
+            else usage.taken & found.relevant
+        )
+        known = self._answers.get(key)
+        if known is None:
+            if len(self._answers) >= _MOST:
+                self._answers.clear()
+            known = self._answers[key] = self._new(usage, found)
+        return known
+
+    def _new(self, usage: Usage, found: solutions.Solutions | None) -> Outcome:
+        if found is not None:
+            try:
+                return found.first(usage.taken, budget=self._budget)
+            except OutOfBudgetError:
+                pass  # too many ways to list: the search may still be lucky
+        if self._asks_for_all and self._broken != {None}:
+            return _NOT_ALL
+        if self._begun is None or self._begun[0] != usage:
+            self._begun = usage, Search(self._prepared, usage, budget=self._budget)
+        outcome = _outcome(self._begun[1], self._prepared, usage, self._broken)
+        self._begun = None
+        return outcome
+
+
+def searched(
+    prepared: ClaimOptions, usage: Usage, *, surroundings: shape.Broken | None, budget: int
+) -> Outcome:
+    """Search afresh; see `allocator.allocate`."""
+    broken = {pool.broken for pool in prepared.machine.pools} | {surroundings}
+    if broken != {None} and asks_for_all(prepared.claims):
+        return _NOT_ALL
+    return _outcome(Search(prepared, usage, budget=budget), prepared, usage, broken)
+
+
+def _outcome(
+    search: Search, prepared: ClaimOptions, usage: Usage, broken: set[shape.Broken | None]
+) -> Outcome:
+    """Search to the end, from where the search is."""
+    try:
+        if not search.begun:
+            search.prepare()
+        picks = search.run()
+    except (OutOfBudgetError, errors.UnknownSelectorError) as problem:
+        return Unknown(search.steps, str(problem))
+    except (errors.ClaimError, errors.SelectorError) as problem:
+        return Failed(str(problem), whole_pod=True, steps=search.steps)
+    if picks is not None:
+        return Allocated(picks, search.steps, certain=certain(prepared))
+    if shape.Broken.INVALID in broken and not prepared.features.mixed_slices:
+        return Failed(_INVALID, whole_pod=False, steps=search.steps)
+    return unschedulable.reason_for(prepared, usage, search.steps)
+
+
+def asks_for_all(claims: tuple[ClaimDemand, ...]) -> bool:
+    """Whether some choice has mode All."""
+    return any(
+        choice.mode == requests.ALL
+        for claim in claims
+        for request in claim.requests
+        for choice in request.choices
+    )
+
+
+def certain(prepared: ClaimOptions) -> bool:
+    """Whether the order of the walk is known: always from 1.36 on, else where there is but one.
+
+    One is enough for each request: the slices in which it admits nothing may stand anywhere.
+    """
+    if prepared.features.pool_order_known:
+        return True
+    if prepared.wall is not None or not prepared.cheap:
+        return False
+    try:
+        return all(
+            _in_one_slice(prepared, prepared.admitted(option)) for option in prepared.each_option()
+        )
+    except (errors.SelectorError, errors.UnknownSelectorError):
+        return False
+
+
+def _in_one_slice(prepared: ClaimOptions, devices: int) -> bool:
+    holding = {prepared.pool_of[device] for device in bitmask.positions(devices)}
+    return len(holding) <= 1 and all(prepared.machine.pools[pool].slices == 1 for pool in holding)

@@ -1,0 +1,1 @@
+"""The functions of the CEL environment of Kubernetes, one module a library."""

@@ -1,0 +1,1 @@
+"""A checked tree to closures, and their evaluation within limits."""

@@ -1,0 +1,1 @@
+"""Types of a syntax tree, as cel-go's checker gives them."""

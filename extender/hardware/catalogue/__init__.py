@@ -1,0 +1,1 @@
+"""What is known of GPU products and machine types that publish little themselves."""

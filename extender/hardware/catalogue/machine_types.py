@@ -1,0 +1,175 @@
+"""GPU products and platforms: entries of the hardware catalogue, as its files have them."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+from extender.hardware import device_topology, shape
+
+INSTANCE_TYPE = "node.kubernetes.io/instance-type"
+MACHINE = "nvidia.com/gpu.machine"
+OLD_INSTANCE_TYPE = "beta.kubernetes.io/instance-type"
+LABELS = (INSTANCE_TYPE, OLD_INSTANCE_TYPE, MACHINE)  # by which a node's platform is recognised
+_OLD = {INSTANCE_TYPE: OLD_INSTANCE_TYPE}  # label → its name before Kubernetes 1.17
+
+Index = Annotated[int, msgspec.Meta(ge=0, le=255)]
+Factor = Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+
+class Section(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A part of a catalogue file; an unknown field is an error."""
+
+
+class Product(Section, frozen=True):
+    """A GPU by the name that drivers and labels give it.
+
+    `names` are other spellings, `device_ids` PCI ids ("10de:2330"). `linked`: NVLink, NVSwitch,
+    XGMI or NeuronLink joins all of them in a node. `mig` names the model in the table of MIG
+    profiles. `memory` is in GiB, `partitions` how many compute dies AMD's mode CPX tells apart; 0
+    where not known.
+    """
+
+    name: str
+    source: str
+    names: tuple[str, ...] = ()
+    device_ids: tuple[str, ...] = ()
+    linked: bool = False
+    mig: str = ""
+    memory: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
+    partitions: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+
+
+class Instance(Section, frozen=True):
+    """What instances of a cloud have: `types` are patterns of the label INSTANCE_TYPE."""
+
+    types: tuple[str, ...]
+    product: str
+    gpus: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    source: str
+    vendor: str = "nvidia.com"
+
+
+class Group(Section, frozen=True):
+    """Devices that are equally near to each other: a PCIe switch, a root, a NUMA node.
+
+    `gpus` and `nics` are numbers as the platform counts them. `numa` is None where not known.
+    """
+
+    near: Literal["PIX", "PXB", "PHB", "NODE", "UNKNOWN"]
+    numa: Index | None = None
+    gpus: tuple[Index, ...] = ()
+    nics: tuple[Index, ...] = ()
+
+
+class Match(Section, frozen=True):
+    """Which nodes are of a platform: every given field must hold.
+
+    `products` are GPU products; `instance_types` and `machines` are patterns (* and ?) of the
+    labels node.kubernetes.io/instance-type and nvidia.com/gpu.machine; `gpus` is the number of
+    physical GPUs.
+    """
+
+    products: tuple[str, ...] = ()
+    instance_types: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
+    gpus: Index | None = None
+
+    def fit(self, product: str, labels: Mapping[str, str], gpus: int) -> int:
+        """How many of the fields hold; 0 where one does not, or none is given.
+
+        A number of GPUs of 0 is not known: it decides nothing. Neither does a product that nobody
+        names, where the kind of machine is told otherwise.
+        """
+        told = 0
+        if self.products and (product or not (self.instance_types or self.machines)):
+            if device_topology.plain_value(product) not in map(
+                device_topology.plain_value, self.products
+            ):
+                return 0
+            told += 1
+        for patterns, label in ((self.instance_types, INSTANCE_TYPE), (self.machines, MACHINE)):
+            if patterns:
+                value = labels.get(label) or labels.get(_OLD.get(label, ""), "")
+                if not any(fnmatch.fnmatchcase(value, pattern) for pattern in patterns):
+                    return 0
+                told += 1
+        if self.gpus is not None and gpus:
+            if self.gpus != gpus:
+                return 0
+            told += 1
+        return told
+
+
+class Number(Section, frozen=True):
+    """A measured bandwidth factor, and where it was measured."""
+
+    value: Factor
+    source: str
+
+
+class Calibration(Section, frozen=True):
+    """Bandwidth factors against the nearest pair, as far as they were measured on the platform.
+
+    The fields are those of the locality cost model, which has defaults for the rest.
+    """
+
+    same_numa: Number | None = None
+    other_root: Number | None = None
+    other_numa: Number | None = None
+    unknown: Number | None = None
+    floor: Number | None = None
+    no_nvlink: Number | None = None
+    gpu_other_numa: Number | None = None
+
+    def values(self) -> dict[str, float]:
+        """The factors that are known, by the name of the field."""
+        numbers = msgspec.structs.asdict(self)
+        return {name: number.value for name, number in numbers.items() if number is not None}
+
+
+class MachineType(Section, frozen=True):
+    """A kind of machine; without `groups` nothing is known of where its devices sit."""
+
+    name: str
+    source: str
+    match: Match
+    groups: tuple[Group, ...] = ()
+    calibration: Calibration = Calibration()
+
+    @property
+    def gpus(self) -> int:
+        return sum(len(group.gpus) for group in self.groups)
+
+    @property
+    def nics(self) -> int:
+        return sum(len(group.nics) for group in self.groups)
+
+    def level(self, one: tuple[shape.Kind, int], other: tuple[shape.Kind, int]) -> shape.Level:
+        """How near two of its devices are by PCIe; NVLink is a matter of the product."""
+        here, there = self._group(one), self._group(other)
+        if here is None or there is None:
+            return shape.Level.UNKNOWN
+        if here is there:
+            return shape.Level[here.near]
+        if here.numa is None or there.numa is None:
+            return shape.Level.UNKNOWN
+        return shape.Level.NODE if here.numa == there.numa else shape.Level.SYS
+
+    def place(self, device: tuple[shape.Kind, int]) -> tuple[int | None, str | None]:
+        """NUMA node and PCIe root; the root's name only tells equal ones from different ones."""
+        group = self._group(device)
+        if group is None:
+            return None, None
+        shared = shape.Level[group.near] <= shape.Level.PHB
+        return group.numa, f"{self.name}:{self.groups.index(group)}" if shared else None
+
+    def _group(self, device: tuple[shape.Kind, int]) -> Group | None:
+        kind, number = device
+        for group in self.groups:
+            if number in (group.nics if kind is shape.Kind.NIC else group.gpus):
+                return group
+        return None

@@ -1,0 +1,338 @@
+"""Where devices sit and how near they are, from the attributes that their drivers publish.
+
+What no attribute tells is UNKNOWN, never far. Two inferences are made, because they are sound: a
+PCIe root belongs to one NUMA node, so one device that tells it tells it for all; and on GB200 and
+GB300 the PCI domain names the Grace socket.
+
+Names of attributes differ by driver and release (each repository lists its own): the
+bare ones belong to the driver's own domain.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from extender.hardware import fabric, shape
+from extender.kube.api import objects
+
+Attributes: TypeAlias = Mapping[str, objects.DeviceAttribute]  # as published → value
+
+_T = TypeVar("_T")
+_STANDARD = "resource.kubernetes.io"
+_DRANET = "dra.net"
+
+# The most telling first; `{}` is the driver's own domain.
+_NUMA_NAMES = (
+    f"{_STANDARD}/numaNode",
+    f"{_DRANET}/numaNode",
+    "dra.cpu/numaNodeID",
+    "{}/numaNode",
+    "{}/numaNodeID",
+    "{}/numa",
+)
+_ROOT_NAMES = (f"{_STANDARD}/pcieRoot", "{}/pcieRoot", "{}/pciRoot")
+_ADDRESS_NAMES = (
+    f"{_STANDARD}/pciBusID",
+    f"{_DRANET}/pciAddress",
+    "{}/pciBusID",
+    "{}/pcieBusID",
+    "{}/pciAddress",
+    "{}/pciAddr",
+)
+# DRANET before 1.0 published the address in four parts.
+_ADDRESS_PARTS = ("Domain", "Bus", "Device", "Function")
+_PRODUCT_NAMES = ("{}/productName", "{}/model", "{}/accelerator", "{}/instanceType")
+_BRANDS = frozenset({"", "nvidia", "amd", "intel", "aws", "instinct", "tesla", "hgx", "dgx"})
+_BODY_NAMES = ("parentUUID", "parentPciAddr", "uuid", "pciAddr")
+
+_TELLING = (
+    *(*_NUMA_NAMES, *_ROOT_NAMES, *_ADDRESS_NAMES, *_PRODUCT_NAMES),
+    *(*fabric.RAIL_NAMES, *fabric.PARTITION_NAMES),
+    *("{}/type", "{}/virtual", f"{_DRANET}/virtual"),
+    *(f"{_DRANET}/pciAddress{part}" for part in _ADDRESS_PARTS),
+)
+# Identifiers (the part after the slash) of all attributes whose values tell a place or a kind.
+TELLING = frozenset(name.rpartition("/")[2] for name in _TELLING)
+
+_ROOT = re.compile(r"(?:pci)?(?P<domain>[0-9a-f]{4,8}):(?P<bus>[0-9a-f]{2})")
+_ADDRESS = re.compile(
+    r"(?P<domain>[0-9a-f]{4,8}):(?P<bus>[0-9a-f]{2}):(?P<device>[0-9a-f]{2})\.(?P<function>[0-7])"
+)
+
+_GRACE = ("GB200", "GB300")
+_GRACE_DOMAINS_PER_SOCKET = 0x10  # 0008, 0009 on the first socket, 0018, 0019 on the second
+
+
+class Address(NamedTuple):
+    """A PCI address."""
+
+    domain: int
+    bus: int
+    device: int
+    function: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """What one device tells about its place.
+
+    `numa` has its own NUMA node first, then nodes of the same socket (KEP-6072). `roots` has more
+    than one member only for CPUs. `body` is equal for parts of one physical device.
+    `rail` and `partitions` are what `fabric` reads.
+    """
+
+    kind: shape.Kind = shape.Kind.OTHER
+    product: str = ""
+    numa: tuple[int, ...] = ()
+    roots: tuple[str, ...] = ()
+    address: Address | None = None
+    body: str | Address = ""
+    rail: str = ""
+    partitions: fabric.Partitions = ()
+
+
+class DeviceTopology(NamedTuple):
+    """The values of a Shape; the diagonal of `levels` says nothing.
+
+    `rail` and `partitions` are by device, too, or empty where no device tells any.
+    """
+
+    levels: tuple[bytes, ...]
+    numa: tuple[int | None, ...]
+    root: tuple[str | None, ...]
+    rail: tuple[str, ...] = ()
+    partitions: tuple[fabric.Partitions, ...] = ()
+
+
+def device_facts(driver: str, device: objects.Device) -> DeviceFacts:
+    """What this device tells about its place; `device` with its real, published values.
+
+    Machines of one model publish the same places under different serial numbers, so all but
+    `body` is worked out once per place.
+    """
+    attributes = device.attributes or {}
+    told = tuple([attributes.get(name) for name in _telling(driver)])
+    place = _place(driver, told, bool(_PART_NAME.search(device.name)))
+    found = (attributes[name].string for name in body_names(driver) if name in attributes)
+    body = next(filter(None, found), place.address)
+    return place if body is None else dataclasses.replace(place, body=body)
+
+
+@functools.lru_cache(maxsize=256)
+def body_names(driver: str) -> tuple[str, ...]:
+    """The attributes whose text tells physical devices apart, as they may be published.
+
+    The first that is there counts.
+    """
+    return tuple(each for name in _BODY_NAMES for each in (name, f"{driver}/{name}"))
+
+
+@functools.lru_cache(maxsize=256)
+def _telling(driver: str) -> tuple[str, ...]:
+    """The attribute names that may tell the place or kind of a driver's devices."""
+    names = tuple(_names(_TELLING, driver))
+    bare = [name.removeprefix(f"{driver}/") for name in names]
+    return tuple(dict.fromkeys((*names, *bare)))
+
+
+@functools.lru_cache(maxsize=65536)
+def _place(
+    driver: str, told: tuple[objects.DeviceAttribute | None, ...], part: bool
+) -> DeviceFacts:
+    """The facts without `body`, from the values of `_telling`."""
+    names = _telling(driver)
+    attributes = {name: value for name, value in zip(names, told, strict=True) if value is not None}
+    texts = dict(_texts(driver, attributes))
+    product = next((texts[name] for name in _names(_PRODUCT_NAMES, driver) if name in texts), "")
+    return DeviceFacts(
+        kind=kind_of(driver, attributes, "-partition-" if part else ""),
+        product=product,
+        numa=_numa(driver, attributes),
+        roots=_roots(driver, attributes),
+        address=_address(driver, attributes),
+        rail=fabric.rail(list(_found(fabric.RAIL_NAMES, driver, attributes))),
+        partitions=fabric.partitions(
+            {name.rpartition("/")[2]: value for name, value in attributes.items()}
+        ),
+    )
+
+
+def device_topology(
+    devices: Sequence[DeviceFacts], *, linked: Container[str] = frozenset()
+) -> DeviceTopology:
+    """How near the devices of one node are to each other.
+
+    `linked` names the products (see `plain`) whose GPUs are all joined by NVLink or its like
+    within a node: no driver publishes that.
+    """
+    placed = _with_inferred_numa(devices)
+    keys = {fact: number for number, fact in enumerate(dict.fromkeys(placed))}
+    own = [keys[fact] for fact in placed]
+    rows = []
+    for fact in keys:
+        to_key = [_level(fact, other, linked) for other in keys]
+        rows.append(bytes(to_key[key] for key in own))
+    return DeviceTopology(
+        levels=tuple(rows[key] for key in own),
+        numa=tuple(fact.numa[0] if fact.numa else None for fact in placed),
+        root=tuple(fact.roots[0] if len(fact.roots) == 1 else None for fact in placed),
+        rail=_told([fact.rail for fact in placed]),
+        partitions=_told([fact.partitions for fact in placed]),
+    )
+
+
+def _told(values: Sequence[_T]) -> tuple[_T, ...]:
+    """The values by device, none at all where every one is empty."""
+    return tuple(values) if any(values) else ()
+
+
+def levels(
+    devices: Sequence[DeviceFacts], *, linked: Container[str] = frozenset()
+) -> tuple[bytes, ...]:
+    """`Shape.levels` of these devices; see `links`."""
+    return device_topology(devices, linked=linked).levels
+
+
+def plain_value(product: str) -> str:
+    """A product's name without what the sources disagree on: vendor, brand, case, spaces, dashes.
+
+    "NVIDIA A100-SXM4-40GB" (driver), "NVIDIA-A100-SXM4-40GB" (label), "AMD_Instinct_MI300X_OAM".
+    """
+    words = re.split(r"[\s_/-]+", product.lower())
+    return "-".join(word for word in words if word not in _BRANDS)
+
+
+def kind_of(driver: str, attributes: Attributes, name: str) -> shape.Kind:
+    """What a device is for, by its driver and, within a driver, by its type.
+
+    A driver we do not know is judged by the words of its first label: gpu.example.com has GPUs,
+    and so has hami-core-gpu.project-hami.io.
+    """
+    texts = dict(_texts(driver, attributes))
+    if driver in _OTHERS:
+        return shape.Kind.OTHER
+    if driver in _NETWORKS or driver.partition(".")[0] in _NETWORK_LABELS:
+        virtual = attributes.get(f"{_DRANET}/virtual") or attributes.get("virtual")
+        return shape.Kind.OTHER if virtual is not None and virtual.bool_ else shape.Kind.NIC
+    if not _ACCELERATOR_LABELS.isdisjoint(driver.partition(".")[0].split("-")):
+        kind = texts.get(f"{driver}/type", "")
+        if kind in _PART_TYPES or (not kind and _PART_NAME.search(name)):
+            return shape.Kind.PARTITION
+        return shape.Kind.GPU
+    return shape.Kind.OTHER
+
+
+_NETWORKS = {_DRANET, "sriovnetwork.k8snetworkplumbingwg.io"}
+_NETWORK_LABELS = {"nic", "net", "rdma", "sriov", "sriovnetwork", "roce", "ib"}
+_ACCELERATOR_LABELS = {"gpu", "gaudi", "tpu", "npu", "mig", "neuron", "xpu", "mlu", "dcu", "gcu"}
+_OTHERS = {"compute-domain.nvidia.com"}
+_PART_TYPES = {"mig", "amdgpu-partition", "vf"}
+_PART_NAME = re.compile(r"-(?:mig|partition)-")
+
+
+# ---------------------------------------------------------------- attributes
+
+
+def _texts(driver: str, attributes: Attributes) -> Iterator[tuple[str, str]]:
+    for name, value in attributes.items():
+        if value.string is not None:
+            yield name if "/" in name else f"{driver}/{name}", value.string
+
+
+def _names(patterns: Sequence[str], driver: str) -> Iterator[str]:
+    for pattern in patterns:
+        yield pattern.format(driver)
+
+
+def _found(
+    patterns: Sequence[str], driver: str, attributes: Attributes
+) -> Iterator[objects.DeviceAttribute]:
+    for name in _names(patterns, driver):
+        value = attributes.get(name)
+        if value is None and name.startswith(f"{driver}/"):
+            value = attributes.get(name.removeprefix(f"{driver}/"))
+        if value is not None:
+            yield value
+
+
+def _numa(driver: str, attributes: Attributes) -> tuple[int, ...]:
+    for value in _found(_NUMA_NAMES, driver, attributes):
+        numbers = value.ints if value.int_ is None else (value.int_,)
+        if numbers and numbers[0] >= 0:  # the kernel's -1 is "unknown"
+            return tuple(number for number in numbers if number >= 0)
+    return ()
+
+
+def _roots(driver: str, attributes: Attributes) -> tuple[str, ...]:
+    for value in _found(_ROOT_NAMES, driver, attributes):
+        names = value.strings if value.string is None else (value.string,)
+        matches = [_ROOT.fullmatch(name.lower()) for name in names or ()]
+        roots = tuple(f"pci{match['domain']}:{match['bus']}" for match in matches if match)
+        if roots:
+            return roots
+    return ()
+
+
+def _address(driver: str, attributes: Attributes) -> Address | None:
+    texts = [value.string or "" for value in _found(_ADDRESS_NAMES, driver, attributes)]
+    parts = [attributes.get(f"{_DRANET}/pciAddress{part}") for part in _ADDRESS_PARTS]
+    if all(part is not None for part in parts):
+        domain, bus, device, function = (part.string or "" for part in parts if part is not None)
+        texts.append(f"{domain}:{bus}:{device}.{function}")
+    for text in texts:
+        match = _ADDRESS.fullmatch(text.lower())
+        if match:
+            return Address(*(int(match[name], 16) for name in Address._fields))
+    return None
+
+
+# ---------------------------------------------------------------- nearness
+
+
+def _with_inferred_numa(devices: Sequence[DeviceFacts]) -> list[DeviceFacts]:
+    of_root: dict[str, tuple[int, ...]] = {}
+    for fact in devices:
+        for root in fact.roots if fact.numa else ():
+            of_root[root] = min(of_root.get(root, fact.numa), fact.numa)
+    placed = []
+    for fact in devices:
+        numa = fact.numa
+        if not numa and fact.roots:
+            numa = of_root.get(fact.roots[0], ())
+        if not numa and fact.address and any(name in fact.product for name in _GRACE):
+            socket = fact.address.domain // _GRACE_DOMAINS_PER_SOCKET
+            numa = (socket,) if socket <= 1 else ()
+        placed.append(fact if numa == fact.numa else dataclasses.replace(fact, numa=numa))
+    return placed
+
+
+def _level(one: DeviceFacts, other: DeviceFacts, linked: Container[str]) -> shape.Level:
+    """A bound that holds for sure: the devices are no farther apart than this."""
+    if one.body and one.body == other.body:
+        return shape.Level.PIX
+    both_gpus = one.kind is other.kind is shape.Kind.GPU
+    if both_gpus and one.product == other.product and plain_value(one.product) in linked:
+        return shape.Level.NVLINK
+    same_bus = (
+        one.address is not None
+        and other.address is not None
+        and one.address[:2] == other.address[:2]
+    )
+    if same_bus or set(one.roots) & set(other.roots):
+        bridged = same_bus and (_behind_bridge(one) or _behind_bridge(other))
+        return shape.Level.PIX if bridged else shape.Level.PHB
+    if not one.numa or not other.numa:
+        return shape.Level.UNKNOWN
+    same_socket = one.numa[0] in other.numa or other.numa[0] in one.numa
+    return shape.Level.NODE if same_socket else shape.Level.SYS
+
+
+def _behind_bridge(fact: DeviceFacts) -> bool:
+    """Whether the device's bus is not the root's own: devices there share a bridge."""
+    if fact.address is None or len(fact.roots) != 1:
+        return False
+    return not fact.roots[0].endswith(f":{fact.address.bus:02x}")

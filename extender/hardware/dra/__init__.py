@@ -1,0 +1,1 @@
+"""ResourceSlices to devices and pools, in the allocator's order."""

@@ -1,0 +1,255 @@
+"""Units of device plug-ins as physical GPUs: how many stand behind each resource of a node.
+
+By published facts: a unit may be a GPU, a share of one (time-slicing, MPS, HAMi), or a part (MIG,
+AMD partitions, vGPU).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from extender.hardware import resource_names, shape
+from extender.hardware.catalogue import catalogue, label_evidence
+from extender.hardware.catalogue.machine_types import Product
+
+# No machine is known to have more: more units are shares of something we do not see, unless the
+# number of GPUs is published.
+_MOST_GPUS = 16
+# A partition of unknown size: one of seven compute slices.
+SMALLEST_PART = 1 / 7
+_ALMOST = 1e-6
+_CPX_PARTS = 8  # compute dies of most AMD GPUs that can be cut; products may say otherwise
+# AMD's compute partition modes → parts of a GPU; CPX is a part for each compute die
+_AMD_MODES = {"spx": 1, "dpx": 2, "tpx": 3, "qpx": 4}
+_AMD_MODE = re.compile(r"(?:amd\.com/)?(?P<mode>[sdtqc]px)_nps\d")
+_VGPU = re.compile(r"nvidia\.com/(?P<model>.+)-(?:\d+-)?(?P<memory>\d+)[abcq]", re.IGNORECASE)
+_MEMORY_SLOTS, _COMPUTE_SLICES = 8, 7  # of a GPU whose MIG geometry is not known
+_MEMORY_SIZES = {3: 4, 7: 8}  # compute slices of a profile → memory slots, where they differ
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Behind:
+    """What stands behind a resource's units.
+
+    `share` is GPUs in a unit, `gpus` those behind all units, `replicas` how many units share one
+    device. `exact`: every device behind the units is a whole one and, as far as GPUs go, they are
+    all there. The rest is as in `shape.PluginResource`.
+    """
+
+    kind: shape.Kind | None
+    share: float = 0.0
+    gpus: float = 0.0
+    replicas: int = 1
+    exact: bool = False
+    same: str = ""
+    promises: bool = False
+    virtual: bool = False
+
+
+def behind(
+    counts: Sequence[tuple[str, int, int]],  # (resource, units offered, units in all)
+    labels: Mapping[str, str],
+    hardware: catalogue.Catalogue,
+    known: Product | None,
+) -> list[Behind]:
+    """What stands behind each resource of a node, in their order."""
+    found = [_alone(each, labels, hardware, known) for each in counts]
+    vendors = [resource_names.vendor_of(name) for name, _, _ in counts]
+    for vendor in dict.fromkeys(vendors):
+        places = [place for place, other in enumerate(vendors) if other == vendor]
+        whole = published(labels, hardware, vendor)
+        _settle(found, places, counts, whole, lambda name: _fit(name, hardware, known))
+    return found
+
+
+def published(labels: Mapping[str, str], hardware: catalogue.Catalogue, vendor: str) -> int:
+    """How many physical GPUs of a vendor a node has, as labels or its instance type say."""
+    instance = hardware.instance(labels)
+    told = label_evidence.count(labels, vendor)
+    if told or instance is None or resource_names.vendor_of(instance.vendor) != vendor:
+        return told
+    return instance.gpus
+
+
+def _alone(
+    counted: tuple[str, int, int],
+    labels: Mapping[str, str],
+    hardware: catalogue.Catalogue,
+    known: Product | None,
+) -> Behind:
+    """What one resource says by itself."""
+    name, units, everything = counted
+    entry = hardware.resources.of(name)
+    if entry is None or entry.what in {None, shape.Kind.NIC, shape.Kind.OTHER}:
+        kind = None if entry is None else entry.what
+        return Behind(kind, exact=entry is not None and entry.whole)
+    told = Behind(
+        entry.what,
+        same=entry.same,
+        promises=entry.what is shape.Kind.GPU and not (entry.share or name.endswith(".shared")),
+        virtual=entry.virtual,
+    )
+    part = _part(name, labels, hardware, known)
+    if not part and entry.what is shape.Kind.PARTITION:
+        part = entry.share or _vgpu_share(name, hardware) or SMALLEST_PART
+    replicas = label_evidence.replicas(labels, name)
+    if 0 < part < 1 or (entry.share and not part):
+        share = (part or entry.share) / replicas
+        kind = shape.Kind.PARTITION if part else entry.what
+        return dataclasses.replace(
+            told, kind=kind, share=share, gpus=units * share, replicas=replicas
+        )
+    whole = published(labels, hardware, resource_names.vendor_of(name))
+    replicas = _replicas(everything, replicas, whole)
+    share, gpus = 1 / replicas, units // replicas
+    exact = units % replicas == 0 and (gpus == whole or (not whole and gpus <= _MOST_GPUS))
+    return dataclasses.replace(
+        told, share=share, gpus=units * share, replicas=replicas, exact=exact
+    )
+
+
+def _replicas(units: int, told: int, whole: int) -> int:
+    """Units a GPU, where a label says `told`; it may be wrong, as the number of GPUs shows.
+
+    Source: NVIDIA/k8s-device-plugin issue 732; HAMi writes no such label at all.
+    """
+    if not whole:
+        return told if units % told == 0 else 1
+    if units == whole:
+        return 1
+    if units % told == 0 and units // told <= whole:
+        return told
+    return max(math.ceil(units / whole), 1)
+
+
+def _part(
+    name: str, labels: Mapping[str, str], hardware: catalogue.Catalogue, known: Product | None
+) -> float:
+    """The part of a GPU that a unit is by its name or the node's labels; 0 where none tells."""
+    fit = _fit(name, hardware, known)
+    if fit is not None:
+        return fit.compute
+    single = label_evidence.mig_profile(labels) if name.startswith("nvidia.com/gpu") else ""
+    fit = _fit(single, hardware, known)
+    if fit is not None:  # all GPUs are cut alike, into as many as fit
+        return 1 / fit.most
+    mode = _AMD_MODE.fullmatch(name.lower())
+    if mode is None and name == "amd.com/gpu":
+        mode = _AMD_MODE.fullmatch(label_evidence.amd_partition(labels))
+    if mode is None:
+        return 0.0
+    own = known.partitions if known is not None else 0
+    return 1 / _AMD_MODES.get(mode["mode"], own or _CPX_PARTS)
+
+
+class _Fit(NamedTuple):
+    """A MIG profile's part of a GPU's compute slices and memory slots, and how many fit on one."""
+
+    compute: float
+    memory: float
+    most: int
+
+
+def _fit(name: str, hardware: catalogue.Catalogue, known: Product | None) -> _Fit | None:
+    """How a MIG resource or profile fits on the node's GPUs; None for what is no profile."""
+    profile = resource_names.mig_profile(name)
+    if profile is None:
+        return None
+    geometry = hardware.partitions.geometry(known.mig) if known is not None else None
+    exact = geometry.profile(profile) if geometry is not None else None
+    if geometry is not None and exact is not None:
+        slices = max(each.compute for each in geometry.profiles.values())
+        return _Fit(exact.compute / slices, exact.size / geometry.slots, exact.most)
+    compute = int(profile.partition("g")[0])
+    size = _MEMORY_SIZES.get(compute, compute)
+    most = _COMPUTE_SLICES if compute == 1 else _MEMORY_SLOTS // size
+    if size == compute:
+        most = min(most, _COMPUTE_SLICES // compute)
+    return _Fit(compute / _COMPUTE_SLICES, size / _MEMORY_SLOTS, max(most, 1))
+
+
+def _vgpu_share(name: str, hardware: catalogue.Catalogue) -> float:
+    """A vGPU's part of its GPU, by memory; 0 where the GPU's is not known."""
+    match = _VGPU.fullmatch(name)
+    known = hardware.product(match["model"]) if match else None
+    if match is None or known is None or not known.memory:
+        return 0.0
+    return min(int(match["memory"]) / known.memory, 1.0)
+
+
+# ---------------------------------------------------------------- resources of one vendor together
+
+
+def _settle(
+    found: list[Behind],
+    places: Sequence[int],
+    counts: Sequence[tuple[str, int, int]],
+    whole: int,
+    profiles: Callable[[str], _Fit | None],
+) -> None:
+    """Bring the resources of one vendor into accord: no more GPUs than there are physically."""
+    parts = [p for p in places if found[p].kind is shape.Kind.PARTITION and not found[p].same]
+    own = sum(found[p].gpus for p in parts)
+    if own:
+        devices = {counts[p][0]: counts[p][1] / found[p].replicas for p in parts}
+        cut = _cut(devices, own, profiles)
+        for place in parts:
+            gpus = found[place].gpus * cut / own
+            found[place] = dataclasses.replace(found[place], gpus=gpus)
+    _same(found, places, counts)
+    whole_ones = [p for p in places if found[p].kind is shape.Kind.GPU or found[p].same]
+    _bound(found, whole_ones, whole)
+    if not whole_ones:  # some labellers count only the GPUs that are not cut
+        _bound(found, parts, whole)
+
+
+def _bound(found: list[Behind], places: Sequence[int], whole: int) -> None:
+    """No more GPUs behind these resources than the node has."""
+    grouped: dict[object, float] = {}  # names of one group count the same devices
+    for place in places:
+        key = found[place].same or place
+        grouped[key] = max(grouped.get(key, 0.0), found[place].gpus)
+    total = sum(grouped.values())
+    if whole and total > whole + _ALMOST:
+        scale = whole / total
+        for place in places:
+            each = found[place]
+            found[place] = dataclasses.replace(
+                each, gpus=each.gpus * scale, share=each.share * scale, exact=False
+            )
+
+
+def _cut(
+    devices: Mapping[str, float],  # resource → partitions of it
+    own: float,
+    profiles: Callable[[str], _Fit | None],
+) -> int:
+    """The fewest GPUs that can be cut into these partitions; `own` is the sum of their parts.
+
+    MIG's are bound by compute slices, by memory slots, and by how often a profile fits on a GPU:
+    two of 3g, three of 2g, or four of 1g with double memory.
+    """
+    slots, least = 0.0, 0.0
+    for name, count in devices.items():
+        fit = profiles(name)
+        if fit is not None:
+            slots += count * fit.memory
+            least = max(least, count / fit.most)
+    return math.ceil(max(own, slots, least) - _ALMOST)
+
+
+def _same(
+    found: list[Behind], places: Sequence[int], counts: Sequence[tuple[str, int, int]]
+) -> None:
+    """Names of one group stand for as many GPUs as the name that counts whole ones."""
+    for group in {found[place].same for place in places} - {""}:
+        members = [place for place in places if found[place].same == group]
+        whole = [p for p in members if found[p].kind is shape.Kind.GPU]
+        gpus = max(found[place].gpus for place in whole or members)
+        for place in members:
+            units = max(counts[place][1], 1)
+            found[place] = dataclasses.replace(found[place], gpus=gpus, share=gpus / units)

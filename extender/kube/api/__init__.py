@@ -1,0 +1,1 @@
+"""API objects as typed values, and what their fields mean."""

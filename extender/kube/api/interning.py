@@ -1,0 +1,136 @@
+"""One copy of what thousands of objects say alike.
+
+5,000 machines of one kind repeat the same attribute values, capacities, counters and node sizes;
+decoding makes each of them anew. Shared, they take a third of the memory. Values that are
+different everywhere (serial numbers, addresses) are found out by counting and left alone, so a
+table never grows beyond its bound, whatever the objects say.
+
+Everything here is immutable by agreement: the objects are frozen, and their maps are not written.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Hashable
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+
+from extender.kube.api import objects
+
+_T = TypeVar("_T")
+
+# More distinct values than this under one name, and the name is an identity. Above the number of
+# devices and addresses that one machine has, below the number of machines where sharing matters.
+_MOST_VALUES = 512
+# So many names are looked at; the API allows 32 attributes a device, and drivers are few.
+_MOST_NAMES = 1024
+
+
+# What a name that was never met has.
+_NOTHING: dict[Hashable, Any] = {}
+# name of a field or attribute → value's key → the copy to keep; None: an identity
+_Kept: TypeAlias = dict[str, dict[Hashable, Any] | None]
+
+
+class Interner:
+    """Gives equal parts of objects one identity; call it with each object right after decoding.
+
+    The object is rewritten in place, which is safe as long as nobody else has it yet.
+    """
+
+    def __init__(self) -> None:
+        # Of devices' attributes: texts, versions, integers, and what else there may be.
+        self._attributes: tuple[_Kept, _Kept, _Kept, _Kept] = ({}, {}, {}, {})
+        self._others: _Kept = {}
+
+    def __call__(self, item: objects.Object) -> objects.Object:
+        """The same object, made of shared parts."""
+        if isinstance(item, objects.ResourceSlice):
+            self._devices(item.spec.devices or ())
+        elif isinstance(item, objects.Node):
+            self._node(item)
+        return item
+
+    def _devices(self, devices: tuple[objects.Device, ...]) -> None:
+        sizes: dict[str, Any] | None = None
+        for device in devices:
+            if device.attributes:
+                self._values(device.attributes)
+            _set(device, "name", sys.intern(device.name))
+            if device.capacity:
+                if device.capacity != sizes:  # else as its neighbour's, which most are
+                    key = tuple(device.capacity.items())
+                    sizes = _shared(self._others, "device capacity", key, device.capacity)
+                _set(device, "capacity", sizes)
+            if device.consumes_counters:
+                drawn: Hashable = tuple(
+                    [
+                        (each.counter_set, *(each.counters or {}).items())
+                        for each in device.consumes_counters
+                    ]
+                )
+                counters = _shared(self._others, "device counters", drawn, device.consumes_counters)
+                _set(device, "consumes_counters", counters)
+
+    def _values(self, attributes: dict[str, objects.DeviceAttribute]) -> None:
+        """Share the values one by one, each among those of its name.
+
+        An attribute has one value, and to look that up is quicker than to look up the struct.
+        """
+        texts, versions, numbers, others = self._attributes
+        for name, value in attributes.items():
+            known = texts
+            key: Hashable = value.string
+            if key is None:
+                known, key = versions, value.version
+            if key is None:
+                known, key = numbers, value.int_
+            if key is None:
+                known, key = others, value
+            kept = known.get(name, _NOTHING)
+            if kept is None:
+                continue
+            found = kept.get(key)
+            attributes[name] = _shared(known, name, key, value) if found is None else found
+
+    def _node(self, node: objects.Node) -> None:
+        meta, status = node.metadata, node.status
+        for field in ("labels", "annotations"):
+            texts = getattr(meta, field)
+            if texts:
+                _set(meta, field, self._texts(texts))
+        for field in ("allocatable", "capacity"):
+            sizes = getattr(status, field)
+            if sizes:
+                key = tuple(sizes.items())
+                _set(status, field, _shared(self._others, f"node {field}", key, sizes))
+        if status.conditions:
+            told = _shared(self._others, "node conditions", status.conditions, status.conditions)
+            _set(status, "conditions", told)
+
+    def _texts(self, texts: dict[str, str]) -> dict[str, str]:
+        """The map of shared keys and values; the decoder makes long keys anew each time."""
+        known = self._others
+        found: dict[str, str] = {}
+        for name, text in texts.items():
+            kept = known.get(name, _NOTHING)
+            same = text if kept is None else kept.get(text)
+            found[sys.intern(name)] = _shared(known, name, text, text) if same is None else same
+        return found
+
+
+def _shared(known: _Kept, name: str, key: Hashable, value: _T) -> _T:
+    """The copy to keep of this value."""
+    kept = known.get(name)
+    if kept is None:
+        if name in known or len(known) >= _MOST_NAMES:
+            return value
+        kept = known[name] = {}
+    found: _T = kept.setdefault(key, value)
+    if len(kept) > _MOST_VALUES:
+        known[name] = None
+    return found
+
+
+_set = msgspec.structs.force_setattr

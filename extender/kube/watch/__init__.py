@@ -1,0 +1,1 @@
+"""List and watch: reflectors keep a sink equal to a collection."""

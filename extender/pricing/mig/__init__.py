@@ -1,0 +1,1 @@
+"""Pricing of devices that share counters (MIG, AMD partitions): placements and look-ahead."""

@@ -1,0 +1,113 @@
+"""How the pods that were seen count in the demand mix, with the machines that there are now."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from extender.demand import work
+from extender.policy import config
+from extender.pricing.mix import demand_mix, demand_size, tally
+from extender.verdicts.query import Query, single_unit
+
+MOST_GPUS = 8.0  # of one node, as most are
+
+
+class DemandCounts:
+    """The mix of what the watch shows; each pod is learnt once, as it was created."""
+
+    def __init__(self, sized: demand_size.DemandSizes, spending: work.Work) -> None:
+        self._sizes = sized
+        self._work = spending
+        self._version = -1  # of the sizes by which pods were counted
+        self.mix = demand_mix.DemandMix(resolve=self._counted)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether pods may count in another way than when they were counted last."""
+        return self._sizes.outdated or self._sizes.version != self._version
+
+    def configure(self, settings: config.ClusterPacking) -> None:
+        """Take the constants of a policy; what was learnt so far is kept."""
+        self.mix.configure(
+            horizon=settings.horizon_pods, namespace_share=settings.max_namespace_share
+        )
+
+    def learn(
+        self,
+        uid: str,
+        question: Query,
+        *,
+        cpu: int,
+        memory: int,
+        together: str = "",
+        age: tuple[str, ...] | None = None,
+        namespace: str = "",
+    ) -> bool:
+        """Take in a pod that the watch shows; false where it was taken in before.
+
+        A gang (`together` is its name) is one demand for as many of its members as one node can
+        hold: room for them one by one, all over the cluster, is no room for the gang.
+        """
+        return self.mix.learn(
+            uid,
+            question or None,
+            count=1 if question else 0,
+            cpu=float(cpu),
+            memory=float(memory),
+            age=age,
+            namespace=namespace,
+            group=together,
+        )
+
+    def refresh(self) -> None:
+        """Look at the machines; where they are others, all is counted anew."""
+        self._sizes.refresh()
+        if self._sizes.version != self._version:
+            self._version = self._sizes.version
+            self.mix.unresolve()
+
+    def declare(self, declared: tuple[config.DeclaredClass, ...]) -> None:
+        """Give the policy's declared sizes their share, of each kind of whole GPU asked for."""
+        self.mix.forget_reserved()
+        asks = self.mix.whole_asks() if declared else []
+        for each in declared:
+            for ask in asks:
+                self.mix.reserve(
+                    ask,
+                    count=each.gpus,
+                    share=1.0,
+                    cpu=1000 * each.cpu_per_gpu * each.gpus,
+                    memory=0.0,
+                    weight=each.share / len(asks),
+                )
+
+    def _check(self, *, known: bool = False) -> None:
+        if self._work.spent and not known:
+            raise LookupError
+
+    def _counted(self, wanted: tally.Wanted, members: int) -> tally.Wanted | None:
+        """How so many pods that ask this count; None where no machine here could ever serve one.
+
+        LookupError where the call's allowance ends before that is known.
+        """
+        sized, question = self._sizes, wanted.ask
+        if wanted.cpu > sized.most_cpu or wanted.memory > sized.most_memory:
+            return None
+        if not isinstance(question, Query):
+            return wanted
+        self._check()
+        question = sized.known(question)
+        if not question:
+            return tally.Wanted(None, cpu=wanted.cpu, memory=wanted.memory)
+        unit, count = single_unit(question)
+        size = sized.of_unit(unit)
+        served = sized.serves(dataclasses.replace(question, mode="Preferred"))
+        self._check(known=bool(size) and served)
+        if size <= 0.0:
+            return tally.Wanted(None, cpu=wanted.cpu, memory=wanted.memory)
+        if not served:
+            return None
+        many = max(1, min(members, int(MOST_GPUS / (size * count))))
+        if wanted.cpu * many > sized.most_cpu or wanted.memory * many > sized.most_memory:
+            many = 1
+        return tally.Wanted(unit, count * many, size, wanted.cpu * many, wanted.memory * many)

@@ -1,0 +1,1 @@
+"""HTTP under limits: ports, connections, bodies and TLS."""

@@ -1,0 +1,1 @@
+"""Where the policy comes from, and which one is in force."""

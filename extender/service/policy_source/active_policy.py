@@ -1,0 +1,205 @@
+"""Which policy is in force and why; a missing, deleted or broken ConfigMap is never passed over.
+
+      ConfigMap is good ──► in force, and written to the last-good file
+      broken or missing ──► the one in force stays; "refused since" tells until it is mended
+      …and none is yet  ──► the last-good file, else the fallback, else nothing: not ready
+
+The last-good file outlives a restart of the container (an emptyDir will do). A new pod that meets a
+broken ConfigMap is not ready unless a fallback was named: a rollout stops, and the pods before it
+go on. The policy that ships with the program is used by accident in no case.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import pathlib
+import time
+from collections.abc import Callable
+
+from extender import errors
+from extender.kube.api import objects
+from extender.policy import config
+from extender.server import metrics
+from extender.service import assembly
+from extender.service.policy_source import policy_text
+
+_LOG = logging.getLogger(__name__)
+BUILTIN = "builtin"
+_MOST_TOLD = 1000  # characters of a refusal that are shown
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fallback:
+    """What is used where no ConfigMap's policy can be: the policy, and what it is called."""
+
+    policy: config.Policy
+    origin: str
+
+
+def given(policy: config.Policy, path: pathlib.Path | None) -> Fallback:
+    """The policy of `--policy`, which is all there is without a ConfigMap."""
+    return Fallback(policy, f"the file {path}" if path is not None else "the built-in policy")
+
+
+def named(text: str | None) -> Fallback | None:
+    """The policy that `--policy-fallback` names; ConfigError where it cannot be used."""
+    if text is None:
+        return None
+    path = None if text == BUILTIN else pathlib.Path(text)
+    return given(assembly.read_policy(path), path)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Refused:
+    """Why the ConfigMap is not followed, and since when (seconds since 1970)."""
+
+    why: str
+    since: float
+
+
+class Policies:
+    """Takes in what the watch shows of the ConfigMap; `use` is told of each policy to judge by.
+
+    With no `config_map` the policy given at the start is all there is.
+    """
+
+    def __init__(
+        self,
+        use: Callable[[config.Policy], None],
+        *,
+        config_map: str = "",
+        fallback: Fallback | None = None,
+        last_good: pathlib.Path | None = None,
+        counted: Callable[[bool], None] = lambda _: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._use = use
+        self._name = f"ConfigMap {config_map}"
+        self._fallback = fallback
+        self._last_good = last_good
+        self._counted = counted
+        self._clock = clock
+        self._text: object = None  # of the ConfigMap when it was looked at last
+        self._refused: _Refused | None = None
+        self._origin = ""
+        self._policy: config.Policy | None = None
+        if not config_map and fallback is not None:
+            self._take(fallback.policy, fallback.origin)
+
+    # ------------------------------------------------------------ what is in force
+
+    def waiting_for(self) -> dict[str, str]:
+        """What must be mended before anything is judged; empty when a policy is in force."""
+        if self._policy is not None:
+            return {}
+        why = self._refused.why if self._refused is not None else "has not been read yet"
+        return {"a policy": f"{self._name} {why}"}
+
+    def figures(self) -> metrics.PolicyFigures:
+        """What metrics, readiness and explain tell of the policy."""
+        policy, refused = self._policy, self._refused
+        return metrics.PolicyFigures(
+            fingerprint=config.fingerprint(policy) if policy is not None else "",
+            origin=self._origin,
+            refused_since=refused.since if refused is not None else 0.0,
+            notes=self.notes(),
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """What an operator should know of the policy, in sentences."""
+        found = config.warnings(self._policy) if self._policy is not None else ()
+        if self._refused is not None:
+            used = f"; in force is {self._origin}" if self._policy is not None else ""
+            found = (f"{self._name} is not followed: {self._refused.why}{used}", *found)
+        return found
+
+    # ------------------------------------------------------------ what the watch shows
+
+    def see(self, item: objects.ConfigMap) -> None:
+        """The watch shows the ConfigMap; the same content again is no news."""
+        text = (item.data or {}).get(policy_text.KEY), sorted(item.binary_data or ())
+        if text == self._text:
+            return
+        self._text = text
+        try:
+            policy = policy_text.of_config_map(item, source=self._name)
+        except errors.ConfigError as error:
+            self._counted(False)
+            self._refuse(_sentence(error))
+            return
+        self._counted(True)
+        self._refused = None
+        self._take(policy, self._name)
+        self._keep(text[0] or "")
+
+    def missing(self, why: str = "does not exist") -> None:
+        """The watch shows that there is no such ConfigMap, or it may not be read."""
+        if self._refused is not None and self._text is None:
+            self._refused = dataclasses.replace(self._refused, why=why[:_MOST_TOLD])
+            return  # as before, however it is put now
+        self._text = None
+        self._counted(False)
+        self._refuse(why)
+
+    def _refuse(self, why: str) -> None:
+        since = self._refused.since if self._refused is not None else self._clock()
+        self._refused = _Refused(why[:_MOST_TOLD], since)
+        if self._policy is None:
+            self._resort()
+        if self._policy is None:
+            _LOG.error("%s %s: not ready without a policy", self._name, why)
+        else:
+            _LOG.error("%s %s: %s stays in force", self._name, why, self._origin)
+
+    def _take(self, policy: config.Policy, origin: str) -> None:
+        self._policy, self._origin = policy, origin
+        self._use(policy)
+        _LOG.info("%s is in force, policy %s", origin, config.fingerprint(policy))
+
+    # ------------------------------------------------------------ what a restart goes by
+
+    def _resort(self) -> None:
+        """Use what there is instead: the last good policy, else the fallback."""
+        found = self._kept()
+        if found is not None:
+            self._take(found, f"the last good policy of {self._name}")
+        elif self._fallback is not None:
+            self._take(self._fallback.policy, f"the fallback, {self._fallback.origin}")
+
+    def _kept(self) -> config.Policy | None:
+        if self._last_good is None:
+            return None
+        try:
+            text = self._last_good.read_text(encoding="utf-8")
+            first, _, rest = text.partition("\n")
+            if first != self._title:
+                return None  # another ConfigMap's
+            return policy_text.parse(rest, source=str(self._last_good))
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError, errors.ConfigError) as error:
+            _LOG.error("the last good policy cannot be used: %s", error)
+            return None
+
+    def _keep(self, text: str) -> None:
+        """Write the policy for the next start, whole or not at all."""
+        if self._last_good is None:
+            return
+        beside = self._last_good.with_name(f"{self._last_good.name}.{os.getpid()}")
+        try:
+            beside.write_text(f"{self._title}\n{text}", encoding="utf-8")
+            beside.replace(self._last_good)
+        except OSError as error:
+            _LOG.warning("the last good policy cannot be kept for a restart: %s", error)
+
+    @property
+    def _title(self) -> str:
+        return f"# last good policy of {self._name}"
+
+
+def _sentence(error: errors.ConfigError) -> str:
+    """The refusal in one line: what is wrong, and where."""
+    told = [f"{place}: {text}" if place else text for place, text in error.problems]
+    return f"{error.what.partition(' is ')[2] or error.what}: {'; '.join(told)}"

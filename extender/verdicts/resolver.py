@@ -1,0 +1,239 @@
+"""From a pod to its question: claims resolved, demands read, the profile chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from extender import bounded_cache, errors
+from extender.cluster import store
+from extender.demand import claims, extended_resources, gang, limits, requests
+from extender.demand import pod as pods
+from extender.hardware import allocator_features, resource_names
+from extender.kube.api import objects
+from extender.policy import config, preference, profile
+from extender.verdicts import query as questions
+
+TOO_LARGE = "too-large"  # the word for a pod beyond `demand.limits`
+
+# Without one of these nobody can tell which devices a claim would get. (A claim or template that
+# is not seen is missing by itself.)
+_NEEDED = frozenset({"ResourceSlice", "ResourceClaim", "DeviceClass"})
+_MOST_QUESTIONS = 4096  # of which equal ones are one
+# Bytes of claims' demands remembered, and of pods that wait with their answers: about 3,000 each.
+_MOST_DEMANDS = _MOST_ANSWERS = 8 << 20
+
+
+# Why pods pass unjudged, as metrics name it.
+UNFINISHED = "unfinished"  # some nodes passed because a call's allowance had run out
+UNJUDGED = ("ResourceClaim", "ResourceClaimTemplate", "unreadable", TOO_LARGE, UNFINISHED)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ResolvedPod:
+    """A pod as the engine sees it. `bound_to` are allocations that already fix its devices.
+
+    `by_node` is the whole question, where only `bynode` can answer it.
+    """
+
+    question: questions.Query  # as far as shared states can answer it
+    requests: pods.Requests
+    profile: config.Profile
+    claims: tuple[claims.PodClaim, ...] = ()  # those still to be allocated, in demand order
+    bound_to: tuple[objects.AllocationResult, ...] = ()
+    together: str = ""  # the group it belongs to
+    wants: preference.Sandbox = preference.Sandbox.NONE
+    uid: str = ""
+    by_node: questions.Query | None = None
+
+
+class Splitter(Protocol):
+    """Tells what of a question shared states can answer; see `splitting.Splitter`."""
+
+    @property
+    def version(self) -> object: ...
+
+    def split(
+        self, question: questions.Query
+    ) -> tuple[questions.Query, questions.Query | None]: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NotJudged:
+    """A pod that we cannot judge; it passes, and `why` says what was missing."""
+
+    why: str
+    too_large: bool = False  # beyond `demand.limits`
+
+    @property
+    def kind(self) -> str:
+        """A fixed word for a metric label: what kind of thing was missing."""
+        if self.too_large:
+            return TOO_LARGE
+        return self.why.partition(" ")[0] if self.why.startswith("ResourceClaim") else "unreadable"
+
+
+Resolution: TypeAlias = ResolvedPod | NotJudged
+
+
+def unknown(what: str) -> str:
+    """Why a pod is not judged whose claim or template was not shown."""
+    return f"{what} is not known here"
+
+
+class Resolver:
+    """Puts questions; remembers claim demands by the claim's identity."""
+
+    def __init__(
+        self,
+        source: store.ClusterStore,
+        features: allocator_features.AllocatorFeatures,
+        table: Callable[[], resource_names.Table],  # what units of plug-ins' resources are
+        splitter: Splitter | None = None,
+    ) -> None:
+        self._store = source
+        self._splitter = splitter
+        self._features = features
+        self._table = table
+        self._questions: dict[questions.Query, questions.Query] = {}  # equal ones are one
+        # pod uid → the pod, policy and version of what claims ask that the answer is of
+        self._answers: bounded_cache.BoundedCache[
+            str, tuple[objects.Pod, config.Policy, int, Resolution]
+        ] = bounded_cache.BoundedCache(_MOST_ANSWERS)
+        self._demands: bounded_cache.BoundedCache[tuple[object, ...], requests.ClaimDemand] = (
+            bounded_cache.BoundedCache(_MOST_DEMANDS)
+        )
+
+    @property
+    def bytes(self) -> int:
+        """What is remembered takes, about."""
+        return self._answers.bytes + self._demands.bytes
+
+    def ask(self, pod: objects.Pod, policy: config.Policy) -> Resolution:
+        """Read what the pod asks for; a pod that the watch showed has its answer at hand."""
+        pod = limits.as_read(pod)
+        version = self._store.demands_version
+        uid = pod.metadata.uid
+        known = self._answers.get(uid)
+        if known is not None:
+            known_pod, known_policy, known_version, answer = known
+            if known_version == version and known_policy is policy and known_pod == pod:
+                return answer
+        answer = self._read_pod(pod, policy)
+        size = limits.size_of_pod(pod)
+        if isinstance(answer, ResolvedPod):
+            size += limits.size_of_claims(answer.question.claims)
+        self._answers.put(uid, (pod, policy, version, answer), size)
+        return answer
+
+    @property
+    def classes_version(self) -> int:
+        """Moves with every device class that is shown."""
+        return self._store.classes_version
+
+    def forget(self, uid: str) -> None:
+        """The pod has its node, or is gone: nobody asks about it again."""
+        self._answers.pop(uid)
+
+    def ask_whole(self, pod: objects.Pod, policy: config.Policy) -> Resolution:
+        """Read what the pod asked for to begin with: its claims, allocated by now or not.
+
+        Resources that no node offers are among it: which are offered may change.
+        """
+        return self._read_pod(pod, policy, whole=True)
+
+    def _read_pod(
+        self, pod: objects.Pod, policy: config.Policy, *, whole: bool = False
+    ) -> Resolution:
+        if excess := limits.excess_of_pod(pod):
+            return NotJudged(excess, too_large=True)
+        try:
+            asked = pods.requests_of(pod)
+        except ValueError as error:
+            return NotJudged(str(error))
+        found = claims.of_pod(pod, self._store)
+        if isinstance(found, claims.Missing):
+            return NotJudged(unknown(found.what))
+        open_claims = tuple(claim for claim in found if claim.allocation is None)
+        unread = sorted(_NEEDED & self._store.silent - self._store.read)
+        if open_claims and unread:
+            return NotJudged(f"{unread[0]} cannot be read")
+        try:
+            demands = tuple(self._demand(claim) for claim in (found if whole else open_claims))
+        except errors.ClaimError as error:
+            return NotJudged(str(error))
+        if excess := limits.excess_of_claims(demands):
+            return NotJudged(excess, too_large=True)
+        chosen = profile.for_pod(
+            policy,
+            pod,
+            device_class_names=questions.device_classes(demands),
+            resources=(name for name, _ in asked.extended),
+        )
+        names = asked.extended if whole else self._judged(asked, blind=bool(unread))
+        judged = dataclasses.replace(asked, extended=names)
+        question = questions.query_of(demands, judged, pod, chosen.locality, blind=bool(unread))
+        by_node = None
+        if self._splitter is not None:
+            question, by_node = self._splitter.split(question)
+        if len(self._questions) >= _MOST_QUESTIONS:
+            self._questions.clear()
+        return ResolvedPod(
+            question=self._questions.setdefault(question, question),
+            requests=asked,
+            profile=chosen,
+            claims=open_claims,
+            bound_to=tuple(claim.allocation for claim in found if claim.allocation is not None),
+            together=gang.of_pod(pod),
+            wants=preference.wanted(pod, question.names(), passed=self._passed(asked)),
+            uid=pod.metadata.uid,
+            by_node=by_node,
+        )
+
+    def _judged(self, asked: pods.Requests, *, blind: bool) -> tuple[tuple[str, int], ...]:
+        """The extended resources that are ours to judge.
+
+        Those behind which a device class stands, and devices that some node has. What no node
+        offers belongs to somebody else (another extender may own it, and kube-scheduler then
+        ignores it) or is for kube-scheduler's own fit to refuse. Where `blind`, classes may serve
+        what nobody offers.
+        """
+        return tuple(
+            (name, count)
+            for name, count in asked.extended
+            if self.judges(name) or (blind and self._is_device(name))
+        )
+
+    def judges(self, name: str) -> bool:
+        """Whether the extended resource is ours to judge, by what is offered and served now."""
+        return self._served(name) or (name in self._store.offered and self._is_device(name))
+
+    def _is_device(self, name: str) -> bool:
+        return self._table().kind_of(name) is not None
+
+    def _served(self, name: str) -> bool:
+        """Whether DRA stands behind the resource's name."""
+        if not self._features.extended_resources:
+            return False
+        implicit = name.removeprefix(extended_resources.IMPLICIT_PREFIX)
+        return name in self._store.served or (implicit != name and implicit in self._store.classes)
+
+    def _passed(self, asked: pods.Requests) -> bool:
+        """Whether some resource of the pod is handed to virtual machines."""
+        known = [self._table().of(name) for name, _ in asked.extended]
+        return any(each is not None and each.virtual for each in known)
+
+    def _demand(self, claim: claims.PodClaim) -> requests.ClaimDemand:
+        meta = claim.claim.metadata if claim.claim is not None else None
+        if meta is None or not meta.resource_version:
+            return self._read(claim)
+        key = (meta.namespace, meta.name, meta.resource_version, self._store.classes_version)
+        demand = self._demands.get(key)
+        if demand is None:
+            demand = self._read(claim)
+            self._demands.put(key, demand, limits.size_of_claims((demand,)))
+        return demand
+
+    def _read(self, claim: claims.PodClaim) -> requests.ClaimDemand:
+        return requests.claim_demand(claim.spec, self._store.classes, features=self._features)

@@ -1,0 +1,59 @@
+"""Where a pod's verdicts come from: the states that nodes share, or each node by itself."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extender.cluster import index
+from extender.verdicts import evaluator, per_node, resolver, verdict_table
+
+# Which rows are refused, and the verdict on one of these by its place.
+Judged: TypeAlias = tuple[NDArray[np.bool_], Callable[[int], evaluator.Verdict]]
+
+
+class VerdictSources:
+    """Judges what was asked by the tables, or node by node where these cannot answer."""
+
+    def __init__(
+        self,
+        cluster: index.TopologyIndex,
+        shared: verdict_table.VerdictTables,
+        single: per_node.PerNodeVerdicts,
+    ) -> None:
+        self._index = cluster
+        self._tables = shared
+        self.single = single
+
+    def judged(
+        self, asked: resolver.ResolvedPod, rows: NDArray[np.int32], known: NDArray[np.bool_]
+    ) -> Judged:
+        """Judge the known ones of these rows, as far as the call's allowance goes."""
+        if asked.by_node is not None:
+            single = self.single.of(asked.by_node)
+            return single.fill(rows) >= evaluator.REFUSED_FROM, lambda place: single.at(
+                int(rows[place])
+            )
+        table, states = self._table(asked), self._index.state[rows]
+        table.fill(states if known.all() else states[known])
+        bad = (table.code[states] >= evaluator.REFUSED_FROM) & known
+        return bad, lambda place: table.verdicts[int(states[place])]
+
+    def of(self, asked: resolver.ResolvedPod) -> Callable[[str], verdict_table.Verdicts]:
+        """The verdicts by node."""
+        return functools.partial(self.on, asked)
+
+    def on(self, asked: resolver.ResolvedPod, name: str) -> verdict_table.Verdicts:
+        """The verdicts by state as they are for one node."""
+        row = self._index.rows.get(name, -1)
+        if asked.by_node is None or row < 0:
+            return self._table(asked)
+        return self.single.of(asked.by_node).on(row)
+
+    def _table(self, asked: resolver.ResolvedPod) -> verdict_table.VerdictTable:
+        cluster = self._index
+        return self._tables.of(asked.question, cluster.states, cluster.surroundings)

@@ -1,0 +1,178 @@
+"""Verdicts by state number: each distinct state is judged once, a request only gathers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extender.cluster.states import States
+from extender.demand import work
+from extender.hardware.shape import Broken, Shape
+from extender.policy import preference
+from extender.verdicts.evaluator import NOT_YET, UNSEEN, Evaluator, Verdict, VerdictCode
+from extender.verdicts.query import Query
+
+_FIRST_STATES = 1024
+# A burst holds tens of distinct questions.
+MOST_TABLES = 256
+# Bytes of all tables; with 5,000 states, each with a verdict and its own usage after it, one takes
+# about 3 MB. The latest stays, whatever it takes.
+_MOST_BYTES = 48 << 20
+_CELL, _VERDICT = 21, 500  # bytes of a state's columns, and of a verdict
+# Steps searched in one call; ordinary claims need a few per state, most come from memory for none.
+_MOST_STEPS = 100_000
+
+
+class Verdicts(Protocol):
+    """Verdicts of one question by state: of all nodes alike, or as they are for one node."""
+
+    @property
+    def states(self) -> States: ...
+
+    def verdict(self, number: int) -> Verdict: ...
+
+    def may_pick(self, number: int, claim: int, picked: Mapping[str, int]) -> bool: ...
+
+
+class VerdictTable:
+    """The verdicts of one question, filled as states are met."""
+
+    def __init__(
+        self, question: Query, judge: Evaluator, states: States, surroundings: Broken | None
+    ) -> None:
+        self.question = question
+        self.states = states
+        self.code: NDArray[np.int8] = np.zeros(_FIRST_STATES, dtype=np.int8)
+        self.after: NDArray[np.int32] = np.full(_FIRST_STATES, -1, dtype=np.int32)
+        self.locality: NDArray[np.float64] = np.ones(_FIRST_STATES)
+        self.preference: NDArray[np.float64] = np.zeros(_FIRST_STATES)
+        self.verdicts: dict[int, Verdict] = {}  # state → verdict
+        self._judge = judge
+        self.surroundings = surroundings
+
+    def fill(self, numbers: NDArray[np.int32]) -> None:
+        """Judge the states among `numbers` that were not met before, within a bound.
+
+        A claim that is hard to place must not hold up the next request: after a search without an
+        answer, or when the call's allowance is spent, the other states stay UNSEEN until somebody
+        asks again.
+        """
+        while len(self.states) > len(self.code):
+            self._grow()
+        missing = numbers[self.code[numbers] == UNSEEN]
+        steps = 0
+        for number in dict.fromkeys(missing.tolist()):
+            try:
+                verdict = self._judge_one(number)
+            except work.SpentError:
+                break
+            steps += verdict.steps
+            if verdict.code is VerdictCode.UNJUDGED or steps > _MOST_STEPS:
+                break
+
+    @property
+    def bytes(self) -> int:
+        """What the table takes, about."""
+        return _CELL * len(self.code) + _VERDICT * len(self.verdicts)
+
+    def unseen(self, numbers: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of the states no search has come to yet; none where no devices are asked for."""
+        if not self.question:
+            return np.zeros(len(numbers), dtype=np.bool_)
+        found: NDArray[np.bool_] = self.code[numbers] == UNSEEN
+        return found
+
+    def is_unseen(self, number: int) -> bool:
+        """Whether no search has come to the state yet."""
+        return bool(self.code[number] == UNSEEN)
+
+    def verdict(self, number: int) -> Verdict:
+        """The verdict on one state; where the call's allowance ends before, "not judged yet"."""
+        found = self.verdicts.get(number)
+        if found is None:
+            while len(self.states) > len(self.code):
+                self._grow()
+            try:
+                found = self._judge_one(number)
+            except work.SpentError:
+                usage = self.states[number].usage
+                found = Verdict(VerdictCode.UNJUDGED, detail=NOT_YET, after=usage)
+        return found
+
+    def may_pick(self, number: int, claim: int, picked: Mapping[str, int]) -> bool:
+        """Whether the pod's claim of this number could get these devices in the state."""
+        return self._judge.may_pick(self.question, self.states[number].shape, claim, picked)
+
+    def _judge_one(self, number: int) -> Verdict:
+        state = self.states[number]
+        verdict = self._judge.verdict(self.question, state, self.surroundings)
+        self.verdicts[number] = verdict
+        self.code[number] = verdict.code
+        if verdict.fits:
+            after = self.states.number(state.shape, verdict.after)
+            self.after[number] = after
+            devices = verdict.devices()
+            self.preference[number] = self._suits(state.shape, verdict, devices)
+        if verdict.locality is not None:
+            self.locality[number] = verdict.locality.score
+        return verdict
+
+    def _suits(self, hardware: Shape, verdict: Verdict, devices: Sequence[int]) -> float:
+        """What speaks against the devices that the pod would get, as `policy.preference` has it."""
+        ranks = preference.later_choices(self.question.claims, verdict.picks)
+        return (
+            preference.wasted(hardware, devices)
+            + preference.tainted(hardware, devices)
+            + preference.shared(hardware, self.question.extended)
+            + preference.out_of_order(ranks)
+        )
+
+    def _grow(self) -> None:
+        size = len(self.code)
+        self.code = np.concatenate([self.code, np.zeros(size, dtype=np.int8)])
+        self.after = np.concatenate([self.after, np.full(size, -1, dtype=np.int32)])
+        self.locality = np.concatenate([self.locality, np.ones(size)])
+        self.preference = np.concatenate([self.preference, np.zeros(size)])
+
+
+class VerdictTables:
+    """The tables of the questions asked of late; all are dropped when states are numbered anew."""
+
+    def __init__(self, judge: Evaluator, *, most: int = MOST_TABLES) -> None:
+        self._judge = judge
+        self._most = most
+        self._states: States | None = None
+        self._tables: OrderedDict[tuple[Query, Broken | None], VerdictTable] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def clear(self) -> None:
+        """Drop all tables: their verdicts rest on what does not hold any more."""
+        self._tables.clear()
+
+    @property
+    def bytes(self) -> int:
+        """What all tables take, about."""
+        return sum(table.bytes for table in self._tables.values())
+
+    def of(self, question: Query, states: States, surroundings: Broken | None) -> VerdictTable:
+        """The question's table for the states of the moment."""
+        if states is not self._states:
+            self._tables.clear()
+            self._states = states
+        key = (question, surroundings)
+        table = self._tables.get(key)
+        if table is None:
+            table = self._tables[key] = VerdictTable(question, self._judge, states, surroundings)
+            while len(self._tables) > 1 and (
+                len(self._tables) > self._most or self.bytes > _MOST_BYTES
+            ):
+                self._tables.popitem(last=False)
+        else:
+            self._tables.move_to_end(key)
+        return table

@@ -1,0 +1,113 @@
+"""The same answer everywhere: whatever the hash seed, and in whatever order things were shown."""
+
+import concurrent.futures
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.kit import seeded
+from tests.kit.builders import make_node, make_pod
+
+SEEDS = 32
+FOLDER = pathlib.Path(__file__).parents[1]
+
+
+def under(seed):
+    """What a process of its own answers under this hash seed."""
+    environment = os.environ | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(FOLDER.parent)}
+    script = [sys.executable, "-W", "error", str(FOLDER / "seeded.py")]
+    return subprocess.run(script, env=environment, check=True, capture_output=True).stdout
+
+
+def test_no_order_of_a_set_or_a_dict_reaches_an_answer():
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        found = list(pool.map(under, range(1, SEEDS + 1)))
+
+    assert len(found[0]) > 10_000
+    assert [place for place, each in enumerate(found) if each != found[0]] == []
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 5), st.randoms(use_true_random=False))
+def test_replicas_that_were_shown_the_same_in_any_order_answer_the_same(cluster, rng):
+    items = seeded.generated(cluster)
+    one, other = seeded.fresh(), seeded.fresh()
+    seeded.show(one, items)
+    rng.shuffle(items)
+    for item in items:
+        seeded.show(other, [item])
+        if rng.random() < 0.3:
+            other.settle(rest=rng.random() < 0.5)
+
+    assert seeded.answers(other) == seeded.answers(one)
+
+
+def cluster(*pods):
+    """Eight nodes, some pods that ask for GPUs in two namespaces, and these."""
+    judging = seeded.fresh()
+    nodes = [
+        make_node(f"n{n}").allocatable(cpu=64, memory="512Gi").gpus(seeded.MODELS[0], 8)
+        for n in range(8)
+    ]
+    seeded.show(judging, [node.obj() for node in nodes])
+    held = [make_pod(f"h{n}").gpus(1 + n % 3).request("cpu", 4 + n).node(f"n{n}") for n in range(6)]
+    usual = [make_pod(f"u{n}").gpus((1, 2, 8)[n % 3]).request("cpu", 8) for n in range(12)]
+    seeded.show(judging, [pod.obj() for pod in (*held, *usual, *pods)])
+    return judging
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        make_pod("x", "evil").gpus(1).request("cpu", "1000000000000"),
+        make_pod("x", "evil").request("cpu", "65"),
+        make_pod("x", "evil").gpus(1).request("memory", "513Gi"),
+        make_pod("x", "evil").gpus(9).request("cpu", 1),
+    ],
+    ids=["one GPU, endless CPU", "more CPU than a node has", "more memory", "more GPUs"],
+)
+def test_a_pod_that_no_machine_could_ever_serve_moves_no_score(hostile):
+    with_it = seeded.answers(cluster(hostile))
+    hostile_name = hostile.obj().metadata.name
+
+    assert _but(with_it, hostile_name) == _but(seeded.answers(cluster()), hostile_name)
+
+
+def _but(answers, name):
+    return [each for each in seeded.orjson.loads(answers) if each["pod"] != name]
+
+
+def test_it_counts_once_there_is_a_machine_that_could():
+    large = make_pod("x").gpus(16).request("cpu", 100)
+    judging = cluster(large)
+    judging.settle(rest=True)
+    before = judging.room.mix.asked().pods
+
+    seeded.show(
+        judging,
+        [make_node("new").allocatable(cpu=128, memory="1Ti").gpus(seeded.MODELS[0], 16).obj()],
+    )
+    judging.settle(rest=True)
+
+    assert judging.room.mix.asked().pods == before + 1
+
+
+@pytest.mark.parametrize("flood", [3000])
+def test_a_flood_of_one_namespace_takes_at_most_its_share_of_the_mix(flood):
+    judging = cluster(
+        *(make_pod(f"v{n}", "victim").gpus(8).request("cpu", 32) for n in range(1500))
+    )
+    pods = (make_pod(f"f{n}", "evil").gpus(4).request("cpu", 60) for n in range(flood))
+    seeded.show(judging, [pod.obj() for pod in pods])
+    judging.settle(rest=True)
+
+    classes = judging.room.mix.classes()
+    weight = {int(size): classes.weight[classes.size == size].sum() for size in (4, 8)}
+
+    assert weight[4] <= 0.5 + 0.05  # what is left over when all others were counted is its again
+    assert weight[8] >= 0.2

@@ -1,0 +1,32 @@
+import json
+
+from loadtests.report import suite
+
+
+def test_no_command_is_listed_twice_and_each_has_a_file():
+    found = list(suite.commands())
+    commands = [command for _, command in found]
+    assert len(commands) == len(set(commands))
+    assert {name for name, _ in found} >= {"published", "baselines", "fast", "engine"}
+
+
+def test_a_command_with_a_report_is_not_made_again(tmp_path, capsys):
+    _, first = next(suite.commands())
+    (tmp_path / "published.jsonl").write_text(json.dumps({"command": first}) + "\n")
+    assert suite.main(["--list", "--out", str(tmp_path)]) == 0
+    assert first not in capsys.readouterr().out.splitlines()
+
+
+def test_a_run_leaves_its_report_with_the_command_beside_it(tmp_path, capsys):
+    only = "^packing --pods multigpu50 --seed 42 --policy BestFit$"
+    assert suite.main(["--only", only, "--out", str(tmp_path)]) == 0
+    (line,) = suite.lines(tmp_path)
+    assert line["benchmark"] == "packing"
+    assert only == f"^{line['command']}$"
+    assert "1/1" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_is_told_and_not_kept(tmp_path, capsys):
+    told = suite.make(tmp_path, "x", "packing --pods no-such-list")
+    assert told.startswith("no report")
+    assert not list(tmp_path.iterdir())

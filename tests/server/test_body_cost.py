@@ -1,0 +1,96 @@
+"""Large bodies are counted before they are decoded; what they cost is bounded, and given back."""
+
+import pytest
+
+from extender.errors import WireError
+from extender.server import body_cost, wire
+
+SIZE = 2 * body_cost.UNCHECKED_BYTES
+
+
+def many(part):
+    return part * (SIZE // len(part))
+
+
+@pytest.mark.parametrize(
+    ("read", "body", "status"),
+    [
+        pytest.param(
+            wire.question,
+            b'{"Pod":{},"NodeNames":[' + many(b'"ab",') + b'""]}',
+            413,
+            id="names",
+        ),
+        pytest.param(
+            wire.question,
+            b'{"Pod":{},"Nodes":{"items":[' + many(b"{},") + b"{}]}}",
+            413,
+            id="nodes",
+        ),
+        pytest.param(
+            wire.question,
+            b'{"Pod":{},"Nodes":{"items":[' + many(b"null,") + b"{}]}}",
+            413,
+            id="nulls for nodes",
+        ),
+        pytest.param(
+            wire.question,
+            b'{"Pod":{"spec":{"containers":[' + many(b"{},") + b'{}]}},"NodeNames":[]}',
+            413,
+            id="containers",
+        ),
+        pytest.param(
+            wire.question,
+            b'{"Pod":{"metadata":{"name":"' + many(b"xxxx") * 3 + b'"}},"NodeNames":[]}',
+            413,
+            id="a name of megabytes",
+        ),
+        pytest.param(
+            wire.question,
+            b'{"pod":{},"x":[' + many(b"{},") + b"{}]}",
+            400,
+            id="keys in another case",
+        ),
+        pytest.param(
+            wire.preemption,
+            b'{"Pod":{},"NodeNameToVictims":{' + many(b'"a":null,') + b'"b":{}}}',
+            413,
+            id="nulls for victims",
+        ),
+        pytest.param(
+            wire.preemption,
+            b'{"Pod":{},"NodeNameToVictims":{"a":{"Pods":[' + many(b"{},") + b"{}]}}}",
+            413,
+            id="victims",
+        ),
+        pytest.param(
+            wire.preemption,
+            b'{"Pod":{},"NodeNameToMetaVictims":{"a":{"Pods":[' + many(b"{},") + b"{}]}}}",
+            413,
+            id="victims by UID",
+        ),
+        pytest.param(wire.question, b"[" * SIZE, 400, id="nesting"),
+        pytest.param(wire.question, b'"' + b"\xff" * SIZE + b'"', 400, id="no UTF-8"),
+    ],
+)
+def test_what_would_grow_when_decoded_is_refused(read, body, status):
+    with pytest.raises(WireError) as refused:
+        read(body)
+
+    assert refused.value.status == status
+
+
+def test_thousands_of_whole_nodes_are_read():
+    items = (b'{"metadata":{"name":"n%d"},"x":"%b"}' % (n, b"y" * 400) for n in range(5000))
+    body = b'{"Pod":{},"Nodes":{"items":[' + b",".join(items) + b"]}}"
+    assert len(body) > body_cost.UNCHECKED_BYTES
+
+    assert len(wire.question(body).asked.names) == 5000
+
+
+def test_as_many_names_as_any_cluster_has_are_read():
+    names = b",".join(b'"node-%06d"' % number for number in range(100_000))
+    body = b'{"Pod":{},"NodeNames":[' + names + b"]}"
+    assert len(body) > body_cost.UNCHECKED_BYTES
+
+    assert len(wire.question(body).asked.names) == 100_000

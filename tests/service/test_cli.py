@@ -1,0 +1,390 @@
+"""The command line, as an operator types it: output, messages, exit statuses."""
+
+import json
+import re
+
+import msgspec
+import pytest
+import yaml
+
+import extender
+from extender import cli
+from extender.policy import config
+from tests.kit.builders import (
+    make_claim,
+    make_class,
+    make_node,
+    make_pod,
+    make_slice,
+    make_template,
+)
+
+GPU = "gpu.example.com"
+OK, NO_FIT, USAGE = 0, 1, 2
+
+
+def manifest(builder):
+    served = "v1" if builder.kind in {"Node", "Pod"} else "resource.k8s.io/v1"
+    return {"apiVersion": served, "kind": builder.kind} | builder.body
+
+
+def write(path, *builders):
+    path.write_text(yaml.safe_dump_all(map(manifest, builders)))
+    return str(path)
+
+
+@pytest.fixture
+def snapshot(tmp_path):
+    """Two nodes with slices (one full), one without, a device class, a pending pod."""
+    free = make_slice("free-gpus", GPU).on("free").device("gpu-0").device("gpu-1")
+    full = make_slice("full-gpus", GPU).on("full").device("gpu-0")
+    held = make_claim("held").request("r", GPU).allocated("full", ("r", GPU, "full", "gpu-0"))
+    return write(
+        tmp_path / "cluster.yaml",
+        *(make_node(name) for name in ("free", "full", "plain")),
+        *(free, full, held, make_class(GPU)),
+        make_template("one-gpu").request("gpu", GPU),
+        make_pod("waiting").template("one-gpu"),
+    )
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command line; returns (exit status, standard output, standard error)."""
+
+    def command(*arguments):
+        status = cli.main(arguments)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return command
+
+
+# ---------------------------------------------------------------- help
+
+
+def test_without_a_command_it_says_what_there_is(run):
+    status, out, _ = run()
+
+    assert status == USAGE
+    for name in ("serve", "demo", "explain", "predict", "check", "schema"):
+        assert name in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param(["--help"], "COMMAND", id="help"),
+        pytest.param(["--version"], extender.__version__, id="version"),
+        pytest.param(["serve", "--help"], "--policy-config-map", id="serve"),
+        pytest.param(["explain", "--help"], "--kubernetes-version", id="explain"),
+        pytest.param(["predict", "--help"], "--node", id="predict"),
+    ],
+)
+def test_help_and_version_are_no_failure(capsys, arguments, expected):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+
+    assert ended.value.code == OK
+    assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["sing"], ["explain"], ["explain", "--pod", "p", "-o", "x"]])
+def test_what_it_does_not_understand_ends_with_2(capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+
+    assert ended.value.code == USAGE
+    assert "usage: railyard" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- explain
+
+
+def test_explain_ranks_every_node_with_the_reason(run, snapshot):
+    status, out, _ = run("explain", "--snapshot", snapshot, "--pod", "default/waiting")
+
+    assert status == OK
+    title, header, *rows = out.splitlines()
+    assert title == "pod default/waiting: GPU (profile default)"
+    assert header.split() == ["NODE", "VERDICT", "SCORE", "COST", "DEVICES", "WHY"]
+    assert rows[0].split()[:5] == ["free", "fits", "10", "1.21", "gpu-0"]
+    words = {row.split()[0]: row for row in rows}
+    assert words["full"].endswith("no free GPU")
+    assert words["plain"].endswith("node has no GPU")
+
+
+def test_a_pod_without_a_namespace_is_looked_for_in_default(run, snapshot):
+    assert run("explain", "--snapshot", snapshot, "--pod", "waiting")[0] == OK
+
+
+def test_explain_in_json_has_every_part_of_the_cost(run, snapshot):
+    _, out, _ = run("explain", "--snapshot", snapshot, "--pod", "waiting", "-o", "json")
+
+    best = json.loads(out)["nodes"][0]
+    assert best["node"] == "free"
+    assert sum(best["parts"].values()) == pytest.approx(best["cost"], abs=1e-5)
+    assert best["devices"][0] == {
+        "claim": "one-gpu", "request": "gpu", "driver": GPU, "pool": "free", "device": "gpu-0",
+        "admin": False,
+    }  # fmt: skip
+
+
+def test_explain_looks_at_the_named_nodes_only(run, snapshot):
+    arguments = ("explain", "--snapshot", snapshot, "--pod", "waiting", "-o", "json")
+
+    _, out, _ = run(*arguments, "--node", "full", "--node", "plain")
+
+    assert {node["node"] for node in json.loads(out)["nodes"]} == {"full", "plain"}
+
+
+def test_no_node_that_fits_is_1(run, snapshot):
+    status, _, _ = run("explain", "--snapshot", snapshot, "--pod", "waiting", "--node", "full")
+
+    assert status == NO_FIT
+
+
+def test_a_node_that_is_not_there_is_said_to_be_unknown(run, snapshot):
+    status, out, _ = run("explain", "--snapshot", snapshot, "--pod", "waiting", "--node", "moon")
+
+    assert status == NO_FIT
+    assert "node is not known here" in out
+
+
+def test_a_manifest_may_bring_its_own_templates(run, snapshot, tmp_path):
+    two = make_template("two-gpus").request("gpu", GPU, 2)
+    pod = write(tmp_path / "pod.yaml", two, make_pod("new").template("two-gpus"))
+
+    status, out, _ = run("explain", "--snapshot", snapshot, "--pod", pod, "-o", "json")
+
+    assert status == OK
+    fitting = [node for node in json.loads(out)["nodes"] if node["score"] is not None]
+    assert [node["node"] for node in fitting] == ["free"]
+    assert [device["device"] for device in fitting[0]["devices"]] == ["gpu-0", "gpu-1"]
+
+
+def test_the_demo_cluster_is_asked_where_no_snapshot_is_named(run):
+    status, out, _ = run("explain", "--pod", "default/train-0")
+
+    assert status == OK
+    assert "share a pcieRoot" in out
+    assert len(out.splitlines()) == 26
+
+
+# ---------------------------------------------------------------- predict
+
+
+def test_predict_prints_the_devices_or_why_there_are_none(run, snapshot):
+    status, out, _ = run("predict", "--snapshot", snapshot, "--pod", "waiting")
+
+    assert status == OK
+    assert out.splitlines() == [
+        f"free: gpu={GPU}/free/gpu-0",
+        "full: no free GPU",
+        "plain: node has no GPU",
+    ]
+
+
+def test_predict_in_json_says_the_same(run, snapshot):
+    _, out, _ = run("predict", "--snapshot", snapshot, "--pod", "waiting", "-o", "json")
+
+    free, full, _ = json.loads(out)
+    assert [device["device"] for device in free["devices"]] == ["gpu-0"]
+    assert (full["devices"], full["reason"]) == ([], "no free GPU")
+
+
+def test_an_older_version_says_that_its_pick_is_one_of_several(run, tmp_path):
+    two = [make_slice(f"s{n}", GPU).on("a").pool(f"pool-{n}").device("gpu-0") for n in range(2)]
+    template = make_template("one").request("gpu", GPU)
+    path = write(
+        tmp_path / "c.yaml", make_node("a"), *two, make_class(GPU), template,
+        make_pod("p").template("one"),
+    )  # fmt: skip
+    asked = ("predict", "--snapshot", path, "--pod", "p", "-o", "json", "--kubernetes-version")
+
+    (old,) = json.loads(run(*asked, "1.35")[1])
+    (new,) = json.loads(run(*asked, "1.36")[1])
+
+    assert any("random order" in note for note in old["notes"])
+    assert new["notes"] == []
+
+
+def test_gates_that_are_told_decide_what_the_allocator_can_do(run, tmp_path):
+    counters = make_slice("s0", GPU).on("a").pool("a", slices=2).counters(whole={"memory": "80"})
+    half = make_slice("s1", GPU).on("a").pool("a", slices=2)
+    half.device("half", consumes={"whole": {"memory": "40"}})
+    path = write(
+        tmp_path / "c.yaml", make_node("a"), counters, half, make_class(GPU),
+        make_template("one").request("gpu", GPU), make_pod("p").template("one"),
+    )  # fmt: skip
+    asked = ("predict", "--snapshot", path, "--pod", "p", "--kubernetes-version", "1.35")
+
+    assert run(*asked)[0] == NO_FIT
+    assert run(*asked, "--feature-gates", "DRAPartitionableDevices=true")[0] == OK
+
+
+# ---------------------------------------------------------------- what the operator must mend
+
+
+def test_a_snapshot_that_is_not_there_is_named(run, tmp_path):
+    missing = str(tmp_path / "nowhere.yaml")
+
+    status, out, err = run("explain", "--snapshot", missing, "--pod", "p")
+
+    assert (status, out) == (USAGE, "")
+    assert err.startswith("railyard: the snapshot cannot be read:")
+    assert missing in err
+
+
+def test_broken_yaml_is_named_with_file_and_line(run, tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text("apiVersion: v1\nkind: Node\nmetadata:\n  name: [a\n")
+
+    status, _, err = run("explain", "--snapshot", str(path), "--pod", "p")
+
+    assert status == USAGE
+    assert f"{path}:" in err
+    assert any(f"{path}:{line}" in err for line in (4, 5))
+
+
+def test_every_object_that_cannot_be_read_is_named(run, tmp_path):
+    bad = [make_node("one").allocatable(cpu="lots"), make_node("two").allocatable(memory="?")]
+    path = write(tmp_path / "bad.yaml", *bad)
+
+    status, _, err = run("explain", "--snapshot", path, "--pod", "p")
+
+    assert status == USAGE
+    assert "Node one" in err
+    assert "Node two" in err
+
+
+@pytest.mark.parametrize("name", ["nobody", "elsewhere/waiting"])
+def test_a_pod_that_is_neither_file_nor_known_is_said_so(run, snapshot, name):
+    status, _, err = run("explain", "--snapshot", snapshot, "--pod", name)
+
+    assert status == USAGE
+    assert f"{name}: neither a file nor a pod of the snapshot" in err
+
+
+def test_a_manifest_without_a_pod_is_said_so(run, snapshot, tmp_path):
+    path = write(tmp_path / "node.yaml", make_node("n"))
+
+    status, _, err = run("explain", "--snapshot", snapshot, "--pod", path)
+
+    assert status == USAGE
+    assert "holds no Pod" in err
+
+
+def test_a_version_that_is_none_is_refused(run, snapshot):
+    arguments = ("--snapshot", snapshot, "--pod", "waiting", "--kubernetes-version", "latest")
+
+    status, _, err = run("predict", *arguments)
+
+    assert status == USAGE
+    assert "--kubernetes-version: 'latest' is not a Kubernetes version" in err
+
+
+def test_settings_that_contradict_each_other_are_all_named(run):
+    status, _, err = run("serve", "--bind", "10.0.0.1:1", "--tls-key", "k", "--head-seconds", "x")
+
+    assert status == USAGE
+    for place in ("--bind", "--tls-certificate", "--head-seconds"):
+        assert f"{place}: " in err
+
+
+# ---------------------------------------------------------------- check, schema
+
+
+def test_check_names_the_profiles_of_a_good_policy(run, tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text("profiles:\n- {name: a, match: {namespaces: [x]}}\n- {name: b}\n")
+
+    status, out, err = run("check", str(path))
+    assert (status, err) == (OK, "")
+    assert re.fullmatch(rf"{path}: good; profiles: a, b; hash [0-9a-f]{{12}}\n", out)
+
+
+def test_check_reads_the_policy_in_a_config_map(run, tmp_path):
+    path = tmp_path / "map.yaml"
+    inner = "scores: {maximum: 0}\n"
+    path.write_text(yaml.safe_dump({"kind": "ConfigMap", "data": {"policy.yaml": inner}}))
+
+    status, _, err = run("check", str(path))
+
+    assert status == USAGE
+    assert "map.yaml: policy.yaml is not a usable policy" in err
+    assert "scores.maximum" in err
+
+
+def test_check_lists_every_problem_of_a_policy(run, tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text(
+        "profiles:\n- {name: a, locality: {mode: Sometimes}}\n- {name: b, packing: {alpha: 9}}\n"
+        "packing: {alpha: 99}\ncpuPods: Maybe\nkubernetesVersion: latest\n"
+    )
+
+    status, out, err = run("check", str(path))
+
+    assert (status, out) == (USAGE, "")
+    places = [line.strip().partition(":")[0] for line in err.splitlines()[1:]]
+    assert places == [
+        "profiles[1].packing.alpha",
+        "kubernetesVersion",
+        "profiles[1].match",
+        "profiles[0].locality.mode",
+        "packing.alpha",
+        "cpuPods",
+    ]
+    assert "holds for the whole cluster: set it at packing.alpha" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("a: [", "is not YAML", id="not YAML"),
+        pytest.param("- a", "is not a policy", id="a list"),
+        pytest.param("kind: ConfigMap", "holds no policy", id="an empty ConfigMap"),
+        pytest.param("weight: 3", "weight", id="an unknown field"),
+        pytest.param("profiles: {}", "expected a list", id="profiles that are no list"),
+        pytest.param("profiles: []", "at least one profile", id="no profile"),
+        pytest.param("profiles: [{name: a}, {name: b}]", "is never reached", id="unreachable"),
+    ],
+)
+def test_check_says_what_is_wrong(run, tmp_path, text, expected):
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+
+    status, _, err = run("check", str(path))
+
+    assert status == USAGE
+    assert expected in err
+
+
+def test_check_of_a_file_that_is_not_there_says_so(run, tmp_path):
+    status, _, err = run("check", str(tmp_path / "no.yaml"))
+
+    assert status == USAGE
+    assert "the policy cannot be read" in err
+
+
+def test_schema_prints_what_editors_need(run):
+    status, out, _ = run("schema")
+
+    assert status == OK
+    assert json.loads(out)["$defs"]["Policy"]["required"] == []
+    properties = json.loads(out)["$defs"]["Policy"]["properties"]
+    assert properties.keys() == {
+        field.encode_name for field in msgspec.structs.fields(config.Policy)
+    }
+
+
+# ---------------------------------------------------------------- demo
+
+
+def test_the_demo_asks_itself_over_http_and_prints_the_ranking(run):
+    status, out, _ = run("demo", "--once")
+
+    assert status == OK
+    assert out.startswith("filter: ")
+    assert "prioritize: best is" in out
+    assert "pod default/train-0: 1 GPU + 1 NIC" in out

@@ -1,0 +1,142 @@
+import json
+
+import msgspec
+import pytest
+
+from extender import errors
+from extender.decisions.verb_results import Victims
+from extender.kube.watch.api_resource import KindStatus
+from extender.service import facade
+from tests.kit.builders import make_claim, make_class, make_node, make_pod
+from tests.kit.clock import Clock
+from tests.kit.worlds import GPU, H100, engine, feed, p4d
+
+POD = make_pod("p", "ml").gpus(1)
+
+
+def answered(turns):
+    """The answer that the turns come to, read as JSON."""
+    while True:
+        try:
+            next(turns)
+        except StopIteration as over:
+            return json.loads(b"".join(over.value))
+
+
+@pytest.fixture
+def judging():
+    found = engine()
+    feed(found, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 8), *p4d("c"), POD)
+    feed(found, make_class(GPU), make_pod("holder").gpus(2).node("a"))
+    found.settle()
+    return found
+
+
+@pytest.fixture
+def front(judging):
+    return facade.Facade(judging)
+
+
+def test_the_verbs_are_the_engines(front, judging):
+    names = ["a", "b"]
+    pod = make_pod("q").gpus(8).obj()
+
+    assert front.concerns(pod)
+    assert front.filter(pod, names).failed == {"a": "no 8 free GPUs"}
+    assert list(front.prioritize(pod, ["b"])) == list(judging.score(pod, ["b"]).scores)
+    assert front.preempt(pod, {"b": Victims()}) == {"b": Victims()}
+
+
+def test_a_service_over_a_snapshot_waits_for_nothing(front):
+    assert list(front.waiting_for()) == []
+    assert front.picture().ready
+
+
+def test_the_picture_says_how_each_kind_stands(judging):
+    clock = Clock(100.0)
+    node = KindStatus(kind="Node", synced=True, last_event=97.5)
+    pod = KindStatus(kind="Pod")
+    front = facade.Facade(
+        judging,
+        waiting=lambda: {"Pod": "is listing"},
+        statuses=lambda: {"Node": node, "Pod": pod},
+        clock=clock,
+    )
+
+    picture = front.picture()
+
+    assert not picture.ready
+    assert picture.nodes == 3
+    assert picture.kinds["Node"].age_seconds == 2.5
+    assert picture.kinds["Node"].objects == 3
+    assert not picture.kinds["Pod"].synced
+
+
+def test_topology_describes_each_state_once(front):
+    found = answered(front.topology())
+
+    assert set(found["nodes"]) == {"a", "b", "c"}
+    assert sum(state["nodes"] for state in found["states"].values()) == 3
+    a = found["states"][str(found["nodes"]["a"]["state"])]
+    assert a["inferred"] is True
+    assert a["resources"]["nvidia.com/gpu"] == {"count": 8, "held": 2}
+    assert sum(device["taken"] for device in a["devices"]) == 2
+    assert found["nodes"]["b"]["cpuMilli"] == 96_000
+
+
+def test_a_known_pod_is_explained_on_all_nodes_or_one(front):
+    assert len(answered(front.explain_pod("ml", "p", None))["nodes"]) == 3
+    (only,) = answered(front.explain_pod("ml", "p", "b"))["nodes"]
+    assert only["node"] == "b"
+
+
+def test_a_pod_that_is_not_there_is_404(front):
+    with pytest.raises(errors.WireError) as refused:
+        answered(front.explain_pod("ml", "nobody", None))
+
+    assert refused.value.status == 404
+
+
+def test_a_manifest_is_explained_although_nobody_has_seen_it(front):
+    body = msgspec.json.encode(make_pod("new").gpus(9).obj())
+
+    nodes = answered(front.explain_manifest(body, None))["nodes"]
+
+    assert {node["reason"] for node in nodes} == {"node has no 9 GPUs"}
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"spec": 3}', b"\xff", b"[" * 100_000])
+def test_a_manifest_that_is_no_pod_is_400(front, body):
+    with pytest.raises(errors.WireError) as refused:
+        answered(front.explain_manifest(body, None))
+
+    assert refused.value.status == 400
+
+
+def test_an_explanation_says_how_old_the_picture_is(judging):
+    status = KindStatus(kind="Pod", synced=True, last_event=10.0)
+    front = facade.Facade(judging, statuses=lambda: {"Pod": status}, clock=Clock(14.0))
+
+    assert answered(front.explain_pod("ml", "p", "a"))["staleSeconds"] == {"Pod": 4.0}
+
+
+def test_verify_finds_the_index_true_and_a_falsified_one_not(front, judging):
+    assert answered(front.verify()) == {"equal": True, "problems": []}
+
+    judging.index.detail("b").usage = judging.index.detail("a").usage
+    judging.index.soften(["b"])
+    found = answered(front.verify())
+
+    assert not found["equal"]
+    assert all(problem.startswith("b: ") for problem in found["problems"])
+
+
+def test_mismatches_are_listed_with_both_picks(front, judging):
+    feed(judging, make_claim("c").request("r", GPU))
+    front.filter(make_pod("q").claim("c").obj(), ["c"])
+    feed(judging, make_claim("c").request("r", GPU).allocated("c", ("r", GPU, "c", "gpu-6")))
+
+    (found,) = answered(front.mismatches())
+
+    assert found["predicted"] == [["r", GPU, "c", "gpu-0"]]
+    assert found["allocated"] == [["r", GPU, "c", "gpu-6"]]

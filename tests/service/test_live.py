@@ -1,0 +1,311 @@
+"""What the running service makes of events: objects to the store, the ConfigMap to the policy."""
+
+import asyncio
+import contextlib
+import json
+import logging
+
+import aiohttp
+import pytest
+
+from extender import errors, settings
+from extender.kube.api import objects
+from extender.kube.watch import informers
+from extender.policy import config
+from extender.server import metrics
+from extender.service import live, sink
+from extender.service.policy_source import active_policy, rebuilding
+from loadtests.performance import coldstart
+from tests.kit import apiserver
+from tests.kit.builders import make_node, make_pod
+from tests.kit.worlds import H100, engine, feed
+
+FREE = settings.Address("127.0.0.1", 0)
+
+
+def config_map(text, key="policy.yaml"):
+    meta = objects.ObjectMeta(name="railyard-policy", namespace="railyard")
+    return objects.ConfigMap(metadata=meta, data={key: text})
+
+
+class Sinking:
+    """A sink over an engine, and its counters."""
+
+    def __init__(self):
+        self.engine = engine()
+        self.metrics = metrics.Metrics(metrics.ClusterFigures)
+        self.policies = active_policy.Policies(
+            self.engine.use,
+            config_map="railyard/railyard-policy",
+            counted=lambda good: self.metrics.reload("policy", good=good),
+        )
+        self.sink = sink.Sink(lambda: [self.engine.store], self.policies)
+
+    def reloads(self):
+        found = {}
+        for family in self.metrics.registry.collect():
+            for sample in family.samples:
+                if sample.name == "railyard_reloads_total" and sample.labels["what"] == "policy":
+                    found[sample.labels["outcome"]] = sample.value
+        return found["used"], found["refused"]
+
+
+@pytest.fixture
+def sinking():
+    return Sinking()
+
+
+def test_objects_go_to_the_store(sinking):
+    sinking.sink.replace("Node", [make_node("a").obj()], "1")
+    sinking.sink.apply("Pod", "ADDED", make_pod("p").node("a").obj())
+    sinking.sink.bookmark("Pod", "2")
+
+    assert set(sinking.engine.store.nodes) == {"a"}
+    assert set(sinking.engine.store.pods_on) == {"a"}
+
+
+def test_a_lost_watch_is_logged_and_the_objects_stay(sinking, caplog):
+    sinking.sink.replace("Node", [make_node("a").obj()], "1")
+
+    with caplog.at_level(logging.WARNING):
+        sinking.sink.lost("Node", "reset by peer")
+
+    assert "Node: data may go stale: reset by peer" in caplog.text
+    assert set(sinking.engine.store.nodes) == {"a"}
+
+
+@pytest.mark.parametrize("way", ["listed", "changed"])
+def test_the_config_map_is_the_policy(sinking, way):
+    item = config_map("scores: {maximum: 100}")
+
+    if way == "listed":
+        sinking.sink.replace("ConfigMap", [item], "1")
+    else:
+        sinking.sink.apply("ConfigMap", "MODIFIED", item)
+
+    assert sinking.engine.policy.scores.maximum == 100
+    assert sinking.reloads() == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param(config_map("scores: {maximum: -1}"), id="out of range"),
+        pytest.param(config_map("a: ["), id="no YAML"),
+        pytest.param(config_map("{}", key="other"), id="no policy in it"),
+    ],
+)
+def test_a_broken_policy_leaves_the_last_good_one_in_force(sinking, item, caplog):
+    sinking.sink.apply("ConfigMap", "ADDED", config_map("scores: {maximum: 50}"))
+
+    with caplog.at_level(logging.ERROR):
+        sinking.sink.apply("ConfigMap", "MODIFIED", item)
+
+    assert sinking.engine.policy.scores.maximum == 50
+    assert sinking.reloads() == (1.0, 1.0)
+    assert "ConfigMap railyard/railyard-policy stays in force" in caplog.text
+
+
+def test_a_deleted_policy_leaves_the_last_good_one_in_force(sinking):
+    item = config_map("scores: {maximum: 50}")
+    sinking.sink.apply("ConfigMap", "ADDED", item)
+
+    sinking.sink.apply("ConfigMap", "DELETED", item)
+
+    assert sinking.engine.policy.scores.maximum == 50
+
+
+def test_another_policy_changes_the_next_answer(sinking):
+    feed(sinking.engine, *(make_node(name).gpus(H100, 8) for name in "ab"))
+    feed(sinking.engine, make_pod("holder").gpus(1).node("a"))
+    pod = make_pod("p").gpus(1).obj()
+    before = max(sinking.engine.score(pod, ["a", "b"]).scores)
+
+    sinking.sink.apply("ConfigMap", "MODIFIED", config_map("scores: {maximum: 3}"))
+
+    assert (before, max(sinking.engine.score(pod, ["a", "b"]).scores)) == (10, 3)
+
+
+async def test_a_snapshot_is_served_until_the_context_ends(tmp_path):
+    path = tmp_path / "node.yaml"
+    path.write_text("{apiVersion: v1, kind: Node, metadata: {name: a}}")
+    chosen = settings.Settings(snapshot=(path,), bind=FREE, admin_bind=FREE)
+
+    async with live.opened(chosen) as sites:
+        assert sites.bound.port != 0
+        assert sites.admin_bound.port not in {0, sites.bound.port}
+    assert sites.open_connections == 0
+
+
+async def test_a_snapshot_that_cannot_be_read_opens_no_port(tmp_path):
+    chosen = settings.Settings(snapshot=(tmp_path / "no.yaml",), bind=FREE, admin_bind=FREE)
+
+    with pytest.raises(errors.SnapshotError):
+        async with live.opened(chosen):
+            raise AssertionError("it must not open")
+
+
+async def test_a_broken_policy_file_is_said_before_anything_is_read(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text("nonsense: 1")
+
+    with pytest.raises(errors.ConfigError):
+        async with live.opened(settings.Settings(policy=path, snapshot=(tmp_path,))):
+            raise AssertionError("it must not open")
+
+
+async def test_a_cluster_is_ready_once_the_index_has_what_was_read(tmp_path):
+    async with apiserver.ApiServer() as server:
+        for wanted in informers.KINDS:
+            server.add(wanted.at(wanted.versions[0]).path, wanted.kind, wanted.versions[0])
+        server.put("/api/v1/nodes", "a")
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(coldstart.kubeconfig_of(server.url)))
+        chosen = settings.Settings(kubeconfig=path, bind=FREE, admin_bind=FREE)
+
+        async with live.opened(chosen) as sites, aiohttp.ClientSession() as client:
+            admin = f"http://127.0.0.1:{sites.admin_bound.port}"
+            while (await client.get(f"{admin}/readyz")).status != 200:  # noqa: ASYNC110 - a probe
+                await asyncio.sleep(0.01)
+            async with client.get(f"{admin}/metrics") as answer:
+                assert "railyard_index_nodes 1.0" in await answer.text()
+
+
+MAPS = "/api/v1/namespaces/ops/configmaps"
+
+
+@contextlib.asynccontextmanager
+async def following(tmp_path, **options):
+    """A service that follows ConfigMap ops/policy of a fake API server with one node: both."""
+    async with apiserver.ApiServer() as server:
+        for wanted in informers.KINDS:
+            server.add(wanted.at(wanted.versions[0]).path, wanted.kind, wanted.versions[0])
+        server.add(MAPS, "ConfigMap")
+        server.put("/api/v1/nodes", "a")
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(coldstart.kubeconfig_of(server.url)))
+        chosen = settings.Settings(
+            kubeconfig=path,
+            bind=FREE,
+            admin_bind=FREE,
+            kubernetes_version=options.pop("version", "1.37"),
+            policy_config_map="ops/policy",
+            **options,
+        )
+        async with live.opened(chosen) as sites, aiohttp.ClientSession() as client:
+            yield server, Asked(client, f"http://127.0.0.1:{sites.admin_bound.port}")
+
+
+class Asked:
+    """The admin port of a service."""
+
+    def __init__(self, client, url):
+        self.client, self.url = client, url
+
+    async def readiness(self):
+        async with self.client.get(f"{self.url}/readyz?verbose") as answer:
+            return await answer.json()
+
+    async def until(self, holds):
+        """The first readiness for which that holds; the suite's own limit ends what never does."""
+        while not holds(found := await self.readiness()):  # noqa: ASYNC110 - a probe
+            await asyncio.sleep(0.01)
+        return found
+
+    async def metric(self, name):
+        async with self.client.get(f"{self.url}/metrics") as answer:
+            text = await answer.text()
+        return [line for line in text.splitlines() if line.startswith(name)]
+
+
+def put_policy(server, text):
+    server.put(MAPS, "policy", namespace="ops", data={"policy.yaml": text})
+
+
+@pytest.mark.parametrize("text", [None, "scores: {maximum: -1}", "", "[" * 10_000])
+async def test_without_a_usable_config_map_it_is_not_ready_and_says_why(tmp_path, text):
+    async with following(tmp_path) as (server, asked):
+        if text is not None:
+            put_policy(server, text)
+        found = await asked.until(lambda body: list(body.get("waiting", ())) == ["a policy"])
+
+        assert found["ready"] is False
+        assert found["waiting"]["a policy"].startswith("ConfigMap ops/policy ")
+
+        put_policy(server, "scores: {maximum: 50}")
+        found = await asked.until(lambda body: body["ready"])
+
+        assert found["policy"]["from"] == "ConfigMap ops/policy"
+        assert await asked.metric("railyard_policy_refused_since_seconds") == [
+            "railyard_policy_refused_since_seconds 0.0"
+        ]
+        assert await asked.metric("railyard_policy_info") == [
+            f'railyard_policy_info{{hash="{found["policy"]["hash"]}"}} 1.0'
+        ]
+
+
+async def test_a_named_fallback_makes_it_ready_and_is_told(tmp_path):
+    async with following(tmp_path, policy_fallback="builtin") as (_, asked):
+        found = await asked.until(lambda body: body["ready"])
+
+        assert found["policy"]["from"] == "the fallback, the built-in policy"
+        assert "does not exist" in found["notes"][0]
+
+
+async def test_a_restart_goes_on_with_the_last_good_policy(tmp_path):
+    kept = tmp_path / "kept.yaml"
+    async with following(tmp_path, policy_last_good=kept) as (server, asked):
+        put_policy(server, "scores: {maximum: 50}")
+        before = await asked.until(lambda body: body["ready"])
+        put_policy(server, "scores: {maximum: many}")
+        broken = await asked.until(lambda body: "notes" in body)
+        assert (broken["ready"], broken["policy"]) == (True, before["policy"])
+
+    async with following(tmp_path, policy_last_good=kept) as (_, asked):
+        found = await asked.until(lambda body: body["ready"])
+
+    assert found["policy"]["hash"] == before["policy"]["hash"]
+    assert "last good" in found["policy"]["from"]
+
+
+async def test_the_config_maps_version_and_budget_take_effect_at_once(tmp_path):
+    async with following(tmp_path, version=None) as (server, asked):
+        put_policy(server, 'kubernetesVersion: "1.35"\nstepBudget: 200')
+        await asked.until(lambda body: body["ready"])
+        put_policy(server, 'kubernetesVersion: "1.20"\nstepBudget: 200')
+        found = await asked.until(lambda body: "notes" in body)
+
+        assert found["ready"]
+        assert "1.20 is older than the versions whose rules are known" in found["notes"][0]
+
+
+def test_another_version_is_predicted_by_once_the_next_engine_is_built():
+    from_old, to_new = engine(), engine(config.Policy(step_budget=200))
+    feed(from_old, *(make_node(name).gpus(H100, 8) for name in "abc"), make_pod("p").node("a"))
+    building = rebuilding.Rebuilding()
+    building.begin(from_old, to_new)
+    events = sink.Sink(lambda: [from_old.store, *building.stores()], None)
+
+    events.apply("Node", "DELETED", make_node("b").obj())
+    building.step()
+    events.apply("Node", "ADDED", make_node("d").gpus(H100, 4).obj())
+    events.apply("Pod", "DELETED", make_pod("p").node("a").obj())
+    assert building.take() is None
+    while building.step():
+        pass
+
+    assert building.take() is to_new
+    assert building.take() is None
+    assert set(to_new.index.rows) == {"a", "c", "d"}
+    assert to_new.index.verify() == []
+    assert to_new.store.pods == {}
+
+
+def test_outside_a_cluster_and_without_kubeconfig_it_says_what_is_missing(monkeypatch):
+    for name in ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+    with pytest.raises(errors.RailyardError) as refused:
+        live.run(settings.Settings(bind=FREE, admin_bind=FREE))
+
+    assert "cluster" in str(refused.value)

@@ -1,0 +1,389 @@
+"""Selectors on what tells equal machines apart: exact answers, and nothing else is touched."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from extender.cluster import machines
+from extender.demand import work
+from extender.policy import config
+from extender.service import assembly
+from extender.verdicts.query import Query
+from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
+
+NAMES = ["n0", "n1", "n2", "n3", "n4"]
+DRIVER = "gpu.example.com"
+OWN = f'device.attributes["{DRIVER}"]'
+CATALOGUE = assembly.read_catalogue()
+PLAIN = f'device.driver == "{DRIVER}"'
+
+
+class KeepsAll(machines.Builder):
+    """Leaves every value in the shape, so that shared states answer everything: the oracle."""
+
+    def differing(self, *_):
+        return frozenset()
+
+
+class Counting(machines.Builder):
+    """Counts how often a machine is read."""
+
+    readings = 0
+
+    def machine(self, node, source):
+        self.readings += 1
+        return super().machine(node, source)
+
+
+def engine(kind=machines.Builder, *, patient=True):
+    found = assembly.assemble(
+        policy=config.DEFAULT,
+        features=assembly.features_for("1.36"),
+        hardware=CATALOGUE,
+        clock=lambda: 0.0,
+        patient=patient,
+    )
+    found.index.builder.__class__ = kind
+    return found
+
+
+def feed(judging, *items):
+    for item in items:
+        judging.store.apply(type(item).__name__, "ADDED", item)
+
+
+def gpus(node, count=2, **attributes):
+    """A node's slice; of each attribute the value is made from node and number where callable."""
+    found = make_slice(f"{node}-gpus", DRIVER).on(node)
+    for number in range(count):
+        found.device(f"gpu-{number}", uuid=f"{node}-{number}", model="H100", **attributes)
+    return found.obj()
+
+
+def fleet(judging, count=6, **attributes):
+    names = [f"n{number}" for number in range(count)]
+    feed(judging, make_class("gpus", PLAIN).obj())
+    feed(judging, *(make_node(name).obj() for name in names))
+    feed(judging, *(gpus(name, **attributes) for name in names))
+    judging.settle()
+    return names
+
+
+def claimed(name, *selectors, **more):
+    """A claim and the pod that has it."""
+    claim = make_claim(name).request("r", more.pop("of", "gpus"), selectors=selectors, **more)
+    return claim.obj(), make_pod(name).claim(name).obj()
+
+
+def asks(judging, name, *selectors, **more):
+    claim, pod = claimed(name, *selectors, **more)
+    feed(judging, claim)
+    return pod
+
+
+def passing(judging, pod, names):
+    """The nodes that pass once all that was put off is done."""
+    judging.filter_only(pod, names)
+    for _ in range(1000):
+        if not judging.verdicts.single.unfinished:
+            break
+        judging.settle()
+        judging.verdicts.single.advance()
+    return judging.filter_only(pod, names).passing(names)
+
+
+# ---------------------------------------------------------------- what is answered
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        pytest.param(f'{OWN}.uuid == "n3-1"', ["n3"], id="one device"),
+        pytest.param(f'{OWN}.uuid in ["n1-0", "n4-1"]', ["n1", "n4"], id="one of a list"),
+        pytest.param(f'{OWN}["uuid"].startsWith("n2")', ["n2"], id="a part of it"),
+        pytest.param(f'!({OWN}.uuid in ["n1-0", "n1-1"])', ["n0", "n2", "n3", "n4"], id="all but"),
+        pytest.param("device.attributes.exists(d, true)", NAMES, id="exists"),
+        pytest.param(f'{OWN}.exists(k, k == "uuid")', NAMES, id="any name"),
+        pytest.param('device.attributes[device.driver].uuid == "n2-0"', ["n2"], id="own domain"),
+        pytest.param(f'{OWN}.all(k, {OWN}[k] != "n0-0")', NAMES, id="any key"),
+        pytest.param(f'{OWN}.serial == "x"', [], id="an attribute nobody has"),
+    ],
+)
+def test_a_selector_on_the_uuid_is_answered_exactly(selector, expected):
+    judging = engine()
+    names = fleet(judging, 5)
+
+    assert passing(judging, asks(judging, "p", selector), names) == expected
+
+
+def test_a_class_may_select_by_uuid_for_claims_and_for_extended_resources():
+    judging = engine()
+    names = fleet(judging)
+    feed(
+        judging,
+        make_class("mine", PLAIN, f'{OWN}.uuid == "n1-1"')
+        .extended_resource("nvidia.com/gpu")
+        .obj(),
+    )
+
+    assert passing(judging, asks(judging, "p", of="mine"), names) == ["n1"]
+    assert passing(judging, make_pod("q").request("nvidia.com/gpu", 1).obj(), names) == ["n1"]
+
+
+def test_a_device_that_is_replaced_is_another_device():
+    judging = engine()
+    names = fleet(judging)
+    pod = asks(judging, "p", f'{OWN}.uuid == "spare"')
+    assert passing(judging, pod, names) == []
+
+    feed(judging, gpus("n2"), make_slice("n2-gpus", DRIVER).on("n2")
+         .device("gpu-0", uuid="n2-0", model="H100").device("gpu-1", uuid="spare", model="H100")
+         .obj())  # fmt: skip
+
+    assert passing(judging, pod, names) == ["n2"]
+
+
+def test_a_device_in_use_is_not_free_and_is_again_afterwards():
+    judging = engine()
+    names = fleet(judging)
+    pod = asks(judging, "p", f'{OWN}.uuid == "n3-1"')
+    holder = make_claim("h").request("r", "gpus").allocated("n3", ("r", DRIVER, "n3", "gpu-1"))
+    feed(judging, holder.obj())
+
+    refused = judging.filter_only(pod, names)
+
+    assert "n3" in refused.failed
+    assert "n3" not in refused.unresolvable
+    judging.store.apply("ResourceClaim", "DELETED", holder.obj())
+    assert passing(judging, pod, names) == ["n3"]
+
+
+def test_the_device_named_is_the_one_reserved():
+    judging = engine()
+    names = fleet(judging)
+    pod = asks(judging, "p", f'{OWN}.uuid == "n3-1"')
+
+    judging.filter(pod, names)
+
+    (held,) = judging.index.reservations.on("n3")
+    assert [pick.device for pick in held.picks] == [1]
+
+
+def test_the_device_named_on_the_best_node_is_the_one_reserved():
+    judging = engine()
+    names = fleet(judging)
+    pod = asks(judging, "p", f'{OWN}.uuid in ["n3-1", "n4-1"]')
+
+    kept = judging.filter(pod, names).passing(names)
+    judging.prioritize(pod, kept)
+
+    held = [held for name in kept for held in judging.index.reservations.on(name)]
+    assert [pick.device for each in held for pick in each.picks] == [1]
+
+
+# ---------------------------------------------------------------- what is left alone
+
+
+SELECTORS = {
+    "uuid": f'{OWN}.uuid == "n1-0"',
+    "exists": "device.attributes.exists(d, true)",
+    "any key": f'{OWN}.all(k, {OWN}[k] != "n0-0")',
+    "an attribute never read before": f'{OWN}.model == "H100"',
+}
+
+
+@pytest.mark.parametrize("selector", SELECTORS.values(), ids=SELECTORS)
+def test_a_claim_costs_no_reading_and_no_state(selector):
+    judging = engine(Counting)
+    names = fleet(judging, 40)
+    plain = asks(judging, "plain")
+    judging.filter_only(plain, names)
+    judging.score(plain, names)
+    cluster = judging.index
+    before = (cluster.builder.readings, cluster.generation, len(cluster.states), cluster.writes)
+    table = judging.table(judging.asker.ask(plain, judging.policy).question)
+    verdicts = dict(table.verdicts)
+
+    pod = asks(judging, "p", selector)
+    passing(judging, pod, names)
+    judging.score(pod, names)
+    judging.filter_only(plain, names)
+
+    after = (cluster.builder.readings, cluster.generation, len(cluster.states), cluster.writes)
+    assert after == before
+    assert judging.table(judging.asker.ask(plain, judging.policy).question) is table
+    assert table.verdicts == verdicts
+
+
+def test_thirty_attribute_names_cost_no_reading_and_no_state():
+    judging = engine(Counting)
+    some = {f"a{number}": f"v{number}" for number in range(30)}
+    names = fleet(judging, 10, **some)
+    judging.filter_only(asks(judging, "plain"), names)
+    cluster = judging.index
+    before = cluster.builder.readings, cluster.generation
+
+    for key, value in some.items():
+        assert passing(judging, asks(judging, key, f'{OWN}.{key} == "{value}"'), names) == names
+
+    assert (cluster.builder.readings, cluster.generation) == before
+
+
+def test_what_a_claim_brought_goes_with_it():
+    judging = engine()
+    names = fleet(judging)
+    claim, pod = claimed("p", f'{OWN}.uuid == "n1-0"')
+    feed(judging, claim)
+    passing(judging, pod, names)
+    assert len(judging.verdicts.single) == 1
+
+    judging.store.apply("ResourceClaim", "DELETED", claim)
+    judging.settle()
+
+    assert len(judging.verdicts.single) == 0
+    assert not judging.verdicts.single.unfinished
+
+
+def test_the_pods_later_demand_is_learnt_without_the_uuid():
+    judging = engine()
+    fleet(judging)
+    one, other = (asks(judging, name, f'{OWN}.uuid == "{name}-0"') for name in ("n1", "n2"))
+
+    feed(judging, one, other)
+    judging.settle()
+
+    asks_seen = [ask for ask in judging.room.classes.asks if isinstance(ask, Query)]
+    assert len(asks_seen) == 1
+
+
+# ---------------------------------------------------------------- how much at a time
+
+
+def test_what_an_allowance_does_not_reach_passes_and_is_counted(monkeypatch):
+    monkeypatch.setattr(work, "JUDGING", 1500)
+    judging = engine(patient=False)
+    names = fleet(judging, 30)
+    pod = asks(judging, "p", f'{OWN}.uuid == "n3-1"')
+
+    first = judging.filter_only(pod, names).passing(names)
+
+    assert 1 < len(first) < len(names)
+    assert judging.unjudged["unfinished"] == 1
+    assert judging.verdicts.single.unfinished
+    assert passing(judging, pod, names) == ["n3"]
+    assert not judging.verdicts.single.unfinished
+
+
+def test_a_node_that_takes_more_than_an_allowance_is_judged_in_the_end(monkeypatch):
+    monkeypatch.setattr(work, "JUDGING", 300)
+    judging = engine(patient=False)
+    names = fleet(judging, 3)
+
+    assert passing(judging, asks(judging, "p", f'{OWN}.uuid == "n2-1"'), names) == ["n2"]
+
+
+# ---------------------------------------------------------------- the old way as the oracle
+
+VALUES = {
+    "uuid": st.sampled_from([f"u{number}" for number in range(12)]),
+    "serial": st.integers(0, 9),
+    "firmware": st.sampled_from(["1.0.0", "1.1.0", "2.0.0"]).map(lambda v: {"version": v}),
+    "rack": st.sampled_from(["r1", "r2"]),
+    "healthy": st.booleans(),
+    "pcieRoot": st.sampled_from(["p1", "p2", "p3"]),
+}
+TEXTS = st.sampled_from(
+    [
+        f'{OWN}.uuid == "u1"',
+        f'{OWN}.uuid in ["u1", "u2", "u3", "u4"]',
+        f'"uuid" in {OWN} && {OWN}.uuid > "u3"',
+        f"{OWN}.serial < 5",
+        f"{OWN}.serial % 2 == 0",
+        f'{OWN}.firmware.compareTo(semver("1.1.0")) >= 0',
+        f'{OWN}.rack == "r1" || {OWN}.serial == 3',
+        f"{OWN}.healthy",
+        f"has({OWN}.uuid) && !{OWN}.?healthy.orValue(false)",
+        "device.attributes.exists(d, true)",
+        f"{OWN}.exists(k, {OWN}[k] == 3)",
+        'device.attributes[device.driver].rack == "r2"',
+        'device.attributes["resource.kubernetes.io"].pcieRoot == "p1"',
+        f'device.capacity["{DRIVER}"].memory.compareTo(quantity("40Gi")) > 0',
+        f"{OWN}.serial + 1",  # not a bool
+        "device.nothing",  # does not compile
+    ]
+)
+devices = st.fixed_dictionaries({}, optional=VALUES)
+nodes = st.lists(st.lists(devices, min_size=1, max_size=3), min_size=1, max_size=len(NAMES))
+request = st.fixed_dictionaries(
+    {
+        "selectors": st.lists(TEXTS, max_size=2),
+        "of": st.sampled_from(["gpus", "own"]),
+        "count": st.integers(1, 2),
+        "mode": st.sampled_from(["ExactCount", "ExactCount", "All"]),
+    }
+)
+constraint = st.sampled_from([None, f"{DRIVER}/rack", f"{DRIVER}/uuid", f"{DRIVER}/firmware"])
+
+
+def slice_of(name, found):
+    built = make_slice(f"{name}-gpus", DRIVER).on(name)
+    for number, attributes in enumerate(found):
+        built.device(f"gpu-{number}", capacity={"memory": "80Gi"}, **attributes)
+    return built.obj()
+
+
+def asked(number, requests, match):
+    claim = make_claim(f"c{number}")
+    for place, one in enumerate(requests):
+        claim.request(
+            f"r{place}", one["of"], one["count"], selectors=one["selectors"], mode=one["mode"]
+        )
+    if match:
+        claim.match(match)
+    return claim.obj(), make_pod(f"p{number}").claim(f"c{number}").obj()
+
+
+steps = st.one_of(
+    st.tuples(st.just("slice"), st.sampled_from(NAMES), st.lists(devices, min_size=1, max_size=3)),
+    st.tuples(st.just("taken"), st.sampled_from(NAMES), st.integers(0, 2)),
+    st.tuples(st.just("free"), st.sampled_from(NAMES), st.integers(0, 2)),
+    st.tuples(st.just("gone"), st.sampled_from(NAMES)),
+    st.tuples(st.just("ask"), st.lists(request, min_size=1, max_size=2), constraint),
+)
+
+
+def apply(judging, step):
+    match step:
+        case ("slice", name, found):
+            feed(judging, make_node(name).obj(), slice_of(name, found))
+        case ("taken" | "free" as what, name, number):
+            held = make_claim(f"held-{name}-{number}").request("r", "gpus")
+            held.allocated(name, ("r", DRIVER, name, f"gpu-{number}"))
+            event = "ADDED" if what == "taken" else "DELETED"
+            judging.store.apply("ResourceClaim", event, held.obj())
+        case ("gone", name):
+            judging.store.apply("Node", "DELETED", make_node(name).obj())
+
+
+@settings(max_examples=60)
+@given(nodes, TEXTS, st.lists(steps, max_size=8), st.lists(request, min_size=1, max_size=2))
+def test_answers_are_those_of_an_index_that_keeps_every_value(found, own, events, last):
+    pictures = engine(), engine(KeepsAll)
+    for judging in pictures:
+        feed(judging, make_class("gpus", PLAIN).obj(), make_class("own", PLAIN, own).obj())
+        for name, those in zip(NAMES, found, strict=False):
+            apply(judging, ("slice", name, those))
+    for number, step in enumerate([*events, ("ask", last, None)]):
+        if step[0] != "ask":
+            for judging in pictures:
+                apply(judging, step)
+            continue
+        claim, pod = asked(number, step[1], step[2])
+        answers = []
+        for judging in pictures:
+            feed(judging, claim)
+            passing(judging, pod, NAMES)
+            answers.append(judging.filter_only(pod, NAMES))
+        assert answers[0].failed == answers[1].failed
+        assert answers[0].unresolvable == answers[1].unresolvable
+        assert pictures[0].index.verify() == []
