@@ -41,9 +41,10 @@ load: $(VENV)/.ready requirements-load.txt ## install what the load tests need
 schema: $(VENV)/.ready ## write the policy's JSON schema again
 	$(BIN)/railyard schema > config/policy.schema.json
 
-controlplane: $(VENV)/.ready ## build the real control plane and allocator of KUBERNETES (needs Go; cached)
+controlplane: $(VENV)/.ready ## build helm, the real control plane and allocator of KUBERNETES (needs Go; cached)
 	$(BIN)/python -m tests.kit.controlplane.build --kubernetes $(KUBERNETES)
 	$(BIN)/python -m tests.kit.controlplane.oracle.build --kubernetes $(basename $(KUBERNETES))
+	$(BIN)/python -m tests.kit.deploy.tools
 
 test-controlplane: controlplane ## run the tests with the real control plane of KUBERNETES
 	KUBERNETES=$(KUBERNETES) $(BIN)/pytest -q -m controlplane
