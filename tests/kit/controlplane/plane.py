@@ -35,6 +35,10 @@ USERS: dict[str, tuple[str, tuple[str, ...]]] = {  # short name → (user, group
     # As admin: without service account credentials the controllers act under this one name.
     "kube-controller-manager": ("system:kube-controller-manager", ("system:masters",)),
     "railyard": (RAILYARD, ("system:serviceaccounts", "system:serviceaccounts:railyard")),
+    "gpu-scheduler": (
+        f"{RAILYARD}-gpu-scheduler",
+        ("system:serviceaccounts", "system:serviceaccounts:railyard"),
+    ),
 }
 CONTROLLERS = (
     "resourceclaim-controller",
@@ -135,19 +139,23 @@ class ControlPlane:
         )
 
     @contextlib.contextmanager
-    def scheduling(self, options: configuration.Scheduling) -> Iterator[process.Process]:
+    def scheduling(
+        self, options: configuration.Scheduling, *, user: str = "kube-scheduler"
+    ) -> Iterator[process.Process]:
         """Run kube-scheduler with these options; it is ready on entry and stopped on exit."""
-        self.start_scheduler(options)
+        self.start_scheduler(options, user=user)
         try:
             yield self.components["kube-scheduler"]
         finally:
             self.stop_scheduler()
 
-    def start_scheduler(self, options: configuration.Scheduling) -> None:
+    def start_scheduler(
+        self, options: configuration.Scheduling, *, user: str = "kube-scheduler"
+    ) -> None:
         config = configuration.write_json(
-            self.folder / "kube-scheduler.json", options.document(self.kubeconfig("kube-scheduler"))
+            self.folder / "kube-scheduler.json", options.document(self.kubeconfig(user))
         )
-        self._start("kube-scheduler", self._scheduler_flags(config))
+        self._start("kube-scheduler", self._scheduler_flags(config, user))
         self.wait_ready("kube-scheduler")
 
     def stop_scheduler(self) -> None:
@@ -231,7 +239,7 @@ class ControlPlane:
             f"--service-account-key-file={self._service_accounts.key}",
             f"--service-account-signing-key-file={self._service_accounts.key}",
             "--service-account-issuer=https://kubernetes.default.svc",
-            "--service-cluster-ip-range=10.0.0.0/24",
+            "--service-cluster-ip-range=10.96.0.0/12",
             f"--token-auth-file={tokens}",
             "--authorization-mode=RBAC",
             f"--disable-admission-plugins={DISABLED_ADMISSION}",
@@ -252,10 +260,10 @@ class ControlPlane:
             *gate_flags(self.feature_gates),
         ]
 
-    def _scheduler_flags(self, config: pathlib.Path) -> list[str]:
+    def _scheduler_flags(self, config: pathlib.Path, user: str) -> list[str]:
         return [
             f"--config={config}",
-            *self._serving_flags("kube-scheduler", self._scheduler_port)[1:],
+            *self._serving_flags(user, self._scheduler_port)[1:],
             *gate_flags(self.feature_gates),
         ]
 

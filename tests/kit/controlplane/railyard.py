@@ -91,13 +91,18 @@ class Railyard:
 
     def metric(self, name: str, labels: Mapping[str, str] | None = None) -> float:
         """Return the sum of the samples called `name` that have these labels; 0 if none has."""
-        status, body = process.get("/metrics", port=self.admin_port)
-        if status != 200:
-            raise process.ProcessError(f"railyard /metrics: {status} {body}")
-        wanted = (labels or {}).items()
-        return sum(
-            sample.value
-            for family in parser.text_string_to_metric_families(body)
-            for sample in family.samples
-            if sample.name == name and wanted <= sample.labels.items()
-        )
+        return metric_of(self.admin_port, name, labels)
+
+
+def metric_of(admin_port: int, name: str, labels: Mapping[str, str] | None = None) -> float:
+    """Return the sum of the samples of a service's /metrics that have this name and labels."""
+    status, body = process.get("/metrics", port=admin_port)
+    if status != 200:
+        raise process.ProcessError(f"railyard /metrics: {status} {body}")
+    wanted = (labels or {}).items()
+    return sum(
+        sample.value
+        for family in parser.text_string_to_metric_families(body)
+        for sample in family.samples
+        if sample.name == name and wanted <= sample.labels.items()
+    )

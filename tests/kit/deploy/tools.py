@@ -9,6 +9,7 @@ a quiet machine). kubectl is part of the control plane's binary.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -20,6 +21,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 CHART = ROOT / "deploy" / "charts" / "railyard"
 PINS = pathlib.Path(__file__).resolve().parent / "helm"
 PACKAGE = "helm.sh/helm/v3/cmd/helm"
+# Definitions of the kinds that are not Kubernetes' own: module@version → folder in it.
+DEFINITIONS = {
+    "github.com/cert-manager/cert-manager@v1.21.2": "deploy/crds",
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd",
+}
 
 
 class ToolError(Exception):
@@ -62,6 +68,16 @@ def build() -> pathlib.Path:
         # Moved when complete: a build cut short leaves nothing that looks like a binary.
         (work / "helm").replace(target)
     return target
+
+
+def definitions() -> list[pathlib.Path]:
+    """Return the folders with the CustomResourceDefinitions, from Go's module cache."""
+    found = []
+    for module, folder in DEFINITIONS.items():
+        command = ["go", "mod", "download", "-json", module]
+        done = subprocess.run(command, capture_output=True, check=True, cwd="/")
+        found.append(pathlib.Path(json.loads(done.stdout)["Dir"]) / folder)
+    return found
 
 
 def run(*command: object, kubeconfig: pathlib.Path | None = None, home: pathlib.Path) -> str:
