@@ -22,7 +22,7 @@ from extender.cluster import store
 from extender.decisions import engine, prediction_log
 from extender.hardware import allocator_features
 from extender.kube import client
-from extender.kube.auth import endpoint, kubeconfig
+from extender.kube.auth import endpoint
 from extender.kube.watch import informers, supervisor
 from extender.policy import config
 from extender.server import metrics
@@ -99,11 +99,13 @@ async def _ports(settings: Settings) -> AsyncIterator[opening.Opened]:
 
 @contextlib.asynccontextmanager
 async def _over_cluster(settings: Settings, policy: config.Policy) -> AsyncIterator[opening.Opened]:
-    server = (
-        kubeconfig.read(str(settings.kubeconfig), settings.context or "")
-        if settings.kubeconfig
-        else endpoint.in_cluster()
-    )
+    if settings.kubeconfig:
+        # Imported where it is needed: it brings `kubernetes`, half a second and 20 MB.
+        from extender.kube.auth import kubeconfig  # noqa: PLC0415
+
+        server = kubeconfig.read(str(settings.kubeconfig), settings.context or "")
+    else:
+        server = endpoint.in_cluster()
     async with client.Client(server) as api:
         live = Live(settings, policy, api)
         async with opening.opened(live.sites, live.front, live.read()) as service:
@@ -122,7 +124,6 @@ class Live:
         told = settings.kubernetes_version or policy.kubernetes_version
         self._version = server_version.ServerVersion(api, told=told)
         self.engine = self._engine(policy)
-        self.metrics = metrics.Metrics(self._picture)
         kinds: tuple[informers.Wanted, ...] = informers.KINDS
         config_map = ""
         fallback: active_policy.Fallback | None = active_policy.given(policy, settings.policy)
@@ -158,6 +159,7 @@ class Live:
             policy=self.policies.figures,
             notes=self._notes,
         )
+        self.metrics = metrics.Metrics(self.front.picture)
         self.sites = listeners.Listeners(
             self.front, self.front, self.metrics, settings, background=self._background
         )
@@ -267,9 +269,6 @@ class Live:
         if built is not None:
             self.engine = self.front.engine = built
             _LOG.info("predicting by other rules: %r", self.engine.index)
-
-    def _picture(self) -> metrics.ClusterFigures:
-        return self.front.picture()
 
     async def keep_settled(self) -> None:
         """Make the index once everything was read; then settle what no request comes for."""

@@ -4,6 +4,8 @@ import base64
 import copy
 import pathlib
 import ssl
+import subprocess
+import sys
 
 import hypothesis
 import pytest
@@ -98,6 +100,18 @@ async def test_several_files_are_merged_and_paths_start_at_their_own(written, tm
     found = kubeconfig.read(f"{folder}:{second}", "three")
     assert found.url == "https://two:6443"
     assert await found.credentials.authorization() == "Bearer from a file"
+
+
+def test_of_several_files_the_first_current_context_counts(written, tmp_path):
+    first = written("first", **{"current-context": "two"})
+    second = written("second", **{"current-context": "one"})
+    assert kubeconfig.read(f"{tmp_path / 'none'}:{first}:{second}").url == "https://two:6443"
+
+
+def test_the_kubernetes_package_is_imported_for_a_kubeconfig_only():
+    script = "import sys, extender.service.live; print('kubernetes' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout.strip() == b"False"
 
 
 async def test_a_kubeconfig_with_certificates_reaches_its_server(secure, authority, written):

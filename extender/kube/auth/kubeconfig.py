@@ -1,24 +1,32 @@
-"""Reads kubeconfig files: merged and typed as kubectl does, and refused in one sentence.
+"""Reads kubeconfig files by the `kubernetes` package, and refuses in one sentence what it cannot.
+
+The package merges the files and finds what a context names. It raises TypeError or AttributeError
+for many wrong files, and its messages quote whole entries with their secrets: so each file is
+checked against its types first, and names are looked up here before it is asked for them.
 
 Sources: client-go tools/clientcmd/api/v1/types.go (the form), loader.go (the first file that sets a
 value wins, relative paths start at the file's folder), validation.go.
+
+The only module that imports `kubernetes`; imported by those who read a kubeconfig, as that costs
+half a second and 20 MB.
 """
 
 from __future__ import annotations
 
 import os
 import pathlib
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 import yaml
+from kubernetes.aio.config import kube_config
 
 from extender import errors
 from extender.kube.auth import endpoint
 
-_T = TypeVar("_T")
 # A kubeconfig of a hundred clusters has 0.5 MB. YAML may grow by aliases; these are refused.
 _LONGEST_BYTES = 8 << 20
+_KINDS = ("contexts", "clusters", "users")
 
 _Named = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -64,24 +72,22 @@ def read(path: str, context: str = "") -> endpoint.Server:
     `path` may be several files, separated as in KUBECONFIG. `ConfigError` says what is wrong.
     """
     files = [each for each in path.split(os.pathsep) if each]
-    parts = [
-        (each, _file(each)) for each in files if len(files) == 1 or pathlib.Path(each).exists()
-    ]
-    if not parts:
-        raise _unusable(path, "no such file")
-    merged = _Merged(parts)
-    chosen = context or merged.current
+    if not any(os.access(each, os.F_OK) for each in files):
+        _file(files[0] if files else path)  # says why
+    merged = _Merger(path).config  # type: ignore[no-untyped-call]  # an untyped package
+    chosen = context or merged.value["current-context"]
     if not chosen:
-        known = ", ".join(sorted(merged.contexts)) or "none"
+        known = _known(merged, "context")
         raise _unusable(path, f"no current-context: name one by --context (contexts: {known})")
-    where = _found(path, "context", chosen, merged.contexts)[1]
-    if not where.cluster:
+    where = _found(path, merged, "context", chosen).fields
+    if not where.get("cluster"):
         raise _unusable(path, f"context {chosen!r} names no cluster")
-    cluster = _found(path, "cluster", where.cluster, merged.clusters)
-    user = _found(path, "user", where.user, merged.users) if where.user else ("", {})
+    cluster = _found(path, merged, "cluster", where["cluster"])
+    user = where.get("user")
+    identity = _found(path, merged, "user", user) if user else endpoint.Entry()
     try:
         server = endpoint.from_entries(
-            _entry(cluster), _entry(user), namespace=where.namespace or "default"
+            cluster, identity, namespace=where.get("namespace") or "default"
         )
         endpoint.check(server)
         return server
@@ -90,24 +96,25 @@ def read(path: str, context: str = "") -> endpoint.Server:
         raise errors.ConfigError(error.what, problems) from error
 
 
-class _Merged:
-    """Several files as one: name → (file, what stands there), the first file wins."""
+class _Merger(kube_config.KubeConfigMerger):
+    """The package's merger, over files that were checked.
 
-    def __init__(self, parts: list[tuple[str, _File]]) -> None:
-        self.current = next((each.current for _, each in parts if each.current), "")
-        self.contexts: dict[str, tuple[str, _Context]] = {}
-        self.clusters: dict[str, tuple[str, dict[str, Any]]] = {}
-        self.users: dict[str, tuple[str, dict[str, Any]]] = {}
-        for path, each in parts:
-            for entry in each.contexts or ():
-                self.contexts.setdefault(entry.name, (path, entry.context or _Context()))
-            for entry in each.clusters or ():
-                self.clusters.setdefault(entry.name, (path, entry.cluster or {}))
-            for entry in each.users or ():
-                self.users.setdefault(entry.name, (path, entry.user or {}))
+    Differs where the package does from kubectl: the first `current-context` wins, not the last.
+    """
+
+    def load_config(self, path: str) -> None:
+        document = _file(path)
+        if self.config_merged is None:
+            empty: dict[str, Any] = {"current-context": "", **{kind: [] for kind in _KINDS}}
+            self.config_merged = kube_config.ConfigNode(path, empty, path)  # type: ignore[no-untyped-call]
+        merged = self.config_merged.value
+        merged["current-context"] = merged["current-context"] or document.get("current-context")
+        for kind in _KINDS:
+            self._merge(kind, document.get(kind) or [], path)  # type: ignore[no-untyped-call]
 
 
-def _file(path: str) -> _File:
+def _file(path: str) -> dict[str, Any]:
+    """The document in a file, of the right types."""
     try:
         text = pathlib.Path(path).read_bytes()
     except FileNotFoundError:
@@ -120,7 +127,9 @@ def _file(path: str) -> _File:
         document = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
         if document is None:
             raise _unusable(path, "the file is empty")
-        return msgspec.convert(document, _File)
+        msgspec.convert(document, _File)
+        checked: dict[str, Any] = document
+        return checked
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f"line {mark.line + 1}: " if mark is not None else ""
@@ -130,16 +139,16 @@ def _file(path: str) -> _File:
         raise _unusable(path, " ".join(str(error).split()) or type(error).__name__) from error
 
 
-def _found(path: str, what: str, name: str, among: dict[str, tuple[str, _T]]) -> tuple[str, _T]:
-    if name not in among:
-        known = ", ".join(sorted(among)) or "none"
-        raise _unusable(path, f"there is no {what} {name!r} ({what}s: {known})")
-    return among[name]
+def _found(path: str, merged: kube_config.ConfigNode, what: str, name: str) -> endpoint.Entry:
+    """The context, cluster or user of this name, and the folder of its file."""
+    node = merged[f"{what}s"].get_with_name(name, safe=True)
+    if node is None:
+        raise _unusable(path, f"there is no {what} {name!r} ({what}s: {_known(merged, what)})")
+    return endpoint.Entry(node.safe_get(what) or {}, str(pathlib.Path(node.path).absolute().parent))
 
 
-def _entry(found: tuple[str, dict[str, Any]]) -> endpoint.Entry:
-    path, fields = found
-    return endpoint.Entry(fields, str(pathlib.Path(path).absolute().parent) if path else "")
+def _known(merged: kube_config.ConfigNode, what: str) -> str:
+    return ", ".join(sorted(each["name"] for each in merged.value[f"{what}s"])) or "none"
 
 
 def _unusable(path: str, problem: str) -> errors.ConfigError:
