@@ -346,13 +346,13 @@ class Engine:
             if not isinstance(pod, objects.Pod):
                 return
             if old is None:
-                self._learning.see(pod)
+                self._learning.observe(pod)
             if new is None or pod.spec.node_name:
                 self.asker.forget(pod.metadata.uid)
                 self._evictions.forget(pod.metadata.uid)
             self.promises.pod_changed(pod, gone=new is None)
         elif isinstance(new, objects.ResourceClaim | objects.ResourceClaimTemplate) and old is None:
-            self._learning.shown(kind, new.metadata.name)
+            self._learning.appeared(kind, new.metadata.name)
         if isinstance(new, objects.ResourceClaim):
             self.work.allow(work.SETTLING)
             self.promises.claim_changed(new)

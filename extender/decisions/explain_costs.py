@@ -64,7 +64,9 @@ def _packing(judging: engine.Engine, scored: scored_nodes.ScoredNodes) -> list[s
         scored.among.table, known, cpu=asked.requests.cpu, memory=asked.requests.memory
     )
     whom = [_class(judging, place) for place in range(len(room.prices))]
-    short = f"; free CPU and memory feed {room.fed:.0%} of the free GPUs" if room.starved else ""
+    short = ""
+    if room.cpu_or_memory_is_short:
+        short = f"; free CPU and memory cover {room.coverage:.0%} of the free GPUs"
     charged = scored.parts.get("packing", np.zeros(len(losses)))
     return [
         _taken(row * (part / row.sum() if row.any() else 1.0), whom) + short
@@ -89,15 +91,15 @@ def _taken(losses: scorer.Floats, whom: list[str]) -> str:
 
 def _next_partition(judging: engine.Engine, scored: scored_nodes.ScoredNodes) -> list[str]:
     """What the next partition would cost more, and where on the node this one goes."""
-    outlook, asked = judging.room.outlook, scored.asked
+    lookahead, asked = judging.room.lookahead, scored.asked
     known = np.maximum(scored.among.rows, 0)
-    losses = outlook.next_loss(
+    losses = lookahead.next_loss(
         asked.question, known, cpu=asked.requests.cpu, memory=asked.requests.memory
     )
     if losses is None:
         return []
-    names = outlook.names()
-    position = outlook.position(asked.question, known)
+    names = lookahead.names()
+    position = lookahead.position(asked.question, known)
     found = []
     for number, row in enumerate(losses.tolist()):
         most = sorted(zip(row, names, strict=True), key=lambda pair: -abs(pair[0]))[:_MOST_CLASSES]
@@ -105,7 +107,7 @@ def _next_partition(judging: engine.Engine, scored: scored_nodes.ScoredNodes) ->
         text = "what the next partition will cost, in GPUs, if it may be any of the mix: "
         text += ", ".join(listed) or "no more than now"
         if position is not None and not np.isnan(position[number]):
-            text += f"; placed on board {int(position[number]) + 1} in the driver's order"
+            text += f"; placed on GPU {int(position[number]) + 1} in the driver's order"
         found.append(text)
     return found
 
@@ -113,8 +115,8 @@ def _next_partition(judging: engine.Engine, scored: scored_nodes.ScoredNodes) ->
 def _class(judging: engine.Engine, place: int) -> str:
     """The pods of one class in words: "pods of 8 GPUs", "pods of 1 GPU + 1 NIC"."""
     classes = judging.room.classes
-    ask = classes.asks[int(classes.ask[place])]
-    name = questions.describe(ask) if isinstance(ask, questions.Query) else str(ask)
+    unit = classes.units[int(classes.unit[place])]
+    name = questions.describe(unit) if isinstance(unit, questions.Query) else str(unit)
     if name[:1].isdigit():
         return f"pods of {name}"
     count = round(float(classes.count[place]))

@@ -183,7 +183,7 @@ class Scorer:
     def _next(self, asked: resolver.ResolvedPod, among: CandidateNodes) -> Floats | None:
         """What the next partition would cost more, per GPU asked as the packing is."""
         cpu, memory = asked.requests.cpu, asked.requests.memory
-        loss = self._room.outlook.next_loss(asked.question, among.rows, cpu=cpu, memory=memory)
+        loss = self._room.lookahead.next_loss(asked.question, among.rows, cpu=cpu, memory=memory)
         if loss is None:
             return None
         found: Floats = loss.sum(axis=1) / max(self._room.gpus_asked(asked.question), 1.0)
@@ -193,7 +193,7 @@ class Scorer:
         """The second key: a partition's place in its node, else how tight the node is."""
         cpu = asked.requests.cpu
         tie = self._room.inventory.tightness(among.rows, among.states, cpu=cpu)
-        position = self._room.outlook.position(asked.question, among.rows)
+        position = self._room.lookahead.position(asked.question, among.rows)
         return tie if position is None else np.where(np.isnan(position), tie, position)
 
     def _proximity(
@@ -212,7 +212,9 @@ class Scorer:
             if node in self._index.rows
         }
         waiting = self._gangs.waiting(name, asked.uid)
-        room = self._room.fitting(asked.question, rows, among.states) if waiting else np.zeros(0)
+        room = np.zeros(0)
+        if waiting:
+            room = self._room.pods_that_fit(asked.question, rows, among.states)
         waiting = waiting if room.any() else 0
         placed = sum(here.values())
         if not placed and not waiting:

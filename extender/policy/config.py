@@ -66,17 +66,17 @@ class Packing(Section, frozen=True):
 
 
 class ClusterPacking(Section, frozen=True):
-    """What room is worth in this cluster, priced by scarcity (`pricing.prices`): one for all pods.
+    """What headroom is worth in this cluster, priced by scarcity (`pricing.prices`), for all pods.
 
-    `alpha` is the steepness of prices, `cliff_share` a, `part_credit` beta. `horizon_pods` is H of
-    the learnt mix: a pod weighs 1 - 1/H as much as the next one seen. `max_namespace_share` bounds
-    what the pods of one namespace weigh in it. `machine_reserve` is the share of the GPUs asked
-    that pods of whole machines count for until they are seen; `reserve` lists other sizes to keep
-    room for before that. `distance_weight` is the locality weight of the pods that come later.
+    `alpha` is the steepness of prices, `fits_now_share` a, `part_credit` beta. `horizon_pods` is H
+    of the learnt mix: a pod weighs 1 - 1/H as much as the next one seen. `max_namespace_share`
+    bounds what the pods of one namespace weigh in it. `machine_reserve` is the share of the GPUs
+    asked that pods of whole machines count for until they are seen; `reserve` lists other sizes to
+    keep room for before that. `distance_weight` is the locality weight of the pods that come later.
     """
 
     alpha: Annotated[float, msgspec.Meta(ge=0, le=6)] = 4.0
-    cliff_share: Share = 0.45
+    fits_now_share: Share = 0.45
     part_credit: Annotated[float, msgspec.Meta(ge=1, le=16)] = 5.0
     horizon_pods: Annotated[int, msgspec.Meta(ge=100, le=1_000_000)] = 2000
     max_namespace_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5

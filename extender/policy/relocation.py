@@ -14,7 +14,8 @@ from extender.policy.validation import Problem
 # (section of a profile, field) → where it holds for the whole cluster
 _CLUSTER_WIDE = {
     ("packing", "alpha"): "packing.alpha",
-    ("packing", "cliffShare"): "packing.cliffShare",
+    ("packing", "cliffShare"): "packing.fitsNowShare",
+    ("packing", "fitsNowShare"): "packing.fitsNowShare",
     ("packing", "partCredit"): "packing.partCredit",
     ("packing", "halfLifePods"): "packing.horizonPods",
     ("packing", "horizonPods"): "packing.horizonPods",
@@ -43,7 +44,14 @@ _OF_A_PROFILE = {
     ("preference",): "profiles[].preference",
     ("match",): "profiles[].match",
 }
-_RENAMED = {("packing", "halfLifePods"): "packing.horizonPods"}
+# path → (the new place, what it means)
+_RENAMED = {
+    ("packing", "halfLifePods"): ("packing.horizonPods", "pods the learnt mix looks back on"),
+    ("packing", "cliffShare"): (
+        "packing.fitsNowShare",
+        "how much what fits now counts, against what CPU and memory cover",
+    ),
+}
 
 
 def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
@@ -51,9 +59,9 @@ def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
     for path, place in _OF_A_PROFILE.items():
         if _holds(document, path):
             yield ".".join(path), f"belongs to a profile: set it at {place}"
-    for path, place in _RENAMED.items():
+    for path, (place, meaning) in _RENAMED.items():
         if _holds(document, path):
-            yield ".".join(path), f"is called {place} now: pods the learnt mix looks back on"
+            yield ".".join(path), f"is called {place} now: {meaning}"
     for number, profile in enumerate(_profiles(document)):
         for path, place in _CLUSTER_WIDE.items():
             if _holds(profile, path):

@@ -1,12 +1,12 @@
-"""How many units of a demand a state can still give: by arithmetic where that is exact.
+"""How many of a unit a state can still give: by arithmetic where that is exact.
 
 Following placements one after the other is always right and costs a search per step. For one plain
 device, one share of a device, or one unit of a plug-in, the count is a sum over devices.
 
 Devices that draw counters (MIG placements) overlap. For them the count is of legal placements: how
-many could be allocated now, each by itself. Under a first-fit driver that keeps more room than
-counting a chain of placements: measured by loadtests.quality.mig_churn, 0.5 points of accepted
-slices where small profiles prevail.
+many could be allocated now, each by itself. Under a first-fit driver that keeps more headroom than
+counting one placement after the other: measured by loadtests.quality.mig_churn, 0.5 points of
+accepted slices where small profiles prevail.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ Matches: TypeAlias = Callable[[str, Device], bool]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class UnitCount:
-    """What one state gives to one unit: placements, and GPUs in parts large enough for it.
+    """How many of one unit fit one state, and the free device parts large enough for it.
 
-    `parts` is in units' own devices, 1.0 is a whole one; of a plug-in's units in GPUs.
+    `parts` is in devices of the unit's kind, 1.0 is a whole one; for a plug-in's unit in GPUs.
     """
 
     count: int
@@ -43,32 +43,33 @@ class UnitCount:
 class CountPlan:
     """How to count one unit on one shape.
 
-    `plain` is the mask of whole devices that suit; `shares` are (device, wanted fraction of its
-    scarcest capacity by name); `boards` are those of the shape, each with its devices that suit, as
-    bits, or empty where no device that suits draws counters; `resource` is the place of a plug-in's
-    resource, or -1.
+    `plain` is the mask of matching whole devices; `shares` are (device, its capacities as `_wants`
+    returns them); `partitioned_gpus` are (GPU, mask of its matching devices), empty where no
+    matching device draws counters; `resource` is the index of a plug-in's resource, or -1.
     """
 
     plain: int = 0
-    boards: tuple[tuple[placements.PartitionedGpu, int], ...] = ()
+    partitioned_gpus: tuple[tuple[placements.PartitionedGpu, int], ...] = ()
     shares: tuple[tuple[int, tuple[tuple[str, int, int], ...]], ...] = ()
     resource: int = -1
 
     @property
-    def masked(self) -> bool:
+    def mask_only(self) -> bool:
         """Whether the mask of whole devices is all there is to count."""
-        return not self.shares and not self.boards and self.resource < 0
+        return not self.shares and not self.partitioned_gpus and self.resource < 0
 
-    def room(self, hardware: Shape, usage: Usage) -> UnitCount:
-        """Count on one usage of the shape."""
+    def count_on(self, hardware: Shape, usage: Usage) -> UnitCount:
+        """Count for one usage of the shape."""
         if self.resource >= 0:
             resource = hardware.resources[self.resource]
             held = usage.held[self.resource] if usage.held else 0
-            left = max(resource.count - held, 0)  # ill devices: more may be held than is offered
+            left = max(
+                resource.count - held, 0
+            )  # unhealthy devices: more may be held than is offered
             return UnitCount(left, left * resource.share)
         count = (self.plain & ~usage.taken).bit_count()
-        for board, suits in self.boards:
-            count += (board.free(usage) & suits).bit_count()
+        for gpu, matching in self.partitioned_gpus:
+            count += (gpu.free(usage) & matching).bit_count()
         parts = float(count)
         if self.shares:
             consumed = {device: dict(amounts) for device, amounts in usage.shared}
@@ -94,54 +95,54 @@ def _shares(wants: tuple[tuple[str, int, int], ...], used: dict[str, int]) -> tu
 
 
 def plan(hardware: Shape, unit: Query, matches: Matches) -> CountPlan | None:
-    """How to count the unit on the shape; None where only placing it tells."""
+    """How to count the unit on the shape; None where only placing it can tell."""
     if not unit.claims and len(unit.extended) == 1:
         return _resource(hardware, unit)
     choice = _single_device(unit)
     if choice is None:
         return None
     try:
-        suiting = list(_suiting(hardware, choice, matches))
+        matching_devices = list(_matching_devices(hardware, choice, matches))
     except (errors.SelectorError, errors.UnknownSelectorError):
         return None
-    if any(device.taints or device.binding_conditions for _, device in suiting):
+    if any(device.taints or device.binding_conditions for _, device in matching_devices):
         return None
     plain, shares, drawing = 0, [], 0
-    for place, device in suiting:
+    for position, device in matching_devices:
         if device.allow_multiple_allocations:
             wants = None if device.consumes_counters else _wants(device, choice)
             if wants is None:
                 return None
-            shares.append((place, wants))
+            shares.append((position, wants))
         elif _large_enough(device, choice):
             if device.consumes_counters:
-                drawing |= 1 << place
+                drawing |= 1 << position
             else:
-                plain |= 1 << place
+                plain |= 1 << position
     return _planned(hardware, plain, shares, drawing)
 
 
 def plan_whole_gpus(hardware: Shape) -> CountPlan:
-    """How to count the GPUs of a shape that nobody holds a part of, however they are asked for."""
+    """How to count the GPUs of a shape that nobody holds a part of, however they are requested."""
     plain, shares, drawing = 0, [], 0
     shared = {d for resource in hardware.resources if resource.share != 1 for d in resource.devices}
     claimed = any(device.kind is Kind.GPU for device in hardware.devices[: _pooled(hardware)])
     stop = _pooled(hardware) if claimed else len(hardware.devices)  # a plug-in's are the same ones
-    for place, device in enumerate(hardware.devices[:stop]):
-        if device.kind is not Kind.GPU or place in shared:
+    for position, device in enumerate(hardware.devices[:stop]):
+        if device.kind is not Kind.GPU or position in shared:
             continue
         whole = tuple((name, c.value, c.value) for name, c in device.capacity.items() if c.value)
         if device.consumes_counters:
-            drawing |= 1 << place
+            drawing |= 1 << position
         elif device.allow_multiple_allocations and whole:
-            shares.append((place, whole))
+            shares.append((position, whole))
         else:
-            plain |= 1 << place
+            plain |= 1 << position
     if plain or shares or drawing:
         return _planned(hardware, plain, shares, drawing)
-    for place, resource in enumerate(hardware.resources):
+    for position, resource in enumerate(hardware.resources):
         if resource.kind is Kind.GPU and resource.share == 1:
-            return CountPlan(resource=place)
+            return CountPlan(resource=position)
     return CountPlan()
 
 
@@ -157,29 +158,29 @@ def _planned(
     drawing: int,
 ) -> CountPlan:
     """The plan for these devices; `drawing` is the mask of those that draw counters."""
-    boards = placements.partitioned_gpus(hardware) if drawing else ()
+    partitioned_gpus = placements.partitioned_gpus(hardware) if drawing else ()
     return CountPlan(
         plain=plain,
         shares=tuple(shares),
-        boards=tuple((board, board.local(drawing)) for board in boards),
+        partitioned_gpus=tuple((gpu, gpu.local(drawing)) for gpu in partitioned_gpus),
     )
 
 
-def _suiting(
+def _matching_devices(
     hardware: Shape, choice: DeviceChoice, matches: Matches
 ) -> Iterator[tuple[int, Device]]:
     """The devices that the choice's selectors admit; those behind a plug-in no claim gets."""
-    for place, device in enumerate(hardware.devices):
-        pooled = any(pool.start <= place < pool.stop for pool in hardware.pools)
+    for position, device in enumerate(hardware.devices):
+        pooled = any(pool.start <= position < pool.stop for pool in hardware.pools)
         if pooled and all(matches(expression, device) for expression in choice.selectors):
-            yield place, device
+            yield position, device
 
 
 def _resource(hardware: Shape, unit: Query) -> CountPlan | None:
     name, _ = unit.extended[0]
-    for place, resource in enumerate(hardware.resources):
+    for position, resource in enumerate(hardware.resources):
         if resource.name == name:
-            return CountPlan(resource=place)
+            return CountPlan(resource=position)
     return None if hardware.pools else CountPlan()  # DRA may serve it
 
 
@@ -200,14 +201,14 @@ def _large_enough(device: Device, choice: DeviceChoice) -> bool:
 
 
 def _wants(device: Device, choice: DeviceChoice) -> tuple[tuple[str, int, int], ...] | None:
-    """(capacity, wanted, all there is) of one share; None where a request policy decides."""
-    asked = dict(choice.capacity)
-    if not asked or any(capacity.policy is not None for capacity in device.capacity.values()):
+    """(capacity, requested, total) of one share; None where a request policy decides."""
+    requested = dict(choice.capacity)
+    if not requested or any(capacity.policy is not None for capacity in device.capacity.values()):
         return None
     wants = []
     for name, capacity in device.capacity.items():
-        wanted = asked.get(name, capacity.value)  # without a request a share takes it all
+        wanted = requested.get(name, capacity.value)  # without a request a share takes it all
         if wanted <= 0 or not capacity.value:
             return None
         wants.append((name, wanted, capacity.value))
-    return tuple(wants) if asked.keys() <= device.capacity.keys() else None
+    return tuple(wants) if requested.keys() <= device.capacity.keys() else None

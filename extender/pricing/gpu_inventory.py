@@ -36,7 +36,7 @@ class GpuInventory:
         )
 
     def whole_sets(self, sizes: tuple[int, ...]) -> dict[int, float]:
-        """GPUs that lie in whole free sets of each size on one node: what fragmentation leaves."""
+        """GPUs in whole free sets of each size on one node: what fragmentation leaves."""
         left = self.left(self._index.state[self._index.in_use()])
         return {size: float((np.floor(left / size) * size).sum()) for size in sizes}
 
@@ -45,8 +45,8 @@ class GpuInventory:
         states = self._index.state[self._index.in_use()]
         return float(self.left(states).sum()), float(self.gpus(states).sum())
 
-    def fed(self, asked: MeanDemand, rows: NDArray[np.integer]) -> float:
-        """Which part of the free GPUs of these rows CPU and memory can feed (`packing.fed_by`)."""
+    def coverage(self, demand: MeanDemand, rows: NDArray[np.integer]) -> float:
+        """Share of these rows' free GPUs that CPU and memory cover (`formula.coverage_by`)."""
         states = self._index.expected[rows]
         carry = self.gpus(states) > 0.0
 
@@ -56,11 +56,11 @@ class GpuInventory:
 
         gpus = float(self.left(states).sum())
         return formula.coverage_by(
-            asked, gpus=gpus, cpu=idle(self._index.cpu), memory=idle(self._index.memory)
+            demand, gpus=gpus, cpu=idle(self._index.cpu), memory=idle(self._index.memory)
         )
 
     def gpus(self, states: NDArray[np.int32]) -> Floats:
-        """GPUs of each state's machine, taken or not; worked out once per shape."""
+        """GPUs of each state's machine, taken or not; computed once per shape."""
         total = np.array([each.total for each in self.machines()])
         found: Floats = total[self._index.states.shape_of[states]]
         return found

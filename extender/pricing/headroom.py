@@ -1,8 +1,8 @@
 """What the cluster can still give to the pods it usually sees, and what a placement takes of it.
 
-The demand mix is learnt from pods the watch shows, each once, oldest first: never from requests, so
-that replicas and restarts agree and retries do not count twice. Prices are renewed every few
-placements. The device part of a class's room is counted on states: how often its unit can be
+The demand mix is learnt from the pods of the watch, each once, oldest first: never from requests,
+so that replicas and restarts agree and retries do not count twice. Prices are renewed every few
+placements. The device part of a class's headroom is counted on states: how often its unit can be
 placed, one after the other, by the same verdicts that answer requests.
 """
 
@@ -40,7 +40,7 @@ _FEW_CELLS = 96
 
 
 class HeadroomPricer:
-    """Prices room in the cluster; `cost` is what the engine asks for."""
+    """Prices headroom in the cluster; the engine calls `cost`."""
 
     def __init__(
         self,
@@ -54,14 +54,15 @@ class HeadroomPricer:
     ) -> None:
         self._work = spending or work.Work()
         self._index = cluster
-        self._renewals = loss_cache.ClassVersions()
-        self._now = loss_cache.RowClassMatrix(cluster, self._renewals)
-        self._losses = loss_cache.LossCache(cluster, self._renewals)
+        self._class_versions = loss_cache.ClassVersions()
+        self._current = loss_cache.RowClassMatrix(cluster, self._class_versions)
+        self._losses = loss_cache.LossCache(cluster, self._class_versions)
         self.prices: Floats = np.zeros(0)
-        self.room: Floats = np.zeros(0)  # U, GPUs per class over the whole cluster
+        self.headroom: Floats = np.zeros(0)  # U, GPUs per class over the whole cluster
         self.epoch = 0
-        self._plenty = self._form = formula.Constants()  # where CPU is plentiful, and as it is now
-        self.fed = math.inf  # which part of the free GPUs CPU and memory can feed
+        self._policy_form = formula.Constants()  # where CPU and memory are plentiful
+        self._form = self._policy_form  # adapted to the coverage of the moment
+        self.coverage = math.inf  # share of the free GPUs that CPU and memory cover
         self._declared: tuple[config.DeclaredClass, ...] = ()
         self._machine_reserve = 0.0
         self._sizes = demand_size.DemandSizes(cluster, table_of, judges=judges)
@@ -70,11 +71,11 @@ class HeadroomPricer:
         self._counts = placement_counts.PlacementCounts(
             table_of, self._sizes.of_unit, matches, patient=patient
         )
-        self._portions = headroom_cache.DeviceHeadroomCache(self._counts)
+        self._device_headroom = headroom_cache.DeviceHeadroomCache(self._counts)
         self.inventory = gpu_inventory.GpuInventory(cluster)
         self._fleet = fleet.Fleet(cluster, self._counts, self.inventory)
-        self.outlook = lookahead.Lookahead(cluster, self._counts, patient=patient)
-        # classes, form, and what the classes need in that form
+        self.lookahead = lookahead.Lookahead(cluster, self._counts, patient=patient)
+        # (classes, constants, the needs computed from both)
         self._needs: tuple[DemandClasses, formula.Constants, formula.Needs] = (
             DemandClasses.none(),
             self._form,
@@ -82,44 +83,44 @@ class HeadroomPricer:
         )
         self._age = 0  # placements and pods since the prices were renewed
         self._stale = True
-        self._reformed = True  # whether the form changed since
+        self._form_changed = True  # whether the form changed since
 
     @property
     def classes(self) -> DemandClasses:
         """The mix as it was when the prices were renewed."""
-        return self._renewals.classes
+        return self._class_versions.classes
 
     @property
     def unfinished(self) -> bool:
-        """Whether an allowance ran out before all room was counted."""
+        """Whether an allowance ran out before all headroom was counted."""
         return self._stale
 
     @property
     def bytes(self) -> int:
-        """What is remembered of room and of what pods take of it, in bytes, about."""
+        """Bytes that cached headroom and losses take, about."""
         return self._counts.bytes + self._losses.bytes
 
     @property
     def priced(self) -> bool:
-        """Whether anything is known to be scarce: some demand was seen and some room counted."""
+        """Whether there are prices: some demand was observed and some headroom counted."""
         return bool(self.prices.any())
 
     @property
-    def starved(self) -> bool:
-        """Whether CPU or memory is too short for the free GPUs, so that they are priced by it."""
-        return self._form != self._plenty
+    def cpu_or_memory_is_short(self) -> bool:
+        """Whether CPU or memory does not cover the free GPUs: `blend` is below the policy's."""
+        return self._form != self._policy_form
 
     def configure(self, settings: config.ClusterPacking, *, cpu_pods_scored: bool) -> None:
         """Take the constants of a policy; the mix learnt so far is kept."""
-        self._plenty = formula.constants_of(settings, cpu_pods_scored=cpu_pods_scored)
-        self._form = self._plenty
+        self._policy_form = formula.constants_of(settings, cpu_pods_scored=cpu_pods_scored)
+        self._form = self._policy_form
         self._demands.configure(settings)
         self._declared = settings.reserve
         self._machine_reserve = settings.machine_reserve
-        self._stale = self._reformed = True
+        self._stale = self._form_changed = True
 
-    def learn(self, uid: str, question: Query, **seen: Any) -> None:  # noqa: ANN401 - as there
-        """Count a pod that the watch shows for the first time (`Demands.learn`)."""
+    def learn(self, uid: str, question: Query, **seen: Any) -> None:  # noqa: ANN401 - as in `DemandCounts`
+        """Count a pod that the watch shows for the first time (`DemandCounts.learn`)."""
         self._age += self._demands.learn(uid, question, **seen)
 
     # ------------------------------------------------------------ prices
@@ -132,11 +133,11 @@ class HeadroomPricer:
     def settle(self, changed: int, *, rest: bool = False) -> None:
         """Renew the prices when enough has happened; `changed` rows changed since the last call.
 
-        At `rest` anything is enough: then replicas that have seen the same have the same prices.
+        At `rest` anything is enough: then replicas that observed the same have the same prices.
         """
         self._age += changed
         self._counts.allow()
-        self.outlook.allow()
+        self.lookahead.allow()
         enough = self._age > 0 if rest else self._age >= self._refresh_after
         if not (self._stale or enough or self._demands.outdated):
             return
@@ -144,37 +145,37 @@ class HeadroomPricer:
         self._age, self._stale = 0, False
         rows = self._index.in_use()
         self._fleet.refresh(rows)
-        self._adapt(rows)
+        self._adapt_form(rows)
         self._demands.declare(self._declared)
-        self.mix.expect(self._fleet.expected(self._machine_reserve))
+        self.mix.reserve_machines(self._fleet.machine_shares(self._machine_reserve))
         classes = self.mix.classes()
-        if not self._counts.plans(classes.asks, self._index.states.shapes):
-            self._stale = True  # selectors of what is asked are still being judged
+        if not self._counts.plans(classes.units, self._index.states.shapes):
+            self._stale = True  # some selectors of the units are not evaluated yet
             return
-        self._renewals.take(classes, all_of_them=self._reformed)
-        self._reformed = False
+        self._class_versions.take(classes, all_of_them=self._form_changed)
+        self._form_changed = False
         if not len(rows) or not len(self.classes.weight):
-            self.prices = self.room = np.zeros(len(self.classes.weight))
+            self.prices = self.headroom = np.zeros(len(self.classes.weight))
             self._stale = self.mix.unresolved
             return
-        self._now.refresh(rows, self._room_of)
-        self._stale = (
-            self._counts.incomplete or self.mix.unresolved
-        )  # then the next call goes on counting
-        self.room = self._now.values[rows].sum(axis=0)
-        together, weight = self.outlook.boards.sharing(self.classes), self.classes.weight
-        pool = prices.shared_headroom(self._fleet.pools(self.classes), weight, together)
-        room = prices.shared_headroom(self.room, weight, together)
-        self.prices = prices.prices(self.classes, room, self._form, pool=pool)
-        self.outlook.take(self.classes, self.prices)
+        self._current.refresh(rows, self._current_headroom)
+        # Where an allowance ran out the next call goes on counting.
+        self._stale = self._counts.incomplete or self.mix.unresolved
+        self.headroom = self._current.values[rows].sum(axis=0)
+        weight = self.classes.weight
+        sharing = self.lookahead.partitioned_gpus.share_counters(self.classes)
+        pool = prices.shared_headroom(self._fleet.empty_headroom(self.classes), weight, sharing)
+        headroom = prices.shared_headroom(self.headroom, weight, sharing)
+        self.prices = prices.prices(self.classes, headroom, self._form, pool=pool)
+        self.lookahead.take(self.classes, self.prices)
         self.epoch += 1
 
-    def _adapt(self, rows: loss_cache.Rows) -> None:
-        """Take the form that suits how much CPU and memory there is for the idle GPUs."""
-        self.fed = self.inventory.fed(self.mix.asked(), rows)
-        form = formula.adapted_to_coverage(self._plenty, self.fed)
+    def _adapt_form(self, rows: loss_cache.Rows) -> None:
+        """Use the constants for how much of the idle GPUs CPU and memory cover."""
+        self.coverage = self.inventory.coverage(self.mix.mean_demand(), rows)
+        form = formula.adapted_to_coverage(self._policy_form, self.coverage)
         if form != self._form:
-            self._form, self._reformed = form, True
+            self._form, self._form_changed = form, True
 
     @property
     def _refresh_after(self) -> int:
@@ -183,35 +184,36 @@ class HeadroomPricer:
     def cost(
         self, table: verdict_table.VerdictTable, rows: NDArray[np.int32], *, cpu: int, memory: int
     ) -> Floats:
-        """The priced loss of room, in GPUs, of placing such a pod on each row; 0 where it cannot.
+        """The priced loss of headroom, in GPUs, of such a pod on each row; 0 where it does not fit.
 
-        Worked out once per row, until the row, the classes or the prices change.
+        Computed once per row, until the row, the classes or the prices change.
         """
         if not len(self.prices):
             return np.zeros(len(rows))
         size = (table.question, cpu, memory)
-        work = self._taking(table, cpu, memory)
-        return self._losses.priced(size, rows, work, prices=self.prices, epoch=self.epoch)
+        loss_of = self._loss_function(table, cpu, memory)
+        return self._losses.priced(size, rows, loss_of, prices=self.prices, epoch=self.epoch)
 
     def cost_by_class(
         self, table: verdict_table.VerdictTable, rows: NDArray[np.int32], *, cpu: int, memory: int
     ) -> Floats:
         """What `cost` adds up: the priced loss per row and class of the mix, in GPUs."""
         size = (table.question, cpu, memory)
-        return self._losses.by_class(size, rows, self._taking(table, cpu, memory)) * self.prices
+        loss_of = self._loss_function(table, cpu, memory)
+        return self._losses.by_class(size, rows, loss_of) * self.prices
 
-    def _taking(
+    def _loss_function(
         self, table: verdict_table.VerdictTable, cpu: int, memory: int
     ) -> loss_cache.LossFunction:
-        """What such a pod would take of rows: their room now, less their room with it.
+        """The headroom that such a pod takes from rows: theirs now, less theirs with it.
 
-        A pod that asks for one kind of device breaks pairs of GPU and NIC without using them.
+        A pod that requests one kind of device breaks pairs of GPU and NIC without using them.
         """
-        breaks = asks_one_kind(table.question)
+        pays_locality = asks_one_kind(table.question)
 
-        def taken(rows: loss_cache.Rows, places: Ints | None) -> Floats:
-            if places is None and len(rows) * self._width(None) <= _FEW_CELLS:
-                singly = [self._taken_of(table, row, cpu, memory) for row in rows.tolist()]
+        def loss_of(rows: loss_cache.Rows, columns: Ints | None) -> Floats:
+            if columns is None and len(rows) * self._width(None) <= _FEW_CELLS:
+                singly = [self._loss_of_row(table, row, cpu, memory) for row in rows.tolist()]
                 return np.array(singly).reshape(len(rows), self._width(None))
             states = self._index.expected[rows]
             after = states
@@ -220,25 +222,29 @@ class HeadroomPricer:
                 after = table.after[states]
             fits = np.flatnonzero(after >= 0)
             there = rows[fits]
-            found = np.zeros((len(rows), self._width(places)))
+            found = np.zeros((len(rows), self._width(columns)))
             found[table.unseen(states)] = np.nan
-            then = self._usable(
+            then = self._headroom_with(
                 after[fits],
                 self._index.cpu[there] - cpu,
                 self._index.memory[there] - memory,
-                places,
-                weighed=breaks,
+                columns,
+                weighted=pays_locality,
             )
-            now = self._weighed_room(there, places) if breaks else self._given(there, places)
+            now = (
+                self._weighted_headroom(there, columns)
+                if pays_locality
+                else self._known_headroom(there, columns)
+            )
             found[fits] = now - then
             return found
 
-        return taken
+        return loss_of
 
-    def _taken_of(
+    def _loss_of_row(
         self, table: verdict_table.VerdictTable, row: int, cpu: int, memory: int
     ) -> Sequence[float]:
-        """What such a pod would take of one of the few rows that changed between two requests."""
+        """The headroom that such a pod takes from one row that changed between two requests."""
         state = int(self._index.expected[row])
         after = state
         if table.question:
@@ -248,20 +254,20 @@ class HeadroomPricer:
             return [math.nan] * self._width(None)
         if after < 0:
             return [0.0] * self._width(None)
-        breaks = asks_one_kind(table.question)
+        pays_locality = asks_one_kind(table.question)
         free, left = float(self._index.cpu[row]), float(self._index.memory[row])
-        then = self._usable_at(after, free - cpu, left - memory, weighed=breaks)
-        now = self._usable_at(state, free, left, weighed=breaks)
+        then = self._headroom_of_state(after, free - cpu, left - memory, weighted=pays_locality)
+        now = self._headroom_of_state(state, free, left, weighted=pays_locality)
         return [before - rest for before, rest in zip(now, then, strict=True)]
 
     def gpus_asked(self, question: Query) -> float:
         """GPUs that the demand takes in all."""
         return self._sizes.of(question)
 
-    def fitting(
+    def pods_that_fit(
         self, question: Query, rows: NDArray[np.int32], states: NDArray[np.int32]
     ) -> Floats:
-        """How many pods that ask this each row takes by its free GPUs, at least one; 0 unknown."""
+        """How many pods of this demand fit each row's free GPUs, at least one; 0 if unknown."""
         size = self.gpus_asked(question)
         if not size:
             return np.zeros(len(rows))
@@ -269,62 +275,65 @@ class HeadroomPricer:
             rows < 0, 0.0, np.maximum(np.floor(self.inventory.left(states) / size), 1.0)
         )
 
-    def _given(self, rows: loss_cache.Rows, places: Ints | None) -> Floats:
-        """The room of the rows as they are, from memory; NaN where it is not counted yet."""
-        self._now.refresh(rows, self._room_of)
-        found = self._now.values[rows] if places is None else self._now.values[np.ix_(rows, places)]
-        found[self._now.version[rows] < 0] = np.nan
+    def _known_headroom(self, rows: loss_cache.Rows, columns: Ints | None) -> Floats:
+        """The headroom of the rows as they are, cached; NaN where it is not counted yet."""
+        self._current.refresh(rows, self._current_headroom)
+        values = self._current.values
+        found = values[rows] if columns is None else values[np.ix_(rows, columns)]
+        found[self._current.version[rows] < 0] = np.nan
         return found
 
-    def _room_of(self, rows: loss_cache.Rows, places: Ints | None) -> Floats:
+    def _current_headroom(self, rows: loss_cache.Rows, columns: Ints | None) -> Floats:
         states = self._index.expected[rows]
-        return self._usable(states, self._index.cpu[rows], self._index.memory[rows], places)
+        return self._headroom_with(states, self._index.cpu[rows], self._index.memory[rows], columns)
 
-    def _weighed_room(self, rows: loss_cache.Rows, places: Ints | None) -> Floats:
-        """The room of the rows, with each placement counted by how near its devices are."""
-        if not self._portions.weighed:
-            return self._given(rows, places)
+    def _weighted_headroom(self, rows: loss_cache.Rows, columns: Ints | None) -> Floats:
+        """The headroom of the rows, with each placement counted by its locality."""
+        if not self._device_headroom.weighted:
+            return self._known_headroom(rows, columns)
         states = self._index.expected[rows]
         cpu, memory = self._index.cpu[rows], self._index.memory[rows]
-        return self._usable(states, cpu, memory, places, weighed=True)
+        return self._headroom_with(states, cpu, memory, columns, weighted=True)
 
-    def _width(self, places: Ints | None) -> int:
-        return len(self.classes.weight) if places is None else len(places)
+    def _width(self, columns: Ints | None) -> int:
+        return len(self.classes.weight) if columns is None else len(columns)
 
-    def _usable(
+    def _headroom_with(
         self,
         states: NDArray[np.int32],
         cpu: Floats,
         memory: Floats,
-        places: Ints | None,
+        columns: Ints | None,
         *,
-        weighed: bool = False,
+        weighted: bool = False,
     ) -> Floats:
         classes = self.classes
-        if places is None and len(states) * len(classes.weight) <= _FEW_CELLS:
-            return self._usable_singly(states, cpu, memory, weighed=weighed)
-        parts = self._portions.of(states, classes, self._form, self._index.states)
-        if weighed:
-            parts = parts.weighed()
-        if places is not None:
-            parts, classes = parts.of_classes(places), classes.take(places)
+        if columns is None and len(states) * len(classes.weight) <= _FEW_CELLS:
+            return self._headroom_row_by_row(states, cpu, memory, weighted=weighted)
+        parts = self._device_headroom.of(states, classes, self._form, self._index.states)
+        if weighted:
+            parts = parts.weighted()
+        if columns is not None:
+            parts, classes = parts.for_classes(columns), classes.take(columns)
         return formula.headroom(parts, cpu, memory, classes, self._form)
 
-    def _usable_singly(
-        self, states: NDArray[np.int32], cpu: Floats, memory: Floats, *, weighed: bool
+    def _headroom_row_by_row(
+        self, states: NDArray[np.int32], cpu: Floats, memory: Floats, *, weighted: bool
     ) -> Floats:
-        """`_usable` of the one or two rows that changed between two requests."""
+        """`_headroom_with` of the one or two rows that changed between two requests."""
         rows = zip(states.tolist(), cpu.tolist(), memory.tolist(), strict=True)
-        found = [self._usable_at(*row, weighed=weighed) for row in rows]
+        found = [self._headroom_of_state(*row, weighted=weighted) for row in rows]
         return np.array(found).reshape(len(found), self._width(None))
 
-    def _usable_at(
-        self, state: int, cpu: float, memory: float, *, weighed: bool
+    def _headroom_of_state(
+        self, state: int, cpu: float, memory: float, *, weighted: bool
     ) -> Sequence[float]:
         classes, form = self.classes, self._form
         known, known_form, needs = self._needs
         if known is not classes or known_form is not form:
             needs = formula.class_needs(classes, form)
             self._needs = classes, form, needs
-        plain = self._portions.plain(state, classes, form, self._index.states, weighed=weighed)
-        return formula.headroom_of_row(*plain, cpu, memory, needs)
+        device = self._device_headroom.of_state(
+            state, classes, form, self._index.states, weighted=weighted
+        )
+        return formula.headroom_of_row(*device, cpu, memory, needs)

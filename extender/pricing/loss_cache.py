@@ -1,7 +1,7 @@
-"""What each row gives to each class, and what a pod of one size would take of it: kept by row.
+"""The headroom of each row for each class, and what a pod of one size takes from it: cached by row.
 
 Between two requests few rows change, and between two renewals of the prices few classes do. So a
-value is worked out once per row and class, until either is not what it was; new prices then cost
+value is computed once per row and class, until either is not what it was; new prices then cost
 one product of a matrix and a vector.
 """
 
@@ -18,8 +18,8 @@ from extender.cluster import index
 from extender.pricing.mix.demand_mix import DemandClasses, Floats, Ints
 
 Rows: TypeAlias = NDArray[np.integer]
-# (rows, places of the classes to look at, None for all) → a value per row and class; NaN where it
-# is not known yet
+# (rows, columns of the classes wanted, None for all) → a value per row and class; NaN where it is
+# not known yet
 LossFunction: TypeAlias = Callable[[Rows, Ints | None], Floats]
 
 _MOST_BYTES = 32 << 20  # of one engine's matrices; 5,000 rows and 40 classes are 1.6 MB a size
@@ -27,7 +27,7 @@ _LEAST_SIZES = 8
 
 
 class ClassVersions:
-    """The classes of the moment, and which of them were renewed when."""
+    """The current classes, and when each of them last changed."""
 
     def __init__(self) -> None:
         self.at = 0
@@ -35,7 +35,7 @@ class ClassVersions:
         self._renewed: Ints = np.zeros(0, dtype=np.int64)  # class → when it last changed
 
     def take(self, classes: DemandClasses, *, all_of_them: bool = False) -> None:
-        """Go on with these classes; `all_of_them` says that nothing known holds any more."""
+        """Continue with these classes; with `all_of_them` every cached value is outdated."""
         differs = classes.differing(self.classes)
         if all_of_them:
             differs[:] = True
@@ -47,28 +47,28 @@ class ClassVersions:
         self.classes = classes
 
     def since(self, moment: int) -> Ints:
-        """The classes renewed after that moment."""
+        """The classes that changed after that moment."""
         return np.flatnonzero(self._renewed > moment)
 
 
 class RowClassMatrix:
-    """One value per row and class, where `version` is that of the index."""
+    """One value per row and class, valid where `version` is that of the index."""
 
-    def __init__(self, cluster: index.TopologyIndex, renewals: ClassVersions) -> None:
+    def __init__(self, cluster: index.TopologyIndex, class_versions: ClassVersions) -> None:
         self._index = cluster
-        self._renewals = renewals
-        self._at = -1  # when the classes were last looked at
+        self._class_versions = class_versions
+        self._at = -1  # the class version of the columns
         self.values: Floats = np.zeros((0, 0))
         self.version: Ints = np.zeros(0, dtype=np.int64)  # of each row; -1 is not known
 
-    def refresh(self, rows: Rows, work: LossFunction) -> tuple[Rows, bool]:
+    def refresh(self, rows: Rows, loss_of: LossFunction) -> tuple[Rows, bool]:
         """Bring these rows up to date; which of them had changed, and whether any class had."""
-        renewed = self._renew_classes(work)
+        renewed = self._renew_classes(loss_of)
         stale = rows[self.version[rows] != self._index.version[rows]]
         if len(stale):
             if len(stale) > 1:
                 stale = np.array(sorted(set(stale.tolist())), dtype=rows.dtype)
-            self._put(stale, work(stale, None))
+            self._put(stale, loss_of(stale, None))
         return stale, renewed
 
     def _put(self, rows: Rows, found: Floats) -> None:
@@ -79,93 +79,93 @@ class RowClassMatrix:
             found = np.nan_to_num(found)
         self.values[rows] = found
 
-    def _renew_classes(self, work: LossFunction) -> bool:
+    def _renew_classes(self, loss_of: LossFunction) -> bool:
         """Bring the columns up to date, and the arrays to the size of the index."""
-        classes, size = self._renewals.classes, len(self._index.version)
-        if self._at == self._renewals.at and len(self.version) == size:
+        classes, size = self._class_versions.classes, len(self._index.version)
+        if self._at == self._class_versions.at and len(self.version) == size:
             return False
-        places = self._renewals.since(self._at)
+        columns = self._class_versions.since(self._at)
         width = len(classes.weight)
-        if len(self.version) != size or 2 * len(places) > width:
+        if len(self.version) != size or 2 * len(columns) > width:
             self.values = np.zeros((size, width))
             self.version = np.full(size, -1, dtype=np.int64)
         else:
-            self._renew(places, width, work)
-        self._at = self._renewals.at
+            self._renew(columns, width, loss_of)
+        self._at = self._class_versions.at
         return True
 
-    def _renew(self, places: Ints, width: int, work: LossFunction) -> None:
-        """Work out these columns again for the rows that are known."""
+    def _renew(self, columns: Ints, width: int, loss_of: LossFunction) -> None:
+        """Compute these columns again for the rows that are known."""
         if self.values.shape[1] != width:
             kept = min(self.values.shape[1], width)
             values = np.zeros((len(self.values), width))
             values[:, :kept] = self.values[:, :kept]
             self.values = values
         rows = np.flatnonzero(self.version == self._index.version[: len(self.version)])
-        if len(rows) and len(places):
-            found = work(rows, places)
+        if len(rows) and len(columns):
+            found = loss_of(rows, columns)
             unknown = np.isnan(found).any(axis=1)
-            self.values[np.ix_(rows, places)] = np.nan_to_num(found)
+            self.values[np.ix_(rows, columns)] = np.nan_to_num(found)
             self.version[rows[unknown]] = -1
         changed = self.version != self._index.version
         self.version[changed] = -1
 
 
 @dataclasses.dataclass(slots=True)
-class _Size:
-    """What pods of one size take: by row and class, and priced by row."""
+class _PodSizeLoss:
+    """What pods of one size take from each row: by class, and priced."""
 
-    drop: RowClassMatrix
+    by_class: RowClassMatrix
     loss: Floats
     epoch: int = -1  # of the prices that `loss` is of
 
 
 class LossCache:
-    """The losses of the sizes of pods asked of late; the longest unasked make room.
+    """The losses of the pod sizes used of late; the least recently used is dropped.
 
-    A size is (what is asked, CPU, memory); `work` of a size says what it takes.
+    A size is (query, CPU, memory); `loss_of` of a size computes what it takes.
     """
 
-    def __init__(self, cluster: index.TopologyIndex, renewals: ClassVersions) -> None:
+    def __init__(self, cluster: index.TopologyIndex, class_versions: ClassVersions) -> None:
         self._index = cluster
-        self._renewals = renewals
-        self._sizes: dict[object, _Size] = {}  # size → what it takes, the latest last
+        self._class_versions = class_versions
+        self._sizes: dict[object, _PodSizeLoss] = {}  # size → what it takes, the latest last
 
     @property
     def bytes(self) -> int:
-        """What is remembered takes, about."""
+        """Bytes of the cached matrices, about."""
         return sum(
-            each.drop.values.nbytes + each.drop.version.nbytes + each.loss.nbytes
+            each.by_class.values.nbytes + each.by_class.version.nbytes + each.loss.nbytes
             for each in self._sizes.values()
         )
 
     def priced(
-        self, size: object, rows: Rows, work: LossFunction, *, prices: Floats, epoch: int
+        self, size: object, rows: Rows, loss_of: LossFunction, *, prices: Floats, epoch: int
     ) -> Floats:
         """The priced loss of placing such a pod on each row."""
         known = self._size(size)
-        stale, renewed = known.drop.refresh(rows, work)
+        stale, renewed = known.by_class.refresh(rows, loss_of)
         if renewed or known.epoch != epoch:
-            known.loss = known.drop.values @ prices
+            known.loss = known.by_class.values @ prices
             known.epoch = epoch
         elif len(stale):
-            known.loss[stale] = known.drop.values[stale] @ prices
+            known.loss[stale] = known.by_class.values[stale] @ prices
         return known.loss[rows]
 
-    def by_class(self, size: object, rows: Rows, work: LossFunction) -> Floats:
-        """What such a pod takes of each row, per class, unpriced."""
+    def by_class(self, size: object, rows: Rows, loss_of: LossFunction) -> Floats:
+        """What such a pod takes from each row, per class, unpriced."""
         known = self._size(size)
         known.epoch = -1
-        known.drop.refresh(rows, work)
-        return known.drop.values[rows]
+        known.by_class.refresh(rows, loss_of)
+        return known.by_class.values[rows]
 
-    def _size(self, size: object) -> _Size:
+    def _size(self, size: object) -> _PodSizeLoss:
         known = self._sizes.pop(size, None)
         if known is None:
-            cells = len(self._index.version) * max(len(self._renewals.classes.weight), 1)
+            cells = len(self._index.version) * max(len(self._class_versions.classes.weight), 1)
             most = max(_MOST_BYTES // (8 * cells), _LEAST_SIZES)
             while len(self._sizes) >= most:
                 del self._sizes[next(iter(self._sizes))]
-            known = _Size(RowClassMatrix(self._index, self._renewals), np.zeros(0))
+            known = _PodSizeLoss(RowClassMatrix(self._index, self._class_versions), np.zeros(0))
         self._sizes[size] = known
         return known

@@ -1,6 +1,6 @@
-"""How often each ask can still be placed on each state: counted once, within a budget a request.
+"""How many of each unit can still be placed on each state: counted once, on a budget per request.
 
-Arithmetic answers most asks for thousands of states at once. The others are placed one after the
+Arithmetic answers most units for thousands of states at once. The others are placed one after the
 other by the same verdicts that answer requests; each such placement may cost a search, so a call
 does a bounded number of them and leaves the rest for the next.
 """
@@ -21,22 +21,22 @@ from extender.verdicts import verdict_table
 from extender.verdicts.query import Query
 
 _FIRST_STATES = 1024
-_FIRST_ASKS = 16
+_FIRST_UNITS = 16
 _FEW = 8  # states up to which counting one by one is quicker than arrays
-_MOST_ASKS = 512  # columns kept; those of demands that are not asked any more go with all others
-# Of states times asks, 16 bytes each: 32 MB, unless the asks of the moment need more.
+_MOST_UNITS = 512  # columns kept; beyond that all are dropped and counted anew
+# States times units, 16 bytes each: 32 MB, unless the current units need more.
 _MOST_CELLS = 2 << 20
-# More units than this on one node tell nothing more about scarcity, and bound the counting.
+# More than that on one node adds nothing about scarcity; it bounds the counting.
 _LONGEST_CHAIN = 256
 _WORD_BITS = 64  # of `States.taken`
-_MOST_PLANS = 8192  # (ask, shape) pairs; tens of each are usual
+_MOST_PLANS = 8192  # (unit, shape) pairs; tens of each are usual
 # Placements searched per allowance: at 20 to 50 µs each, what a request may wait.
 ALLOWANCE = 400
 _NO_LIMIT = 1 << 62
 
 
 class PlacementCounts:
-    """The device part of room, by ask and state. `incomplete` says that an allowance ran out.
+    """Placements and free GPUs by unit and state. `incomplete`: an allowance ran out.
 
     A patient one has no limit: offline nobody waits.
     """
@@ -53,60 +53,59 @@ class PlacementCounts:
         self._size_of = size_of
         self._matches = matches
         self._states = States()
-        self._places: dict[object, int] = {}  # ask → its column
-        # [state, column] of the device part; NaN where it is not counted yet
-        self._free: Floats = np.full((_FIRST_STATES, _FIRST_ASKS), np.nan)
+        self._column_of: dict[object, int] = {}  # unit → its column
+        # [state, column]: GPUs in parts large enough, and placements; NaN where not counted yet
+        self._free: Floats = np.full((_FIRST_STATES, _FIRST_UNITS), np.nan)
         self._chain: Floats = self._free.copy()
-        # column → state → worth of its chain, of the asks that may lie nearer or farther
+        # column → state → total worth of its placements, for the units that locality matters to
         self._worth: dict[int, Floats] = {}
-        self._distance = 0.0  # what distance costs a pod, of its own worth
-        self._plans: dict[
-            tuple[Query, Shape], count_plan.CountPlan | None
-        ] = {}  # by identity of shape
+        self._locality_weight = 0.0  # what poor locality takes of a placement's worth
+        # (unit, shape by identity) → how to count
+        self._plans: dict[tuple[Query, Shape], count_plan.CountPlan | None] = {}
         self._whole: dict[Shape, count_plan.CountPlan] = {}  # by identity of shape
         self._allowance = _NO_LIMIT if patient else ALLOWANCE
         self._left = self._allowance
         self.incomplete = False
 
-    def configure(self, *, distance: float) -> None:
-        """Take the weight by which distant devices are worth less to a pod that comes later."""
-        if distance != self._distance:
-            self._distance = distance
+    def configure(self, *, locality_weight: float) -> None:
+        """Set how much less a placement of poor locality is worth to a later pod."""
+        if locality_weight != self._locality_weight:
+            self._locality_weight = locality_weight
             self._forget()
 
     def allow(self) -> None:
-        """Begin anew with a whole allowance of searches."""
+        """Start a call, with a whole allowance of searches."""
         self._left = self._allowance
         self.incomplete = False
 
     def device_part(
-        self, asks: Sequence[object], numbers: NDArray[np.int32], states: States
+        self, units: Sequence[object], numbers: NDArray[np.int32], states: States
     ) -> tuple[Floats, Floats]:
-        """A and k (see `pricing.formula`) per state and ask; NaN where it is not counted yet.
+        """A and k (see `pricing.formula`) per state and unit; NaN where it is not counted yet.
 
         No state may be named twice.
         """
-        places = self._places_of(asks, states)
-        here = np.ix_(numbers, places)
+        columns = self._columns_of(units, states)
+        here = np.ix_(numbers, columns)
         chain = self._chain[here]
         missing = np.isnan(chain)
         if missing.any():
             for which in np.flatnonzero(missing.any(axis=0)).tolist():
-                ask, place = asks[which], int(places[which])
-                if isinstance(ask, Query):
-                    self._fill(ask, place, numbers[missing[:, which]])
-                elif ask is WHOLE_GPU:
-                    self._fill_whole(place, numbers[missing[:, which]])
+                unit, column = units[which], int(columns[which])
+                if isinstance(unit, Query):
+                    self._fill(unit, column, numbers[missing[:, which]])
+                elif unit is WHOLE_GPU:
+                    self._fill_whole(column, numbers[missing[:, which]])
             chain = self._chain[here]
         return self._free[here], chain
 
-    def nearness(
-        self, asks: Sequence[object], numbers: NDArray[np.int32], chain: Floats
+    def mean_worth(
+        self, units: Sequence[object], numbers: NDArray[np.int32], chain: Floats
     ) -> Floats | None:
-        """Mean worth of the placements in `chain`, 1 where all are near; None if all always are."""
+        """Mean worth of the placements in `chain`, 1 where locality is best; None if always 1."""
         found = None
-        for which, ask in enumerate(asks):
-            worth = self._worth.get(self._places.get(ask, -1))
+        for which, unit in enumerate(units):
+            worth = self._worth.get(self._column_of.get(unit, -1))
             if worth is not None:
                 found = np.ones_like(chain) if found is None else found
                 there = chain[:, which] > 0
@@ -118,68 +117,68 @@ class PlacementCounts:
         """What the counts take."""
         return self._free.nbytes + self._chain.nbytes
 
-    def _places_of(self, asks: Sequence[object], states: States) -> NDArray[np.intp]:
-        """The columns of the asks, in arrays that are large enough for them and the states."""
-        known = self._places
-        most = max(min(_MOST_ASKS, _MOST_CELLS // len(self._chain)), 2 * len(asks))
+    def _columns_of(self, units: Sequence[object], states: States) -> NDArray[np.intp]:
+        """The columns of the units, in arrays that are large enough for them and the states."""
+        known = self._column_of
+        most = max(min(_MOST_UNITS, _MOST_CELLS // len(self._chain)), 2 * len(units))
         if states is not self._states or len(known) > most:
             self._states = states
-            self._free = np.full((_FIRST_STATES, _FIRST_ASKS), np.nan)
+            self._free = np.full((_FIRST_STATES, _FIRST_UNITS), np.nan)
             self._chain = self._free.copy()
             self._forget()
-        found = np.array([known.setdefault(ask, len(known)) for ask in asks], dtype=np.intp)
-        rows, columns = self._chain.shape
+        found = np.array([known.setdefault(unit, len(known)) for unit in units], dtype=np.intp)
+        rows, width = self._chain.shape
         while rows < len(states):
             rows *= 2
-        while columns < len(known):
-            columns *= 2
-        if (rows, columns) != self._chain.shape:
-            self._free = _enlarged(self._free, rows, columns)
-            self._chain = _enlarged(self._chain, rows, columns)
+        while width < len(known):
+            width *= 2
+        if (rows, width) != self._chain.shape:
+            self._free = _enlarged(self._free, rows, width)
+            self._chain = _enlarged(self._chain, rows, width)
         return found
 
     def _forget(self) -> None:
-        self._places.clear()
+        self._column_of.clear()
         self._worth.clear()
         self._whole.clear()
         self._chain.fill(np.nan)
 
-    def _fill(self, ask: Query, place: int, missing: NDArray[np.int32]) -> None:
-        table, size = self._table_of(ask), self._size_of(ask)
+    def _fill(self, unit: Query, column: int, missing: NDArray[np.int32]) -> None:
+        table, size = self._table_of(unit), self._size_of(unit)
         if len(missing) > _FEW:
-            missing = self._calculate_at_once(ask, place, missing, size)
+            missing = self._calculate_at_once(unit, column, missing, size)
         for state in missing.tolist():
-            if self._calculate(ask, place, state, size):
+            if self._calculate(unit, column, state, size):
                 continue
-            if self._left <= 0 or not self._count(state, place, table, size):
+            if self._left <= 0 or not self._count(state, column, table, size):
                 self.incomplete = True
                 break
 
-    def _fill_whole(self, place: int, missing: NDArray[np.int32]) -> None:
+    def _fill_whole(self, column: int, missing: NDArray[np.int32]) -> None:
         """Count the GPUs that nobody holds a part of."""
         for state in missing.tolist():
             hardware, usage = self._states[state]
             whole = self._whole.get(hardware)
             if whole is None:
                 whole = self._whole[hardware] = count_plan.plan_whole_gpus(hardware)
-            room = whole.room(hardware, usage)
-            self._chain[state, place] = self._free[state, place] = room.count
+            found = whole.count_on(hardware, usage)
+            self._chain[state, column] = self._free[state, column] = found.count
 
-    def _calculate(self, ask: Query, place: int, state: int, size: float) -> bool:
+    def _calculate(self, unit: Query, column: int, state: int, size: float) -> bool:
         """Count one state by arithmetic; false where only placing can tell."""
         hardware, usage = self._states[state]
-        plan = self.plan(ask, hardware)
+        plan = self.plan(unit, hardware)
         if plan is None:
             return False
-        room = plan.room(hardware, usage)
-        self._chain[state, place] = room.count
-        # Shares and units tell their GPUs themselves; those of what is no GPU are none.
+        found = plan.count_on(hardware, usage)
+        self._chain[state, column] = found.count
+        # Shares and plug-in units carry their GPUs; a device that is no GPU counts none.
         known = plan.resource >= 0 or (plan.shares and size)
-        self._free[state, place] = room.parts * (1.0 if known else size)
+        self._free[state, column] = found.parts * (1.0 if known else size)
         return True
 
     def _calculate_at_once(
-        self, ask: Query, place: int, missing: NDArray[np.int32], size: float
+        self, unit: Query, column: int, missing: NDArray[np.int32], size: float
     ) -> NDArray[np.int32]:
         """Count the states where a mask of whole devices tells, by shape; returns the rest."""
         states = self._states
@@ -188,51 +187,51 @@ class PlacementCounts:
         for number in np.unique(shape_of).tolist():
             those = missing[shape_of == number]
             hardware = states.shapes[number]
-            plan = self.plan(ask, hardware)
-            if plan is None or not plan.masked or len(hardware.devices) > _WORD_BITS:
+            plan = self.plan(unit, hardware)
+            if plan is None or not plan.mask_only or len(hardware.devices) > _WORD_BITS:
                 left.append(those)
                 continue
             free = np.bitwise_count(np.uint64(plan.plain) & ~states.taken[those])
-            self._chain[those, place] = free
-            self._free[those, place] = free * size
+            self._chain[those, column] = free
+            self._free[those, column] = free * size
         return np.concatenate(left) if left else np.zeros(0, dtype=np.int32)
 
-    def plan(self, ask: Query, hardware: Shape) -> count_plan.CountPlan | None:
-        """How to count the ask on a shape; None where only placing it tells, or not known yet."""
-        key = (ask, hardware)
+    def plan(self, unit: Query, hardware: Shape) -> count_plan.CountPlan | None:
+        """How to count the unit on a shape; None where only placing it tells, or not known yet."""
+        key = (unit, hardware)
         if key not in self._plans:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
             try:
-                self._plans[key] = count_plan.plan(hardware, ask, self._matches)
+                self._plans[key] = count_plan.plan(hardware, unit, self._matches)
             except work.SpentError:
                 self.incomplete = True
                 return None
         return self._plans[key]
 
-    def plans(self, asks: Sequence[object], shapes: Sequence[Shape]) -> bool:
-        """Know how to count all of these; false where the call's allowance ends before."""
+    def plans(self, units: Sequence[object], shapes: Sequence[Shape]) -> bool:
+        """Make the plans for all of these; false where the call's allowance ends before."""
         unknown = (
-            (ask, hardware)
-            for ask in asks
-            if isinstance(ask, Query)
+            (unit, hardware)
+            for unit in units
+            if isinstance(unit, Query)
             for hardware in shapes
-            if (ask, hardware) not in self._plans
+            if (unit, hardware) not in self._plans
         )
-        for ask, hardware in unknown:
-            self.plan(ask, hardware)
-            if (ask, hardware) not in self._plans:
+        for unit, hardware in unknown:
+            self.plan(unit, hardware)
+            if (unit, hardware) not in self._plans:
                 return False
         return True
 
     def _count(
-        self, state: int, place: int, table: verdict_table.VerdictTable, size: float
+        self, state: int, column: int, table: verdict_table.VerdictTable, size: float
     ) -> bool:
         """Follow the placements of one unit after the other until a state that is counted.
 
-        False where the allowance ends on the way: what is judged by then is not judged again.
+        False where the allowance ends on the way: verdicts found by then are kept.
         """
-        chain, worth = self._chain[:, place], self._worth_of(place, table)
+        chain, worth = self._chain[:, column], self._worth_of(column, table)
         path: list[tuple[int, float]] = []  # state, and what the placement there is worth
         known = value = 0.0
         while len(path) < _LONGEST_CHAIN:
@@ -248,33 +247,33 @@ class PlacementCounts:
                 path.append((state, 0.0))
                 known = -1.0  # this last one gives nothing
                 break
-            near = 1.0 if verdict.locality is None else verdict.locality.score
-            path.append((state, formula.future_worth(near, self._distance)))
+            locality_score = 1.0 if verdict.locality is None else verdict.locality.score
+            path.append((state, formula.future_worth(locality_score, self._locality_weight)))
             state = int(table.after[state])
         for back, (step, own) in enumerate(reversed(path), start=1):
             value += own
             if step < len(chain):
                 chain[step] = known + back
-                self._free[step, place] = unit_size.free(table, step, chain[step] * size)
+                self._free[step, column] = unit_size.free(table, step, chain[step] * size)
                 if worth is not None:
                     worth[step] = value
         return True
 
-    def _worth_of(self, place: int, table: verdict_table.VerdictTable) -> Floats | None:
-        """The worth per state of an ask that is judged by nearness."""
+    def _worth_of(self, column: int, table: verdict_table.VerdictTable) -> Floats | None:
+        """The total worth per state of a unit that locality matters to."""
         if not table.question.communication_share:
             return None
-        found = self._worth.get(place)
+        found = self._worth.get(column)
         if found is None or len(found) < len(self._chain):
             larger = np.zeros(len(self._chain))
             if found is not None:
                 larger[: len(found)] = found
-            found = self._worth[place] = larger
+            found = self._worth[column] = larger
         return found
 
 
-def _enlarged(found: Floats, rows: int, columns: int) -> Floats:
-    """The array with more room, NaN in what is new."""
-    larger = np.full((rows, columns), np.nan)
+def _enlarged(found: Floats, rows: int, width: int) -> Floats:
+    """A larger copy of the array, NaN in the new cells."""
+    larger = np.full((rows, width), np.nan)
     larger[: found.shape[0], : found.shape[1]] = found
     return larger

@@ -1,4 +1,4 @@
-"""How large one unit of a demand is, in GPUs, and how much of a node's GPUs suits it."""
+"""How large one unit of a demand is, in GPUs, and how much of a node's GPUs can serve it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from extender.verdicts import verdict_table
 from extender.verdicts.evaluator import Verdict
 
 _GPUS = frozenset({Kind.GPU, Kind.PARTITION})
-_MOST_KINDS = 256  # of machines looked at for one that serves a demand; a fleet has tens
+_MOST_KINDS = 256  # of machines tried for a demand; a fleet has tens
 
 
 def size(
@@ -47,7 +47,7 @@ def size(
 def served(
     table: verdict_table.VerdictTable, cluster: index.TopologyIndex, machines: Sequence[Shape]
 ) -> bool:
-    """Whether one of these machines could serve the demand empty; true where nobody can tell."""
+    """Whether one of these machines could serve the demand empty; true where not known."""
     for tried, hardware in enumerate(machines):
         if tried == _MOST_KINDS or table.verdict(cluster.states.number(hardware, NOTHING)).fits:
             return True
@@ -57,7 +57,7 @@ def served(
 def taken(hardware: Shape, verdict: Verdict, extended: Iterable[tuple[str, int]] = ()) -> float:
     """GPUs that the placement of a verdict takes: shares and partitions by their fraction.
 
-    `extended` are the units asked of plug-ins' resources.
+    `extended` are (resource, count) requested of device plug-ins.
     """
     claimed = sum(_of_pick(hardware, pick) for pick in verdict.picks if not pick.admin)
     return claimed + sum(gpu_count.of_resource(hardware, name) * count for name, count in extended)
@@ -66,7 +66,7 @@ def taken(hardware: Shape, verdict: Verdict, extended: Iterable[tuple[str, int]]
 def free(table: verdict_table.VerdictTable, number: int, whole: float) -> float:
     """GPUs in parts large enough for one unit; `whole` is what whole placements can use.
 
-    For shares of a device that is everything left of the devices with room for one more, which is
+    For shares of a device that is everything left of the devices that hold one more, which is
     more than whole placements use (the A of `pricing.formula`).
     """
     verdict = table.verdict(number)
@@ -84,12 +84,12 @@ def free(table: verdict_table.VerdictTable, number: int, whole: float) -> float:
     consumed = {device: dict(amounts) for device, amounts in usage.shared}
     model = hardware.devices[share.device]
     total = 0.0
-    for place, device in enumerate(hardware.devices):
-        if not device.allow_multiple_allocations or usage.taken >> place & 1:
+    for position, device in enumerate(hardware.devices):
+        if not device.allow_multiple_allocations or usage.taken >> position & 1:
             continue
         if device.driver != model.driver or _product(device) != _product(model):
             continue
-        left = _left(device, consumed.get(place, {}), share)
+        left = _left(device, consumed.get(position, {}), share)
         total += left or 0.0
     return max(total, whole)
 

@@ -102,7 +102,7 @@ class VerbHandler:
         if isinstance(answered, Reply):
             reply(answered)
             return
-        self._metrics.second_look(helped=not self._judging.full)
+        self._metrics.filter_retry(fits=not self._judging.full)
         self._metrics.request("filter", 200, self._clock() - started)
         reply(Reply(answered))
         asyncio.get_running_loop().call_soon(self._judging.prepare)

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 VERBS = ("filter", "prioritize", "preempt")
 RELOADED = ("certificate", "policy")
-LOOKS = ("room", "none")
+RETRY_OUTCOMES = ("fits", "refused")
 RESULTS = ("same", "possible", "different", "elsewhere", "expired")
 STATUSES = (200, 400, 403, 404, 405, 408, 413, 415, 417, 431, 500, 501, 503, 505)
 # 100 µs is an answer for a few nodes, 5 s is kube-scheduler's default patience.
@@ -45,10 +45,10 @@ _COUNTERS: dict[str, tuple[str, tuple[str, ...], list[_Values]]] = {
         ("verb",),
         [(verb,) for verb in VERBS],
     ),
-    "railyard_second_looks": (
-        "Filter calls that refused all nodes and were judged again 5 ms later.",
-        ("found",),
-        [(found,) for found in LOOKS],
+    "railyard_filter_retries": (
+        "Filter calls that refused all nodes and were evaluated again 5 ms later.",
+        ("outcome",),
+        [(outcome,) for outcome in RETRY_OUTCOMES],
     ),
     "railyard_predictions": (
         "Predicted devices compared with those allocated.",
@@ -116,12 +116,13 @@ class ClusterFigures:
     states: int = 0
     reservations: int = 0
     free_gpus: float = 0.0
-    fed_gpus: float = 0.0
+    stranded_gpus: float = 0.0
     gpus: float = 0.0
     unknown_predictions: int = 0
     unjudged: Mapping[str, int] = dataclasses.field(default_factory=dict)  # why → pods
     kept: Mapping[str, int] = dataclasses.field(default_factory=dict)  # what is remembered → bytes
-    room: Mapping[str, float] = dataclasses.field(default_factory=dict)  # size → pods that fit
+    # size → GPUs in whole free sets of it
+    headroom: Mapping[str, float] = dataclasses.field(default_factory=dict)
     kinds: Mapping[str, KindFigures] = dataclasses.field(default_factory=dict)  # kind → figures
     policy: PolicyFigures = PolicyFigures()
     notes: tuple[str, ...] = ()  # what an operator should know, beside the policy's
@@ -192,9 +193,9 @@ class Metrics:
         if count:
             self._unknown.inc(count)
 
-    def second_look(self, *, helped: bool) -> None:
-        """Count a filter call that was judged twice; `helped` if there was room by then."""
-        self._counters["railyard_second_looks"]["room" if helped else "none",].inc()
+    def filter_retry(self, *, fits: bool) -> None:
+        """Count a filter call that was evaluated twice; `fits` if a node passed by then."""
+        self._counters["railyard_filter_retries"]["fits" if fits else "refused",].inc()
 
     def prediction(self, result: str) -> None:
         """Count a comparison: one of RESULTS."""
@@ -243,9 +244,9 @@ class _ClusterCollector(Collector):
             ),
             ("railyard_free_gpus", "GPUs that nothing holds.", picture.free_gpus),
             (
-                "railyard_fed_gpus",
-                "Of these, those that free CPU and memory feed if pods go on asking as they do.",
-                picture.fed_gpus,
+                "railyard_stranded_gpus",
+                "Of these, those that free CPU and memory do not cover at what pods request.",
+                picture.stranded_gpus,
             ),
         ):
             yield GaugeMetricFamily(name, text, value=float(value))
@@ -259,13 +260,13 @@ class _ClusterCollector(Collector):
         )
         for why, count in picture.unjudged.items():
             unjudged.add_metric([why], float(count))
-        room = GaugeMetricFamily(
-            "railyard_room_gpus",
+        headroom = GaugeMetricFamily(
+            "railyard_headroom_gpus",
             "GPUs in whole free sets of a size on one node: how fragmented the free ones are.",
             labels=["size"],
         )
-        for size, gpus in picture.room.items():
-            room.add_metric([size], gpus)
+        for size, gpus in picture.headroom.items():
+            headroom.add_metric([size], gpus)
         kept = GaugeMetricFamily(
             "railyard_kept_bytes",
             "What is remembered beside the objects, about; each has a bound.",
@@ -273,7 +274,7 @@ class _ClusterCollector(Collector):
         )
         for memory, bytes_ in picture.kept.items():
             kept.add_metric([memory], float(bytes_))
-        yield from (unjudged, room, kept)
+        yield from (unjudged, headroom, kept)
         restarts = CounterMetricFamily(
             "railyard_task_restarts",
             "Background tasks started again after a fault of ours.",

@@ -121,12 +121,12 @@ class Facade:
             states=len(index.states),
             reservations=len(index.reservations),
             free_gpus=free,
-            fed_gpus=free * min(self.engine.room.fed, 1.0),
+            stranded_gpus=free * (1.0 - min(self.engine.room.coverage, 1.0)),
             gpus=total,
             unknown_predictions=self.engine.judge.unknown,
             unjudged=self.engine.unjudged,
             kept=self.engine.kept(),
-            room={str(size): gpus for size, gpus in whole.items()},
+            headroom={str(size): gpus for size, gpus in whole.items()},
         )
 
     def moment(self) -> Hashable | None:

@@ -59,13 +59,13 @@ class View:
     def by_profile(self, values):
         """Values of the classes in profile order, 0 for a profile that was never seen."""
         found = np.zeros(KINDS)
-        found[list(self.classes.asks)] = values
+        found[list(self.classes.units)] = values
         return found
 
     def prices(self):
         """What one legal placement of each profile is worth, in GPUs: all count as room."""
-        share, together = self.classes.share, np.ones(len(self.classes.asks), dtype=bool)
-        room = WINDOWS[self.masks].sum(axis=(0, 1))[list(self.classes.asks)] * share
+        share, together = self.classes.share, np.ones(len(self.classes.units), dtype=bool)
+        room = WINDOWS[self.masks].sum(axis=(0, 1))[list(self.classes.units)] * share
         room = prices.shared_headroom(room, self.classes.weight, together)
         return self.by_profile(prices.prices(self.classes, room, formula.Constants()) * share)
 

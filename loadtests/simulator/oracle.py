@@ -1,6 +1,6 @@
 """The scarcity prices on the simulator's arrays: the fast model of the product's policy.
 
-The formulas are extender.policy's own; only the device part of a state, which the product gets
+The formulas are extender.policy's own; only the device headroom of a state, which the product gets
 from its allocator, is computed here from free thousandths.
 """
 
@@ -17,14 +17,14 @@ UNKNOWN = -1
 
 
 class States:
-    """Interned device states of nodes, and what each gives to each ask."""
+    """Interned device states of nodes, and what each gives to each unit."""
 
     def __init__(self, models, *, ordered):
         self.models = models
         self.ordered = ordered  # the order of a node's GPUs matters (first-fit devices)
         self.numbers = {}  # (model, free thousandths) → state
         self.contents = []
-        self.asks = {}  # ask → column
+        self.units = {}  # ask → column
         self.free = np.zeros((0, 0))
         self.chain = np.zeros((0, 0))
         self.after = {}  # (GPUs, thousandths) → array: state → state after such a pod
@@ -38,17 +38,17 @@ class States:
         return state
 
     def parts(self, classes, form, start=0):
-        """The blended device part of the states from `start` on, for the classes of the moment."""
-        for ask in classes.asks:
-            self.asks.setdefault(ask, len(self.asks))
+        """The device headroom of the states from `start` on, for the current classes."""
+        for unit in classes.units:
+            self.units.setdefault(unit, len(self.units))
         self.grow()
-        columns = [self.asks[ask] for ask in classes.asks]
+        columns = [self.units[unit] for unit in classes.units]
         free, chain = self.free[start:, columns], self.chain[start:, columns]
         return formula.device_headroom(free, chain, classes, form)
 
     def grow(self):
         known_states, known_asks = self.free.shape
-        if known_asks < len(self.asks):
+        if known_asks < len(self.units):
             known_states = 0
         if known_states < len(self.contents):
             free, chain = self.measured(self.contents[known_states:])
@@ -60,12 +60,12 @@ class States:
     def measured(self, contents):
         gpu = np.array([slots for _, slots in contents])
         free, chain = [], []
-        for milli, models in map(device_ask, self.asks):
+        for milli, models in map(unit_demand, self.units):
             accepted = [not models or self.models[model] in models for model, _ in contents]
-            room = np.where(np.array(accepted)[:, None] & (gpu >= milli), gpu, 0)
-            free.append(room.sum(axis=1) / openb.GPU)
-            chain.append((room // milli).sum(axis=1))
-        shape = (len(self.asks), len(contents))
+            headroom = np.where(np.array(accepted)[:, None] & (gpu >= milli), gpu, 0)
+            free.append(headroom.sum(axis=1) / openb.GPU)
+            chain.append((headroom // milli).sum(axis=1))
+        shape = (len(self.units), len(contents))
         return np.reshape(free, shape).T.astype(float), np.reshape(chain, shape).T.astype(float)
 
     def afters(self, kind, states):
@@ -114,7 +114,7 @@ class Prices:
         reserve=0.0,
         **mixing,
     ):
-        self.plenty = self.form = form or formula.Constants()
+        self.policy_form = self.form = form or formula.Constants()
         self.every = every
         self.devices = devices
         self.mix = demand_mix.DemandMix(**mixing)
@@ -122,17 +122,17 @@ class Prices:
         self.nodes = nodes
         gpus, count = np.unique(nodes.gpus[nodes.gpus > 1], return_counts=True)
         parts = reserve * gpus * count / nodes.gpus.sum()
-        self.mix.expect(dict(zip(gpus.tolist(), parts.tolist(), strict=True)))
+        self.mix.reserve_machines(dict(zip(gpus.tolist(), parts.tolist(), strict=True)))
         self.state = None
         self.changes = every
         self.epoch = 0
         self.tables = {}  # kind → (cost, tie-break, epoch, stamp) per node
 
     def arrived(self, uid, kind):
-        ask = (kind.milli, kind.models) if kind.num else None
+        unit = (kind.milli, kind.models) if kind.num else None
         self.mix.learn(
             uid,
-            ask,
+            unit,
             count=kind.num,
             share=kind.milli / openb.GPU,
             cpu=kind.cpu,
@@ -182,7 +182,7 @@ class Prices:
         then = self.states.afters(kind, now)
         cpu, memory = cluster.cpu[rows], cluster.memory[rows]
         parts = self.parts()
-        before = self.room_now(cluster, rows, parts.take(now))
+        before = self.headroom_now(cluster, rows, parts.take(now))
         after = formula.headroom(
             parts.take(then), cpu - kind.cpu, memory - kind.memory, self.classes, self.form
         )
@@ -192,53 +192,55 @@ class Prices:
         )
         return formula.cost(before, after, self.prices), tie
 
-    def room_now(self, cluster, rows, parts):
-        """The room of the rows as they are; only what changed since the prices is recomputed."""
-        stale = self.room_stamp[rows] != cluster.stamp[rows]
+    def headroom_now(self, cluster, rows, parts):
+        """The headroom of the rows now; recomputed where a row changed since the prices."""
+        stale = self.headroom_stamp[rows] != cluster.stamp[rows]
         if stale.any():
             which = rows[stale]
-            self.room[which] = formula.headroom(
-                formula.DeviceHeadroom(parts.cliff[stale], parts.count[stale]),
+            self.headroom[which] = formula.headroom(
+                formula.DeviceHeadroom(parts.fits_now[stale], parts.count[stale]),
                 cluster.cpu[which],
                 cluster.memory[which],
                 self.classes,
                 self.form,
             )
-            self.room_stamp[which] = cluster.stamp[which]
-        return self.room[rows]
+            self.headroom_stamp[which] = cluster.stamp[which]
+        return self.headroom[rows]
 
     def refresh(self, cluster):
         self.changes = 0
         self.epoch += 1
-        self.form = formula.adapted_to_coverage(self.plenty, self.fed(cluster))
+        self.form = formula.adapted_to_coverage(self.policy_form, self.coverage(cluster))
         self.classes = self.mix.classes()
         self.memo = None
         parts = self.parts().take(self.state)
-        self.room = formula.headroom(parts, cluster.cpu, cluster.memory, self.classes, self.form)
-        self.room_stamp = cluster.stamp.copy()
-        room, pool = self.room.sum(axis=0), self.pools()
-        self.prices = prices.prices(self.classes, room, self.form, pool=pool)
+        self.headroom = formula.headroom(
+            parts, cluster.cpu, cluster.memory, self.classes, self.form
+        )
+        self.headroom_stamp = cluster.stamp.copy()
+        headroom, pool = self.headroom.sum(axis=0), self.empty_headroom()
+        self.prices = prices.prices(self.classes, headroom, self.form, pool=pool)
 
-    def fed(self, cluster):
-        """Which part of the idle GPUs CPU and memory can feed: every machine has GPUs here."""
+    def coverage(self, cluster):
+        """Which part of the idle GPUs CPU and memory cover: every machine has GPUs here."""
         return formula.coverage_by(
-            self.mix.asked(),
+            self.mix.mean_demand(),
             gpus=np.maximum(cluster.gpu, 0).sum() / openb.GPU,
             cpu=(cluster.cpu.sum(), 0.0),
             memory=(cluster.memory.sum(), 0.0),
         )
 
-    def pools(self):
+    def empty_headroom(self):
         """GPUs of the machines that each class may take at all."""
         given = []
-        for _, models in map(device_ask, self.classes.asks):
+        for _, models in map(unit_demand, self.classes.units):
             accepted = np.array([not models or m in models for m in self.nodes.models])
             given.append(float(self.nodes.gpus[accepted[self.nodes.model]].sum()))
-        return np.array(given)[self.classes.ask]
+        return np.array(given)[self.classes.unit]
 
     def parts(self):
-        """The parts of all states; extended when a transition met a new state."""
-        known = 0 if self.memo is None else len(self.memo.cliff)
+        """The device headroom of all states; extended when a transition met a new state."""
+        known = 0 if self.memo is None else len(self.memo.fits_now)
         if known < len(self.states.contents):
             added = self.states.parts(self.classes, self.form, known)
             self.memo = added if self.memo is None else joined(self.memo, added)
@@ -250,14 +252,15 @@ class Prices:
         return simulated_cluster.slots_of(cluster, node, kind)
 
 
-def device_ask(ask):
-    """(thousandths, accepted models) of a device ask."""
-    return (openb.GPU, ()) if ask == demand_mix.WHOLE_GPU else ask
+def unit_demand(unit):
+    """(thousandths, accepted models) of a unit."""
+    return (openb.GPU, ()) if unit == demand_mix.WHOLE_GPU else unit
 
 
 def joined(one, other):
     return formula.DeviceHeadroom(
-        cliff=np.vstack([one.cliff, other.cliff]), count=np.vstack([one.count, other.count])
+        fits_now=np.vstack([one.fits_now, other.fits_now]),
+        count=np.vstack([one.count, other.count]),
     )
 
 

@@ -306,7 +306,9 @@ def test_packing_says_when_there_is_too_little_cpu_for_the_free_gpus():
 
     found = explained(judging, make_pod("p").gpus(1).request("cpu", 10))
 
-    assert found["a"].grounds["packing"].endswith("; free CPU and memory feed 50% of the free GPUs")
+    assert (
+        found["a"].grounds["packing"].endswith("; free CPU and memory cover 50% of the free GPUs")
+    )
 
 
 def test_a_pod_without_devices_prefers_no_gpus_then_those_that_starve_fewest():

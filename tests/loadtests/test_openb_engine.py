@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from extender.pricing import formula as policy_packing
+from extender.pricing import formula
 from extender.pricing.mix import demand_mix
 from loadtests.quality import churn, packing
 from loadtests.simulator import engine, openb, oracle
@@ -59,31 +59,31 @@ def test_the_engine_knows_what_is_free(run, nodes):
     assert (index.memory[rows] / engine.MIB).tolist() == cluster.memory.tolist()
 
 
-def test_the_engine_counts_the_room_that_the_simulator_counts(run, nodes):
+def test_the_engine_counts_the_headroom_that_the_simulator_counts(run, nodes):
     policy, cluster, _ = run
     room = policy.engine.room
     policy.engine.settle()
-    asks = []
-    for ask in room.classes.asks:
-        if ask == demand_mix.WHOLE_GPU:
-            asks.append(ask)
+    units = []
+    for unit in room.classes.units:
+        if unit == demand_mix.WHOLE_GPU:
+            units.append(unit)
             continue
-        choice = ask.claims[0].requests[0].choices[0]
+        choice = unit.claims[0].requests[0].choices[0]
         milli = dict(choice.capacity)["milli"] // 10**9
         models = tuple(m for m in nodes.models if any(f'"{m}"' in s for s in choice.selectors))
-        asks.append((milli, models))
+        units.append((milli, models))
     states = oracle.States(nodes.models, ordered=True)
     state = np.array(
         [states.number(m, g) for m, g in zip(nodes.model, cluster.gpu.tolist(), strict=True)]
     )
-    form = policy_packing.Constants()
-    classes = dataclasses.replace(room.classes, asks=tuple(asks))
+    form = formula.Constants()
+    classes = dataclasses.replace(room.classes, units=tuple(units))
     parts = states.parts(classes, form).take(state)
     memory = cluster.memory * float(engine.MIB)
-    expected = policy_packing.headroom(parts, cluster.cpu.astype(float), memory, classes, form)
+    expected = formula.headroom(parts, cluster.cpu.astype(float), memory, classes, form)
     rows = policy.engine.index.rows_of(nodes.names).astype(np.int64)
-    found = room._room_of(rows, None)
-    assert len(asks) > 5
+    found = room._current_headroom(rows, None)
+    assert len(units) > 5
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
@@ -106,9 +106,9 @@ def test_a_size_that_shall_never_be_learnt_is_placed_and_not_learnt(nodes):
     run = {"wire": packing.Wire(), "load": 0.2, "arrivals": 300, "seed": 3, "unseen": eight}
     tally = churn.run(trace, nodes, policy, **run)
     learnt = policy.engine.room.mix.classes()
-    asks = [learnt.asks[number] for number in learnt.ask[learnt.count == eight]]
+    units = [learnt.units[number] for number in learnt.unit[learnt.count == eight]]
     assert tally.large > 0
     assert len(learnt.weight) > eight
-    assert set(asks) == {
+    assert set(units) == {
         demand_mix.WHOLE_GPU
     }  # whole machines are expected, these pods were not learnt

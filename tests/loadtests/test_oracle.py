@@ -23,7 +23,7 @@ def test_a_pool_is_the_gpus_of_the_models_that_a_class_accepts(nodes):
     any_gpu = openb.Kind(cpu=1000, memory=1, num=1, milli=500)
     bound = openb.Kind(cpu=1000, memory=1, num=1, milli=1000, models=("G3",))
     model = shown(nodes, any_gpu, bound)
-    assert model.pools()[:2].tolist() == [6212.0, 39 * 8.0]
+    assert model.empty_headroom()[:2].tolist() == [6212.0, 39 * 8.0]
 
 
 def test_machines_are_expected_by_the_share_of_gpus_that_lies_in_them(nodes):

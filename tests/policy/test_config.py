@@ -23,11 +23,11 @@ def test_an_empty_document_is_the_default(document):
 
 def test_names_are_those_of_kubernetes():
     found = config.parse(
-        {"profiles": [{"name": "a"}], "packing": {"cliffShare": 0.2}, "cpuPods": "Ignore"},
+        {"profiles": [{"name": "a"}], "packing": {"fitsNowShare": 0.2}, "cpuPods": "Ignore"},
         source="x",
     )
 
-    assert found.packing.cliff_share == 0.2
+    assert found.packing.fits_now_share == 0.2
     assert found.cpu_pods == "Ignore"
 
 
@@ -146,6 +146,12 @@ def test_a_field_of_a_profile_is_a_problem_in_the_document(field):
     [
         ({"packing": {"weight": 1}}, "packing.weight", "profiles[].packing.weight"),
         ({"packing": {"halfLifePods": 1}}, "packing.halfLifePods", "packing.horizonPods"),
+        ({"packing": {"cliffShare": 0.4}}, "packing.cliffShare", "packing.fitsNowShare"),
+        (
+            {"profiles": [{"name": "a", "packing": {"cliffShare": 0.4}}]},
+            "profiles[0].packing.cliffShare",
+            "packing.fitsNowShare",
+        ),
         (
             {"profiles": [{"name": "a", "packing": {"halfLifePods": 1}}]},
             "profiles[0].packing.halfLifePods",

@@ -51,7 +51,7 @@ def mig_machine():
 
 
 def counted(hardware, unit, usage=NOTHING):
-    return count_plan.plan(hardware, unit, by_name).room(hardware, usage)
+    return count_plan.plan(hardware, unit, by_name).count_on(hardware, usage)
 
 
 def test_whole_devices_are_those_that_suit_and_are_free():
@@ -155,5 +155,5 @@ def test_what_only_placing_tells_has_no_plan(unit):
     ],
 )
 def test_whole_gpus_are_counted_however_they_are_published(hardware, usage, expected):
-    found = count_plan.plan_whole_gpus(hardware).room(hardware, usage)
+    found = count_plan.plan_whole_gpus(hardware).count_on(hardware, usage)
     assert found == count_plan.UnitCount(expected, float(expected))

@@ -21,20 +21,22 @@ def test_each_size_of_machine_has_its_part_of_the_gpus_whatever_is_taken():
     feed(judging, *(make_node(f"large-{n}").gpus(H100, 8) for n in range(3)))
     feed(judging, make_node("small").gpus(H100, 4), make_node("plain"))
     feed(judging, make_pod("holder").gpus(8).node("large-0"))
-    assert looked(judging).expected(0.28) == pytest.approx({8: 0.28 * 24 / 28, 4: 0.28 * 4 / 28})
+    assert looked(judging).machine_shares(0.28) == pytest.approx(
+        {8: 0.28 * 24 / 28, 4: 0.28 * 4 / 28}
+    )
 
 
 def test_machines_of_one_gpu_need_no_reserve_and_no_machines_have_none():
     judging = engine()
     feed(judging, make_node("single").gpus(H100, 1))
-    assert looked(judging).expected(0.05) == {}
-    assert looked(engine()).expected(0.05) == {}
+    assert looked(judging).machine_shares(0.05) == {}
+    assert looked(engine()).machine_shares(0.05) == {}
 
 
 def test_a_reserve_of_nothing_expects_nothing():
     judging = engine()
     feed(judging, make_node("a").gpus(H100, 8))
-    assert looked(judging).expected(0.0) == {}
+    assert looked(judging).machine_shares(0.0) == {}
 
 
 def test_the_pool_of_a_class_is_what_suits_it_on_empty_machines():
@@ -43,4 +45,4 @@ def test_the_pool_of_a_class_is_what_suits_it_on_empty_machines():
     feed(judging, make_pod("holder").gpus(8).node("a"))
     feed(judging, make_pod("seen").gpus(1))
     found = looked(judging)
-    assert set(found.pools(judging.room.classes).tolist()) == {12.0}
+    assert set(found.empty_headroom(judging.room.classes).tolist()) == {12.0}

@@ -7,12 +7,12 @@ from extender.pricing import formula
 from extender.pricing.mix import demand_mix
 
 
-def classes_of(*columns, asks=("gpu",)):
+def classes_of(*columns, units=("gpu",)):
     """Columns are (ask, count, share, cpu, memory)."""
     table = np.array(columns, dtype=float).reshape(-1, 5)
     return demand_mix.DemandClasses(
-        asks=asks,
-        ask=table[:, 0].astype(np.int64),
+        units=units,
+        unit=table[:, 0].astype(np.int64),
         count=table[:, 1],
         share=table[:, 2],
         cpu=table[:, 3],
@@ -29,7 +29,7 @@ HALF = (0, 1, 0.5, 5.0, 1.0)
 EVEN = formula.Constants(blend=0.5)  # what fits now and what could be fed count alike
 
 
-def room(free, chain, cpu, memory, *columns, form=EVEN):
+def headroom(free, chain, cpu, memory, *columns, form=EVEN):
     classes = classes_of(*columns)
     device = formula.device_headroom(
         np.array([[free]], float), np.array([[chain]], float), classes, form
@@ -41,29 +41,29 @@ def room(free, chain, cpu, memory, *columns, form=EVEN):
     ("free", "chain", "cpu", "memory", "column", "expected"),
     [
         pytest.param(4.0, 4, 1e6, 1e6, ONE, 4.0, id="nothing limits"),
-        pytest.param(4.0, 4, 20.0, 1e6, ONE, 0.5 * 4 + 0.5 * 2, id="CPU feeds two of four"),
-        pytest.param(4.0, 4, 1e6, 3.0, ONE, 0.5 * 4 + 0.5 * 3, id="memory feeds three of four"),
-        pytest.param(4.0, 4, 9.0, 1e6, ONE, 0.5 * 0.9, id="not one pod fits: the cliff"),
+        pytest.param(4.0, 4, 20.0, 1e6, ONE, 0.5 * 4 + 0.5 * 2, id="CPU covers two of four"),
+        pytest.param(4.0, 4, 1e6, 3.0, ONE, 0.5 * 4 + 0.5 * 3, id="memory covers three of four"),
+        pytest.param(4.0, 4, 9.0, 1e6, ONE, 0.5 * 0.9, id="not one pod fits"),
         pytest.param(4.0, 4, -5.0, 1e6, ONE, 0.0, id="overcommitted CPU gives nothing"),
         pytest.param(1.7, 2, 1e6, 1e6, HALF, 0.5 * 1.7 + 0.5 * 1.0, id="0.7 holds one half"),
         pytest.param(8.0, 8, 1e6, 1e6, EIGHT, 8.0, id="a whole machine"),
-        pytest.param(4.0, 4, 1e6, 1e6, EIGHT, 0.5 * 8 * 0.5**5, id="part credit, no cliff part"),
+        pytest.param(4.0, 4, 1e6, 1e6, EIGHT, 0.5 * 8 * 0.5**5, id="part credit, nothing fits now"),
         pytest.param(0.0, 0, 1e6, 1e6, EIGHT, 0.0, id="a full machine"),
     ],
 )
 def test_the_room_of_a_node_for_a_class(free, chain, cpu, memory, column, expected):
-    assert room(free, chain, cpu, memory, column) == pytest.approx([expected])
+    assert headroom(free, chain, cpu, memory, column) == pytest.approx([expected])
 
 
-def test_a_node_nearer_to_being_whole_again_has_more_room_for_large_pods():
-    rooms = [room(float(k), k, 1e6, 1e6, EIGHT)[0] for k in range(9)]
-    steps = np.diff(rooms)
+def test_a_node_nearer_to_being_whole_again_has_more_headroom_for_large_pods():
+    found = [headroom(float(k), k, 1e6, 1e6, EIGHT)[0] for k in range(9)]
+    steps = np.diff(found)
     assert (steps > 0).all()
     assert (np.diff(steps) > 0).all()
 
 
 def test_a_class_that_asks_no_cpu_is_not_limited_by_it():
-    assert room(2.0, 2, 0.0, 0.0, (0, 1, 1.0, 0.0, 0.0)) == pytest.approx([1.0])
+    assert headroom(2.0, 2, 0.0, 0.0, (0, 1, 1.0, 0.0, 0.0)) == pytest.approx([1.0])
 
 
 def test_the_dearer_class_decides_which_node_loses_least():
@@ -88,44 +88,44 @@ def test_the_tightest_node_has_least_left():
     blend=st.floats(0, 1),
     part=st.floats(1, 8),
 )
-def test_a_placement_never_adds_room(chain, cpu, memory, placed, count, blend, part):
-    form = formula.Constants(blend=blend, part=part)
+def test_a_placement_never_adds_headroom(chain, cpu, memory, placed, count, blend, part):
+    form = formula.Constants(blend=blend, part_credit=part)
     column = (0, count, 1.0, 10.0 * count, 1.0)
     taken, used = placed
     left = max(chain - taken, 0)
-    before = room(float(chain), chain, cpu, memory, column, form=form)
-    after = room(float(left), left, cpu - used, memory, column, form=form)
+    before = headroom(float(chain), chain, cpu, memory, column, form=form)
+    after = headroom(float(left), left, cpu - used, memory, column, form=form)
     assert (after <= before + 1e-9).all()
     assert (after >= 0).all()
     assert (before <= chain + 1e-9).all()
 
 
 @pytest.mark.parametrize(
-    ("score", "distance", "expected"),
+    ("score", "weight", "expected"),
     [
-        pytest.param(1.0, 10.0, 1.0, id="near"),
-        pytest.param(0.95, 10.0, 0.5, id="somewhat farther"),
-        pytest.param(0.8, 10.0, 0.0, id="farther than it is worth"),
-        pytest.param(0.8, 0.0, 1.0, id="distance costs nothing"),
+        pytest.param(1.0, 10.0, 1.0, id="best locality"),
+        pytest.param(0.95, 10.0, 0.5, id="poorer locality"),
+        pytest.param(0.8, 10.0, 0.0, id="locality costs all it is worth"),
+        pytest.param(0.8, 0.0, 1.0, id="locality has no weight"),
     ],
 )
-def test_a_placement_is_worth_to_a_later_pod_what_distance_leaves(score, distance, expected):
-    assert formula.future_worth(score, distance) == pytest.approx(expected)
+def test_a_placement_is_worth_to_a_later_pod_what_locality_leaves(score, weight, expected):
+    assert formula.future_worth(score, weight) == pytest.approx(expected)
 
 
-def test_parts_are_weighed_by_what_their_placements_are_worth():
+def test_device_headroom_is_weighted_by_what_their_placements_are_worth():
     one = np.array([[4.0, 2.0]])
     plain, near = formula.DeviceHeadroom(one, 2 * one), np.array([[1.0, 0.5]])
 
-    found = formula.DeviceHeadroom(one, 2 * one, near).weighed()
+    found = formula.DeviceHeadroom(one, 2 * one, near).weighted()
 
-    assert plain.weighed() is plain
-    assert found.cliff.tolist() == [[4.0, 1.0]]
+    assert plain.weighted() is plain
+    assert found.fits_now.tolist() == [[4.0, 1.0]]
     assert found.count.tolist() == [[8.0, 2.0]]
 
 
 @pytest.mark.parametrize(
-    ("idle", "idle_beside", "gpus", "asked", "beside", "expected"),
+    ("idle", "idle_elsewhere", "gpus", "per_gpu", "bare_per_gpu", "expected"),
     [
         pytest.param(80.0, 0.0, 10, 8.0, 0.0, 1.0, id="just enough for the pods with GPUs"),
         pytest.param(80.0, 0.0, 10, 8.0, 2.0, 0.8, id="the others want some, too"),
@@ -136,8 +136,12 @@ def test_parts_are_weighed_by_what_their_placements_are_worth():
         pytest.param(80.0, 0.0, 10, 0.0, 0.0, np.inf, id="nobody asks for any"),
     ],
 )
-def test_the_share_of_idle_gpus_that_can_be_fed(idle, idle_beside, gpus, asked, beside, expected):
-    found = formula.coverage(idle, idle_beside, gpus=gpus, asked=asked, beside=beside)
+def test_the_share_of_idle_gpus_that_cpu_covers(
+    idle, idle_elsewhere, gpus, per_gpu, bare_per_gpu, expected
+):
+    found = formula.coverage(
+        idle, idle_elsewhere, gpus=gpus, per_gpu=per_gpu, bare_per_gpu=bare_per_gpu
+    )
     assert found == pytest.approx(expected)
 
 
@@ -158,3 +162,38 @@ def test_what_fits_now_counts_less_where_cpu_is_short(blend, share, expected):
     found = formula.adapted_to_coverage(form, share)
     assert found.blend == pytest.approx(expected)
     assert found.steepness == 3.0
+
+
+COLUMN = st.tuples(
+    st.just(0),
+    st.integers(1, 8),
+    st.floats(0.01, 1.0),
+    st.floats(0, 1e6),
+    st.floats(0, 1e12),
+)
+ROW = st.tuples(st.floats(0, 64), st.integers(0, 64), st.floats(-1e6, 1e7), st.floats(-1e12, 1e13))
+
+
+@given(
+    columns=st.lists(COLUMN, min_size=1, max_size=6),
+    rows=st.lists(ROW, min_size=1, max_size=4),
+    blend=st.floats(0, 1),
+)
+def test_headroom_of_one_row_is_that_of_arrays_to_the_bit(columns, rows, blend):
+    form, classes = formula.Constants(blend=blend), classes_of(*columns)
+    free, chain, cpu, memory = (np.array(values, dtype=float) for values in zip(*rows, strict=True))
+    device = formula.device_headroom(free[:, None], chain[:, None], classes, form)
+
+    expected = formula.headroom(device, cpu, memory, classes, form).tolist()
+
+    needs = formula.class_needs(classes, form)
+    found = [
+        formula.headroom_of_row(*parts, *limits, needs)
+        for *parts, limits in zip(
+            device.fits_now.tolist(),
+            device.count.tolist(),
+            zip(cpu.tolist(), memory.tolist(), strict=True),
+            strict=True,
+        )
+    ]
+    assert found == expected

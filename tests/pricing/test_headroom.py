@@ -42,51 +42,51 @@ def test_nothing_is_scarce_before_anybody_asked():
     assert not judging.room.priced
 
 
-def test_room_is_counted_in_gpus_over_the_whole_cluster():
-    judging = engine(policy(cliff_share=1.0))
+def test_headroom_is_counted_in_gpus_over_the_whole_cluster():
+    judging = engine(policy(fits_now_share=1.0))
     feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 4))
     seen(judging, 1)
 
-    assert judging.room.room.tolist() == [12.0]
+    assert judging.room.headroom.tolist() == [12.0]
 
 
 @pytest.mark.parametrize(
     ("pods", "cpu", "room"),
     [
         pytest.param(200, 4, 16.0, id="there is CPU for every GPU: what fits now counts"),
-        pytest.param(200, 8, 0.2 * 16 + 0.8 * 8, id="for half of them: what can be fed counts"),
+        pytest.param(200, 8, 0.2 * 16 + 0.8 * 8, id="for half of them: what CPU covers counts"),
         pytest.param(199, 8, 16.0, id="too few pods tell what is asked"),
     ],
 )
-def test_where_cpu_is_short_the_gpus_that_it_can_feed_count_more(pods, cpu, room):
-    judging = engine(policy(cliff_share=1.0))
+def test_where_cpu_is_short_the_gpus_that_it_covers_count_more(pods, cpu, room):
+    judging = engine(policy(fits_now_share=1.0))
     feed(judging, *(make_node(name).gpus(H100, 8).allocatable(cpu="32") for name in "ab"))
     feed(judging, *(make_pod(f"p-{n}").gpus(1).request("cpu", cpu) for n in range(pods)))
     judging.settle()
 
-    assert judging.room.room.tolist() == [pytest.approx(room)]
+    assert judging.room.headroom.tolist() == [pytest.approx(room)]
 
 
 def test_pods_without_devices_want_cpu_too_and_find_it_on_machines_without_gpus():
-    judging = engine(policy(cliff_share=1.0))
+    judging = engine(policy(fits_now_share=1.0))
     feed(judging, make_node("poor").gpus(H100, 8).allocatable(cpu="8"))
     feed(judging, make_node("rich").gpus(H100, 8).allocatable(cpu="128"))
     feed(judging, *(make_pod(f"p-{n}").gpus(1).request("cpu", 6) for n in range(200)))
     judging.settle()
-    before = judging.room.room.tolist()
+    before = judging.room.headroom.tolist()
     feed(judging, *(make_pod(f"bare-{n}").request("cpu", 6) for n in range(200)))
     judging.settle()
-    wanted = judging.room.room.tolist()
+    wanted = judging.room.headroom.tolist()
     feed(judging, make_node("plain").allocatable(cpu="128"))
     feed(judging, *(make_pod(f"more-{n}").gpus(1).request("cpu", 6) for n in range(40)))
     judging.settle()
 
     assert before == [16.0]
     assert wanted == [pytest.approx(0.2 * 16 + 0.8 * (8 / 6 + 8))]
-    assert judging.room.room.tolist() == [16.0]
+    assert judging.room.headroom.tolist() == [16.0]
 
 
-def test_a_size_that_fits_nowhere_has_no_room_and_the_dearest_price():
+def test_a_size_that_fits_nowhere_has_no_headroom_and_the_highest_price():
     judging = engine(policy())
     feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 8))
     for name in "ab":
@@ -95,7 +95,7 @@ def test_a_size_that_fits_nowhere_has_no_room_and_the_dearest_price():
 
     sizes = judging.room.classes.size.tolist()
     by_size = dict(zip(sizes, judging.room.prices.tolist(), strict=True))
-    room = dict(zip(sizes, judging.room.room.tolist(), strict=True))
+    room = dict(zip(sizes, judging.room.headroom.tolist(), strict=True))
     assert by_size[8.0] > by_size[1.0]
     assert room[8.0] < room[1.0]
 
@@ -146,7 +146,7 @@ def test_room_is_kept_for_a_pod_of_each_size_of_machine_that_the_cluster_has():
     assert classes.weight[1:] == pytest.approx(
         [0.1 * 16 / 21 * asked / 8, 0.1 * 4 / 21 * asked / 4]
     )
-    assert judging.room.room[1:].min() > 0
+    assert judging.room.headroom[1:].min() > 0
 
 
 def test_the_first_pod_of_a_whole_machine_finds_one_though_only_small_ones_were_seen():
@@ -180,7 +180,7 @@ def test_placing_a_small_pod_on_a_whole_node_costs_more_than_on_a_broken_one():
     assert whole > broken
 
 
-def test_locality_of_the_demand_makes_no_difference_to_room():
+def test_locality_of_the_demand_makes_no_difference_to_headroom():
     strict = msgspec.structs.replace(
         config.Profile("default"), locality=config.Locality(mode="Required")
     )
@@ -189,7 +189,7 @@ def test_locality_of_the_demand_makes_no_difference_to_room():
         judging = engine(chosen)
         feed(judging, make_node("a").gpus(H100, 8))
         seen(judging, 2)
-        rooms.append(judging.room.room)
+        rooms.append(judging.room.headroom)
     assert np.array_equal(*rooms)
 
 
@@ -233,7 +233,7 @@ def test_counting_by_arithmetic_is_counting_by_placing(models, shared, taken, wa
     plan = count_plan.plan(hardware, unit, selectors.Selectors().matches)
 
     assert plan is not None
-    assert plan.room(hardware, usage).count == placed_one_after_the_other(
+    assert plan.count_on(hardware, usage).count == placed_one_after_the_other(
         judging.table(unit), state
     )
 
@@ -275,13 +275,13 @@ def test_a_pod_without_nics_pays_for_the_pairs_that_it_breaks(paired):
     assert whole > shifted
 
 
-def test_a_pod_that_uses_a_pair_pays_for_its_own_distance_instead(paired):
+def test_a_pod_that_uses_a_pair_pays_for_its_own_locality_instead(paired):
     whole, shifted = packed(paired, "pair")
 
     assert whole == pytest.approx(shifted)
 
 
-def test_where_nearness_has_no_weight_pairs_have_no_price(paired):
+def test_where_locality_has_no_weight_pairs_have_no_price(paired):
     packed(paired, "gpu")
     near = config.ClusterPacking(distance_weight=0.0)
 

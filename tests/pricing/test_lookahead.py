@@ -28,7 +28,7 @@ class Cluster(mig_engine.MigRailyard):
         self.arrived(uid, profile)
         self.bound(uid, node, profile, (gpu, start))
 
-    def asks(self, profile):
+    def scored(self, profile):
         self.instances += 1
         self.arrived(str(self.instances), profile)
         return self.engine.score(self.pod, self.names)
@@ -40,7 +40,7 @@ def test_an_instance_spares_the_gap_that_the_next_one_needs():
         cluster.put(3, node, 0, 4)  # each node has its low half free
     cluster.put(ONE, 0, 0, 0)
 
-    found = cluster.asks(ONE)
+    found = cluster.scored(ONE)
 
     # on the second node it would close the last half for the next 3g.40gb
     assert found.parts["next partition"].tolist()[0] == pytest.approx(0.0)
@@ -58,10 +58,10 @@ def test_the_loss_is_the_plain_minimum_over_the_cluster_with_the_instance_there(
         (1, 1): mig_streams.window(2, 4), (2, 0): mig_streams.window(4, 0),
     }.items():  # fmt: skip
         masks[node, gpu] = taken
-    found = cluster.asks(ONE)
+    found = cluster.scored(ONE)
     room = cluster.engine.room
     weight = room.classes.weight / room.classes.weight.sum()
-    seen = [_profile(ask) for ask in room.classes.asks]
+    seen = [_profile(unit) for unit in room.classes.units]
     price = room.prices * room.classes.share
 
     def expected(cluster_masks):
@@ -79,8 +79,8 @@ def test_the_loss_is_the_plain_minimum_over_the_cluster_with_the_instance_there(
         assert found.parts["next partition"][node] == pytest.approx(expected(then) - before)
 
 
-def _profile(ask):
-    (selector,) = ask.claims[0].requests[0].choices[0].selectors
+def _profile(unit):
+    (selector,) = unit.claims[0].requests[0].choices[0].selectors
     return next(n for n, (name, _, _) in enumerate(mig_streams.PROFILES) if f'"{name}"' in selector)
 
 
@@ -94,11 +94,11 @@ def _loss(gpus, profile, seen, price):
     return np.inf
 
 
-def test_of_equal_losses_the_board_that_the_driver_comes_to_first_wins():
+def test_of_equal_losses_the_gpu_that_the_driver_tries_first_wins():
     cluster = Cluster(nodes=2, gpus=2)
     cluster.put(SEVEN, 0, 0, 0)
 
-    found = cluster.asks(SEVEN)
+    found = cluster.scored(SEVEN)
 
     assert found.tie.tolist() == [1.0, 0.0]
     assert found.scores.argmax() == 1
@@ -107,9 +107,9 @@ def test_of_equal_losses_the_board_that_the_driver_comes_to_first_wins():
 def test_a_node_without_room_has_no_position():
     cluster = Cluster(nodes=2, gpus=1)
     cluster.put(SEVEN, 0, 0, 0)
-    found = cluster.asks(SEVEN)
+    found = cluster.scored(SEVEN)
 
-    position = cluster.engine.room.outlook.position(found.among.table.question, found.among.rows)
+    position = cluster.engine.room.lookahead.position(found.among.table.question, found.among.rows)
 
     assert np.isnan(position).tolist() == [True, False]
 
@@ -128,8 +128,8 @@ def test_nothing_is_said_of_devices_without_counters():
     found = judging.score(pod.obj(), ["a"])
 
     assert "next partition" not in found.parts
-    assert judging.room.outlook.asks == ()
-    assert judging.room.outlook.position(found.among.table.question, found.among.rows) is None
+    assert judging.room.lookahead.units == ()
+    assert judging.room.lookahead.position(found.among.table.question, found.among.rows) is None
 
 
 def test_an_allowance_runs_out_and_later_requests_go_on(monkeypatch):
@@ -138,7 +138,7 @@ def test_an_allowance_runs_out_and_later_requests_go_on(monkeypatch):
     for node in range(6):
         cluster.put(ONE, node, 0, node)
 
-    first = cluster.asks(ONE)
+    first = cluster.scored(ONE)
     for _ in range(10):
         last = cluster.engine.score(cluster.pod, cluster.names)
 
@@ -146,48 +146,48 @@ def test_an_allowance_runs_out_and_later_requests_go_on(monkeypatch):
     assert "next partition" in last.parts
 
 
-def test_a_node_that_cannot_feed_the_next_one_is_no_place_for_it():
+def test_a_node_without_cpu_for_the_next_one_does_not_count_for_it():
     cluster = Cluster(nodes=2, gpus=1)
     cluster.put(SEVEN, 0, 0, 0)
-    plenty = cluster.asks(SEVEN).parts["next partition"][1]
+    plenty = cluster.scored(SEVEN).parts["next partition"][1]
     small = make_node("node-01").uid("node-01").allocatable(cpu="1m", memory="10Ti", pods="110")
     feed(cluster.engine, small)
 
-    starved = cluster.engine.score(cluster.pod, cluster.names).parts["next partition"][1]
+    short = cluster.engine.score(cluster.pod, cluster.names).parts["next partition"][1]
 
     assert plenty > 0.0  # it takes the last place of the next one
-    assert starved == plenty  # which the pod itself would starve
+    assert short == plenty  # which the pod itself would leave without CPU
 
 
-def test_profiles_of_one_board_are_priced_by_their_common_room():
+def test_profiles_of_one_gpu_are_priced_by_their_common_headroom():
     cluster = Cluster(nodes=2, gpus=2)
     cluster.put(SEVEN, 0, 0, 0)
-    cluster.asks(ONE)
+    cluster.scored(ONE)
     room = cluster.engine.room
 
-    assert room.outlook.boards.sharing(room.classes).all()
+    assert room.lookahead.partitioned_gpus.share_counters(room.classes).all()
     # alike but for the slack, though there are three whole GPUs and 21 places for the small one
-    price = dict(zip([_profile(ask) for ask in room.classes.asks], room.prices, strict=True))
+    price = dict(zip([_profile(unit) for unit in room.classes.units], room.prices, strict=True))
     assert 0.4 < price[SEVEN] / price[ONE] < 1.0
 
 
-def test_a_larger_machine_that_joins_is_looked_at_too():
+def test_a_larger_machine_that_joins_is_read_too():
     cluster = Cluster(nodes=1, gpus=1)
-    cluster.asks(SEVEN)
+    cluster.scored(SEVEN)
     feed(cluster.engine, make_node("large").allocatable(cpu="64", memory="1Ti", pods="110"))
     for body in mig_engine.slices_of("large", 3):
         cluster.show("ResourceSlice", body)
     cluster.names.append("large")
     cluster.put(SEVEN, 1, 0, 0)
 
-    found = cluster.asks(SEVEN)
+    found = cluster.scored(SEVEN)
 
     assert found.tie.tolist() == [0.0, 1.0]
 
 
-def test_a_node_that_leaves_takes_its_offers_along():
+def test_a_node_that_leaves_takes_its_costs_along():
     cluster = Cluster(nodes=2, gpus=1)
-    before = cluster.asks(SEVEN).parts["next partition"]
+    before = cluster.scored(SEVEN).parts["next partition"]
     cluster.engine.store.apply("Node", "DELETED", make_node("node-01").uid("node-01").obj())
     cluster.names.pop()
 
@@ -200,20 +200,20 @@ def test_a_node_that_leaves_takes_its_offers_along():
 def test_it_is_explained_with_the_profiles_that_lose():
     cluster = Cluster(nodes=1, gpus=1)
     cluster.put(THREE, 0, 0, 4)
-    cluster.asks(ONE)
+    cluster.scored(ONE)
 
     (node,) = explain.explain(cluster.engine, cluster.pod, cluster.names).nodes
 
     assert "for 3g.40gb" in node.grounds["next partition"]
-    assert "placed on board 1" in node.grounds["next partition"]
+    assert "placed on GPU 1" in node.grounds["next partition"]
 
 
 def test_a_whole_gpu_and_its_parts_are_told_by_one_price():
     cluster = Cluster(nodes=1, gpus=2)
     cluster.put(SEVEN, 0, 0, 0)
-    cluster.asks(ONE)
+    cluster.scored(ONE)
     classes = cluster.engine.room.classes
 
-    share = {_profile(ask): size for ask, size in zip(classes.asks, classes.share, strict=True)}
+    share = {_profile(unit): size for unit, size in zip(classes.units, classes.share, strict=True)}
 
     assert share == {ONE: 1 / 8, SEVEN: 1.0}

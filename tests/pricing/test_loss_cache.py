@@ -32,7 +32,7 @@ def priced(judging, gpus, cpu):
     states = index.expected[rows]
     after = table.after[states]
     now, then = (
-        room._usable(these, index.cpu[rows] - less, index.memory[rows], None)
+        room._headroom_with(these, index.cpu[rows] - less, index.memory[rows], None)
         for these, less in ((states, 0), (np.maximum(after, 0), asked.requests.cpu))
     )
     return found, np.where(after >= 0, (now - then) @ room.prices, 0.0)

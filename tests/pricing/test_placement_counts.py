@@ -52,7 +52,7 @@ def test_an_allowance_runs_out_and_the_next_call_goes_on(monkeypatch):
             break
         hurried.settle()
     assert not hurried.room.unfinished
-    assert np.allclose(hurried.room.room, patient.room.room)
+    assert np.allclose(hurried.room.headroom, patient.room.headroom)
 
 
 def test_a_node_and_a_slice_without_demand_count_nothing():

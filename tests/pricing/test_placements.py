@@ -51,42 +51,42 @@ def gpus(count):
     return machine(*(one for name in names for one in windows(name)), **counters)
 
 
-# ---------------------------------------------------------------- boards
+# ---------------------------------------------------------------- partitioned GPUs
 
 
-def test_a_board_is_what_one_counter_set_serves_and_equal_ones_are_cut_alike():
+def test_a_partitioned_gpu_is_what_one_counter_set_serves_and_equal_ones_share_a_layout():
     first, second = placements.partitioned_gpus(gpus(2))
 
     assert first.devices == tuple(range(18))
     assert second.devices == tuple(range(18, 36))
-    assert first.cut is second.cut
+    assert first.layout is second.layout
 
 
-def test_devices_without_counters_are_on_no_board():
+def test_devices_without_counters_are_on_no_partitioned_gpu():
     assert placements.partitioned_gpus(machine(device("whole"))) == ()
 
 
-def test_a_device_that_draws_from_two_sets_joins_them_to_one_board():
+def test_a_device_that_draws_from_two_sets_joins_them_to_one_gpu():
     pair = [
         device("a", one={"memory": 1}),
         device("b", two={"memory": 1}),
         device("both", one={"memory": 1}, two={"memory": 1}),
     ]
-    (board,) = placements.partitioned_gpus(machine(*pair, one={"memory": 1}, two={"memory": 1}))
+    (gpu,) = placements.partitioned_gpus(machine(*pair, one={"memory": 1}, two={"memory": 1}))
 
-    assert board.free(Usage()) == 0b111
-    assert board.free(Usage(taken=0b010)) == 0b001
+    assert gpu.free(Usage()) == 0b111
+    assert gpu.free(Usage(taken=0b010)) == 0b001
 
 
 def test_a_device_that_draws_what_its_pool_lacks_is_left_out():
-    (board,) = placements.partitioned_gpus(
+    (gpu,) = placements.partitioned_gpus(
         machine(device("a", gpu={"memory": 1}), device("b", gpu={"lost": 1}), gpu={"memory": 1})
     )
 
-    assert board.devices == (0,)
+    assert gpu.devices == (0,)
 
 
-def test_devices_of_a_board_may_stand_apart():
+def test_devices_of_a_gpu_may_stand_apart():
     mixed = [device("a0", a={"m": 2}), device("b0", b={"m": 2}), device("a1", a={"m": 1})]
     first, second = placements.partitioned_gpus(machine(*mixed, a={"m": 2}, b={"m": 2}))
 
@@ -106,7 +106,7 @@ def test_what_devices_elsewhere_draw_is_missing_here():
 
 @given(st.lists(st.sampled_from(range(18)), max_size=6))
 def test_a_gpu_offers_the_legal_placements_of_its_geometry(tried):
-    (board,) = placements.partitioned_gpus(gpus(1))
+    (gpu,) = placements.partitioned_gpus(gpus(1))
     taken, mask = 0, 0
     for place in tried:
         profile, start = PLACEMENTS[place]
@@ -115,15 +115,17 @@ def test_a_gpu_offers_the_legal_placements_of_its_geometry(tried):
             taken, mask = taken | 1 << place, mask | window
     legal = [mig_streams.LEGAL[mask, profile, start] for profile, start in PLACEMENTS]
 
-    seen = placements.gpu_state(board.cut, taken, (), SUITS)
+    seen = placements.gpu_state(gpu.layout, taken, (), SUITS)
 
-    assert [bool(board.free(Usage(taken=taken)) >> place & 1) for place in range(18)] == legal
+    assert [bool(gpu.free(Usage(taken=taken)) >> place & 1) for place in range(18)] == legal
     assert seen.legal.tolist() == mig_streams.LEGAL[mask].sum(axis=1).tolist()
     for profile, first in enumerate(seen.first):
         start = PLACEMENTS[first][1] if first >= 0 else mig_streams.NONE
         assert start == mig_streams.FIRST[mask, profile]
         after = mig_streams.LEGAL[mig_streams.AFTER[mask, profile]].sum(axis=1)
-        assert seen.lost[profile].tolist() == (mig_streams.LEGAL[mask].sum(axis=1) - after).tolist()
+        assert (
+            seen.closed[profile].tolist() == (mig_streams.LEGAL[mask].sum(axis=1) - after).tolist()
+        )
 
 
 # ---------------------------------------------------------------- the next one
@@ -163,7 +165,7 @@ def test_no_rows_expect_nothing():
     assert found.shape == (0, 3)
 
 
-def test_looking_ahead_is_the_plain_minimum_over_the_changed_cluster():
+def test_the_next_loss_is_the_plain_minimum_over_the_changed_cluster():
     rng = np.random.default_rng(7)
     now = rng.integers(1, 9, size=(6, 4)).astype(float)
     now[rng.random((6, 4)) < 0.3] = INF

@@ -10,8 +10,8 @@ from extender.pricing.mix import demand_mix
 def classes_of(weights, *, counts=None):
     size = len(weights)
     return demand_mix.DemandClasses(
-        asks=("gpu",),
-        ask=np.zeros(size, dtype=np.int64),
+        units=("gpu",),
+        unit=np.zeros(size, dtype=np.int64),
         count=np.array(counts if counts is not None else [1.0] * size, dtype=float),
         share=np.ones(size),
         cpu=np.full(size, 10.0),
@@ -100,7 +100,7 @@ def test_classes_that_overlap_see_the_mean_of_their_rooms():
     assert found.tolist() == pytest.approx([6.5, 6.5, 5.0])
 
 
-def test_no_overlap_leaves_every_class_its_own_room():
+def test_no_overlap_leaves_every_class_its_own_headroom():
     room = np.array([8.0, 2.0])
 
     assert prices.shared_headroom(room, np.ones(2), np.zeros(2, dtype=bool)) is room

@@ -245,7 +245,7 @@ async def test_room_that_the_watch_tells_of_a_moment_later_is_found():
     assert answer["NodeNames"] == ["busy-1", "busy-2"]
     assert [verb for verb, *_ in judge.asked][:2] == ["filter", "filter"]
     looks = sites.figures.registry.get_sample_value
-    assert looks("railyard_second_looks_total", {"found": "room"}) == 1
+    assert looks("railyard_filter_retries_total", {"outcome": "fits"}) == 1
     assert answered(sites, "filter", 200) == 1
 
 
@@ -255,4 +255,4 @@ async def test_a_pod_refused_everywhere_soon_after_is_not_held_up(serving, clien
             assert orjson.loads(await response.read())["FailedNodes"] == {"busy-1": "busy"}
 
     looks = serving.figures.registry.get_sample_value
-    assert looks("railyard_second_looks_total", {"found": "none"}) == 1
+    assert looks("railyard_filter_retries_total", {"outcome": "refused"}) == 1

@@ -1,9 +1,8 @@
 """What a placement does to the next partition: `placements` over the rows of the cluster.
 
-Only asks for one device that draws counters take part, and cost nothing where there are none. Few
-states of a board come again and again on all nodes, so a row is kept as the looks at its boards;
-prices turn them into GPUs. A bounded number of rows is looked at per request: until all are known,
-nothing is said.
+Only units that draw counters take part; a cluster without any pays nothing. Few GPU states come
+again and again on all nodes, so a row is kept as the numbers of its GPUs' states; prices turn them
+into GPUs. A bounded number of rows is read per request: until all are known there is no result.
 """
 
 from __future__ import annotations
@@ -23,26 +22,26 @@ from extender.verdicts.query import Query, single_unit
 
 Rows = NDArray[np.integer]
 
-_MOST_LOOKS = 8192  # at boards in some state: with 16 asks 4 MB
-_MOST_QUESTIONS = 256  # of a burst, of which is known which ask they are
-_MOST_SIZES = 32  # of pods of a burst; 5,000 rows and 16 asks are 640 KB each
-# Rows looked at per request: at 20 µs each, what a request may wait.
+_MOST_GPU_STATES = 8192  # with 16 units 4 MB
+_MOST_QUESTIONS = 256  # of a burst, whose unit is known
+_MOST_SIZES = 32  # of pods of a burst; 5,000 rows and 16 units are 640 KB each
+# Rows read per request: at 20 µs each, what a request may wait.
 ALLOWANCE = 200
 _NO_LIMIT = 1 << 62
-_NOTHING = 0  # the look at no board
+_NOTHING = 0  # the state number of no GPU
 _UNKNOWN = -1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _UnitCosts:
-    """What each ask costs per row beside a pod of one size, and the row's version it is of."""
+    """What each unit costs per row beside a pod of one size, and the row versions it is of."""
 
-    offers: Floats
+    costs: Floats
     version: NDArray[np.int64]
 
 
 class Lookahead:
-    """Looks one partition ahead; `next_loss` and `position` are what scoring asks for."""
+    """Looks one partition ahead; the scorer calls `next_loss` and `position`."""
 
     def __init__(
         self,
@@ -52,59 +51,61 @@ class Lookahead:
         patient: bool = True,
     ) -> None:
         self._index = cluster
-        self.boards = partitioned_gpus.PartitionedGpus(cluster, counted)
+        self.partitioned_gpus = partitioned_gpus.PartitionedGpus(cluster, counted)
         self._allowance = _NO_LIMIT if patient else ALLOWANCE
         self._left = self._allowance
         self._states = States()
-        self._now = partitioned_gpus.PartitionUnits.none()
-        self._nowhere = 0.0
-        self._number: dict[Query, int] = {}  # demand → the ask it is for one of, or -1
-        self._seen = placement_states.GpuStates(0)
-        # shape → per board and ask, the devices that serve it
-        self._suits: dict[Shape, tuple[tuple[int, ...], ...]] = {}
-        # Per row: the looks at its boards; per ask the first board with room, or -1, and what the
-        # ask costs there, in GPUs, inf where it has no room. Valid at `_version` of the index.
-        self._look: NDArray[np.int32] = np.zeros((0, 0), dtype=np.int32)
-        self._first: NDArray[np.int16] = np.zeros((0, 0), dtype=np.int16)
-        self._offers: Floats = np.zeros((0, 0))
+        self._units = partitioned_gpus.PartitionUnits.none()
+        self._no_fit = 0.0
+        self._unit_index: dict[Query, int] = {}  # demand → index of the unit it is one of, or -1
+        self._gpu_states = placement_states.GpuStates(0)
+        # shape → per GPU and unit, the devices that serve it
+        self._matching: dict[Shape, tuple[tuple[int, ...], ...]] = {}
+        # Per row: the state numbers of its GPUs; per unit the first GPU with a legal placement, or
+        # -1, and what the unit costs there, in GPUs, or inf. Valid at `_version` of the index.
+        self._state_numbers: NDArray[np.int32] = np.zeros((0, 0), dtype=np.int32)
+        self._first_gpu: NDArray[np.int16] = np.zeros((0, 0), dtype=np.int16)
+        self._costs: Floats = np.zeros((0, 0))
         self._version: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-        # (ask, CPU, memory) of a pod → what is left beside it, the latest last
+        # (unit, CPU, memory) of a pod → costs of the units beside it, the latest last
         self._known: dict[tuple[int, int, int], _UnitCosts] = {}
 
     @property
-    def asks(self) -> tuple[Query, ...]:
-        """The asks that are looked ahead to."""
-        return self._now.asks
+    def units(self) -> tuple[Query, ...]:
+        """The units that may come next."""
+        return self._units.units
 
     def names(self) -> list[str]:
-        """What people call the asks: the profile of a device that serves it, where it has one."""
-        return [self.boards.name(ask) for ask in self._now.asks]
+        """Their names for people: the profile of a device that serves it, where it has one."""
+        return [self.partitioned_gpus.name(unit) for unit in self._units.units]
 
     def allow(self) -> None:
-        """Begin anew with a whole allowance of rows, and know the machines that are new."""
+        """Start a call, with a whole allowance of rows, and read the machines that are new."""
         self._left = self._allowance
-        self.boards.renew()
+        self.partitioned_gpus.renew()
         if self._index.states is not self._states:
             self._states = self._index.states
-            self._suits.clear()
-        if len(self._seen) > _MOST_LOOKS:
+            self._matching.clear()
+        if len(self._gpu_states) > _MOST_GPU_STATES:
             self._forget()
 
     def take(self, classes: DemandClasses, prices: Floats) -> None:
-        """Go on with this mix at these prices."""
-        if not self.boards:
+        """Continue with this mix at these prices."""
+        if not self.partitioned_gpus:
             return
-        asks, self._now = self._now.asks, self.boards.asks(classes, prices)
-        if asks != self._now.asks:
+        units, self._units = self._units.units, self.partitioned_gpus.units(classes, prices)
+        if units != self._units.units:
             self._forget()
-        self._seen.price(self._now.price)
+        self._gpu_states.price(self._units.price)
         empty = [
-            self._seen.at(board.cut, 0, (), suits)
-            for hardware in self.boards
-            for board, suits in zip(self.boards.of(hardware), self._suits_of(hardware), strict=True)
+            self._gpu_states.at(gpu.layout, 0, (), matching)
+            for hardware in self.partitioned_gpus
+            for gpu, matching in zip(
+                self.partitioned_gpus.of(hardware), self._matching_of(hardware), strict=True
+            )
         ]
-        self._nowhere = placements.COST_OF_NO_PLACE * float(
-            self._seen.whole[empty].max(initial=0.0)
+        self._no_fit = placements.COST_OF_NO_FIT * float(
+            self._gpu_states.total[empty].max(initial=0.0)
         )
         self._known.clear()
         self._price_rows(np.flatnonzero(self._version != _UNKNOWN))
@@ -112,40 +113,40 @@ class Lookahead:
     def next_loss(self, question: Query, rows: Rows, *, cpu: int, memory: int) -> Floats | None:
         """How much more the next partition would cost were this pod put on each row, in GPUs.
 
-        Per row and ask, weighed by how likely it is that one; None where nothing can be said.
+        Per row and unit, weighted by how likely that unit is; None where it is not known.
         """
-        ask = self._ask_of(question)
-        if ask < 0 or not self._refresh():
+        unit = self._unit_of(question)
+        if unit < 0 or not self._refresh():
             return None
-        then = self._then(ask, cpu, memory)[rows]
-        return placements.next_loss(self._offers, rows, then, self._now.weight, self._nowhere)
+        then = self._costs_beside(unit, cpu, memory)[rows]
+        return placements.next_loss(self._costs, rows, then, self._units.weight, self._no_fit)
 
     def position(self, question: Query, rows: Rows) -> Floats | None:
-        """On which board of each row the driver would put this; NaN where on none.
+        """On which GPU of each row the driver would place this; NaN where on none.
 
-        None where the demand is not for one partition. Of equal losses the earliest board is best:
-        what stands open in front gets every small partition that comes, so it is filled first and
-        the boards behind it stay whole. Measured: 0.2 points of slices under a first-fit driver.
+        None where the demand is not for one partition. Of equal losses the earliest GPU is best:
+        the driver gives it every small partition that comes, so it is filled first and the GPUs
+        behind it stay whole. Measured: 0.2 points of slices under a first-fit driver.
         """
-        ask = self._ask_of(question)
-        if ask < 0 or not self._refresh():
+        unit = self._unit_of(question)
+        if unit < 0 or not self._refresh():
             return None
-        found: Floats = self._first[rows, ask].astype(np.float64)
+        found: Floats = self._first_gpu[rows, unit].astype(np.float64)
         found[found < 0] = np.nan
         return found
 
-    def _ask_of(self, question: Query) -> int:
-        """Which of the asks the demand is for exactly one of, -1 for none."""
-        if not self._now.asks:
+    def _unit_of(self, question: Query) -> int:
+        """The index of the unit that the demand is exactly one of, -1 for none."""
+        if not self._units.units:
             return -1
-        found = self._number.get(question)
+        found = self._unit_index.get(question)
         if found is None:
             unit, count = single_unit(question)
-            known = count == 1 and unit in self._now.asks
-            found = self._now.asks.index(unit) if known else -1
-            if len(self._number) >= _MOST_QUESTIONS:
-                self._number.clear()
-            self._number[question] = found
+            known = count == 1 and unit in self._units.units
+            found = self._units.units.index(unit) if known else -1
+            if len(self._unit_index) >= _MOST_QUESTIONS:
+                self._unit_index.clear()
+            self._unit_index[question] = found
         return found
 
     # ------------------------------------------------------------ rows
@@ -153,7 +154,7 @@ class Lookahead:
     def _refresh(self) -> bool:
         """Bring the rows up to date; false where an allowance ran out."""
         size = len(self._index.version)
-        if len(self._version) != size or self._look.shape[1] < self.boards.most:
+        if len(self._version) != size or self._state_numbers.shape[1] < self.partitioned_gpus.most:
             self._resize(size)
         stale = np.flatnonzero(self._version != self._index.version)
         if not len(stale):
@@ -162,91 +163,97 @@ class Lookahead:
         allowed = stale[used][: self._left]
         self._left -= len(allowed)
         for row in allowed.tolist():
-            self._look_at(row)
+            self._read_row(row)
         unused = stale[~used]
-        self._first[unused], self._offers[unused] = -1, np.inf
+        self._first_gpu[unused], self._costs[unused] = -1, np.inf
         self._version[unused] = self._index.version[unused]
-        fits = self._seen.fits[self._look[allowed]]  # [row, board, ask]
+        fits = self._gpu_states.fits[self._state_numbers[allowed]]  # [row, GPU, unit]
         first = fits.argmax(axis=1)
-        self._first[allowed] = np.where(fits.any(axis=1), first, -1)
+        self._first_gpu[allowed] = np.where(fits.any(axis=1), first, -1)
         self._price_rows(allowed)
         self._version[allowed] = self._index.version[allowed]
         return len(allowed) + len(unused) == len(stale)
 
-    def _look_at(self, row: int) -> None:
-        self._look[row] = _NOTHING
+    def _read_row(self, row: int) -> None:
+        self._state_numbers[row] = _NOTHING
         hardware, usage = self._states[int(self._index.expected[row])]
-        there = zip(self.boards.of(hardware), self._suits_of(hardware), strict=True)
-        for number, (board, suits) in enumerate(there):
-            taken, drawn = board.local(usage.taken), board.drawn(usage.drawn)
-            self._look[row, number] = self._seen.at(board.cut, taken, drawn, suits)
+        there = zip(self.partitioned_gpus.of(hardware), self._matching_of(hardware), strict=True)
+        for number, (gpu, matching) in enumerate(there):
+            taken, drawn = gpu.local(usage.taken), gpu.drawn(usage.drawn)
+            self._state_numbers[row, number] = self._gpu_states.at(
+                gpu.layout, taken, drawn, matching
+            )
 
     def _price_rows(self, rows: Rows) -> None:
-        """What each ask costs on rows whose looks are known."""
-        first = self._first[rows]
-        looks = np.take_along_axis(self._look[rows], np.maximum(first, 0), axis=1)
-        found = self._seen.worth[looks, np.arange(first.shape[1])]
+        """What each unit costs on rows whose GPU states are known."""
+        first = self._first_gpu[rows]
+        numbers = np.take_along_axis(self._state_numbers[rows], np.maximum(first, 0), axis=1)
+        found = self._gpu_states.cost[numbers, np.arange(first.shape[1])]
         found[first < 0] = np.inf
-        found[self._starved(rows, cpu=0, memory=0)] = np.inf
-        self._offers[rows] = found
+        found[self._short(rows, cpu=0, memory=0)] = np.inf
+        self._costs[rows] = found
 
-    def _starved(self, rows: Rows, *, cpu: int, memory: int) -> NDArray[np.bool_]:
-        """Per row and ask: whether CPU or memory is too short for it, beside a pod that asks so."""
-        short_of_cpu = (self._index.cpu[rows] - cpu)[:, None] < self._now.cpu
-        short_of_memory = (self._index.memory[rows] - memory)[:, None] < self._now.memory
+    def _short(self, rows: Rows, *, cpu: int, memory: int) -> NDArray[np.bool_]:
+        """Per row and unit: whether CPU or memory is too short for it beside a pod of this size."""
+        short_of_cpu = (self._index.cpu[rows] - cpu)[:, None] < self._units.cpu
+        short_of_memory = (self._index.memory[rows] - memory)[:, None] < self._units.memory
         found: NDArray[np.bool_] = short_of_cpu | short_of_memory
         return found
 
-    def _then(self, ask: int, cpu: int, memory: int) -> Floats:
-        """What each ask would cost on each row with such a pod there, from memory."""
-        key = ask, cpu, memory
+    def _costs_beside(self, unit: int, cpu: int, memory: int) -> Floats:
+        """What each unit would cost on each row with such a pod there, cached."""
+        key = unit, cpu, memory
         known = self._known.pop(key, None)
         if known is None:
             if len(self._known) >= _MOST_SIZES:
                 del self._known[next(iter(self._known))]
-            known = _UnitCosts(np.empty_like(self._offers), np.full_like(self._version, _UNKNOWN))
+            known = _UnitCosts(np.empty_like(self._costs), np.full_like(self._version, _UNKNOWN))
         self._known[key] = known
         stale = np.flatnonzero(known.version != self._version)
         if len(stale):
-            found = self._beside(ask, stale)
-            found[self._starved(stale, cpu=cpu, memory=memory)] = np.inf
-            full = self._first[stale, ask] < 0
-            found[full] = self._offers[stale[full]]
-            known.offers[stale] = found
+            found = self._with_unit(unit, stale)
+            found[self._short(stale, cpu=cpu, memory=memory)] = np.inf
+            full = self._first_gpu[stale, unit] < 0
+            found[full] = self._costs[stale[full]]
+            known.costs[stale] = found
             known.version[stale] = self._version[stale]
-        return known.offers
+        return known.costs
 
-    def _beside(self, ask: int, rows: Rows) -> Floats:
-        """What each ask costs on the rows with one of this ask there: it changes one board."""
-        board, looks = self._first[rows, ask], self._look[rows]
-        here = looks[np.arange(len(rows)), np.maximum(board, 0)]
-        after = self._seen.after(here, ask)
-        moved = self._first[rows] == board[:, None]  # the asks that would go to the same board
-        fits = self._seen.fits[after]
-        found = np.where(moved & fits, self._seen.worth[after], self._offers[rows])
-        row, other = np.nonzero(moved & ~fits)  # they go to a later board, where one has room
-        behind = np.arange(looks.shape[1]) > board[row, None]
-        room = self._seen.fits[looks[row], other[:, None]] & behind
-        later = looks[row, room.argmax(axis=1)]
-        found[row, other] = np.where(room.any(axis=1), self._seen.worth[later, other], np.inf)
+    def _with_unit(self, unit: int, rows: Rows) -> Floats:
+        """What each unit costs on the rows with one of this unit there: it changes one GPU."""
+        gpu, numbers = self._first_gpu[rows, unit], self._state_numbers[rows]
+        here = numbers[np.arange(len(rows)), np.maximum(gpu, 0)]
+        after = self._gpu_states.after(here, unit)
+        moved = self._first_gpu[rows] == gpu[:, None]  # the units that would go to the same GPU
+        fits = self._gpu_states.fits[after]
+        found = np.where(moved & fits, self._gpu_states.cost[after], self._costs[rows])
+        row, other = np.nonzero(moved & ~fits)  # they go to a later GPU that fits them
+        behind = np.arange(numbers.shape[1]) > gpu[row, None]
+        fits_later = self._gpu_states.fits[numbers[row], other[:, None]] & behind
+        later = numbers[row, fits_later.argmax(axis=1)]
+        found[row, other] = np.where(
+            fits_later.any(axis=1), self._gpu_states.cost[later, other], np.inf
+        )
         return found
 
-    def _suits_of(self, hardware: Shape) -> tuple[tuple[int, ...], ...]:
-        found = self._suits.get(hardware)
+    def _matching_of(self, hardware: Shape) -> tuple[tuple[int, ...], ...]:
+        found = self._matching.get(hardware)
         if found is None:
-            found = self._suits[hardware] = self.boards.suits(hardware, self._now.asks)
+            found = self._matching[hardware] = self.partitioned_gpus.matching(
+                hardware, self._units.units
+            )
         return found
 
     def _resize(self, size: int) -> None:
-        count, most = len(self._now.asks), max(self.boards.most, 1)
-        self._look = np.full((size, most), _NOTHING, dtype=np.int32)
-        self._first = np.full((size, count), -1, dtype=np.int16)
-        self._offers = np.full((size, count), np.inf)
+        count, most = len(self._units.units), max(self.partitioned_gpus.most, 1)
+        self._state_numbers = np.full((size, most), _NOTHING, dtype=np.int32)
+        self._first_gpu = np.full((size, count), -1, dtype=np.int16)
+        self._costs = np.full((size, count), np.inf)
         self._version = np.full(size, _UNKNOWN, dtype=np.int64)
         self._known.clear()
 
     def _forget(self) -> None:
-        self._seen = placement_states.GpuStates(len(self._now.asks))
-        self._suits.clear()
-        self._number.clear()
+        self._gpu_states = placement_states.GpuStates(len(self._units.units))
+        self._matching.clear()
+        self._unit_index.clear()
         self._resize(0)

@@ -1,4 +1,4 @@
-"""Which machines have GPUs that are partitioned, and which demands are for a partition."""
+"""Which machines have partitioned GPUs, and which units are partitions."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from extender.pricing.mig import placements
 from extender.pricing.mix.demand_mix import DemandClasses, Floats
 from extender.verdicts.query import Query, describe
 
-_MOST_ASKS = 16  # the heaviest; a look at a board is a matrix of them
+_MOST_UNITS = 16  # the heaviest; a GPU state holds a matrix of them
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PartitionUnits:
-    """The asks that are cut from boards, and what they are to the mix."""
+    """The units that are partitions of a GPU, and their part in the mix."""
 
-    asks: tuple[Query, ...]
+    units: tuple[Query, ...]
     weight: Floats  # how likely the next partition is this one; their sum is 1
-    price: Floats  # GPUs that one legal placement is worth
-    cpu: Floats  # what a pod of it needs at least
+    price: Floats  # of one legal placement, in GPUs
+    cpu: Floats  # of the smallest pod of it
     memory: Floats
 
     @classmethod
@@ -37,7 +37,7 @@ class PartitionUnits:
 
 
 class PartitionedGpus:
-    """The boards of the machines that the cluster has had."""
+    """The partitioned GPUs of the machines that the cluster has had."""
 
     def __init__(
         self, cluster: index.TopologyIndex, counted: placement_counts.PlacementCounts
@@ -45,10 +45,9 @@ class PartitionedGpus:
         self._index = cluster
         self._counts = counted
         self._states = States()
-        self._seen = 0  # of the shapes numbered, how many were looked at
-        self._of: dict[
-            Shape, tuple[placements.PartitionedGpu, ...]
-        ] = {}  # by identity; those with any
+        self._seen = 0  # how many of the numbered shapes are read
+        # shape by identity → its partitioned GPUs, where it has any
+        self._of: dict[Shape, tuple[placements.PartitionedGpu, ...]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._of)
@@ -59,11 +58,11 @@ class PartitionedGpus:
 
     @property
     def most(self) -> int:
-        """Boards of the machine that has most."""
+        """Partitioned GPUs of the machine that has most."""
         return max(map(len, self._of.values()), default=0)
 
     def renew(self) -> None:
-        """Know the machines that are new."""
+        """Read the machines that are new."""
         states = self._index.states
         if states is not self._states:
             self._states, self._seen = states, 0
@@ -75,59 +74,64 @@ class PartitionedGpus:
         self._seen = len(states.shapes)
 
     def of(self, hardware: Shape) -> tuple[placements.PartitionedGpu, ...]:
-        """The boards of a machine in the allocator's order."""
+        """The partitioned GPUs of a machine in the allocator's order."""
         return self._of.get(hardware, ())
 
-    def suits(self, hardware: Shape, asks: tuple[Query, ...]) -> tuple[tuple[int, ...], ...]:
-        """Per board of a machine, and ask: the devices that serve it, as bits."""
-        served = [self._serving(ask, hardware) for ask in asks]
+    def matching(self, hardware: Shape, units: tuple[Query, ...]) -> tuple[tuple[int, ...], ...]:
+        """Per GPU of a machine, and unit: the devices that serve it, as bits."""
+        served = [self._serving(unit, hardware) for unit in units]
         return tuple(
-            tuple(boards[number][1] if boards else 0 for boards in served)
+            tuple(
+                partitioned_gpus[number][1] if partitioned_gpus else 0
+                for partitioned_gpus in served
+            )
             for number in range(len(self.of(hardware)))
         )
 
-    def sharing(self, classes: DemandClasses) -> NDArray[np.bool_]:
-        """The classes of one device that is cut from a board: they take each other's room."""
-        cut = np.array([self._is_cut(ask) for ask in classes.asks], dtype=np.bool_)
-        found: NDArray[np.bool_] = cut[classes.ask] & (classes.count == 1)
+    def share_counters(self, classes: DemandClasses) -> NDArray[np.bool_]:
+        """The classes of one partition: they take each other's headroom."""
+        layout = np.array([self._draws_counters(unit) for unit in classes.units], dtype=np.bool_)
+        found: NDArray[np.bool_] = layout[classes.unit] & (classes.count == 1)
         return found
 
-    def asks(self, classes: DemandClasses, prices: Floats) -> PartitionUnits:
-        """The asks that are cut from boards, with their share of the mix and their price."""
-        weight, price = np.zeros(len(classes.asks)), np.zeros(len(classes.asks))
-        np.add.at(weight, classes.ask, classes.weight)
-        np.add.at(price, classes.ask, prices * classes.share)
+    def units(self, classes: DemandClasses, prices: Floats) -> PartitionUnits:
+        """The units that are partitions, with their share of the mix and their price."""
+        weight, price = np.zeros(len(classes.units)), np.zeros(len(classes.units))
+        np.add.at(weight, classes.unit, classes.weight)
+        np.add.at(price, classes.unit, prices * classes.share)
         chosen = [
-            place
-            for place in np.argsort(-weight, kind="stable").tolist()
-            if self._is_cut(classes.asks[place])
-        ][:_MOST_ASKS]
-        chosen.sort()  # so that equal asks stand in one order, whatever they weigh today
-        least = [np.flatnonzero(classes.ask == place) for place in chosen]
+            position
+            for position in np.argsort(-weight, kind="stable").tolist()
+            if self._draws_counters(classes.units[position])
+        ][:_MOST_UNITS]
+        chosen.sort()  # so that equal units keep their order when weights change
+        least = [np.flatnonzero(classes.unit == position) for position in chosen]
         total = float(weight[chosen].sum())
         return PartitionUnits(
-            asks=tuple(ask for ask in (classes.asks[p] for p in chosen) if isinstance(ask, Query)),
+            units=tuple(
+                unit for unit in (classes.units[p] for p in chosen) if isinstance(unit, Query)
+            ),
             weight=weight[chosen] / total if total else weight[chosen],
             price=price[chosen],
             cpu=np.array([classes.cpu[those].min() for those in least]),
             memory=np.array([classes.memory[those].min() for those in least]),
         )
 
-    def name(self, ask: Query) -> str:
-        """What people call it: the profile of a device that serves it, where it has one."""
+    def name(self, unit: Query) -> str:
+        """The name for people: the profile of a device that serves it, where it has one."""
         for hardware in self._of:
-            for board, suits in self._serving(ask, hardware):
-                if suits:
-                    first = board.devices[(suits & -suits).bit_length() - 1]
-                    return gpu_count.profile(hardware.devices[first]) or describe(ask)
-        return describe(ask)
+            for gpu, matching in self._serving(unit, hardware):
+                if matching:
+                    first = gpu.devices[(matching & -matching).bit_length() - 1]
+                    return gpu_count.profile(hardware.devices[first]) or describe(unit)
+        return describe(unit)
 
-    def _is_cut(self, ask: object) -> bool:
-        return any(self._serving(ask, hardware) for hardware in self._of)
+    def _draws_counters(self, unit: object) -> bool:
+        return any(self._serving(unit, hardware) for hardware in self._of)
 
     def _serving(
-        self, ask: object, hardware: Shape
+        self, unit: object, hardware: Shape
     ) -> tuple[tuple[placements.PartitionedGpu, int], ...]:
-        """The boards of the shape with their devices that serve the ask; none if it draws none."""
-        plan = self._counts.plan(ask, hardware) if isinstance(ask, Query) else None
-        return plan.boards if plan is not None else ()
+        """The shape's partitioned GPUs with the devices that serve the unit, if any."""
+        plan = self._counts.plan(unit, hardware) if isinstance(unit, Query) else None
+        return plan.partitioned_gpus if plan is not None else ()

@@ -1,1 +1,1 @@
-"""The demand mix: which pods were seen of late, and how much each kind of demand weighs."""
+"""The demand mix: the recent pods, and how much each kind of demand weighs."""

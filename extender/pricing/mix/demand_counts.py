@@ -1,4 +1,4 @@
-"""How the pods that were seen count in the demand mix, with the machines that there are now."""
+"""How the observed pods count in the demand mix, with the machines that there are now."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_GPUS = 8.0  # of one node, as most are
 
 
 class DemandCounts:
-    """The mix of what the watch shows; each pod is learnt once, as it was created."""
+    """The demand mix of the pods of the watch; each counts once, at its creation time."""
 
     def __init__(self, sized: demand_size.DemandSizes, spending: work.Work) -> None:
         self._sizes = sized
@@ -43,10 +43,10 @@ class DemandCounts:
         age: tuple[str, ...] | None = None,
         namespace: str = "",
     ) -> bool:
-        """Take in a pod that the watch shows; false where it was taken in before.
+        """Count a pod of the watch; false where it was counted before.
 
         A gang (`together` is its name) is one demand for as many of its members as one node can
-        hold: room for them one by one, all over the cluster, is no room for the gang.
+        hold: headroom for them one by one, all over the cluster, is no headroom for the gang.
         """
         return self.mix.learn(
             uid,
@@ -60,37 +60,37 @@ class DemandCounts:
         )
 
     def refresh(self) -> None:
-        """Look at the machines; where they are others, all is counted anew."""
+        """Read which machines there are; where they changed, all is counted anew."""
         self._sizes.refresh()
         if self._sizes.version != self._version:
             self._version = self._sizes.version
             self.mix.unresolve()
 
     def declare(self, declared: tuple[config.DeclaredClass, ...]) -> None:
-        """Give the policy's declared sizes their share, of each kind of whole GPU asked for."""
+        """Give the policy's declared sizes their share, of each kind of whole GPU requested."""
         self.mix.forget_reserved()
-        asks = self.mix.whole_asks() if declared else []
+        units = self.mix.whole_gpu_units() if declared else []
         for each in declared:
-            for ask in asks:
+            for unit in units:
                 self.mix.reserve(
-                    ask,
+                    unit,
                     count=each.gpus,
                     share=1.0,
                     cpu=1000 * each.cpu_per_gpu * each.gpus,
                     memory=0.0,
-                    weight=each.share / len(asks),
+                    weight=each.share / len(units),
                 )
 
     def _check(self, *, known: bool = False) -> None:
         if self._work.spent and not known:
             raise LookupError
 
-    def _counted(self, wanted: tally.Wanted, members: int) -> tally.Wanted | None:
-        """How so many pods that ask this count; None where no machine here could ever serve one.
+    def _counted(self, wanted: tally.PodDemand, members: int) -> tally.PodDemand | None:
+        """How so many pods of this demand count; None where no machine here could ever serve one.
 
         LookupError where the call's allowance ends before that is known.
         """
-        sized, question = self._sizes, wanted.ask
+        sized, question = self._sizes, wanted.unit
         if wanted.cpu > sized.most_cpu or wanted.memory > sized.most_memory:
             return None
         if not isinstance(question, Query):
@@ -98,16 +98,16 @@ class DemandCounts:
         self._check()
         question = sized.known(question)
         if not question:
-            return tally.Wanted(None, cpu=wanted.cpu, memory=wanted.memory)
+            return tally.PodDemand(None, cpu=wanted.cpu, memory=wanted.memory)
         unit, count = single_unit(question)
         size = sized.of_unit(unit)
         served = sized.serves(dataclasses.replace(question, mode="Preferred"))
         self._check(known=bool(size) and served)
         if size <= 0.0:
-            return tally.Wanted(None, cpu=wanted.cpu, memory=wanted.memory)
+            return tally.PodDemand(None, cpu=wanted.cpu, memory=wanted.memory)
         if not served:
             return None
         many = max(1, min(members, int(MOST_GPUS / (size * count))))
         if wanted.cpu * many > sized.most_cpu or wanted.memory * many > sized.most_memory:
             many = 1
-        return tally.Wanted(unit, count * many, size, wanted.cpu * many, wanted.memory * many)
+        return tally.PodDemand(unit, count * many, size, wanted.cpu * many, wanted.memory * many)

@@ -1,9 +1,9 @@
-"""What pods ask for here, learnt online: demand classes with decaying weights.
+"""What pods request here, learnt online: demand classes with decaying weights.
 
-Source: scarcity prices (loadtests/quality/packing.py measures it): on each new pod
-every weight decays by 1 - 1/H and the pod's class gains 1/H. Pods without devices decay the mix
-too, so a weight is a share of all pods. The mix is a function of the set of pods seen alone, in the
-order they were created: no clock, no randomness, so replicas that have seen the same pods agree.
+Source: scarcity prices (loadtests/quality/packing.py measures it): on each new pod every weight
+decays by 1 - 1/H and the pod's class gains 1/H. Pods without devices decay the mix too, so a weight
+is a share of all pods. The mix is a function of the set of pods observed alone, in the order they
+were created: no clock, no randomness, so replicas that observed the same pods agree.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from extender.pricing.mix import pod_history, tally
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-# What a class asks: the number of its device ask, devices, GPUs a device, CPU, memory, weight
+# A class: index of its unit, devices a pod, GPUs a device, CPU, memory, weight
 _Column = tuple[int, int, float, float, float, float]
 
-WHOLE_GPU = "GPU"  # the ask for any GPU that nobody holds a part of
+WHOLE_GPU = "GPU"  # the unit of any GPU that nobody holds a part of
 
 HORIZON = 2000  # pods; from 1000 up the measured allocation does not depend on it
 MOST_CLASSES = 128  # 32 are needed on openb's mixes; model sets multiply them
@@ -33,14 +33,14 @@ NAMESPACE_SHARE = 0.5  # the most that one namespace's newest pods weigh beside 
 class DemandClasses:
     """The mix as columns, one entry a class, in order of first appearance.
 
-    `asks` are the distinct demands for *one device* and `ask` says which one a class has: classes
+    `units` are the distinct demands for *one device* and `unit` says which one a class has: classes
     that differ in CPU or in the number of devices share the costly device part. `count` devices a
     pod, `share` GPUs a device (1.0 is a whole GPU), `cpu` and `memory` a pod in the caller's
     units, `weight` the share of recent pods.
     """
 
-    asks: tuple[Hashable, ...]
-    ask: Ints
+    units: tuple[Hashable, ...]
+    unit: Ints
     count: Floats
     share: Floats
     cpu: Floats
@@ -49,7 +49,7 @@ class DemandClasses:
 
     @property
     def size(self) -> Floats:
-        """GPUs a pod of the class asks in all."""
+        """GPUs of one pod of the class."""
         return self.count * self.share
 
     @staticmethod
@@ -58,28 +58,29 @@ class DemandClasses:
         empty = np.zeros(0)
         return DemandClasses((), empty.astype(np.int64), *([empty] * 5))
 
-    def take(self, places: Ints) -> DemandClasses:
-        """These classes alone, by the same asks."""
+    def take(self, columns: Ints) -> DemandClasses:
+        """These classes alone, by the same units."""
         return DemandClasses(
-            asks=self.asks,
-            ask=self.ask[places],
-            count=self.count[places],
-            share=self.share[places],
-            cpu=self.cpu[places],
-            memory=self.memory[places],
-            weight=self.weight[places],
+            units=self.units,
+            unit=self.unit[columns],
+            count=self.count[columns],
+            share=self.share[columns],
+            cpu=self.cpu[columns],
+            memory=self.memory[columns],
+            weight=self.weight[columns],
         )
 
     def differing(self, older: DemandClasses) -> npt.NDArray[np.bool_]:
-        """Which classes ask something else than the class of the same place in `older` did.
+        """Which classes demand something else than the class of the same column in `older`.
 
         Weights do not matter: they change with every pod, and what a node can give does not.
         """
         both = min(len(self.weight), len(older.weight))
         differs = np.ones(len(self.weight), dtype=np.bool_)
-        mine, theirs = self.ask[:both].tolist(), older.ask[:both].tolist()
+        mine, theirs = self.unit[:both].tolist(), older.unit[:both].tolist()
         differs[:both] = [
-            self.asks[ask] is not older.asks[other] for ask, other in zip(mine, theirs, strict=True)
+            self.units[unit] is not older.units[other]
+            for unit, other in zip(mine, theirs, strict=True)
         ]
         for name in ("count", "share", "cpu", "memory"):
             differs[:both] |= getattr(self, name)[:both] != getattr(older, name)[:both]
@@ -88,10 +89,10 @@ class DemandClasses:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MeanDemand:
-    """What all recent pods asked for, as sums that tell proportions: a pod weighs its class's part.
+    """What all recent pods requested, as weighted sums: only their proportions have a meaning.
 
-    `pods` were seen at all; `gpus`, `cpu` and `memory` are of those with devices, `bare_cpu` and
-    `bare_memory` of the others.
+    `pods` were observed in all; `gpus`, `cpu` and `memory` are of those with devices, `bare_cpu`
+    and `bare_memory` of the others.
     """
 
     pods: int
@@ -104,7 +105,7 @@ class MeanDemand:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _ReservedClass:
-    """A declared size: its class's least weight, and what such a pod asks until one is seen."""
+    """A declared size: its class's least weight, and its pods' request until one is observed."""
 
     share: float = 1.0
     weight: float = 0.0
@@ -116,14 +117,14 @@ _NOTHING = _ReservedClass()
 
 
 class DemandMix:
-    """Demand classes of the pods seen of late, at most `most_classes`, the heaviest ones.
+    """Demand classes of the pods observed of late, at most `most_classes`, the heaviest ones.
 
-    What a pod asks is kept as it was seen, and how it counts (`resolve`) worked out when the mix is
+    A pod's demand is kept as observed, and how it counts (`resolve`) is decided when the mix is
     read: it may change with the machines there are (`unresolve`). So nothing depends on the order
-    in which pods, claims and nodes were shown.
+    in which pods, claims and nodes arrived.
 
     A declared (reserved) size is a class whose weight never falls below the given one. Whole
-    machines (`expect`) weigh something until pods of their size are seen.
+    machines (`reserve_machines`) have a weight until pods of their size are observed.
     """
 
     def __init__(
@@ -137,14 +138,14 @@ class DemandMix:
     ) -> None:
         self._most_classes = most_classes
         self._tally = tally.Tally(resolve, most=most_uids)
-        self._slots: list[tally.Key] = []  # the classes told last, each in its place
+        self._slots: list[tally.Key] = []  # the classes returned last, each in its column
         self._reserved: dict[tally.Key, _ReservedClass] = {}  # class → declared size
-        self._machines: dict[int, float] = {}  # GPUs of a machine → least share of the GPUs asked
+        self._machines: dict[int, float] = {}  # GPUs of a machine → least share of the mix
         self.configure(horizon=horizon, namespace_share=namespace_share)
 
     @property
     def seen(self) -> int:
-        """How many pods were seen."""
+        """How many pods were observed."""
         return self._tally.history.seen
 
     def configure(self, *, horizon: float, namespace_share: float = NAMESPACE_SHARE) -> None:
@@ -158,7 +159,7 @@ class DemandMix:
     def learn(
         self,
         uid: str,
-        ask: Hashable | None,
+        unit: Hashable | None,
         *,
         count: int = 0,
         share: float = 1.0,
@@ -170,21 +171,21 @@ class DemandMix:
     ) -> bool:
         """Count one pod; false where it was counted before.
 
-        `ask` is the identity of the demand for one device (equal asks take equal devices), None
+        `unit` is the identity of the demand for one device (equal units take equal devices), None
         for a pod without devices. `count` and `share` size it in devices and GPUs a device; `cpu`
         is in thousandths, `memory` in any one unit. `age` sorts pods, the oldest first; without
         one it is the newest. Of a `group` the oldest pod counts for all.
         """
-        wanted = tally.Wanted(ask if count > 0 else None, count, share, cpu, memory)
+        wanted = tally.PodDemand(unit if count > 0 else None, count, share, cpu, memory)
         return self._tally.learn(uid, wanted, age=age, namespace=namespace, group=group)
 
     def unresolve(self) -> None:
-        """How pods count may have changed: work it out anew."""
+        """How pods count may have changed: resolve all again."""
         self._tally.unresolve()
 
     @property
     def unresolved(self) -> bool:
-        """Whether it could not be told of all pods how they count when the mix was read last."""
+        """Whether some pods could not be resolved when the mix was read last."""
         return self._tally.unresolved
 
     def forget_reserved(self) -> None:
@@ -193,7 +194,7 @@ class DemandMix:
 
     def reserve(
         self,
-        ask: Hashable,
+        unit: Hashable,
         *,
         count: int,
         share: float,
@@ -201,12 +202,12 @@ class DemandMix:
         memory: float,
         weight: float,
     ) -> None:
-        """Keep a size that may never have been seen: its class weighs at least `weight`."""
-        key = (ask, count, tally.bucket(cpu, count * share))
+        """Keep a size that may never have been observed: its class weighs at least `weight`."""
+        key = (unit, count, tally.bucket(cpu, count * share))
         self._reserved[key] = _ReservedClass(share=share, weight=weight, cpu=cpu, memory=memory)
 
-    def whole_asks(self) -> list[Hashable]:
-        """The asks for one whole GPU among those that count."""
+    def whole_gpu_units(self) -> list[Hashable]:
+        """The units of one whole GPU among the classes that count."""
         sums = self._tally.sums()
         found = {
             key[0]: None
@@ -215,8 +216,8 @@ class DemandMix:
         }
         return list(found)
 
-    def asked(self) -> MeanDemand:
-        """What recent pods asked for, those declared or expected left out."""
+    def mean_demand(self) -> MeanDemand:
+        """What recent pods requested, declared and reserved classes left out."""
         sums = self._tally.sums()
         sizes = np.array(
             [key[1] * self._tally.shares[number] for key, number in self._tally.keys.items()]
@@ -230,37 +231,37 @@ class DemandMix:
             bare_memory=sums.bare[1],
         )
 
-    def expect(self, machines: Mapping[int, float]) -> None:
-        """Keep room for pods that take a whole machine, although none of them may have been seen.
+    def reserve_machines(self, machines: Mapping[int, float]) -> None:
+        """Reserve headroom for pods that fill a machine, even if none of them was observed.
 
-        `machines` says, for a machine of so many GPUs, the least share of all GPUs asked that pods
-        of its size have. The more of them are seen the less is added; nothing from that share on.
+        `machines`: GPUs of a machine → the least share of all GPUs requested that pods of its size
+        have. The more of them are observed the less is added; nothing from that share on.
         """
         self._machines = dict(machines)
 
     def classes(self) -> DemandClasses:
-        """The mix now, as columns; the machines expected are last."""
+        """The mix now, as columns; reserved machines are last."""
         sums = self._tally.sums()
-        self._place(sums)
-        asks: dict[Hashable, int] = {}  # device ask → its number
+        self._assign_slots(sums)
+        units: dict[Hashable, int] = {}  # unit → its index
         columns: list[_Column] = []
         for key in self._slots:
             number = self._tally.keys.get(key, -1)
             seen = float(sums.weight[number]) if 0 <= number < len(sums.weight) else 0.0
             held = self._reserved.get(key, _NOTHING)
-            ask = asks.setdefault(key[0], len(asks))
+            unit = units.setdefault(key[0], len(units))
             share = self._tally.shares[number] if number >= 0 else held.share
-            cpu = float(sums.told_cpu[number]) if seen else held.cpu
-            memory = float(sums.told_memory[number]) if seen else held.memory
-            columns.append((ask, key[1], share, cpu, memory, max(seen, held.weight)))
+            cpu = float(sums.class_cpu[number]) if seen else held.cpu
+            memory = float(sums.class_memory[number]) if seen else held.memory
+            columns.append((unit, key[1], share, cpu, memory, max(seen, held.weight)))
         if columns and self._machines:
-            whole = asks.setdefault(WHOLE_GPU, len(asks))
+            whole = units.setdefault(WHOLE_GPU, len(units))
             for gpus, weight in self._unseen(columns):
                 columns.append((whole, gpus, 1.0, 0.0, 0.0, weight))
         table = np.array(columns, dtype=np.float64).reshape(-1, 6)
         return DemandClasses(
-            asks=tuple(asks),
-            ask=table[:, 0].astype(np.int64),
+            units=tuple(units),
+            unit=table[:, 0].astype(np.int64),
             count=table[:, 1],
             share=table[:, 2],
             cpu=table[:, 3],
@@ -268,35 +269,35 @@ class DemandMix:
             weight=table[:, 5],
         )
 
-    def _place(self, sums: tally.Sums) -> None:
-        """Give each class that is told a place; those that had one keep it."""
+    def _assign_slots(self, sums: tally.Sums) -> None:
+        """Give each class that is returned a column; those that had one keep it."""
         weights = sums.weight.tolist()
         heaviest = sorted(
             (key for key, number in self._tally.keys.items() if weights[number] > 0.0),
             key=lambda key: -weights[self._tally.keys[key]],
         )
         left = max(self._most_classes - len(self._reserved), 0)
-        told = {key: None for key in heaviest if key not in self._reserved}
-        told = dict.fromkeys([*list(told)[:left], *self._reserved])
+        kept = {key: None for key in heaviest if key not in self._reserved}
+        kept = dict.fromkeys([*list(kept)[:left], *self._reserved])
         old = set(self._slots)
-        new = iter([key for key in self._tally.keys if key in told and key not in old])
+        new = iter([key for key in self._tally.keys if key in kept and key not in old])
         fresh = [
             *new,
             *(key for key in self._reserved if key not in self._tally.keys and key not in old),
         ]
         coming = iter(fresh)
-        slots = [key if key in told else next(coming, None) for key in self._slots]
+        slots = [key if key in kept else next(coming, None) for key in self._slots]
         self._slots = [key for key in [*slots, *coming] if key is not None]
 
     def _unseen(self, columns: Sequence[_Column]) -> list[tuple[int, float]]:
-        """What is missing of each expected machine's weight, 0 where enough was seen."""
-        asked = 0.0
+        """The weight that each reserved machine size still lacks, 0 where enough was observed."""
+        requested = 0.0
         seen: dict[float, float] = {}  # GPUs a pod → weight
         for _, count, share, _, _, weight in columns:
             size = count * share
-            asked += weight * size
+            requested += weight * size
             seen[size] = seen.get(size, 0.0) + weight
         return [
-            (gpus, max(least * asked / gpus - seen.get(gpus, 0.0), 0.0))
+            (gpus, max(least * requested / gpus - seen.get(gpus, 0.0), 0.0))
             for gpus, least in self._machines.items()
         ]

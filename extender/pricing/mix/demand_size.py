@@ -12,15 +12,15 @@ from extender.pricing import unit_size
 from extender.verdicts import verdict_table
 from extender.verdicts.query import Query, single_unit
 
-_MOST_DEMANDS = 256  # of a burst, whose GPUs are remembered
-_MOST_UNITS = 4096  # whose GPUs are remembered
+_MOST_DEMANDS = 256  # of a burst, whose GPUs are cached
+_MOST_UNITS = 4096  # whose GPUs are cached
 
 
 class DemandSizes:
     """GPUs of units and of whole demands; 0 where no machine can serve one, or it takes none.
 
-    A unit is sized by the first machine that serves it, in the order of node names, so that it does
-    not matter which node was seen first. `most_cpu` and `most_memory` are the most that any one
+    A unit is sized by the first machine that serves it, in the order of node names, whichever
+    node arrived first. `most_cpu` and `most_memory` are the most that any one
     node offers; infinite where no node says.
     """
 
@@ -34,11 +34,11 @@ class DemandSizes:
         self._judges = judges
         self._index = cluster
         self._table_of = table_of
-        self.version = 0  # moves when anything here may be another
+        self.version = 0  # grows whenever a size may have changed
         self._machines: Sequence[Shape] = ()
-        # The hardware, classes and names of resources by which all below was worked out.
+        # The hardware, classes and resource names that all below was computed from.
         self._seen: tuple[int, int, frozenset[str]] = (-1, -1, frozenset())
-        self._units: dict[Query, float] = {}  # unit ask → GPUs, those that take some
+        self._units: dict[Query, float] = {}  # unit → GPUs, where it takes some
         self._demands: dict[Query, float] = {}  # demand → GPUs in all, those that take some
         self.most_cpu = self.most_memory = math.inf
 
@@ -52,7 +52,7 @@ class DemandSizes:
         return self._index.hardware, source.classes_version, frozenset(source.offered)
 
     def refresh(self) -> None:
-        """Look which machines there are."""
+        """Read which machines there are."""
         if not self.outdated:
             return
         self.version += 1
@@ -80,9 +80,9 @@ class DemandSizes:
         return size
 
     def known(self, demand: Query) -> Query:
-        """The demand without resources that nobody here knows of: no node offers, no class serves.
+        """The demand without resources that no node offers and no class serves.
 
-        They are another's, and filter does not look at them either.
+        They belong to another component, and filter ignores them as well.
         """
         kept = tuple((name, count) for name, count in demand.extended if self._judges(name))
         if kept == demand.extended:

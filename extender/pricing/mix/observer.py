@@ -1,6 +1,6 @@
-"""The demand mix is learnt from the pods that the watch shows: each once, the oldest first.
+"""The demand mix is learnt from the pods of the watch: each once, the oldest first.
 
-Reading a pod takes time: a call reads as many as its allowance lets it, and the next one goes on.
+Resolving a pod takes time: a call resolves as many as its allowance covers, the next one goes on.
 """
 
 from __future__ import annotations
@@ -14,47 +14,47 @@ from extender.policy import config
 from extender.pricing import headroom
 from extender.verdicts import resolver
 
-# Units of work: to read one pod that is small.
-_READING = 150
-# Pods whose claims were not shown yet; of more nothing is learnt.
+# Units of work: to resolve one small pod.
+_RESOLVING = 150
+# Pods whose claims have not arrived yet; more are not counted.
 _MOST_WAITING = 4096
 
 
 class DemandObserver:
-    """Keeps the pods that were not learnt from yet."""
+    """Holds the pods that are not counted yet."""
 
     def __init__(
         self,
-        asker: resolver.Resolver,
-        priced: headroom.HeadroomPricer,
+        resolving: resolver.Resolver,
+        pricer: headroom.HeadroomPricer,
         spending: work.Work,
     ) -> None:
         self._work = spending
-        # uid → the pod, and what of it was missing
+        # uid → the pod, and which object it waits for
         self._waiting: dict[str, tuple[objects.Pod, str]] = {}
-        self._missing: Counter[str] = Counter()  # what is missing → pods that wait for it
+        self._waited_for: Counter[str] = Counter()  # object → pods that wait for it
         self._classes = -1  # the version of the device classes by which pods were read
-        self._asker = asker
-        self._room = priced
+        self._resolver = resolving
+        self._headroom = pricer
         self._new: dict[str, objects.Pod] = {}  # uid → pod
 
-    def see(self, pod: objects.Pod) -> None:
-        """The watch shows the pod for the first time."""
+    def observe(self, pod: objects.Pod) -> None:
+        """Take a pod that the watch shows for the first time."""
         self._new[pod.metadata.uid] = pod
 
     def __len__(self) -> int:
-        """How many pods wait to be learnt from."""
+        """How many pods are not counted yet."""
         return len(self._new)
 
     def learn(self, policy: config.Policy) -> None:
-        """Count what has been seen, as far as the call's allowance goes."""
-        if self._classes != self._asker.classes_version:
-            self._classes = self._asker.classes_version
+        """Count the observed pods, as far as the call's allowance goes."""
+        if self._classes != self._resolver.classes_version:
+            self._classes = self._resolver.classes_version
             self._take_up(lambda _: True)
         if not self._new:
             return
         for pod in sorted(self._new.values(), key=_age):
-            self._work.spend(_READING)
+            self._work.spend(_RESOLVING)
             if self._work.spent:
                 return
             self._learn(pod, policy)
@@ -62,45 +62,45 @@ class DemandObserver:
 
     def _learn(self, pod: objects.Pod, policy: config.Policy) -> None:
         """Count the pod."""
-        asked = self._asker.ask(pod, policy)
-        if isinstance(asked, resolver.ResolvedPod) and (
-            asked.bound_to or asked.question.extended != asked.requests.extended
+        resolved = self._resolver.ask(pod, policy)
+        if isinstance(resolved, resolver.ResolvedPod) and (
+            resolved.bound_to or resolved.question.extended != resolved.requests.extended
         ):
-            # It was bound before we came, or asks what no node offered by then: the mix is to be
-            # as if we had seen it wait.
-            asked = self._asker.ask_whole(pod, policy)
-        if isinstance(asked, resolver.NotJudged):
-            self._wait(pod, asked.why)
+            # Bound before this process started, or for a resource that no node offered then: the
+            # mix has to be what it is for a replica that knew the pod while it was pending.
+            resolved = self._resolver.ask_whole(pod, policy)
+        if isinstance(resolved, resolver.NotJudged):
+            self._wait(pod, resolved.why)
             return
-        self._room.learn(
+        self._headroom.learn(
             pod.metadata.uid,
-            asked.question,
-            cpu=asked.requests.cpu,
-            memory=asked.requests.memory,
-            together=asked.together,
+            resolved.question,
+            cpu=resolved.requests.cpu,
+            memory=resolved.requests.memory,
+            together=resolved.together,
             age=_age(pod),
             namespace=pod.metadata.namespace or "default",
         )
 
-    def shown(self, kind: str, name: str) -> None:
-        """The watch shows a claim or a template: pods that waited for it can be read."""
+    def appeared(self, kind: str, name: str) -> None:
+        """A claim or a template has arrived: pods that waited for it can be resolved."""
         what = resolver.unknown(f"{kind} {name}")
-        if what in self._missing:
+        if what in self._waited_for:
             self._take_up(what.__eq__)
 
     def _take_up(self, freed: Callable[[str], bool]) -> None:
-        """Read those pods again that waited for this."""
+        """Resolve those pods again that waited for this."""
         for uid, (pod, why) in list(self._waiting.items()):
             if freed(why):
                 del self._waiting[uid]
                 self._new[uid] = pod
-        self._missing = Counter(why for _, why in self._waiting.values())
+        self._waited_for = Counter(why for _, why in self._waiting.values())
 
     def _wait(self, pod: objects.Pod, why: str) -> None:
-        """Keep a pod of which something is missing until its claim, template or class is shown."""
+        """Keep a pod until the claim, template or class it refers to arrives."""
         if len(self._waiting) < _MOST_WAITING:
             self._waiting[pod.metadata.uid] = (pod, why)
-            self._missing[why] += 1
+            self._waited_for[why] += 1
 
 
 def _age(pod: objects.Pod) -> tuple[str, ...]:

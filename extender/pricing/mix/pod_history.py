@@ -1,8 +1,8 @@
-"""The pods seen of late, in the order they were created, whatever order they were shown in.
+"""The recent pods by creation time, whatever order they arrived in.
 
-Only the newest count, and of one namespace only so many before those of others: what it asked
+Only the newest count, and of one namespace only so many before those of others: what it requests
 beyond that counts as older than everything else. Which pods count, and in which order, follows from
-the set of pods seen, so that replicas agree.
+the set of pods observed, so that replicas agree.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import numpy.typing as npt
 Numbers: TypeAlias = npt.NDArray[np.int64]
 Age: TypeAlias = tuple[str, ...]  # what pods are sorted by, the oldest first
 
-_SPARE = 1.25  # room for pods before those that do not count are dropped
+_SPARE = 1.25  # of `most`: spare capacity before pods that do not count are dropped
 
 
 class PodHistory:
-    """At most `most` pods count; each is a number of what it asks, and of its group (-1: none)."""
+    """At most `most` pods count; each has the number of its demand and of its group (-1: none)."""
 
     def __init__(self, *, most: int) -> None:
         self.most = most
         self.seen = 0
         self._size = 0
-        room = int(most * _SPARE) + 2
+        capacity = int(most * _SPARE) + 2
         self._ages: list[Age] = []
         self._uids: list[str] = []
         self._known: set[str] = set()
-        self._columns = np.zeros((3, room), dtype=np.int64)  # what it asks, namespace, group
+        self._columns = np.zeros((3, capacity), dtype=np.int64)  # demand, namespace, group
         self._namespaces: dict[str, int] = {}
         self._groups: dict[str, int] = {}
         self._of: Counter[int] = Counter()  # namespace → its pods
@@ -43,27 +43,29 @@ class PodHistory:
         return self._size
 
     def add(self, uid: str, kind: int, *, age: Age | None, namespace: str, group: str) -> None:
-        """Take in a pod that was not seen yet; without an age it is the newest."""
+        """Add a pod that is new; without an age it is the newest."""
         if self._size == self._columns.shape[1]:
             self._drop()
         age = age if age is not None else (self._ages[-1] if self._ages else ())
-        place = bisect.bisect_right(self._ages, age)
-        if place < self._size:
-            self._columns[:, place + 1 : self._size + 1] = self._columns[:, place : self._size]
+        position = bisect.bisect_right(self._ages, age)
+        if position < self._size:
+            self._columns[:, position + 1 : self._size + 1] = self._columns[
+                :, position : self._size
+            ]
         owner = self._namespaces.setdefault(namespace, len(self._namespaces))
         gang = self._groups.setdefault(group, len(self._groups)) if group else -1
-        self._columns[:, place] = kind, owner, gang
-        self._ages.insert(place, age)
-        self._uids.insert(place, uid)
+        self._columns[:, position] = kind, owner, gang
+        self._ages.insert(position, age)
+        self._uids.insert(position, uid)
         self._known.add(uid)
         self._of[owner] += 1
         self._size += 1
         self.seen += 1
 
     def counted(self, first: int) -> tuple[Numbers, Numbers]:
-        """What the pods that count ask, and their groups, the newest first.
+        """Demands and groups of the pods that count, the newest first.
 
-        Of each namespace its `first` newest come before what else was asked.
+        The `first` newest of each namespace come before all others.
         """
         order = self._order(first)[: self.most]
         return self._columns[0, order], self._columns[2, order]
@@ -87,9 +89,9 @@ class PodHistory:
     def _drop(self, first: int | None = None) -> None:
         kept = np.sort(self._order(first if first is not None else self.most)[: self.most])
         self._columns[:, : len(kept)] = self._columns[:, kept]
-        places = kept.tolist()
-        self._ages = [self._ages[place] for place in places]
-        self._uids = [self._uids[place] for place in places]
+        positions = kept.tolist()
+        self._ages = [self._ages[position] for position in positions]
+        self._uids = [self._uids[position] for position in positions]
         self._known = set(self._uids)
         self._size = len(kept)
         self._of = Counter(self._columns[1, : self._size].tolist())
@@ -100,8 +102,8 @@ class PodHistory:
         for row, names in ((1, self._namespaces), (2, self._groups)):
             column = self._columns[row, : self._size]
             left = {
-                number: place
-                for place, number in enumerate(np.unique(column[column >= 0]).tolist())
+                number: position
+                for position, number in enumerate(np.unique(column[column >= 0]).tolist())
             }
             kept = {name: left[number] for name, number in names.items() if number in left}
             names.clear()
@@ -110,10 +112,10 @@ class PodHistory:
         self._of = Counter(self._columns[1, : self._size].tolist())
 
     def kinds(self) -> set[int]:
-        """The numbers of what any pod asks."""
+        """The demand numbers in use."""
         return set(np.unique(self._columns[0, : self._size]).tolist())
 
     def renumber_kinds(self, number_of: dict[int, int]) -> None:
-        """Call what pods ask by other numbers."""
+        """Renumber the demands."""
         column = self._columns[0, : self._size]
         column[:] = [number_of[number] for number in column.tolist()]
