@@ -14,9 +14,10 @@ EFA, HOSTDEV = "vpc.amazonaws.com/efa", "nvidia.com/hostdev"
 FAKE = "fake.example.com"
 
 # Names that look like devices and that another extender owns (`ignoredByScheduler`).
-AUXILIARY = [
-    "huawei.com/Ascend910B4-memory",
-    "huawei.com/Ascend310P-memory",
+# Amounts that are no devices, whoever offers them.
+AMOUNTS = ["huawei.com/Ascend910B4-memory", "huawei.com/Ascend310P-memory"]
+# Names of devices that another extender may own.
+OWNED_ELSEWHERE = [
     "koordinator.sh/rdma",
     "nvidia.com/mig-share",
     "example.com/gpu-nic",
@@ -43,7 +44,7 @@ def devices(judging, pod, name):
 # ---------------------------------------------------------------- names
 
 
-@pytest.mark.parametrize("name", AUXILIARY)
+@pytest.mark.parametrize("name", [*AMOUNTS, *OWNED_ELSEWHERE])
 def test_what_no_node_offers_is_not_ours_to_veto(name):
     judging = engine()
     feed(judging, make_node("a").gpus(H100, 8), make_node("cpu"))
@@ -66,7 +67,15 @@ def test_explain_says_that_a_name_is_left_to_kube_scheduler():
     )
 
 
-@pytest.mark.parametrize("name", AUXILIARY)
+@pytest.mark.parametrize("name", AMOUNTS)
+def test_an_amount_that_is_no_device_is_left_to_kube_scheduler_also_where_it_is_offered(name):
+    judging = engine()
+    feed(judging, make_node("a"), make_node("b").resource(name, 2))
+
+    assert not refused(judging, make_pod("p").request(name, 2), "a", "b")
+
+
+@pytest.mark.parametrize("name", OWNED_ELSEWHERE)
 def test_the_first_node_that_offers_a_name_and_the_last_one_decide_whose_it_is(name):
     judging = engine()
     feed(judging, make_node("a"), make_node("b"))
