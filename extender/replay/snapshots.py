@@ -1,7 +1,7 @@
 """Snapshots: what `kubectl get … -A -o yaml|json` prints, read as typed objects, and written.
 
-Nothing is silently dropped: kinds that we do not read are counted, every object that cannot be
-read is a problem with its file, line and reason.
+Nothing is silently dropped: kinds that we do not read are counted, documents that are no API
+objects are named, every object that cannot be read is a problem with its file, line and reason.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from extender import errors
 from extender.kube.api import amounts, conversion, decoding, objects
-from extender.replay import documents
+from extender.replay import documents, files
 
-_SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
 _NAMESPACED = {"Pod", "ResourceClaim", "ResourceClaimTemplate", "ConfigMap"}
 _RESOURCE = "resource.k8s.io"
 
@@ -51,48 +50,82 @@ class Snapshot:
 
     `ignored` counts by kind what is not read ("Deployment"), with the version where only that is
     strange ("ResourceClaim (resource.k8s.io/v1alpha2)"). `duplicates` counts objects that came
-    again under the same name: the last one wins.
+    again under the same name: the newest wins, by resourceVersion, or else the last. `problems`
+    are what is broken, `skipped` what is no API object, each as (place, why).
     """
 
     objects: list[tuple[str, objects.Object]]
     ignored: collections.Counter[str]
     duplicates: int = 0
     files: int = 0
+    problems: tuple[documents.Problem, ...] = ()
+    skipped: tuple[documents.Problem, ...] = ()
 
 
-def read(paths: Sequence[pathlib.Path]) -> Snapshot:
-    """The snapshot in these files and folders; SnapshotError names every broken document."""
-    snapshot, problems = scan(paths)
-    if problems:
-        raise errors.SnapshotError("the snapshot cannot be read:", problems)
+def read(paths: Sequence[pathlib.Path], *, strict: bool = True) -> Snapshot:
+    """The snapshot in these files and folders, "-" being standard input.
+
+    SnapshotError names every broken document; if not `strict`, it is raised only where a path is
+    wrong, or not one object could be read.
+    """
+    report = documents.Report()
+    snapshot = _read(paths, report)
+    broken = [*report.missing, *report.problems]
+    nothing = not snapshot.objects and not snapshot.ignored
+    if report.missing or (broken if strict else nothing):
+        raise errors.SnapshotError(
+            "the snapshot cannot be read:", broken if not nothing else [*broken, *report.skipped]
+        )
+    if nothing and report.skipped:
+        raise errors.SnapshotError("the snapshot holds no objects:", report.skipped)
     return snapshot
 
 
 def scan(paths: Sequence[pathlib.Path]) -> tuple[Snapshot, list[documents.Problem]]:
     """What can be read of these files and folders, and what is wrong with the rest.
 
-    Folders are searched through for .yaml, .yml and .json (also .gz); hidden files are left out.
+    Folders are searched through for the suffixes in `files`; hidden files are left out.
     """
-    problems: list[documents.Problem] = []
+    report = documents.Report()
+    snapshot = _read(paths, report)
+    return snapshot, [*report.problems, *report.missing]
+
+
+def _read(paths: Sequence[pathlib.Path], report: documents.Report) -> Snapshot:
     ignored: collections.Counter[str] = collections.Counter()
     found: dict[tuple[str, str, str], objects.Object] = {}  # (kind, namespace, name) → object
-    files = read_objects = 0
-    for path in _files(paths, problems):
-        files += 1
-        for document in documents.read(path, problems):
-            if not document.kind or not document.api_version:
-                missing = "apiVersion" if document.kind else "kind"
-                problems.append((document.place, f"has no {missing}"))
+    read_files = read_objects = duplicates = 0
+    for path in files.find(paths, report.missing):
+        read_files += 1
+        for document in documents.read(path, report):
+            if not document.api_version:
+                of_ours = document.kind in _VERSIONS
+                missing = (document.place, f"{document.kind} has no apiVersion")
+                (report.problems if of_ours else report.skipped).append(missing)
                 continue
             if document.api_version not in _VERSIONS.get(document.kind, ()):
                 ignored[_unread(document)] += 1
                 continue
-            value = _typed(document, problems)
-            if value is not None:
-                read_objects += 1
-                found[_key(document.kind, value, read_objects)] = value
+            value = _typed(document, report.problems)
+            if value is None:
+                continue
+            read_objects += 1
+            key = _key(document.kind, value, read_objects)
+            if document.deleted:
+                found.pop(key, None)
+                continue
+            duplicates += key in found
+            if key not in found or not _older(value, found[key]):
+                found[key] = value
     listed = [(kind, value) for (kind, _, _), value in found.items()]
-    return Snapshot(listed, ignored, read_objects - len(found), files), problems
+    problems, skipped = tuple(report.problems), tuple(report.skipped)
+    return Snapshot(listed, ignored, duplicates, read_files, problems, skipped)
+
+
+def _older(value: objects.Object, known: objects.Object) -> bool:
+    """Whether both say which version of the object they are, and this is the earlier one."""
+    mine, its = value.metadata.resource_version, known.metadata.resource_version
+    return mine.isdecimal() and its.isdecimal() and int(mine) < int(its)
 
 
 def write(path: pathlib.Path, values: Iterable[tuple[str, objects.Object]]) -> None:
@@ -104,25 +137,6 @@ def write(path: pathlib.Path, values: Iterable[tuple[str, objects.Object]]) -> N
     path.write_bytes(
         b'{"apiVersion":"v1","kind":"List","items":[\n' + b",\n".join(lines) + b"\n]}\n"
     )
-
-
-def _files(
-    paths: Sequence[pathlib.Path], problems: list[documents.Problem]
-) -> Iterator[pathlib.Path]:
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        inside = [
-            file
-            for file in sorted(path.rglob("*"))
-            if file.name.endswith(_SUFFIXES)
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
-            and file.is_file()
-        ]
-        if not inside:
-            problems.append((str(path), f"holds no file ending in {', '.join(_SUFFIXES)}"))
-        yield from inside
 
 
 def _unread(document: documents.Document) -> str:

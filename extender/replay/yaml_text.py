@@ -7,6 +7,7 @@ third of the time. The others go the long way.
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any, NamedTuple
 
@@ -15,7 +16,9 @@ import yaml
 _INT = "tag:yaml.org,2002:int"
 _FLOAT = "tag:yaml.org,2002:float"
 _TEXT = "tag:yaml.org,2002:str"
-_REPLACED = {_INT, _FLOAT, "tag:yaml.org,2002:timestamp"}
+# What YAML 1.1 knows and Kubernetes does not: dates, and a bare = that stands for a default value.
+_NOT_KNOWN = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
+_REPLACED = {_INT, _FLOAT, *_NOT_KNOWN}
 _MERGE = "<<"
 _ITEMS = "items"
 
@@ -41,11 +44,48 @@ _Loader.add_implicit_resolver(
 
 
 class Parsed(NamedTuple):
-    """The value (None if there is none), its line, and those of the members of its `items`."""
+    """The value (None if there is none), its line, and those of its members, or of its `items`."""
 
     value: Any
     line: int = 0
     item_lines: tuple[int, ...] = ()
+
+
+class Member(NamedTuple):
+    """One member of a List as text, its line, and (apiVersion, kind) that it has from the List."""
+
+    line: int
+    text: str
+    inherited: tuple[str, str]
+
+
+_TOP_KEY = re.compile(r"^[^\s#-]", re.MULTILINE)
+_LIST_ITEMS = re.compile(r"^items:[ \t]*\n(?=( *)- )", re.MULTILINE)
+_LIST_KIND = re.compile(r"^kind:[ \t]*[\"']?(\w+?)List\b", re.MULTILINE)
+_LIST_VERSION = re.compile(r"^apiVersion:[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
+
+
+def members(text: str) -> list[Member]:
+    """The members of the List in the text, which need not parse; none where it is no block List.
+
+    Their lines count from 0.
+    """
+    items = _LIST_ITEMS.search(text)
+    if items is None:
+        return []
+    kind, version = _LIST_KIND.search(text), _LIST_VERSION.search(text)
+    inherited = (version[1] if version else "", kind[1]) if kind and kind[1] else ("", "")
+    over = _TOP_KEY.search(text, items.end())
+    stop = over.start() if over else len(text)
+    dash = re.compile(rf"^{items[1]}- ", re.MULTILINE)
+    starts = [match.start() for match in dash.finditer(text, items.end(), stop)]
+    line = text.count("\n", 0, items.end())
+    found = []
+    for start, end in itertools.pairwise([*starts, stop]):
+        part = text[start:end]
+        found.append(Member(line, part.replace("- ", "  ", 1), inherited))
+        line += part.count("\n")
+    return found
 
 
 class _NotPlainError(Exception):
@@ -70,6 +110,8 @@ def _from_nodes(text: str) -> Parsed:
     finally:
         loader.dispose()
     lines: tuple[int, ...] = ()
+    if isinstance(root, yaml.SequenceNode):
+        lines = tuple(member.start_mark.line for member in root.value)
     for key, node in root.value if isinstance(root, yaml.MappingNode) else ():
         if key.value == _ITEMS and isinstance(node, yaml.SequenceNode):
             lines = tuple(member.start_mark.line for member in node.value)
@@ -136,6 +178,7 @@ class _Builder:
         opened = _Collection({} if mapping else [])
         if self.root is None:
             self.root, self.line = opened, _line(event)
+            self._items = opened.value if isinstance(opened.value, list) else None
         self.add(opened.value, event)
         self.inside.append(opened)
 
@@ -145,7 +188,7 @@ class _Builder:
         inner = self.inside[-1]
         if inner.value is self._items:
             self.item_lines.append(_line(event))
-        elif inner is self.root and inner.waiting and inner.key == _ITEMS:
+        if inner is self.root and inner.waiting and inner.key == _ITEMS:
             self._items, self.item_lines = value if isinstance(value, list) else None, []
         inner.add(value)
 

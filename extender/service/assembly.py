@@ -102,9 +102,10 @@ def from_snapshot(
     kubernetes_version: str = "",
     feature_gates: Mapping[str, bool] | None = None,
     clock: Callable[[], float] = time.monotonic,
+    strict: bool = False,
 ) -> tuple[engine.Engine, snapshots.Snapshot]:
-    """An engine over a snapshot."""
-    snapshot = snapshots.read(paths)
+    """An engine over what can be read of a snapshot; the rest is named there."""
+    snapshot = snapshots.read(paths, strict=strict)
     judging = assemble(
         policy=policy,
         features=features_for(kubernetes_version or policy.kubernetes_version, feature_gates),
