@@ -22,7 +22,7 @@ demo: $(VENV)/.ready ## serve the embedded snapshot and rank its nodes for a GPU
 	$(BIN)/railyard demo $(DEMO)
 
 test: $(VENV)/.ready ## run the tests
-	$(BIN)/pytest -q -n auto -m "not controlplane"
+	$(BIN)/pytest -q -n auto -m "not controlplane and not prometheus"
 
 lint: $(VENV)/.ready ## check format, lint, types and room contracts
 	$(BIN)/ruff format --check .
@@ -49,6 +49,10 @@ controlplane: $(VENV)/.ready ## build helm, the real control plane and allocator
 test-controlplane: controlplane ## run the tests with the real control plane of KUBERNETES
 	KUBERNETES=$(KUBERNETES) $(BIN)/pytest -q -m controlplane
 
+test-monitoring: $(VENV)/.ready ## run the rules, the dashboard and the metrics through a real Prometheus (needs Debian; cached)
+	$(BIN)/python -m tests.kit.deploy.prometheus
+	$(BIN)/pytest -q -m prometheus tests/deploy
+
 fuzz-allocator: $(VENV)/.ready ## compare N predictions with the real allocator of KUBERNETES (needs Go)
 	$(BIN)/python -m tests.fuzz.fuzz_allocator --cases $(N) --kubernetes $(KUBERNETES) $(if $(SEED),--seed $(SEED))
 
@@ -61,4 +65,4 @@ fuzz-objects: $(VENV)/.ready ## put N hostile values into every field that is re
 fuzz-wire: $(VENV)/.ready ## send N mutated bodies to the verbs
 	$(BIN)/python -m tests.fuzz.fuzz_wire --cases $(N) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help demo test lint lock load schema controlplane test-controlplane fuzz-allocator fuzz-selectors fuzz-objects fuzz-wire
+.PHONY: help demo test lint lock load schema controlplane test-controlplane test-monitoring fuzz-allocator fuzz-selectors fuzz-objects fuzz-wire

@@ -18,6 +18,11 @@ OPTIONS = {
     "cert-manager": {"certificates": {"certManager": {"enabled": True}}},
     "gpu-scheduler": {"gpuScheduler": {"enabled": True}},
     "network-policy": {"networkPolicy": {"enabled": True}},
+    "monitoring": {
+        "serviceMonitor": {"enabled": True},
+        "prometheusRule": {"enabled": True},
+        "dashboards": {"enabled": True},
+    },
 }
 EVERYTHING = {name: value for each in OPTIONS.values() for name, value in each.items()}
 
@@ -69,6 +74,36 @@ def test_the_chart_passes_helms_own_lint(tmp_path):
     done = tools.run(tools.binary(), "lint", tools.CHART, *options, home=tmp_path)
 
     assert "0 chart(s) failed" in done
+
+
+@pytest.mark.parametrize("way", ["helm", "kustomize"])
+def test_whatever_selects_finds_what_it_looks_for(tmp_path, way):
+    if way == "helm":
+        objects = rendering.helm(tmp_path, ADDRESS | EVERYTHING)
+    else:
+        overlay = rendering.overlay(tmp_path / "overlay", tuple(OPTIONS))
+        objects = rendering.kustomize(tmp_path, overlay)
+
+    of = {(kind, name): body for (kind, _, name), body in objects.items()}
+    pods = of["Deployment", "railyard"]["spec"]["template"]["metadata"]["labels"]
+    service = of["Service", "railyard"]
+    for selector, labels in (
+        (service["spec"]["selector"], pods),
+        (of["PodDisruptionBudget", "railyard"]["spec"]["selector"]["matchLabels"], pods),
+        (of["NetworkPolicy", "railyard"]["spec"]["podSelector"]["matchLabels"], pods),
+        (
+            of["ServiceMonitor", "railyard"]["spec"]["selector"]["matchLabels"],
+            service["metadata"]["labels"],
+        ),
+    ):
+        assert selector.items() <= labels.items()
+    (endpoint,) = of["ServiceMonitor", "railyard"]["spec"]["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    scheduler = of["Deployment", "railyard-gpu-scheduler"]["spec"]["template"]["metadata"]["labels"]
+    assert not service["spec"]["selector"].items() <= scheduler.items()
+    callers = of["NetworkPolicy", "railyard"]["spec"]["ingress"][0]["from"]
+    (inside,) = [each["podSelector"]["matchLabels"] for each in callers if "podSelector" in each]
+    assert inside.items() <= scheduler.items()
 
 
 @pytest.mark.parametrize("values", [{}, ADDRESS | EVERYTHING], ids=["default", "everything"])
