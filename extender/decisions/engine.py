@@ -6,6 +6,7 @@ here awaits, reads a clock or writes; soft reservations are the one thing a deci
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,9 @@ from extender.decisions import (
     scored_nodes,
     scorer,
     verb_results,
+)
+from extender.decisions import (
+    ticket as tickets,
 )
 from extender.decisions.eviction import nominations, preemption
 from extender.demand import pod as pods
@@ -81,9 +85,7 @@ class Engine:
         # why → pods passed unjudged
         self.unjudged: Counter[str] = Counter(dict.fromkeys(resolver.UNJUDGED, 0))
         self._clock = clock
-        self._prepared: scored_nodes.Prepared | None = None
-        # What filter let through last: names, their rows, and the layout that these belong to.
-        self._last: tuple[list[str], NDArray[np.int32], int] = ([], np.zeros(0, np.int32), -1)
+        self._policies = 0  # moves with the policy
         self.use(policy)
         source.listeners.append(self._observe)
 
@@ -92,7 +94,7 @@ class Engine:
         if policy.step_budget != self.policy.step_budget:
             self.tables.clear()
         self.policy = policy
-        self._prepared = None
+        self._policies += 1
         if self.index.builder.extend(policy.device_resources):
             self.store.everything_dirty = True
         self.judge.configure(budget=policy.step_budget)
@@ -152,19 +154,23 @@ class Engine:
         kept, passing = names if isinstance(names, list) else list(names), rows
         if refused or unresolvable:
             kept, passing = list(itertools.compress(names, (~bad).tolist())), rows[~bad]
-        self._last = (kept, passing, self.index.layout)
+        ticket = tickets.Ticket(pod, kept, passing, self.index.layout)
         distinct = not unknown and self.index.distinct(rows)
-        return verb_results.FilterResult(
-            refused, unresolvable, unknown, kept=kept, distinct=distinct
-        )
+        return verb_results.FilterResult(refused, unresolvable, unknown, ticket, distinct)
 
-    def prioritize(self, pod: objects.Pod, names: Sequence[str]) -> NDArray[np.int64]:
-        """Score the nodes, parallel to `names`; empty where we have no opinion."""
-        scored = self._prepared_for(pod, names)
+    def prioritize(
+        self, pod: objects.Pod, names: Sequence[str], ticket: tickets.Ticket | None = None
+    ) -> NDArray[np.int64]:
+        """Score the nodes, parallel to `names`; empty where we have no opinion.
+
+        `ticket` is filter's, where it was about this pod and these names; see there.
+        """
+        ticket = ticket or tickets.Ticket(pod, list(names))
+        scored = self._still_valid(ticket)
         if scored is None:
-            # Asked again, or without filter: what it reserved must not stand in its own way.
+            # A repeated call, or one without filter: its own reservation must not count against it.
             self.promises.withdraw(pod.metadata.uid)
-            scored = self.score(pod, names, told=False)
+            scored = self._scored_for(ticket)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
         asked, among = scored.asked, scored.among
@@ -177,35 +183,27 @@ class Engine:
             self._reserve(pod, asked, names[best], table, int(among.states[best]))
         return scored.scores
 
-    def prepare(self, pod: objects.Pod, names: Sequence[str]) -> NDArray[np.int64]:
-        """Work out what prioritize would answer now, and leave nothing behind but that answer."""
-        self._prepared = None
-        asked = self._ask(pod)
+    def prepare(self, ticket: tickets.Ticket) -> tickets.Ticket:
+        """The ticket with what prioritize would answer now; nothing else is left behind."""
+        asked = self._ask(ticket.pod)
         # Members of a gang come and go without moving what an answer rests on.
         if isinstance(asked, resolver.NotJudged) or asked.together:
-            return np.zeros(0, dtype=np.int64)
-        scored = self._scored(asked, names, told=False)
-        if scored is None:
-            return np.zeros(0, dtype=np.int64)
-        self._prepared = scored_nodes.Prepared(pod, names, self._moment, scored)
-        return scored.scores
+            return ticket
+        scored = self._scored(asked, ticket.rows_in(self.index), told=False)
+        return dataclasses.replace(ticket, scored=scored, moment=self._moment)
 
-    def _prepared_for(
-        self, pod: objects.Pod, names: Sequence[str]
-    ) -> scored_nodes.ScoredNodes | None:
-        """The prepared answer, if it is to this question and nothing has changed since."""
-        prepared, self._prepared = self._prepared, None
-        if prepared is None or prepared.names is not names:
-            return None
-        if prepared.pod is not pod and prepared.pod != pod:
+    def _still_valid(self, ticket: tickets.Ticket) -> scored_nodes.ScoredNodes | None:
+        """What was worked out ahead, if nothing has changed since."""
+        if ticket.scored is None:
             return None
         self.settle()
-        return prepared.scored if prepared.moment == self._moment else None
+        return ticket.scored if ticket.moment == self._moment else None
 
     @property
-    def _moment(self) -> tuple[int, int, int]:
+    def _moment(self) -> tuple[int, int, int, int]:
         """What answers rest on, once all is settled; another one when any of it changed."""
-        return self.index.writes, self.room.epoch, self.store.demands_version
+        demands = self.store.demands_version
+        return self.index.writes, self.room.epoch, demands, self._policies
 
     def preempt(
         self, pod: objects.Pod, offered: Mapping[str, verb_results.Victims]
@@ -222,10 +220,15 @@ class Engine:
         self, pod: objects.Pod, names: Sequence[str], *, told: bool = True
     ) -> scored_nodes.ScoredNodes | None:
         """Judge as prioritize does, and leave nothing behind; `told` asks for the parts."""
-        asked = self._ask(pod)
+        return self._scored_for(tickets.Ticket(pod, list(names)), told=told)
+
+    def _scored_for(
+        self, ticket: tickets.Ticket, *, told: bool = False
+    ) -> scored_nodes.ScoredNodes | None:
+        asked = self._ask(ticket.pod)
         if isinstance(asked, resolver.NotJudged):
             return None
-        return self._scored(asked, names, told=told)
+        return self._scored(asked, ticket.rows_in(self.index), told=told)
 
     def _ask(self, pod: objects.Pod) -> resolver.Resolution:
         """What the pod asks for, once all that has happened is taken in."""
@@ -233,9 +236,8 @@ class Engine:
         return self.asker.ask(pod, self.policy)
 
     def _scored(
-        self, asked: resolver.ResolvedPod, names: Sequence[str], *, told: bool
+        self, asked: resolver.ResolvedPod, rows: NDArray[np.int32], *, told: bool
     ) -> scored_nodes.ScoredNodes | None:
-        rows = self._rows_of(names)
         if not (rows >= 0).any():
             return None
         states = self.index.expected[rows]
@@ -253,13 +255,6 @@ class Engine:
         order, maximum = self.index.order[rows], self.policy.scores.maximum
         scores = scored_nodes.ranked(costs, unknown, maximum=maximum, order=order)
         return scored_nodes.ScoredNodes(asked, among, scores, costs.total, costs.parts, costs.tie)
-
-    def _rows_of(self, names: Sequence[str]) -> NDArray[np.int32]:
-        """The rows of the names, at hand where they are what filter just let through."""
-        kept, rows, layout = self._last
-        if names is kept and layout == self.index.layout:
-            return rows
-        return self.index.rows_of(names)
 
     def _once_victims_are_gone(
         self, pod: objects.Pod, found: verb_results.FilterResult

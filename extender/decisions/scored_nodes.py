@@ -1,15 +1,13 @@
-"""What a prioritize found, and one that was worked out before it was asked for."""
+"""What a prioritize found: the costs of the candidate nodes, their parts, and the scores."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extender.decisions import scorer
-from extender.kube.api import objects
 from extender.policy import ranking
 from extender.verdicts import resolver
 
@@ -24,16 +22,6 @@ class ScoredNodes:
     cost: NDArray[np.float64]
     parts: dict[str, NDArray[np.float64]]  # part of the cost → its contribution
     tie: NDArray[np.float64]  # what ranks equal costs, the least first
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Prepared:
-    """A prioritize worked out before it was asked for, and what it rests on."""
-
-    pod: objects.Pod
-    names: Sequence[str]
-    moment: tuple[int, int, int]
-    scored: ScoredNodes
 
 
 def ranked(

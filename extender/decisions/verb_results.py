@@ -6,6 +6,8 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 
+from extender.decisions import ticket as tickets
+
 _NONE: Mapping[str, str] = {}
 
 
@@ -22,15 +24,15 @@ class FilterResult:
     """node name → reason that evictions cannot change: the hardware is not there"""
     unknown: int = 0
     """How many of the asked nodes are not known here; they pass unjudged."""
-    kept: list[str] | None = None
-    """The asked names that pass, in the order asked, where the judge has them at hand anyway."""
+    ticket: tickets.Ticket | None = None
+    """The names that pass, in the order asked, and what prioritize can use of this judgement."""
     distinct: bool = False
     """Whether the judge saw that no name was asked twice; else the caller looks, at a cost."""
 
     def passing(self, names: Sequence[str]) -> list[str]:
         """The asked names that pass, in the order asked."""
-        if self.kept is not None:
-            return self.kept
+        if self.ticket is not None:
+            return self.ticket.names
         found = names
         for refused in (self.failed, self.unresolvable):
             if refused:

@@ -8,12 +8,13 @@ said in `Error`, so that kube-scheduler tries the pod again instead of placing i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
+from extender.decisions import ticket as tickets
 from extender.decisions.verb_results import FilterResult, Victims
 from extender.kube.api import objects
-from extender.server import replies, wire
+from extender.server import followup, replies, wire
 from extender.server.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
@@ -22,35 +23,45 @@ _QUIET_SECONDS = 10.0  # a fault that meets every pod shall not fill the disk wi
 _LOOKS_APART_SECONDS = 0.25
 
 
-class Judge(Protocol):
+class Engine(Protocol):
     """Who decides. Pure calls: the same request and cluster give the same answer."""
 
-    def waiting_for(self) -> Collection[str]:
-        """What is not read yet, such as kinds of objects; empty when ready to judge."""
-
     def concerns(self, pod: objects.Pod) -> bool:
-        """Whether this pod can be refused at all, told from the pod alone, at once."""
+        """Whether this pod can be refused at all, by the pod alone, at once."""
 
     def scores(self, pod: objects.Pod) -> bool:
-        """Whether prioritize has an opinion on this pod, told at once."""
+        """Whether prioritize has an opinion on this pod, at once."""
 
     def filter(self, pod: objects.Pod, names: list[str]) -> FilterResult:
         """Refuse nodes, each with a reason. Called again if names turn out to be repeated."""
 
-    def prioritize(self, pod: objects.Pod, names: list[str]) -> replies.Scores:
+    def prepare(self, ticket: tickets.Ticket) -> tickets.Ticket:
+        """The ticket of a filter with the scores that prioritize would answer now, if any."""
+
+    def prioritize(
+        self, pod: objects.Pod, names: Sequence[str], ticket: tickets.Ticket | None = None
+    ) -> replies.Scores:
         """Score the nodes, parallel to names; empty is no opinion.
 
-        `names` is the very list that `filter` returned in `kept`, when that is what is asked.
+        `ticket` is filter's, where it was about this pod and these names. If its scores still
+        hold, they are answered as that very object.
         """
-
-    def prepare(self, pod: objects.Pod, names: list[str]) -> replies.Scores:
-        """Work out what prioritize would answer now; if it is asked next, it may be that object."""
 
     def settle(self) -> None:
         """Take in what has changed, so that the next call need not."""
 
     def preempt(self, pod: objects.Pod, victims: dict[str, Victims]) -> dict[str, Victims]:
         """Keep the nodes on which evicting makes room, with the pods to evict there."""
+
+
+class Judge(Protocol):
+    """The engine of the day, and whether it may judge yet."""
+
+    @property
+    def engine(self) -> Engine: ...
+
+    def waiting_for(self) -> Collection[str]:
+        """What is not read yet, such as kinds of objects; empty when ready to judge."""
 
 
 class Verbs:
@@ -61,37 +72,37 @@ class Verbs:
         self._metrics = metrics
         self._clock = clock
         self._logged: dict[str, float] = {}  # verb → when its last fault was logged
-        self._last = _Expected([], b"[]")
-        self._filtered: objects.Pod | None = None  # the pod of `_last`, where prioritize may follow
+        # What the last filter found, while a prioritize may come for it.
+        self._next: followup.Followup | None = None
         self._followed = True  # whether prioritize came after the last filter
         self.full = False  # whether the last filter refused all nodes, some of them for now only
         self._looked = -_LOOKS_APART_SECONDS  # when it was last said to be worth another look
-        self._ready: tuple[object, bytes] = (object(), b"")  # scores, and how they are written
 
     def filter(self, body: bytes) -> replies.Body:
         """Answer filter: who passes, and for everyone else why not."""
-        question = wire.question(body)
-        asked = question.asked
+        request = wire.question(body)
+        pod, nodes = request.pod, request.asked
         self.full = False
-        self._metrics.nodes("filter", len(asked.names))
+        self._metrics.nodes("filter", len(nodes.names))
+        engine = self._judge.engine
         try:
             # Told from the pod alone: it needs nothing that is still to be read.
-            if not self._judge.concerns(question.pod):
-                return self._remembered(question.pod, replies.filtered(asked.once(), _ALL), body)
+            if not engine.concerns(pod):
+                return self._remembered(pod, _ALL, replies.filtered(nodes.once(), _ALL), body)
             if waiting := self._judge.waiting_for():
                 self._metrics.not_ready("filter")
                 return replies.no_judgement(f"Railyard is still reading: {', '.join(waiting)}")
-            answer = self._judge.filter(question.pod, asked.names)
-            if not answer.distinct and (once := asked.once()) is not asked:
-                asked = once
-                answer = self._judge.filter(question.pod, asked.names)
-            reply = replies.filtered(asked, answer)
+            found = engine.filter(pod, nodes.names)
+            if not found.distinct and (once := nodes.once()) is not nodes:
+                nodes = once
+                found = engine.filter(pod, nodes.names)
+            reply = replies.filtered(nodes, found)
         except Exception:  # noqa: BLE001 - any fault of ours opens, is counted and logged
-            self._fault("filter", question.pod)
-            return replies.filtered(asked.once(), _ALL).body
-        self._metrics.unknown_nodes(answer.unknown)
-        self.full = bool(answer.failed) and not reply.passing
-        return self._remembered(question.pod, reply, body)
+            self._fault("filter", pod)
+            return replies.filtered(nodes.once(), _ALL).body
+        self._metrics.unknown_nodes(found.unknown)
+        self.full = bool(found.failed) and not reply.passing
+        return self._remembered(pod, found, reply, body)
 
     def worth_another_look(self) -> bool:
         """Whether filter just refused all nodes, some for now only, and may do so again soon.
@@ -114,35 +125,40 @@ class Verbs:
         kube-scheduler reads filter's list, and then asks about it: in that time the answer to
         prioritize is written. A scheduler that did not ask the last time is not prepared for.
         """
-        pod, self._filtered = self._filtered, None
-        names = self._last.names.names
+        following, engine = self._next, self._judge.engine
+        awaited = following is not None and following.awaited
         try:
-            if pod is None:
-                self._judge.settle()
-            elif self._judge.scores(pod):
-                scores = self._judge.prepare(pod, names)
-                self._ready = (scores, replies.priorities(names, scores))
-        except Exception:  # noqa: BLE001 - the next call meets the same fault, and counts it
-            self._ready = (object(), b"")
+            if following is None or not awaited:
+                if not self._judge.waiting_for():
+                    engine.settle()
+                return
+            following.awaited = False
+            if engine.scores(following.ticket.pod):
+                following.take(engine.prepare(following.ticket))
+        except Exception:  # noqa: BLE001, S110 - the next call meets the same fault, and counts it
+            pass
 
     def prioritize(self, body: bytes) -> bytes:
         """Answer prioritize: a score per node, or `[]` for no opinion."""
         self._followed = True
-        known = self._last.question(body)
-        question = known or wire.question(body)
-        names = (question.asked if known else question.asked.once()).names
-        self._metrics.nodes("prioritize", len(names))
+        following = self._next
+        ticket = following.ticket_for(body) if following is not None else None
+        if following is None or ticket is None:
+            following, ticket = None, _ticket_of(body)
+        self._metrics.nodes("prioritize", len(ticket.names))
+        engine = self._judge.engine
         try:
-            if not self._judge.scores(question.pod):
+            if not engine.scores(ticket.pod):
                 return b"[]"
             if self._judge.waiting_for():
                 self._metrics.not_ready("prioritize")
                 return b"[]"
-            scores = self._judge.prioritize(question.pod, names)
-            ready, reply = self._ready
-            return reply if scores is ready else replies.priorities(names, scores)
+            scores = engine.prioritize(ticket.pod, ticket.names, ticket)
+            if following is not None:
+                return following.reply(scores)
+            return replies.priorities(ticket.names, scores)
         except Exception:  # noqa: BLE001 - any fault of ours opens, is counted and logged
-            self._fault("prioritize", question.pod)
+            self._fault("prioritize", ticket.pod)
             return b"[]"
 
     def preempt(self, body: bytes) -> bytes:
@@ -150,25 +166,28 @@ class Verbs:
         asked = wire.preemption(body)
         self._metrics.nodes("preempt", len(asked.victims))
         try:
-            if not self._judge.concerns(asked.pod):
+            if not self._judge.engine.concerns(asked.pod):
                 return replies.preemption(asked.victims)
             if self._judge.waiting_for():
                 self._metrics.not_ready("preempt")
                 return replies.preemption(asked.victims)
-            kept = self._judge.preempt(asked.pod, dict(asked.victims))
+            kept = self._judge.engine.preempt(asked.pod, dict(asked.victims))
             return replies.preemption(_answerable(asked.victims, kept))
         except Exception:  # noqa: BLE001 - any fault of ours opens, is counted and logged
             self._fault("preempt", asked.pod)
             return replies.preemption(asked.victims)
 
     def _remembered(
-        self, pod: objects.Pod, reply: replies.FilterReply, body: bytes
+        self, pod: objects.Pod, found: FilterResult, reply: replies.FilterReply, body: bytes
     ) -> replies.Body:
-        self._filtered = None
+        """The body of the reply; what may follow it is known from here on."""
+        self._next = None
         if reply.listed is not None:
-            self._last = _Expected(reply.passing, reply.listed, pod, body)
-            if self._followed and len(reply.passing) > 1:
-                self._filtered = pod
+            ticket = found.ticket
+            if ticket is None or ticket.names is not reply.passing:
+                ticket = tickets.Ticket(pod, reply.passing)
+            awaited = self._followed and len(reply.passing) > 1
+            self._next = followup.Followup(ticket, reply.listed, body, awaited=awaited)
         self._followed = False
         return reply.body
 
@@ -180,34 +199,13 @@ class Verbs:
             _LOG.exception("%s of %r failed; nodes pass unjudged", verb, pod.metadata.name[:253])
 
 
-class _Expected:
-    """The names that prioritize will ask about next: those that filter just let through.
-
-    kube-scheduler sends them back in our order, behind the same pod, so its body is made of bytes
-    that we know. Anything else takes the usual way, with the same result.
-    """
-
-    def __init__(
-        self, names: list[str], listed: bytes, pod: objects.Pod | None = None, body: bytes = b""
-    ) -> None:
-        self.names = wire.Names(names)
-        self._tail = _KEY + listed + b"}"
-        self._pod = pod
-        # What stood before the names when filter was asked about the pod.
-        self._head = body[: body.rfind(_KEY)] if body.startswith(_START) else b""
-
-    def question(self, body: bytes) -> wire.ExtenderArgs | None:
-        if not (body.endswith(self._tail) and body.startswith(_START)):
-            return None
-        start = len(body) - len(self._tail)
-        if self._pod is not None and start == len(self._head) and body.startswith(self._head):
-            return wire.ExtenderArgs(self._pod, self.names)
-        return wire.ExtenderArgs(wire.question(body[:start] + _NO_NAMES).pod, self.names)
-
-
 _ALL = FilterResult()
-_START, _KEY = b'{"Pod":', b'"NodeNames":'
-_NO_NAMES = _KEY + b"[]}"
+
+
+def _ticket_of(body: bytes) -> tickets.Ticket:
+    """The ticket of a prioritize that follows nothing we know."""
+    request = wire.question(body)
+    return tickets.Ticket(request.pod, request.asked.once().names)
 
 
 def _answerable(asked: dict[str, Victims], kept: dict[str, Victims]) -> dict[str, Victims]:

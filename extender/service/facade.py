@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from extender import errors
-from extender.decisions import engine, explain, verb_results
+from extender.decisions import engine, explain
 from extender.hardware.shape import Shape
 from extender.hardware.usage import Usage
 from extender.kube.api import objects
 from extender.kube.watch.api_resource import KindStatus
-from extender.server import metrics, questions, replies
+from extender.server import metrics, questions
 
 T = TypeVar("T")
 Statuses = Callable[[], Mapping[str, KindStatus]]
@@ -54,34 +54,8 @@ class Facade:
         self._clock = clock
         self._began = clock()
 
-    # ------------------------------------------------------------ the verbs
-
     def waiting_for(self) -> Mapping[str, str]:
         return self._waiting()
-
-    def concerns(self, pod: objects.Pod) -> bool:
-        return self.engine.concerns(pod)
-
-    def scores(self, pod: objects.Pod) -> bool:
-        return self.engine.scores(pod)
-
-    def filter(self, pod: objects.Pod, names: list[str]) -> verb_results.FilterResult:
-        return self.engine.filter(pod, names)
-
-    def prioritize(self, pod: objects.Pod, names: list[str]) -> replies.Scores:
-        return self.engine.prioritize(pod, names)
-
-    def prepare(self, pod: objects.Pod, names: list[str]) -> replies.Scores:
-        return self.engine.prepare(pod, names)
-
-    def settle(self) -> None:
-        if not self._waiting():
-            self.engine.settle()
-
-    def preempt(
-        self, pod: objects.Pod, victims: dict[str, verb_results.Victims]
-    ) -> dict[str, verb_results.Victims]:
-        return self.engine.preempt(pod, victims)
 
     # ------------------------------------------------------------ the questions
 

@@ -18,6 +18,7 @@ import os
 import sys
 import time
 
+from extender.decisions import ticket
 from loadtests.performance import coldstart, hostile_pods
 from loadtests.simulator import argument_checks, mixed_fleet
 
@@ -58,11 +59,13 @@ class Bench:
         """Filter, prepare and prioritize, as the service does."""
         engine = self.engine
         with holds.held(f"{prefix}filter"):
-            kept = engine.filter(pod, self.names).passing(self.names)
+            found = engine.filter(pod, self.names)
+            kept = found.passing(self.names)
+            filtered = found.ticket or ticket.Ticket(pod, kept)
         with holds.held(f"{prefix}prepare"):
-            engine.prepare(pod, kept)
+            prepared = engine.prepare(filtered)
         with holds.held(f"{prefix}prioritize"):
-            engine.prioritize(pod, kept)
+            engine.prioritize(pod, kept, prepared)
         return len(kept)
 
     def measure(self, case, rounds):

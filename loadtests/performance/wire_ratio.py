@@ -31,6 +31,7 @@ import orjson
 import uvloop
 from aiohttp import web
 
+from extender.decisions.ticket import Ticket
 from extender.decisions.verb_results import FilterResult, Victims
 from extender.kube.api import objects
 from extender.server import metrics
@@ -55,7 +56,10 @@ class TableJudge:
         self._rows = {name: row for row, name in enumerate(names)}
         self._scores = numbers.integers(0, 11, len(names))
         self._refused = numbers.random(len(names)) < 0.1
-        self._kept = ([], np.zeros(0, dtype=np.int32))
+
+    @property
+    def engine(self):
+        return self
 
     def waiting_for(self):
         return ()
@@ -66,23 +70,22 @@ class TableJudge:
     def scores(self, pod: objects.Pod):
         return bool(pod.spec.resource_claims)
 
-    def filter(self, _pod, names):
+    def filter(self, pod, names):
         rows = self._rows_of(names)
         refused = self._refused[rows]
         failed = {names[place]: "no free GPU" for place in np.flatnonzero(refused).tolist()}
         kept = list(itertools.compress(names, (~refused).tolist()))
-        self._kept = (kept, rows[~refused])
         seen = np.zeros(len(self._refused), dtype=bool)
         seen[rows] = True
         distinct = int(np.count_nonzero(seen)) == len(names)
-        return FilterResult(failed, kept=kept, distinct=distinct)
+        return FilterResult(failed, ticket=Ticket(pod, kept, rows[~refused]), distinct=distinct)
 
-    def prioritize(self, _pod, names):
-        kept, rows = self._kept
-        return self._scores[rows if names is kept else self._rows_of(names)]
+    def prioritize(self, _pod, names, ticket=None):
+        known = ticket is not None and ticket.rows is not None
+        return self._scores[ticket.rows if known else self._rows_of(names)]
 
-    def prepare(self, _pod, _names):
-        return ()
+    def prepare(self, ticket):
+        return ticket
 
     def settle(self):
         pass

@@ -70,7 +70,7 @@ class Shown:
         found = self.engine.filter(self.pod, names)
         kept = found.passing(names)
         self.disagreed += len(names) - len(kept)
-        given = np.asarray(self.engine.prioritize(self.pod, kept), dtype=float)
+        given = np.asarray(self.engine.prioritize(self.pod, kept, found.ticket), dtype=float)
         if not len(given):
             given = np.zeros(len(kept))
         if len(kept) == len(names):

@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extender.decisions import explain
+from extender.decisions.ticket import Ticket
 from extender.decisions.verb_results import Victims
 from extender.hardware import allocator_features
 from extender.policy import config
@@ -403,16 +404,16 @@ def test_a_prepared_answer_changes_nothing_whatever_happens_before_it_is_asked_f
     for judging in (prepared, plain):
         feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 8))
         feed(judging, make_pod("seen").gpus(8), make_pod("held").gpus(1).node("a"))
-        judging.filter(pod, names)
-    first = prepared.prepare(pod, names)
+        ticket = judging.filter(pod, names).ticket or Ticket(pod, names)
+    first = prepared.prepare(ticket)
     for event in events:
         for judging in (prepared, plain):
             feed(judging, *([event] if event is not None else []))
 
-    found = prepared.prioritize(pod, names)
+    found = prepared.prioritize(pod, names, first)
 
     assert found.tolist() == plain.prioritize(pod, names).tolist()
-    assert (found is first) == (not any(events))
+    assert (found is first.scores) == (not any(events))
     assert repr(prepared.index.reservations) == repr(plain.index.reservations)
 
 

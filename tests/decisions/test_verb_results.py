@@ -1,7 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extender.decisions.ticket import Ticket
 from extender.decisions.verb_results import FilterResult
+from tests.kit.builders import make_pod
 
 NAMES = st.lists(st.sampled_from("abcdef"))
 
@@ -12,8 +14,9 @@ def test_no_refusal_lets_everyone_pass():
 
 def test_names_at_hand_are_given_as_they_are():
     kept = ["a"]
+    ticket = Ticket(make_pod("p").obj(), kept)
 
-    assert FilterResult(kept=kept).passing(["a", "b"]) is kept
+    assert FilterResult(ticket=ticket).passing(["a", "b"]) is kept
 
 
 @given(NAMES, st.sets(st.sampled_from("abc")), st.sets(st.sampled_from("cde")))

@@ -29,7 +29,7 @@ class Favourite(NameJudge):
         super().__init__()
         self._name = name
 
-    def prioritize(self, _pod, names):
+    def prioritize(self, _pod, names, _ticket=None):
         return [10 if name == self._name else 0 for name in names]
 
 

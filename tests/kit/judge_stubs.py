@@ -15,6 +15,10 @@ class NameJudge:
         self.waiting = waiting
         self.asked = []
 
+    @property
+    def engine(self):
+        return self
+
     def waiting_for(self):
         return self.waiting
 
@@ -32,13 +36,13 @@ class NameJudge:
             unknown=sum(name.startswith("new") for name in names),
         )
 
-    def prioritize(self, pod, names):
+    def prioritize(self, pod, names, _ticket=None):
         self._called("prioritize", pod, names)
         return self._scores(names)
 
-    def prepare(self, pod, names):
-        self._called("prepare", pod, names)
-        return self._scores(names)
+    def prepare(self, ticket):
+        self._called("prepare", ticket.pod, ticket.names)
+        return ticket
 
     def settle(self):
         self.asked.append(("settle", "", []))

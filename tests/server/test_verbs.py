@@ -1,12 +1,15 @@
 """filter, prioritize and preempt as a scheduler sees them, for a judge that goes by names."""
 
+import dataclasses
 import logging
+import types
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extender.decisions.ticket import Ticket
 from extender.decisions.verb_results import FilterResult, Victims
 from extender.server import metrics, verbs, wire
 from tests.kit.judge_stubs import NameJudge
@@ -21,7 +24,7 @@ class Strange(NameJudge):
             unresolvable={names[0]: "no GPU", "nor this": "no GPU"},
         )
 
-    def prioritize(self, _pod, names):
+    def prioritize(self, _pod, names, _ticket=None):
         return [9.5 for _ in names]
 
     def preempt(self, _pod, victims):
@@ -209,7 +212,10 @@ class Keeping(NameJudge):
         found = super().filter(pod, names)
         self.kept = found.passing(names)
         return FilterResult(
-            found.failed, found.unresolvable, kept=self.kept, distinct=len(set(names)) == len(names)
+            found.failed,
+            found.unresolvable,
+            ticket=Ticket(pod, self.kept),
+            distinct=len(set(names)) == len(names),
         )
 
 
@@ -235,8 +241,9 @@ def test_a_judge_that_saw_a_repeated_name_is_asked_again_without_it():
 
 def test_names_kept_beyond_those_asked_are_not_let_through():
     class Inventive(NameJudge):
-        def filter(self, _pod, names):
-            return FilterResult({names[0]: "busy"}, kept=[*names, "never asked"], distinct=True)
+        def filter(self, pod, names):
+            ticket = Ticket(pod, [*names, "never asked"])
+            return FilterResult({names[0]: "busy"}, ticket=ticket, distinct=True)
 
     serving, _ = service(Inventive())
     assert orjson.loads(serving.filter(args("a", "b")))["NodeNames"] == ["b"]
@@ -332,13 +339,13 @@ def test_nodes_per_request_are_counted():
 class Prepared(NameJudge):
     """Gives the prepared scores, as long as the pod is not called `changed`."""
 
-    def prepare(self, pod, names):
-        self.kept = super().prepare(pod, names)
-        return self.kept
+    def prepare(self, ticket):
+        ahead = types.SimpleNamespace(scores=self._scores(ticket.names))
+        return dataclasses.replace(super().prepare(ticket), scored=ahead)
 
-    def prioritize(self, pod, names):
+    def prioritize(self, pod, names, ticket=None):
         found = super().prioritize(pod, names)
-        return found if pod.metadata.name == "changed" else self.kept
+        return found if pod.metadata.name == "changed" else ticket.scores
 
 
 def asked_after_filter(subject, pod="gpu"):
@@ -381,7 +388,7 @@ def test_nothing_is_prepared_where_nothing_is_asked_or_known(body):
 
 def test_a_fault_while_preparing_is_left_to_prioritize():
     class Faulty(NameJudge):
-        def prepare(self, _pod, _names):
+        def prepare(self, _ticket):
             raise RuntimeError("a fault of ours")
 
     subject, figures = service(Faulty())

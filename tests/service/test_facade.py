@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from extender import errors
-from extender.decisions.verb_results import Victims
 from extender.kube.watch.api_resource import KindStatus
 from extender.service import facade
 from tests.kit.builders import make_claim, make_class, make_node, make_pod
@@ -35,16 +34,6 @@ def judging():
 @pytest.fixture
 def front(judging):
     return facade.Facade(judging)
-
-
-def test_the_verbs_are_the_engines(front, judging):
-    names = ["a", "b"]
-    pod = make_pod("q").gpus(8).obj()
-
-    assert front.concerns(pod)
-    assert front.filter(pod, names).failed == {"a": "no 8 free GPUs"}
-    assert list(front.prioritize(pod, ["b"])) == list(judging.score(pod, ["b"]).scores)
-    assert front.preempt(pod, {"b": Victims()}) == {"b": Victims()}
 
 
 def test_a_service_over_a_snapshot_waits_for_nothing(front):
