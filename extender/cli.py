@@ -13,7 +13,7 @@ import orjson
 
 import extender
 from extender import errors, settings
-from extender.decisions import engine, explain
+from extender.decisions import engine, explain, explain_table
 from extender.kube.api import objects
 from extender.policy import config
 from extender.replay import snapshots
@@ -128,7 +128,7 @@ def _explain(arguments: argparse.Namespace) -> int:
     if arguments.output == "json":
         _print_json(found.as_json())
     else:
-        print("\n".join(explain.lines(found)))
+        print("\n".join(explain_table.lines(found)))
     return OK if any(node.score is not None for node in found.nodes) else NO_FIT
 
 

@@ -77,7 +77,7 @@ class TopologyIndex:
         self.hardware = 0  # moves when a machine, or what of it can be allocated, is another
         self.changed: set[int] = set()  # rows changed since `take_changed`
         self._free: list[int] = []
-        self._softened: set[str] = set()  # nodes whose reservations changed
+        self._marked: set[str] = set()  # nodes whose reservations changed
         self._viewers: dict[store.PoolId, set[str]] = {}  # pool → nodes that see it
         self._broken: dict[str, Broken] = {}  # node → how its own counter pools are broken
         self.outdated = stale_nodes.StaleNodes(builder)  # to be read anew when there is time
@@ -122,14 +122,14 @@ class TopologyIndex:
 
     # ------------------------------------------------------------ changing
 
-    def soften(self, nodes: Iterable[str]) -> None:
+    def mark_changed(self, nodes: Iterable[str]) -> None:
         """Note that the reservations on these nodes changed."""
-        self._softened.update(nodes)
+        self._marked.update(nodes)
 
     def settle(self, *, most: int | None = None) -> int:
         """Apply what the store marked dirty, of at most so many nodes; how many those were."""
         source = self.store
-        if not source.pending and not self._softened:
+        if not source.pending and not self._marked:
             return self._renew(most or 0)
         if source.everything_dirty:
             source.dirty_shapes |= source.nodes.keys() | self.rows.keys()
@@ -137,7 +137,7 @@ class TopologyIndex:
         for pool in source.dirty_pools:
             source.dirty.update(self._viewers.get(pool, ()))
         source.dirty_pools.clear()
-        touched = source.dirty_shapes | source.dirty | self._softened
+        touched = source.dirty_shapes | source.dirty | self._marked
         # Sorted: the order of a set differs from process to process, and states are numbered by it.
         turn = sorted(touched)[:most]
         touched = set(turn)
@@ -148,9 +148,9 @@ class TopologyIndex:
         if touched:
             self.generation += 1
             self._compact()
-        for marked in (source.dirty_shapes, source.dirty, self._softened):
+        for marked in (source.dirty_shapes, source.dirty, self._marked):
             marked.difference_update(touched)
-        # Never more than are read for news: a request pays at most double for what it finds.
+        # No more than changed: a request pays at most double for what it finds.
         self._renew(reshaped)
         return len(touched)
 
@@ -272,11 +272,10 @@ class TopologyIndex:
 
     def _grow(self) -> None:
         size = len(self.state)
-        self.state = np.concatenate([self.state, np.full(size, -1, dtype=np.int32)])
-        self.expected = np.concatenate([self.expected, np.full(size, -1, dtype=np.int32)])
-        for column in ("version", "read", "order", "cpu", "memory"):
-            known = getattr(self, column)
-            setattr(self, column, np.concatenate([known, np.zeros_like(known)]))
+        for column in ("state", "expected", "version", "read", "order", "cpu", "memory"):
+            known, empty = getattr(self, column), -1 if column in {"state", "expected"} else 0
+            grown = np.concatenate([known, np.full(size, empty, dtype=known.dtype)])
+            setattr(self, column, grown)
 
     def _drop(self, name: str) -> None:
         row = self.rows.pop(name, None)

@@ -12,11 +12,11 @@ NOT_ALLOCATED_HERE = "claim is allocated on another node"
 
 
 def elsewhere(
-    asked: resolver.ResolvedPod, names: Sequence[str], cluster: index.TopologyIndex
+    resolved: resolver.ResolvedPod, names: Sequence[str], cluster: index.TopologyIndex
 ) -> dict[str, str]:
     """Node → reason, of those nodes on which an allocation that the pod has cannot be used."""
     found: dict[str, str] = {}
-    for allocation in asked.bound_to:
+    for allocation in resolved.bound_to:
         selector = allocation.node_selector
         if selector is None:
             continue

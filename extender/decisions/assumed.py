@@ -1,8 +1,8 @@
 """What a decision leaves behind, until the watch shows what became of it.
 
-A pod that was answered is promised its devices on the node ranked first: softly reserved, counted
-with its gang, and noted for comparison with what kube-scheduler writes. Each promise ends when the
-watch confirms or contradicts it, or at its deadline.
+A pod is assumed to go to the node ranked first: its devices are softly reserved there, it counts
+with its gang, and what it would get is kept for comparison with what kube-scheduler writes. Each
+reservation ends when the watch confirms or contradicts it, or at its deadline.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CONFIRMING = frozenset({"Pod", "ResourceClaim"})
 
 
 class AssumedPods:
-    """Makes, keeps and ends promises; `now` is in seconds, on one clock."""
+    """Makes, keeps and ends reservations; `now` is in seconds, on one clock."""
 
     def __init__(
         self,
@@ -30,12 +30,12 @@ class AssumedPods:
     ) -> None:
         self._index = cluster
         self._gangs = together
-        self._journal = predicted
+        self._predictions = predicted
 
     def reserve(
         self,
         pod: objects.Pod,
-        asked: resolver.ResolvedPod,
+        resolved: resolver.ResolvedPod,
         name: str,
         table: verdict_table.Verdicts,
         state: int,
@@ -47,26 +47,26 @@ class AssumedPods:
         if not pod.metadata.uid or not (verdict.picks or verdict.plugin):
             return
         hardware = table.states[state].shape
-        counts = dict(asked.question.extended)
+        counts = dict(resolved.question.extended)
         held = reservations.Reservation(
             pod=pod.metadata.uid,
             node=name,
             deadline=deadline,
-            cpu=asked.requests.cpu,
-            memory=asked.requests.memory,
+            cpu=resolved.requests.cpu,
+            memory=resolved.requests.memory,
             picks=verdict.picks,
             held=tuple(counts.get(resource.name, 0) for resource in hardware.resources),
             taken=sum(1 << d for _, devices in verdict.plugin for d in devices),
             claims=tuple(
-                (pod.metadata.namespace or "default", claim.claim_name) for claim in asked.claims
+                (pod.metadata.namespace or "default", claim.claim_name) for claim in resolved.claims
             ),
         )
-        self._index.soften(self._index.reservations.assume(held))
+        self._index.mark_changed(self._index.reservations.assume(held))
         self._gangs.assume(pod, name)
 
     @contextlib.contextmanager
     def suspended(self, pod: objects.Pod) -> Iterator[None]:
-        """For a moment, nothing was promised to the pod."""
+        """For a moment, nothing is reserved for the pod."""
         uid = pod.metadata.uid
         held, node = self._index.reservations.of(uid), self._gangs.withdraw(uid)
         self.withdraw(uid)
@@ -74,44 +74,44 @@ class AssumedPods:
             yield
         finally:
             if held is not None:
-                self._index.soften(self._index.reservations.assume(held))
+                self._index.mark_changed(self._index.reservations.assume(held))
             if node:
                 self._gangs.assume(pod, node)
 
     def withdraw(self, uid: str) -> None:
-        """The pod is asked about again: what it was promised must not stand in its own way."""
-        self._index.soften(self._index.reservations.forget(uid))
+        """The pod is judged again: its own reservation must not count against it."""
+        self._index.mark_changed(self._index.reservations.forget(uid))
         self._gangs.withdraw(uid)
 
     def overdue(self, now: float) -> bool:
         """Whether a reservation is past its deadline, and may end."""
-        heard = self._index.store.silent.isdisjoint(_CONFIRMING)
-        return heard and self._index.reservations.overdue(now)
+        watched = self._index.store.silent.isdisjoint(_CONFIRMING)
+        return watched and self._index.reservations.overdue(now)
 
     def expire(self, now: float) -> None:
         """End what is past its deadline."""
         if self._index.store.silent.isdisjoint(_CONFIRMING):
-            # While these are not heard, nothing could have confirmed a reservation.
-            self._index.soften(self._index.reservations.expire(now))
-        self._journal.expire(now)
+            # While these are not watched, nothing could have confirmed a reservation.
+            self._index.mark_changed(self._index.reservations.expire(now))
+        self._predictions.expire(now)
 
     def pod_changed(self, pod: objects.Pod, *, gone: bool) -> None:
         """The watch shows the pod as it is now, or as it was when it went."""
         uid, held = pod.metadata.uid, self._index.reservations
         if gone:
-            self._index.soften(held.forget(uid))
-            self._journal.forget(uid)
+            self._index.mark_changed(held.forget(uid))
+            self._predictions.forget(uid)
         elif pod.spec.node_name:
-            self._index.soften(held.pod_seen(uid, pod.spec.node_name))
+            self._index.mark_changed(held.pod_seen(uid, pod.spec.node_name))
         self._gangs.see(None if gone else pod, uid, "" if gone else store.bound_to(pod))
 
     def claim_changed(self, claim: objects.ResourceClaim) -> None:
         """The watch shows the claim; with an allocation it confirms or contradicts."""
         if claim.status.allocation is None:
             return
-        served = {self._journal.allocated(claim)}
+        served = {self._predictions.allocated(claim)}
         served |= {consumer.uid for consumer in claim.status.reserved_for or ()}
         key = (claim.metadata.namespace or "default", claim.metadata.name)
         node = prediction_log.node_of(claim.status.allocation)
         for uid in served:
-            self._index.soften(self._index.reservations.claim_seen(uid, key, node))
+            self._index.mark_changed(self._index.reservations.claim_seen(uid, key, node))

@@ -24,10 +24,8 @@ from extender.decisions import (
     scorer,
     verb_results,
 )
-from extender.decisions import (
-    ticket as tickets,
-)
 from extender.decisions.eviction import nominations, preemption
+from extender.decisions.ticket import Ticket
 from extender.demand import pod as pods
 from extender.demand import work
 from extender.kube.api import objects
@@ -58,7 +56,7 @@ class Engine:
         self.store = source
         self.index = cluster
         self.policy = policy
-        self.asker = resolver.Resolver(
+        self.resolver = resolver.Resolver(
             source,
             cluster.builder.features,
             lambda: cluster.builder.hardware.resources,
@@ -72,15 +70,15 @@ class Engine:
             cluster,
             self.table,
             verdicts.matches,
-            judges=self.asker.judges,
+            judges=self.resolver.judges,
             patient=patient,
             spending=self.work,
         )
         self.gangs = gangs.Gangs()
-        self._learning = observer.DemandObserver(self.asker, self.room, self.work)
+        self._learning = observer.DemandObserver(self.resolver, self.room, self.work)
         self.scoring = scorer.Scorer(cluster, self.room, self.gangs)
-        self.journal = prediction_log.PredictionLog(cluster, self.tables, on_prediction)
-        self.promises = assumed.AssumedPods(cluster, self.gangs, self.journal)
+        self.predictions = prediction_log.PredictionLog(cluster, self.tables, on_prediction)
+        self.assumed = assumed.AssumedPods(cluster, self.gangs, self.predictions)
         self._evictions = nominations.Nominations()
         # why → pods passed unjudged
         self.unjudged: Counter[str] = Counter(dict.fromkeys(resolver.UNJUDGED, 0))
@@ -117,7 +115,7 @@ class Engine:
 
     def filter(self, pod: objects.Pod, names: Sequence[str]) -> verb_results.FilterResult:
         """Refuse the nodes where the pod cannot get its devices; unknown nodes pass."""
-        self.promises.withdraw(pod.metadata.uid)
+        self.assumed.withdraw(pod.metadata.uid)
         found = self.filter_only(pod, names)
         if found.failed and self._evictions:
             found = self._once_victims_are_gone(pod, found)
@@ -129,16 +127,16 @@ class Engine:
 
     def filter_only(self, pod: objects.Pod, names: Sequence[str]) -> verb_results.FilterResult:
         """Judge as filter does, and leave nothing behind."""
-        asked = self._ask(pod)
-        if isinstance(asked, resolver.NotJudged):
-            self.unjudged[asked.kind] += 1
+        resolved = self._ask(pod)
+        if isinstance(resolved, resolver.NotJudged):
+            self.unjudged[resolved.kind] += 1
             return verb_results.FilterResult()
-        if not asked.question and not asked.bound_to:
+        if not resolved.question and not resolved.bound_to:
             return verb_results.FilterResult()
         rows = self.index.rows_of(names)
         known = rows >= 0
         unknown = len(names) - int(np.count_nonzero(known))
-        bad, verdict_on = self.verdicts.judged(asked, rows, known)
+        bad, verdict_on = self.verdicts.judged(resolved, rows, known)
         self.unjudged[resolver.UNFINISHED] += self.work.spent
         refused: dict[str, str] = {}
         unresolvable: dict[str, str] = {}
@@ -146,53 +144,54 @@ class Engine:
             verdict = verdict_on(place)
             into = unresolvable if verdict.code is VerdictCode.NEVER else refused
             into[names[place]] = verdict.reason
-        if asked.bound_to:
+        if resolved.bound_to:
             known_names = list(itertools.compress(names, known))
-            unresolvable |= allocated_claims.elsewhere(asked, known_names, self.index)
+            unresolvable |= allocated_claims.elsewhere(resolved, known_names, self.index)
             refused = {name: why for name, why in refused.items() if name not in unresolvable}
             return verb_results.FilterResult(refused, unresolvable, unknown=unknown)
         kept, passing = names if isinstance(names, list) else list(names), rows
         if refused or unresolvable:
             kept, passing = list(itertools.compress(names, (~bad).tolist())), rows[~bad]
-        ticket = tickets.Ticket(pod, kept, passing, self.index.layout)
+        ticket = Ticket(pod, kept, passing, self.index.layout)
         distinct = not unknown and self.index.distinct(rows)
         return verb_results.FilterResult(refused, unresolvable, unknown, ticket, distinct)
 
     def prioritize(
-        self, pod: objects.Pod, names: Sequence[str], ticket: tickets.Ticket | None = None
+        self, pod: objects.Pod, names: Sequence[str], ticket: Ticket | None = None
     ) -> NDArray[np.int64]:
         """Score the nodes, parallel to `names`; empty where we have no opinion.
 
         `ticket` is filter's, where it was about this pod and these names; see there.
         """
-        ticket = ticket or tickets.Ticket(pod, list(names))
+        ticket = ticket or Ticket(pod, list(names))
         scored = self._still_valid(ticket)
         if scored is None:
             # A repeated call, or one without filter: its own reservation must not count against it.
-            self.promises.withdraw(pod.metadata.uid)
+            self.assumed.withdraw(pod.metadata.uid)
             scored = self._scored_for(ticket)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
-        asked, among = scored.asked, scored.among
+        resolved, candidates = scored.resolved, scored.candidates
         best = int(np.argmax(scored.scores))
-        if asked.claims and asked.by_node is None:
+        if resolved.claims and resolved.by_node is None:
             now = self._clock()
-            self.journal.predicted(pod, asked, among.rows, among.states, among.table, now=now)
-        if among.rows[best] >= 0 and asked.question:
-            table = self.verdicts.on(asked, names[best])
-            self._reserve(pod, asked, names[best], table, int(among.states[best]))
+            self.predictions.predicted(
+                pod, resolved, candidates.rows, candidates.states, candidates.table, now=now
+            )
+        if candidates.rows[best] >= 0 and resolved.question:
+            self._reserve(pod, resolved, names[best], int(candidates.states[best]))
         return scored.scores
 
-    def prepare(self, ticket: tickets.Ticket) -> tickets.Ticket:
+    def prepare(self, ticket: Ticket) -> Ticket:
         """The ticket with what prioritize would answer now; nothing else is left behind."""
-        asked = self._ask(ticket.pod)
+        resolved = self._ask(ticket.pod)
         # Members of a gang come and go without moving what an answer rests on.
-        if isinstance(asked, resolver.NotJudged) or asked.together:
+        if isinstance(resolved, resolver.NotJudged) or resolved.together:
             return ticket
-        scored = self._scored(asked, ticket.rows_in(self.index), told=False)
+        scored = self._scored(resolved, ticket.rows_in(self.index), with_parts=False)
         return dataclasses.replace(ticket, scored=scored, moment=self._moment)
 
-    def _still_valid(self, ticket: tickets.Ticket) -> scored_nodes.ScoredNodes | None:
+    def _still_valid(self, ticket: Ticket) -> scored_nodes.ScoredNodes | None:
         """What was worked out ahead, if nothing has changed since."""
         if ticket.scored is None:
             return None
@@ -202,80 +201,81 @@ class Engine:
     @property
     def _moment(self) -> tuple[int, int, int, int]:
         """What answers rest on, once all is settled; another one when any of it changed."""
-        demands = self.store.demands_version
-        return self.index.writes, self.room.epoch, demands, self._policies
+        return self.index.writes, self.room.epoch, self.store.demands_version, self._policies
 
     def preempt(
         self, pod: objects.Pod, offered: Mapping[str, verb_results.Victims]
     ) -> dict[str, verb_results.Victims]:
         """Keep the nodes where the pod fits once the victims are gone; unjudged pods keep all."""
-        asked = self._ask(pod)
-        if isinstance(asked, resolver.NotJudged) or not asked.question:
+        resolved = self._ask(pod)
+        if isinstance(resolved, resolver.NotJudged) or not resolved.question:
             return dict(offered)
-        kept = preemption.keep(pod, offered, on=self.verdicts.of(asked), cluster=self.index)
+        kept = preemption.keep(pod, offered, on=self.verdicts.of(resolved), cluster=self.index)
         self._evictions.agree(pod.metadata.uid, kept, now=self._clock())
         return kept
 
     def score(
-        self, pod: objects.Pod, names: Sequence[str], *, told: bool = True
+        self, pod: objects.Pod, names: Sequence[str], *, with_parts: bool = True
     ) -> scored_nodes.ScoredNodes | None:
-        """Judge as prioritize does, and leave nothing behind; `told` asks for the parts."""
-        return self._scored_for(tickets.Ticket(pod, list(names)), told=told)
+        """Judge as prioritize does, and leave nothing behind."""
+        return self._scored_for(Ticket(pod, list(names)), with_parts=with_parts)
 
     def _scored_for(
-        self, ticket: tickets.Ticket, *, told: bool = False
+        self, ticket: Ticket, *, with_parts: bool = False
     ) -> scored_nodes.ScoredNodes | None:
-        asked = self._ask(ticket.pod)
-        if isinstance(asked, resolver.NotJudged):
+        resolved = self._ask(ticket.pod)
+        if isinstance(resolved, resolver.NotJudged):
             return None
-        return self._scored(asked, ticket.rows_in(self.index), told=told)
+        return self._scored(resolved, ticket.rows_in(self.index), with_parts=with_parts)
 
     def _ask(self, pod: objects.Pod) -> resolver.Resolution:
         """What the pod asks for, once all that has happened is taken in."""
         self.settle()
-        return self.asker.ask(pod, self.policy)
+        return self.resolver.resolve(pod, self.policy)
 
     def _scored(
-        self, asked: resolver.ResolvedPod, rows: NDArray[np.int32], *, told: bool
+        self, resolved: resolver.ResolvedPod, rows: NDArray[np.int32], *, with_parts: bool
     ) -> scored_nodes.ScoredNodes | None:
         if not (rows >= 0).any():
             return None
         states = self.index.expected[rows]
         if (unknown := rows < 0).any():
             states[unknown] = self.index.expected[rows.max()]
-        among = scorer.CandidateNodes(self.table(asked.question), rows, states)
-        if asked.question:
-            among.table.fill(states)
-            cost = self.scoring.of_devices if told else self.scoring.sums
-            costs = cost(asked, among)
+        candidates = scorer.CandidateNodes(self.table(resolved.question), rows, states)
+        if resolved.question:
+            candidates.table.fill(states)
+            cost = self.scoring.cost_by_part if with_parts else self.scoring.total_cost
+            costs = cost(resolved, candidates)
         elif self.room.priced and self.policy.cpu_pods == "Score":
-            costs = self.scoring.of_cpu(asked, among)
+            costs = self.scoring.cost_of_cpu_pod(resolved, candidates)
         else:
             return None
         order, maximum = self.index.order[rows], self.policy.scores.maximum
         scores = scored_nodes.ranked(costs, unknown, maximum=maximum, order=order)
-        return scored_nodes.ScoredNodes(asked, among, scores, costs.total, costs.parts, costs.tie)
+        return scored_nodes.ScoredNodes(
+            resolved, candidates, scores, costs.total, costs.parts, costs.tie
+        )
 
     def _once_victims_are_gone(
         self, pod: objects.Pod, found: verb_results.FilterResult
     ) -> verb_results.FilterResult:
         """Let pass where the pod fits without the victims it was granted, seen to go or not."""
         agreed = self._evictions.of(pod.metadata.uid, now=self._clock())
-        asked = self.asker.ask(pod, self.policy) if agreed else None
-        if not isinstance(asked, resolver.ResolvedPod):
+        resolved = self.resolver.resolve(pod, self.policy) if agreed else None
+        if not isinstance(resolved, resolver.ResolvedPod):
             return found
-        return preemption.passing(found, agreed, on=self.verdicts.of(asked), cluster=self.index)
+        return preemption.passing(found, agreed, on=self.verdicts.of(resolved), cluster=self.index)
 
     # ------------------------------------------------------------ what a decision leaves behind
 
     @property
     def unsettled(self) -> bool:
         """Whether there is something to do that no request has come for."""
-        return self.store.pending or self.unfinished or self.promises.overdue(self._clock())
+        return self.store.pending or self.unfinished or self.assumed.overdue(self._clock())
 
     def expire(self) -> None:
-        """End the promises that are past their seconds."""
-        self.promises.expire(self._clock())
+        """End the reservations that are past their deadline."""
+        self.assumed.expire(self._clock())
 
     def settle(self, *, rest: bool = False) -> None:
         """Bring the index, the mix and the prices up to date; at `rest` however little is new."""
@@ -292,8 +292,8 @@ class Engine:
     def kept(self) -> dict[str, int]:
         """What is remembered beside the objects, in bytes, about."""
         return {
-            "answers": self.asker.bytes,
-            "predictions": self.journal.bytes,
+            "answers": self.resolver.bytes,
+            "predictions": self.predictions.bytes,
             "verdicts": self.tables.bytes,
             "room": self.room.bytes,
         }
@@ -311,31 +311,26 @@ class Engine:
     def _reserve_the_only(self, pod: objects.Pod, name: str) -> None:
         """Reserve where filter left one node: kube-scheduler then never asks to prioritize."""
         row = self.index.rows.get(name)
-        asked = self.asker.ask(pod, self.policy)
-        if row is not None and isinstance(asked, resolver.ResolvedPod) and asked.question:
-            table = self.verdicts.on(asked, name)
+        resolved = self.resolver.resolve(pod, self.policy)
+        if row is not None and isinstance(resolved, resolver.ResolvedPod) and resolved.question:
+            table = self.verdicts.on(resolved, name)
             state = self.index.expected[[row]]
             if not table.verdict(int(state[0])).fits:
                 return  # its victims are still there: which devices they leave is not known
             if isinstance(table, verdict_table.VerdictTable):
                 here = np.array([row], dtype=np.int32)
-                self.journal.predicted(pod, asked, here, state, table, now=self._clock())
-            self._reserve(pod, asked, name, table, int(state[0]))
+                self.predictions.predicted(pod, resolved, here, state, table, now=self._clock())
+            self._reserve(pod, resolved, name, int(state[0]))
 
     def _reserve(
-        self,
-        pod: objects.Pod,
-        asked: resolver.ResolvedPod,
-        name: str,
-        table: verdict_table.Verdicts,
-        state: int,
+        self, pod: objects.Pod, resolved: resolver.ResolvedPod, name: str, state: int
     ) -> None:
-        if self.policy.reservation_seconds:
-            deadline = self._clock() + self.policy.reservation_seconds
-            self.promises.reserve(pod, asked, name, table, state, deadline=deadline)
+        if seconds := self.policy.reservation_seconds:
+            table, deadline = self.verdicts.on(resolved, name), self._clock() + seconds
+            self.assumed.reserve(pod, resolved, name, table, state, deadline=deadline)
 
     def _observe(self, kind: str, old: objects.Object | None, new: objects.Object | None) -> None:
-        """Hear of every change: what is new is learnt from, what was promised may end."""
+        """Take a change from the watch: new pods are learnt from, reservations may end."""
         if kind == "Pod":
             pod = new or old
             if not isinstance(pod, objects.Pod):
@@ -343,11 +338,11 @@ class Engine:
             if old is None:
                 self._learning.observe(pod)
             if new is None or pod.spec.node_name:
-                self.asker.forget(pod.metadata.uid)
+                self.resolver.forget(pod.metadata.uid)
                 self._evictions.forget(pod.metadata.uid)
-            self.promises.pod_changed(pod, gone=new is None)
+            self.assumed.pod_changed(pod, gone=new is None)
         elif isinstance(new, objects.ResourceClaim | objects.ResourceClaimTemplate) and old is None:
             self._learning.appeared(kind, new.metadata.name)
         if isinstance(new, objects.ResourceClaim):
             self.work.allow(work.SETTLING)
-            self.promises.claim_changed(new)
+            self.assumed.claim_changed(new)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import dataclasses
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,8 +29,6 @@ NO_DEVICES = "the pod asks for no devices"
 LEFT = "left to kube-scheduler: {names}"  # no node offers them as devices, and no class serves them
 _FREED_A_TURN = 500
 _NODES_A_TURN = 4  # a millisecond's work at the most
-_SHOWN = 0.005  # a part of the cost that prints as more than 0.00
-HEADER = ("NODE", "VERDICT", "SCORE", "COST", "DEVICES", "WHY")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,8 +84,7 @@ class Explanation:
 
     def as_json(self, *, nodes: bool = True) -> dict[str, Any]:
         """As JSON holds it; without its nodes it is quick."""
-        told = self if nodes else dataclasses.replace(self, nodes=())
-        found = dataclasses.asdict(told)
+        found = dataclasses.asdict(self if nodes else dataclasses.replace(self, nodes=()))
         if not nodes:
             del found["nodes"]
         return found
@@ -128,32 +124,36 @@ def explaining(
     names = names + [name for name in shown if name not in judging.index.rows]
     meta = pod.metadata
     title = f"{meta.namespace or 'default'}/{meta.name}"
-    asked = judging.asker.ask(pod, judging.policy)
+    resolved = judging.resolver.resolve(pod, judging.policy)
     generation = judging.index.generation
     remarks = profile.remarks(pod, heeded=judging.policy.pod_annotations == "Allow")
-    if isinstance(asked, resolver.NotJudged):
+    if isinstance(resolved, resolver.NotJudged):
         unjudged: list[Explained] = []
         for name in shown:
-            unjudged.append(Explained(name, _WORDS[VerdictCode.UNJUDGED], asked.why))
+            unjudged.append(Explained(name, _WORDS[VerdictCode.UNJUDGED], resolved.why))
             yield
-        return Explanation(title, "", "", generation, tuple(unjudged), (asked.why, *remarks))
+        return Explanation(title, "", "", generation, tuple(unjudged), (resolved.why, *remarks))
     refused = yield from _refused(judging, pod, names)
     passing = [name for name in names if name not in refused]
     place = {name: number for number, name in enumerate(passing)}
     yield
-    with _as_asked(judging, pod):
+    with _without_reservation(judging, pod):
         scored = judging.score(pod, passing) if passing else None
         generation = judging.index.generation
     yield
-    found = yield from _told(judging, pod, asked, shown, refused, scored, place)
-    demand = questions.describe(asked.question) if asked.question else _left(asked) or NO_DEVICES
-    return Explanation(title, demand, asked.profile.name, generation, tuple(found), remarks)
+    found = yield from _described(judging, pod, resolved, shown, refused, scored, place)
+    demand = (
+        questions.describe(resolved.question)
+        if resolved.question
+        else _left(resolved) or NO_DEVICES
+    )
+    return Explanation(title, demand, resolved.profile.name, generation, tuple(found), remarks)
 
 
-def _told(
+def _described(
     judging: engine.Engine,
     pod: objects.Pod,
-    asked: resolver.ResolvedPod,
+    resolved: resolver.ResolvedPod,
     shown: Sequence[str],
     refused: Mapping[str, str],
     scored: scored_nodes.ScoredNodes | None,
@@ -165,13 +165,13 @@ def _told(
     for first in range(0, len(shown), _NODES_A_TURN):
         some = shown[first : first + _NODES_A_TURN]
         passed = [name for name in some if name in place]
-        with _as_asked(judging, pod):
+        with _without_reservation(judging, pod):
             words = _grounds(judging, pod, scored, [place[name] for name in passed])
         yield
-        told = dict(zip(passed, words, strict=False))
+        words_of = dict(zip(passed, words, strict=False))
         for name in some:
-            node = _node(judging, asked, name, refused.get(name), scored, place.get(name))
-            node = dataclasses.replace(node, grounds=told.get(name, {}))
+            node = _node(judging, resolved, name, refused.get(name), scored, place.get(name))
+            node = dataclasses.replace(node, grounds=words_of.get(name, {}))
             key = _order(node)
             at = bisect.bisect(keys, key)
             keys.insert(at, key)
@@ -184,9 +184,9 @@ def _told(
 
 
 @contextlib.contextmanager
-def _as_asked(judging: engine.Engine, pod: objects.Pod) -> Iterator[None]:
-    """For one turn, nothing was promised to the pod."""
-    with judging.promises.suspended(pod):
+def _without_reservation(judging: engine.Engine, pod: objects.Pod) -> Iterator[None]:
+    """For one turn, nothing is reserved for the pod."""
+    with judging.assumed.suspended(pod):
         judging.settle()
         yield
 
@@ -213,12 +213,14 @@ def _grounds(
     """The grounds of some of the scored nodes; none once their states were numbered anew."""
     if scored is None or not places:
         return []
-    if scored.among.table.states is not judging.index.states:
+    if scored.candidates.table.states is not judging.index.states:
         return []
-    among = scored.among
+    candidates = scored.candidates
     some = dataclasses.replace(
         scored,
-        among=scorer.CandidateNodes(among.table, among.rows[places], among.states[places]),
+        candidates=scorer.CandidateNodes(
+            candidates.table, candidates.rows[places], candidates.states[places]
+        ),
         scores=scored.scores[places],
         cost=scored.cost[places],
         parts={name: values[places] for name, values in scored.parts.items()},
@@ -229,7 +231,7 @@ def _grounds(
 
 def _node(
     judging: engine.Engine,
-    asked: resolver.ResolvedPod,
+    resolved: resolver.ResolvedPod,
     name: str,
     reason: str | None,
     scored: scored_nodes.ScoredNodes | None,
@@ -238,29 +240,29 @@ def _node(
     detail = judging.index.detail(name)
     if detail is None:
         return Explained(name, _WORDS[VerdictCode.UNJUDGED], NOT_KNOWN)
-    if not asked.question and scored is None and reason is None:
-        left = _left(asked)
+    if not resolved.question and scored is None and reason is None:
+        left = _left(resolved)
         return Explained(
             name, _WORDS[VerdictCode.UNJUDGED if left else VerdictCode.FITS], left or NO_DEVICES
         )
-    table = judging.verdicts.on(asked, name)
+    table = judging.verdicts.on(resolved, name)
     plain = table.verdict(int(judging.index.state[judging.index.rows[name]]))
     if reason is not None or scored is None or number is None:
         word = _WORDS[plain.code] if plain.code >= VerdictCode.BUSY else "refused for good"
         return Explained(
-            name, word, reason or plain.reason, devices=devices(asked, detail, plain),
+            name, word, reason or plain.reason, devices=devices(resolved, detail, plain),
             near=plain.locality.why if plain.locality else "",
             notes=_notes(plain, detail),
         )  # fmt: skip
-    verdict = table.verdict(int(scored.among.states[number]))
+    verdict = table.verdict(int(scored.candidates.states[number]))
     return Explained(
         node=name,
         verdict=_WORDS[plain.code],
         reason=plain.detail,
         score=int(scored.scores[number]),
-        devices=devices(asked, detail, verdict),
-        near=verdict.locality.why if verdict.locality and asked.question else "",
-        bandwidth_factor=verdict.locality.rate if verdict.locality and asked.question else None,
+        devices=devices(resolved, detail, verdict),
+        near=verdict.locality.why if verdict.locality and resolved.question else "",
+        bandwidth_factor=verdict.locality.rate if verdict.locality and resolved.question else None,
         parts={part: round(float(values[number]), 6) for part, values in scored.parts.items()},
         cost=round(float(scored.cost[number]), 6),
         tie=round(float(scored.tie[number]), 6),
@@ -268,19 +270,21 @@ def _node(
     )
 
 
-def _left(asked: resolver.ResolvedPod) -> str:
+def _left(resolved: resolver.ResolvedPod) -> str:
     """What the pod asks for that is not ours to judge; empty where there is nothing."""
-    judged = dict(asked.question.extended)
-    names = [name for name, _ in asked.requests.extended if name not in judged]
+    judged = dict(resolved.question.extended)
+    names = [name for name, _ in resolved.requests.extended if name not in judged]
     return LEFT.format(names=", ".join(names)) if names else ""
 
 
-def devices(asked: resolver.ResolvedPod, detail: index.Row, verdict: Verdict) -> tuple[Device, ...]:
+def devices(
+    resolved: resolver.ResolvedPod, detail: index.Row, verdict: Verdict
+) -> tuple[Device, ...]:
     """The verdict's devices by the names that this node publishes."""
     machine = detail.machine
     found = [
         Device(
-            claim=asked.claims[pick.claim].name if pick.claim < len(asked.claims) else "",
+            claim=resolved.claims[pick.claim].name if pick.claim < len(resolved.claims) else "",
             request=pick.request,
             driver=machine.shape.devices[pick.device].driver,
             pool=machine.pool_names[machine.inventory.pool_of[pick.device]][1],
@@ -311,46 +315,3 @@ def _notes(verdict: Verdict, detail: index.Row) -> tuple[str, ...]:
 def _order(node: Explained) -> tuple[bool, int, float, str]:
     cost = np.inf if node.cost is None else node.cost
     return (node.score is None, -(node.score or 0), cost, node.node)
-
-
-def lines(explanation: Explanation) -> Iterable[str]:
-    """The explanation as a table for a terminal; of the costs the least is the best."""
-    asked = explanation.demand or "not judged"
-    profile = f" (profile {explanation.profile})" if explanation.profile else ""
-    yield f"pod {explanation.pod}: {asked}{profile}"
-    costs = Counter(node.cost for node in explanation.nodes)
-    rows = [HEADER]
-    for node in explanation.nodes:
-        scored = node.score is not None and node.cost is not None
-        rows.append(
-            (
-                node.node,
-                node.verdict,
-                str(node.score) if scored else "",
-                f"{node.cost:.2f}" if scored else "",
-                ", ".join(device.device for device in node.devices),
-                "; ".join(_why(node, tied=scored and costs[node.cost] > 1)),
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER) - 1)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        yield "  ".join([*cells, row[-1]]).rstrip()
-    for note in explanation.notes:
-        yield f"note: {note}"
-
-
-def _why(node: Explained, *, tied: bool) -> Iterable[str]:
-    """What a row of the table says: reasons, the parts that cost something, what is uncertain."""
-    if node.reason and not node.near.startswith(node.reason):
-        yield node.reason
-    if node.near and node.parts.get("locality", 0.0) < _SHOWN:
-        yield node.near
-    for part, cost in node.parts.items():
-        if cost >= _SHOWN and part in node.grounds:
-            yield f"{part} {cost:.2f}: {node.grounds[part]}"
-    if not node.near and not node.cost:
-        yield from node.grounds.values()
-    if tied and node.tie is not None:
-        yield "no GPUs to waste" if node.tie < 0 else f"of equal costs the tighter ({node.tie:.3f})"
-    yield from node.notes

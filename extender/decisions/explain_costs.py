@@ -26,14 +26,14 @@ def words_by_part(
     packing, following = _packing(judging, scored), _next_partition(judging, scored)
     off_rail = _off_rail(judging, pod, scored)
     found: list[Words] = []
-    for number, row in enumerate(scored.among.rows.tolist()):
+    for number, row in enumerate(scored.candidates.rows.tolist()):
         detail = judging.index.details[row] if row >= 0 else None
         if detail is None:
             found.append({})
             continue
         words: Words = {}
-        if scored.asked.question:
-            verdict = scored.among.table.verdict(int(scored.among.states[number]))
+        if scored.resolved.question:
+            verdict = scored.candidates.table.verdict(int(scored.candidates.states[number]))
             words["locality"] = verdict.locality.why if verdict.locality else "not judged"
             words["proximity"] = _proximity(judging, pod, scored, detail.node)
             if off_rail[number]:
@@ -56,12 +56,12 @@ def words_by_part(
 
 
 def _packing(judging: engine.Engine, scored: scored_nodes.ScoredNodes) -> list[str]:
-    room, asked = judging.room, scored.asked
+    room, resolved = judging.room, scored.resolved
     if not len(room.prices):
-        return ["no demand was seen yet"] * len(scored.among.rows)
-    known = np.maximum(scored.among.rows, 0)
+        return ["no demand was seen yet"] * len(scored.candidates.rows)
+    known = np.maximum(scored.candidates.rows, 0)
     losses = room.cost_by_class(
-        scored.among.table, known, cpu=asked.requests.cpu, memory=asked.requests.memory
+        scored.candidates.table, known, cpu=resolved.requests.cpu, memory=resolved.requests.memory
     )
     whom = [_class(judging, place) for place in range(len(room.prices))]
     short = ""
@@ -91,15 +91,15 @@ def _taken(losses: scorer.Floats, whom: list[str]) -> str:
 
 def _next_partition(judging: engine.Engine, scored: scored_nodes.ScoredNodes) -> list[str]:
     """What the next partition would cost more, and where on the node this one goes."""
-    lookahead, asked = judging.room.lookahead, scored.asked
-    known = np.maximum(scored.among.rows, 0)
+    lookahead, resolved = judging.room.lookahead, scored.resolved
+    known = np.maximum(scored.candidates.rows, 0)
     losses = lookahead.next_loss(
-        asked.question, known, cpu=asked.requests.cpu, memory=asked.requests.memory
+        resolved.question, known, cpu=resolved.requests.cpu, memory=resolved.requests.memory
     )
     if losses is None:
         return []
     names = lookahead.names()
-    position = lookahead.position(asked.question, known)
+    position = lookahead.position(resolved.question, known)
     found = []
     for number, row in enumerate(losses.tolist()):
         most = sorted(zip(row, names, strict=True), key=lambda pair: -abs(pair[0]))[:_MOST_CLASSES]
@@ -129,7 +129,7 @@ def _class(judging: engine.Engine, place: int) -> str:
 def _proximity(
     judging: engine.Engine, pod: objects.Pod, scored: scored_nodes.ScoredNodes, node: objects.Node
 ) -> str:
-    levels = scored.asked.profile.proximity.labels
+    levels = scored.resolved.profile.proximity.labels
     here = proximity.domains(node.metadata.labels or {}, levels)
     found: Counter[str] = Counter()
     for name, count in judging.gangs.nodes(gang.of_pod(pod)).items():
@@ -157,9 +157,9 @@ def _off_rail(
 ) -> list[int]:
     """Per node, how many members it is off the rails of."""
     name = gang.of_pod(pod)
-    if not name or not scored.asked.question:
-        return [0] * len(scored.among.rows)
-    found = judging.scoring.off_rail(name, scored.among)
+    if not name or not scored.resolved.question:
+        return [0] * len(scored.candidates.rows)
+    found = judging.scoring.off_rail(name, scored.candidates)
     return [int(number) for number in found]
 
 
@@ -173,7 +173,7 @@ def _preference(
     verdict: Verdict,
     number: int,
 ) -> str:
-    hardware = scored.among.table.states[int(scored.among.states[number])].shape
+    hardware = scored.candidates.table.states[int(scored.candidates.states[number])].shape
     devices = verdict.devices()
     used, joined = preference.linked(hardware, devices)
     found = [f"uses {used} of {joined} linked GPUs"] if used < joined else []
@@ -181,13 +181,15 @@ def _preference(
         if device.taints:
             keys = ", ".join(dict.fromkeys(taint.key for taint in device.taints))
             found.append(f"{device.name} is tainted ({keys})")
-    later = preference.later_choices(scored.asked.question.claims, verdict.picks)
+    later = preference.later_choices(scored.resolved.question.claims, verdict.picks)
     if later:
         found.append(f"takes later choices of firstAvailable ({later} down the list)")
-    if preference.shared(hardware, scored.asked.question.extended):
+    if preference.shared(hardware, scored.resolved.question.extended):
         found.append("a unit is a share of a GPU here, not a whole one")
     found += preference.troubles(node, judging.scoring.conditions, hardware)
-    found += _sandbox(scored.asked.wants, preference.offered(node.metadata.labels or {}, hardware))
+    found += _sandbox(
+        scored.resolved.wants, preference.offered(node.metadata.labels or {}, hardware)
+    )
     return ", ".join(found) or "nothing speaks against it"
 
 

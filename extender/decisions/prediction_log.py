@@ -106,7 +106,7 @@ class PredictionLog:
     def predicted(
         self,
         pod: objects.Pod,
-        asked: resolver.ResolvedPod,
+        resolved: resolver.ResolvedPod,
         rows: NDArray[np.int32],
         states: NDArray[np.int32],
         table: verdict_table.VerdictTable,
@@ -119,7 +119,7 @@ class PredictionLog:
         parallel to them.
         """
         namespace = pod.metadata.namespace or "default"
-        keys = tuple((namespace, claim.claim_name) for claim in asked.claims)
+        keys = tuple((namespace, claim.claim_name) for claim in resolved.claims)
         if not any(name for _, name in keys) or not pod.metadata.uid:
             return
         self._drop(pod.metadata.uid)

@@ -16,8 +16,8 @@ from extender.verdicts import resolver
 class ScoredNodes:
     """One prioritize, with what explain and the journal need; arrays are parallel to `names`."""
 
-    asked: resolver.ResolvedPod
-    among: scorer.CandidateNodes  # the state of an unknown node means nothing
+    resolved: resolver.ResolvedPod
+    candidates: scorer.CandidateNodes  # the state of an unknown node means nothing
     scores: NDArray[np.int64]
     cost: NDArray[np.float64]
     parts: dict[str, NDArray[np.float64]]  # part of the cost → its contribution

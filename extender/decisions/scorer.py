@@ -115,95 +115,99 @@ class Scorer:
         if fresh:
             self._uneven = bool(self._degraded.any() or self._sandbox.any())
 
-    def sums(self, asked: resolver.ResolvedPod, among: CandidateNodes) -> NodeCosts:
-        """`of_devices` without its parts: what a request needs, in a third of the steps."""
-        if asked.together:
-            return self.of_devices(asked, among)
-        total = self._standing(among.table, asked.profile)[among.states]
-        weight = asked.profile.preference.weight
-        if weight and (self._uneven or asked.wants):
-            total += weight * self._suiting(asked, among.rows)
-        for _, part in self._packing(asked, among):
+    def total_cost(self, resolved: resolver.ResolvedPod, candidates: CandidateNodes) -> NodeCosts:
+        """`cost_by_part` without the parts: what a request needs, in a third of the steps."""
+        if resolved.together:
+            return self.cost_by_part(resolved, candidates)
+        total = self._standing(candidates.table, resolved.profile)[candidates.states]
+        weight = resolved.profile.preference.weight
+        if weight and (self._uneven or resolved.wants):
+            total += weight * self._suiting(resolved, candidates.rows)
+        for _, part in self._packing(resolved, candidates):
             total += part
-        return NodeCosts(total, {}, self._tie(asked, among))
+        return NodeCosts(total, {}, self._tie(resolved, candidates))
 
-    def of_devices(self, asked: resolver.ResolvedPod, among: CandidateNodes) -> NodeCosts:
+    def cost_by_part(self, resolved: resolver.ResolvedPod, candidates: CandidateNodes) -> NodeCosts:
         """The costs for a pod that asks for devices."""
-        table, states = among.table, among.states
-        weights = asked.profile.locality.weight, asked.profile.preference.weight
+        table, states = candidates.table, candidates.states
+        weights = resolved.profile.locality.weight, resolved.profile.preference.weight
         parts = {"locality": weights[0] * (1 - table.locality[states])}
-        parts |= dict(self._packing(asked, among))
-        parts |= dict(self._proximity(asked, among))
+        parts |= dict(self._packing(resolved, candidates))
+        parts |= dict(self._proximity(resolved, candidates))
         if weights[1]:
-            suiting = self._suiting(asked, among.rows)
+            suiting = self._suiting(resolved, candidates.rows)
             parts["preference"] = weights[1] * (table.preference[states] + suiting)
         parts |= {name: cost for name, cost in _doubts(table.code[states]) if cost.any()}
-        tie = self._tie(asked, among)
-        total = np.zeros(len(among.rows))
+        tie = self._tie(resolved, candidates)
+        total = np.zeros(len(candidates.rows))
         for part in parts.values():
             total += part
         return NodeCosts(total, parts, tie)
 
-    def of_cpu(self, asked: resolver.ResolvedPod, among: CandidateNodes) -> NodeCosts:
+    def cost_of_cpu_pod(
+        self, resolved: resolver.ResolvedPod, candidates: CandidateNodes
+    ) -> NodeCosts:
         """The costs for a pod without devices: the room for GPU pods that its CPU takes away.
 
         Nodes without GPUs cost nothing and come first.
         """
-        cpu, memory = asked.requests.cpu, asked.requests.memory
-        loss = self._room.cost(among.table, among.rows, cpu=cpu, memory=memory)
-        has_gpus = self._room.inventory.gpus(among.states) > 0
-        tie = self._room.inventory.tightness(among.rows, among.states, cpu=cpu)
+        cpu, memory = resolved.requests.cpu, resolved.requests.memory
+        loss = self._room.cost(candidates.table, candidates.rows, cpu=cpu, memory=memory)
+        has_gpus = self._room.inventory.gpus(candidates.states) > 0
+        tie = self._room.inventory.tightness(candidates.rows, candidates.states, cpu=cpu)
         tie = np.where(has_gpus, tie, -1.0)
         return NodeCosts(loss, {"packing": loss}, tie)
 
     # ------------------------------------------------------------ parts
 
     def _packing(
-        self, asked: resolver.ResolvedPod, among: CandidateNodes
+        self, resolved: resolver.ResolvedPod, candidates: CandidateNodes
     ) -> Iterator[tuple[str, Floats]]:
         """The parts that packing has, where it counts at all."""
-        weight = asked.profile.packing.weight
+        weight = resolved.profile.packing.weight
         if weight:
-            yield "packing", weight * self._priced(asked, among)
-            following = self._next(asked, among)
+            yield "packing", weight * self._priced(resolved, candidates)
+            following = self._next(resolved, candidates)
             if following is not None:
                 yield "next partition", weight * following
 
-    def _priced(self, asked: resolver.ResolvedPod, among: CandidateNodes) -> Floats:
+    def _priced(self, resolved: resolver.ResolvedPod, candidates: CandidateNodes) -> Floats:
         """Lost room in GPUs per GPU asked, so that the weight means the same for all pods.
 
         A member that opens a node does so for those of its gang that still wait, too.
         """
-        cpu, memory = asked.requests.cpu, asked.requests.memory
-        loss = self._room.cost(among.table, among.rows, cpu=cpu, memory=memory)
-        name = asked.together
-        members = 1 + (self._gangs.waiting(name, asked.uid) if name else 0)
-        return loss / max(self._room.gpus_asked(asked.question) * members, 1.0)
+        cpu, memory = resolved.requests.cpu, resolved.requests.memory
+        loss = self._room.cost(candidates.table, candidates.rows, cpu=cpu, memory=memory)
+        name = resolved.together
+        members = 1 + (self._gangs.waiting(name, resolved.uid) if name else 0)
+        return loss / max(self._room.gpus_asked(resolved.question) * members, 1.0)
 
-    def _next(self, asked: resolver.ResolvedPod, among: CandidateNodes) -> Floats | None:
+    def _next(self, resolved: resolver.ResolvedPod, candidates: CandidateNodes) -> Floats | None:
         """What the next partition would cost more, per GPU asked as the packing is."""
-        cpu, memory = asked.requests.cpu, asked.requests.memory
-        loss = self._room.lookahead.next_loss(asked.question, among.rows, cpu=cpu, memory=memory)
+        cpu, memory = resolved.requests.cpu, resolved.requests.memory
+        loss = self._room.lookahead.next_loss(
+            resolved.question, candidates.rows, cpu=cpu, memory=memory
+        )
         if loss is None:
             return None
-        found: Floats = loss.sum(axis=1) / max(self._room.gpus_asked(asked.question), 1.0)
+        found: Floats = loss.sum(axis=1) / max(self._room.gpus_asked(resolved.question), 1.0)
         return found
 
-    def _tie(self, asked: resolver.ResolvedPod, among: CandidateNodes) -> Floats:
+    def _tie(self, resolved: resolver.ResolvedPod, candidates: CandidateNodes) -> Floats:
         """The second key: a partition's place in its node, else how tight the node is."""
-        cpu = asked.requests.cpu
-        tie = self._room.inventory.tightness(among.rows, among.states, cpu=cpu)
-        position = self._room.lookahead.position(asked.question, among.rows)
+        cpu = resolved.requests.cpu
+        tie = self._room.inventory.tightness(candidates.rows, candidates.states, cpu=cpu)
+        position = self._room.lookahead.position(resolved.question, candidates.rows)
         return tie if position is None else np.where(np.isnan(position), tie, position)
 
     def _proximity(
-        self, asked: resolver.ResolvedPod, among: CandidateNodes
+        self, resolved: resolver.ResolvedPod, candidates: CandidateNodes
     ) -> Iterator[tuple[str, Floats]]:
         """Nearness to the members that have a node, and of those that wait if this one goes first.
 
         The first member of a gang would else go where one pod fits best, and the others not.
         """
-        name, setting, rows = asked.together, asked.profile.proximity, among.rows
+        name, setting, rows = resolved.together, resolved.profile.proximity, candidates.rows
         if not name or not setting.weight or not setting.labels:
             return
         here = {
@@ -211,15 +215,15 @@ class Scorer:
             for node, count in self._gangs.nodes(name).items()
             if node in self._index.rows
         }
-        waiting = self._gangs.waiting(name, asked.uid)
+        waiting = self._gangs.waiting(name, resolved.uid)
         room = np.zeros(0)
         if waiting:
-            room = self._room.pods_that_fit(asked.question, rows, among.states)
+            room = self._room.pods_that_fit(resolved.question, rows, candidates.states)
         waiting = waiting if room.any() else 0
         placed = sum(here.values())
         if not placed and not waiting:
             return
-        off = self.off_rail(name, among) if placed else np.zeros(0)
+        off = self.off_rail(name, candidates) if placed else np.zeros(0)
         number_of: dict[proximity.Domains, int] = {}  # a place → its number
         places = [self._place(row, setting.labels) for row in rows.tolist()]
         kind = np.array([number_of.setdefault(place, len(number_of)) for place in places])
@@ -233,18 +237,18 @@ class Scorer:
         far[rows < 0] = 0.0
         yield "proximity", setting.weight * far / (placed + waiting)
 
-    def off_rail(self, name: str, among: CandidateNodes) -> Floats:
+    def off_rail(self, name: str, candidates: CandidateNodes) -> Floats:
         """How many members on other nodes have no rail in common with the NICs predicted here."""
         members = list(rails.of_members(self._index, self._gangs, name))
         if not members:
-            return np.zeros(len(among.rows))
-        distinct, place = np.unique(among.states, return_inverse=True)
-        mine = [_rails(among.table, state) for state in distinct.tolist()]
+            return np.zeros(len(candidates.rows))
+        distinct, place = np.unique(candidates.states, return_inverse=True)
+        mine = [_rails(candidates.table, state) for state in distinct.tolist()]
         theirs = [used for _, used in members]
         far = np.array([proximity.off_rail(one, theirs) for one in mine], dtype=np.float64)[place]
         for row in {row for row, _ in members}:
             others = [used for elsewhere, used in members if elsewhere != row]
-            for number in np.flatnonzero(among.rows == row).tolist():
+            for number in np.flatnonzero(candidates.rows == row).tolist():
                 far[number] = proximity.off_rail(mine[place[number]], others)
         return far
 
@@ -272,9 +276,9 @@ class Scorer:
             place = known[row] = proximity.domains(self._labels(row), levels)
         return place
 
-    def _suiting(self, asked: resolver.ResolvedPod, rows: Numbers) -> Floats:
+    def _suiting(self, resolved: resolver.ResolvedPod, rows: Numbers) -> Floats:
         """What the health of each row's node costs, and what it is set up for."""
-        found: Floats = self._degraded[rows] + _MISFITS[asked.wants][self._sandbox[rows]]
+        found: Floats = self._degraded[rows] + _MISFITS[resolved.wants][self._sandbox[rows]]
         return found
 
     def _standing(self, table: verdict_table.VerdictTable, profile: config.Profile) -> Floats:

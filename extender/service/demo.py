@@ -10,7 +10,7 @@ import msgspec
 import uvloop
 
 from extender import errors, settings
-from extender.decisions import explain
+from extender.decisions import explain, explain_table
 from extender.kube.api import objects
 from extender.replay import snapshots
 from extender.service import live, logs, stopping
@@ -65,7 +65,7 @@ async def _ask(
     best = max(scores, key=lambda each: each["Score"])
     print(f"prioritize: best is {best['Host']} with {best['Score']}\n")
     found = msgspec.convert(explained, explain.Explanation, strict=False)
-    print("\n".join(explain.lines(found)))
+    print("\n".join(explain_table.lines(found)))
 
 
 async def _posted(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON

@@ -184,7 +184,7 @@ class Facade:
     def mismatches(self) -> questions.Turns:
         text = questions.Text()
         text.add(b"[")
-        for comma, mismatch in _listed(list(self.engine.journal.mismatches)):
+        for comma, mismatch in _listed(list(self.engine.predictions.mismatches)):
             text.add(comma)
             text.json(mismatch.as_json())
             yield

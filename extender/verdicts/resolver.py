@@ -110,7 +110,7 @@ class Resolver:
         """What is remembered takes, about."""
         return self._answers.bytes + self._demands.bytes
 
-    def ask(self, pod: objects.Pod, policy: config.Policy) -> Resolution:
+    def resolve(self, pod: objects.Pod, policy: config.Policy) -> Resolution:
         """Read what the pod asks for; a pod that the watch showed has its answer at hand."""
         pod = limits.as_read(pod)
         version = self._store.demands_version
@@ -136,7 +136,7 @@ class Resolver:
         """The pod has its node, or is gone: nobody asks about it again."""
         self._answers.pop(uid)
 
-    def ask_whole(self, pod: objects.Pod, policy: config.Policy) -> Resolution:
+    def resolve_whole(self, pod: objects.Pod, policy: config.Policy) -> Resolution:
         """Read what the pod asked for to begin with: its claims, allocated by now or not.
 
         Resources that no node offers are among it: which are offered may change.

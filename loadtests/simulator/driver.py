@@ -85,7 +85,7 @@ class Driver:
             name = best[int(self.rng.integers(len(best)))]
         else:
             name = choose(kept)
-        asked = engine.asker.ask(pod, engine.policy)
+        asked = engine.resolver.resolve(pod, engine.policy)
         assert isinstance(asked, resolver.ResolvedPod)
         table = engine.table(asked.question)
         verdicts = [table.verdict(int(engine.index.state[engine.index.rows[n]])) for n in kept]

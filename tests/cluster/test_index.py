@@ -102,7 +102,7 @@ def test_when_there_is_time_machines_share_again_what_they_shared(picture):
 def test_a_reservation_outlasts_that_its_machine_is_read_anew_with_fewer_values(picture):
     feed(picture, *(make_node(name).obj() for name in "ab"), gpu_slice("a", firmware="1"))
     held = reservations.Reservation(pod="p", node="a", deadline=9.0, cpu=1, memory=1)
-    picture.index.soften(picture.index.reservations.assume(held))
+    picture.index.mark_changed(picture.index.reservations.assume(held))
 
     feed(picture, gpu_slice("b", firmware="2"))
 
@@ -220,7 +220,7 @@ def test_a_reservation_shows_in_what_is_expected_and_not_in_what_is(picture):
     feed(picture, make_node("a").gpus("NVIDIA-H100-80GB-HBM3", 8).obj())
     hold = reservations.Reservation("p", "a", 9.0, cpu=0, memory=0, held=(3,), taken=0b111)
 
-    picture.index.soften(picture.index.reservations.assume(hold))
+    picture.index.mark_changed(picture.index.reservations.assume(hold))
     picture.index.settle()
 
     row = picture.index.rows["a"]
@@ -232,7 +232,7 @@ def test_a_reservation_shows_in_what_is_expected_and_not_in_what_is(picture):
 def test_a_reservation_ends_with_the_hardware_it_was_made_on(picture):
     feed(picture, make_node("a").gpus("NVIDIA-H100-80GB-HBM3", 8).obj())
     hold = reservations.Reservation("p", "a", 9.0, cpu=0, memory=0, held=(3,), taken=0b111)
-    picture.index.soften(picture.index.reservations.assume(hold))
+    picture.index.mark_changed(picture.index.reservations.assume(hold))
 
     feed(picture, make_node("a").obj())
 
@@ -345,7 +345,7 @@ class AnyOrder(RuleBasedStateMachine):
             f"uid-{pod}", node, 9.0, cpu=100, memory=0, held=(units,) * count
         )
         if count:
-            self.picture.index.soften(self.picture.index.reservations.assume(hold))
+            self.picture.index.mark_changed(self.picture.index.reservations.assume(hold))
 
     @rule(most=st.sampled_from([None, 1, 2]))
     def settle(self, most):

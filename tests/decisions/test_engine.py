@@ -246,9 +246,11 @@ def test_a_pod_seen_bound_before_its_claim_still_keeps_its_devices_from_the_next
     feed(judging, make_pod("p").claim("one").node(holding))
     found = judging.score(make_pod("q").claim("two").obj(), [holding])
 
-    state = int(found.among.states[0])
-    devices = found.among.table.states[state].shape.devices
-    assert [devices[p.device].name for p in found.among.table.verdict(state).picks] == ["gpu-1"]
+    state = int(found.candidates.states[0])
+    devices = found.candidates.table.states[state].shape.devices
+    assert [devices[p.device].name for p in found.candidates.table.verdict(state).picks] == [
+        "gpu-1"
+    ]
     assert judging.index.verify() == []
 
 
@@ -404,8 +406,8 @@ def test_a_prepared_answer_changes_nothing_whatever_happens_before_it_is_asked_f
     for judging in (prepared, plain):
         feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 8))
         feed(judging, make_pod("seen").gpus(8), make_pod("held").gpus(1).node("a"))
-        ticket = judging.filter(pod, names).ticket or Ticket(pod, names)
-    first = prepared.prepare(ticket)
+        judging.filter(pod, names)
+    first = prepared.prepare(Ticket(pod, names))
     for event in events:
         for judging in (prepared, plain):
             feed(judging, *([event] if event is not None else []))

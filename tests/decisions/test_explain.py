@@ -4,7 +4,7 @@ import msgspec
 import orjson
 import pytest
 
-from extender.decisions import explain
+from extender.decisions import explain, explain_table
 from extender.hardware import allocator_features
 from extender.policy import config
 from extender.service import assembly
@@ -49,7 +49,7 @@ def test_explaining_leaves_nothing_behind(judging):
 
     assert len(judging.index.reservations) == 0
     assert judging.index.generation <= before + 1
-    assert len(judging.journal) == 0
+    assert len(judging.predictions) == 0
 
 
 def test_it_says_what_filter_and_prioritize_answer(judging):
@@ -130,7 +130,7 @@ def test_it_goes_through_json_and_back(judging):
 
 
 def test_the_table_has_a_line_for_each_node(judging):
-    title, header, *rows = explain.lines(asked(judging))
+    title, header, *rows = explain_table.lines(asked(judging))
 
     assert title == "pod default/p: 1 GPU + 1 NIC (profile default)"
     assert header.startswith("NODE")
@@ -217,7 +217,7 @@ def test_an_annotation_that_means_nothing_is_told(annotation, value, told):
 
     assert bool(found.notes) is bool(told)
     assert told in " ".join(found.notes)
-    assert [line for line in explain.lines(found) if line.startswith("note: ")] == [
+    assert [line for line in explain_table.lines(found) if line.startswith("note: ")] == [
         f"note: {note}" for note in found.notes
     ]
     assert len(" ".join(found.notes)) < 300

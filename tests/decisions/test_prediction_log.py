@@ -55,7 +55,7 @@ def test_the_predicted_devices_are_the_same(watched):
     watched.allocate("c", "b", "gpu-0")
 
     assert watched.results == ["same"]
-    assert list(watched.engine.journal.mismatches) == []
+    assert list(watched.engine.predictions.mismatches) == []
 
 
 def test_other_devices_are_kept_with_both_picks(watched):
@@ -136,7 +136,7 @@ def test_a_decision_that_is_never_carried_out_expires(watched):
     watched.engine.settle()
 
     assert watched.results == ["expired"]
-    assert len(watched.engine.journal) == 0
+    assert len(watched.engine.predictions) == 0
 
 
 def test_a_newer_decision_replaces_the_older_one(watched):
@@ -176,7 +176,7 @@ def test_only_so_many_mismatches_are_kept(watched):
         watched.allocate(name, "a", "gpu-7")
         watched.engine.store.apply("ResourceClaim", "DELETED", make_claim(name).obj())
 
-    assert len(watched.engine.journal.mismatches) == prediction_log._MOST_MISMATCHES
+    assert len(watched.engine.predictions.mismatches) == prediction_log._MOST_MISMATCHES
 
 
 @pytest.mark.parametrize(

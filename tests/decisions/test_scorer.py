@@ -2,7 +2,7 @@
 
 import pytest
 
-from extender.decisions import explain, scorer
+from extender.decisions import explain, explain_table, scorer
 from extender.policy import config
 from tests.kit.builders import make_class, make_node, make_pod, make_slice, make_template
 from tests.kit.worlds import GPU, H100, NIC, engine, feed, held, p4d
@@ -101,7 +101,7 @@ def test_a_weight_of_nothing_leaves_its_part_out():
 def explained(judging, pod, names=None):
     """Node → what explain says of it; also that the table for a terminal can be written."""
     found = explain.explain(judging, pod.obj(), names)
-    assert len(list(explain.lines(found))) == len(found.nodes) + 2
+    assert len(list(explain_table.lines(found))) == len(found.nodes) + 2
     return {node.node: node for node in found.nodes}
 
 
@@ -359,7 +359,7 @@ def test_the_sum_that_a_request_needs_is_the_sum_of_the_parts():
         kata,
         make_pod("of-a-gang").gpus(1).label(*GANG),
     ):
-        told, quick = (judging.score(pod.obj(), names, told=each) for each in (True, False))
+        told, quick = (judging.score(pod.obj(), names, with_parts=each) for each in (True, False))
         assert quick.cost == pytest.approx(told.cost, abs=1e-12)
         assert (quick.scores.tolist(), quick.tie.tolist()) == (
             told.scores.tolist(),

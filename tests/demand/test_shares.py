@@ -41,7 +41,7 @@ def test_the_size_of_a_unit_does_not_hang_on_which_machine_is_met_first():
         feed(judging, *(made[name] for name in nodes))
         judging.settle()
         unit, _ = single_unit(
-            judging.asker.ask(make_pod("p").gpus(1).obj(), judging.policy).question
+            judging.resolver.resolve(make_pod("p").gpus(1).obj(), judging.policy).question
         )
         sizes.add(unit_size.size(judging.table(unit), judging.index, judging.index.states.shapes))
 
@@ -59,7 +59,7 @@ def test_free_parts_of_shared_nics_are_no_gpus():
     feed(judging, make_node("a"), device, nics, make_class(GPU), make_class(NIC), claim)
     judging.settle()
     pod = make_pod("p").claim("c").obj()
-    unit, _ = single_unit(judging.asker.ask(pod, judging.policy).question)
+    unit, _ = single_unit(judging.resolver.resolve(pod, judging.policy).question)
     state = int(judging.index.state[judging.index.rows["a"]])
 
     assert unit_size.size(judging.table(unit), judging.index, judging.index.states.shapes) == 1.0

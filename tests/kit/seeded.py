@@ -98,9 +98,9 @@ def answers(judging):
                 "explained": explain.explain(judging, pod).as_json() | {"generation": 0},
             }
         )
-        if not isinstance(judging.asker.ask(pod, judging.policy), resolver.NotJudged):
+        if not isinstance(judging.resolver.resolve(pod, judging.policy), resolver.NotJudged):
             told[-1]["verbs"] = judging.prioritize(pod, found.passing(names)).tolist()
-            judging.promises.withdraw(pod.metadata.uid)
+            judging.assumed.withdraw(pod.metadata.uid)
     return orjson.dumps(told, msgspec.to_builtins, orjson.OPT_SORT_KEYS)
 
 

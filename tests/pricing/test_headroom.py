@@ -225,7 +225,7 @@ def test_counting_by_arithmetic_is_counting_by_placing(models, shared, taken, wa
         feed(judging, held)
     judging.settle()
     unit, _ = single_unit(
-        judging.asker.ask(make_pod("p").claim("c").obj(), judging.policy).question
+        judging.resolver.resolve(make_pod("p").claim("c").obj(), judging.policy).question
     )
     state = int(judging.index.state[judging.index.rows["n"]])
     hardware, usage = judging.index.states[state]

@@ -109,7 +109,9 @@ def test_a_node_without_room_has_no_position():
     cluster.put(SEVEN, 0, 0, 0)
     found = cluster.scored(SEVEN)
 
-    position = cluster.engine.room.lookahead.position(found.among.table.question, found.among.rows)
+    position = cluster.engine.room.lookahead.position(
+        found.candidates.table.question, found.candidates.rows
+    )
 
     assert np.isnan(position).tolist() == [True, False]
 
@@ -129,7 +131,10 @@ def test_nothing_is_said_of_devices_without_counters():
 
     assert "next partition" not in found.parts
     assert judging.room.lookahead.units == ()
-    assert judging.room.lookahead.position(found.among.table.question, found.among.rows) is None
+    assert (
+        judging.room.lookahead.position(found.candidates.table.question, found.candidates.rows)
+        is None
+    )
 
 
 def test_an_allowance_runs_out_and_later_requests_go_on(monkeypatch):

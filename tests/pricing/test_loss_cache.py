@@ -25,7 +25,9 @@ def cluster():
 def priced(judging, gpus, cpu):
     """The losses of a size as requests get them, and as they are worked out from nothing."""
     room, index = judging.room, judging.index
-    asked = judging.asker.ask(make_pod("asks").gpus(gpus).request("cpu", cpu).obj(), judging.policy)
+    asked = judging.resolver.resolve(
+        make_pod("asks").gpus(gpus).request("cpu", cpu).obj(), judging.policy
+    )
     table = judging.table(asked.question)
     rows = index.rows_of(NODES)
     found = room.cost(table, rows, cpu=asked.requests.cpu, memory=asked.requests.memory)

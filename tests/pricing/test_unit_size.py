@@ -14,7 +14,7 @@ def size(*objects, pod):
     judging = engine()
     feed(judging, *objects)
     judging.settle()
-    unit, _ = single_unit(judging.asker.ask(pod.obj(), judging.policy).question)
+    unit, _ = single_unit(judging.resolver.resolve(pod.obj(), judging.policy).question)
     return unit_size.size(judging.table(unit), judging.index, judging.index.states.shapes)
 
 

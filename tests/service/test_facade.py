@@ -113,7 +113,7 @@ def test_verify_finds_the_index_true_and_a_falsified_one_not(front, judging):
     assert answered(front.verify()) == {"equal": True, "problems": []}
 
     judging.index.detail("b").usage = judging.index.detail("a").usage
-    judging.index.soften(["b"])
+    judging.index.mark_changed(["b"])
     found = answered(front.verify())
 
     assert not found["equal"]
@@ -122,7 +122,7 @@ def test_verify_finds_the_index_true_and_a_falsified_one_not(front, judging):
 
 def test_mismatches_are_listed_with_both_picks(front, judging):
     feed(judging, make_claim("c").request("r", GPU))
-    front.filter(make_pod("q").claim("c").obj(), ["c"])
+    front.engine.filter(make_pod("q").claim("c").obj(), ["c"])
     feed(judging, make_claim("c").request("r", GPU).allocated("c", ("r", GPU, "c", "gpu-6")))
 
     (found,) = answered(front.mismatches())

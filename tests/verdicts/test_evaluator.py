@@ -20,7 +20,7 @@ def judging():
 def verdict(judging, pod, node, *claims):
     feed(judging, *claims)
     judging.settle()
-    asked = judging.asker.ask(pod.obj(), judging.policy)
+    asked = judging.resolver.resolve(pod.obj(), judging.policy)
     table = judging.table(asked.question)
     return table.verdict(int(judging.index.state[judging.index.rows[node]]))
 

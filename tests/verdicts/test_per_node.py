@@ -201,7 +201,7 @@ def test_a_claim_costs_no_reading_and_no_state(selector):
     judging.score(plain, names)
     cluster = judging.index
     before = (cluster.builder.readings, cluster.generation, len(cluster.states), cluster.writes)
-    table = judging.table(judging.asker.ask(plain, judging.policy).question)
+    table = judging.table(judging.resolver.resolve(plain, judging.policy).question)
     verdicts = dict(table.verdicts)
 
     pod = asks(judging, "p", selector)
@@ -211,7 +211,7 @@ def test_a_claim_costs_no_reading_and_no_state(selector):
 
     after = (cluster.builder.readings, cluster.generation, len(cluster.states), cluster.writes)
     assert after == before
-    assert judging.table(judging.asker.ask(plain, judging.policy).question) is table
+    assert judging.table(judging.resolver.resolve(plain, judging.policy).question) is table
     assert table.verdicts == verdicts
 
 

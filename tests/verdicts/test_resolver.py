@@ -30,23 +30,23 @@ def versioned(claim, version):
     return claim
 
 
-def ask(known, pod, asker=None):
+def resolve(known, pod, resolving=None):
     return (
-        asker
+        resolving
         or resolver.Resolver(known, allocator_features.AllocatorFeatures(), resource_names.Table)
-    ).ask(pod.obj(), POLICY)
+    ).resolve(pod.obj(), POLICY)
 
 
 def test_the_profile_is_chosen_by_the_classes_that_are_asked_for(known):
-    assert ask(known, make_pod("p").template("one")).profile.name == "special"
-    assert ask(known, make_pod("p").gpus(1)).profile.name == "default"
+    assert resolve(known, make_pod("p").template("one")).profile.name == "special"
+    assert resolve(known, make_pod("p").gpus(1)).profile.name == "default"
 
 
 def test_allocated_claims_bind_and_open_ones_are_asked_about(known):
     done = make_claim("done").request("r", GPU).allocated("a", ("r", GPU, "a", "gpu-0"))
     add(known, done, make_claim("open").request("r", GPU))
 
-    found = ask(known, make_pod("p").claim("done").claim("open"))
+    found = resolve(known, make_pod("p").claim("done").claim("open"))
 
     assert [claim.claim_name for claim in found.claims] == ["open"]
     assert len(found.bound_to) == 1
@@ -65,61 +65,71 @@ def test_allocated_claims_bind_and_open_ones_are_asked_about(known):
 def test_what_cannot_be_read_is_not_judged_and_says_why(known, pod, why):
     add(known, make_claim("odd").request("r", "no-such-class"))
 
-    found = ask(known, pod)
+    found = resolve(known, pod)
 
     assert isinstance(found, resolver.NotJudged)
     assert why in found.why
 
 
 def test_equal_demands_are_one_question_so_that_tables_are_found_at_once(known):
-    asker = resolver.Resolver(known, allocator_features.AllocatorFeatures(), resource_names.Table)
+    resolving = resolver.Resolver(
+        known, allocator_features.AllocatorFeatures(), resource_names.Table
+    )
 
-    first = ask(known, make_pod("p").template("one"), asker)
-    second = ask(known, make_pod("q").template("one"), asker)
+    first = resolve(known, make_pod("p").template("one"), resolving)
+    second = resolve(known, make_pod("q").template("one"), resolving)
 
     assert first.question is second.question
 
 
 def test_a_changed_claim_is_read_again(known):
-    asker = resolver.Resolver(known, allocator_features.AllocatorFeatures(), resource_names.Table)
+    resolving = resolver.Resolver(
+        known, allocator_features.AllocatorFeatures(), resource_names.Table
+    )
     add(known, versioned(make_claim("c").request("r", GPU, 1), "1"))
-    before = ask(known, make_pod("p").claim("c"), asker)
+    before = resolve(known, make_pod("p").claim("c"), resolving)
 
     add(known, versioned(make_claim("c").request("r", GPU, 2), "2"))
-    after = ask(known, make_pod("p").claim("c"), asker)
+    after = resolve(known, make_pod("p").claim("c"), resolving)
 
     counts = [a.question.claims[0].requests[0].choices[0].count for a in (before, after)]
     assert counts == [1, 2]
 
 
 def test_a_changed_class_is_read_again(known):
-    asker = resolver.Resolver(known, allocator_features.AllocatorFeatures(), resource_names.Table)
+    resolving = resolver.Resolver(
+        known, allocator_features.AllocatorFeatures(), resource_names.Table
+    )
     add(known, versioned(make_claim("c").request("r", GPU), "1"))
-    before = ask(known, make_pod("p").claim("c"), asker)
+    before = resolve(known, make_pod("p").claim("c"), resolving)
 
     add(known, make_class(GPU, 'device.driver == "other"'))
-    after = ask(known, make_pod("p").claim("c"), asker)
+    after = resolve(known, make_pod("p").claim("c"), resolving)
 
     assert before.question != after.question
 
 
 def test_another_policy_is_another_answer(known):
-    asker = resolver.Resolver(known, allocator_features.AllocatorFeatures(), resource_names.Table)
+    resolving = resolver.Resolver(
+        known, allocator_features.AllocatorFeatures(), resource_names.Table
+    )
     pod = make_pod("p").template("one").obj()
 
-    first = asker.ask(pod, POLICY)
-    second = asker.ask(pod, config.DEFAULT)
+    first = resolving.ask(pod, POLICY)
+    second = resolving.ask(pod, config.DEFAULT)
 
     assert (first.profile.name, second.profile.name) == ("special", "default")
 
 
 def test_the_answer_on_a_waiting_pod_is_at_hand_until_the_pod_is_another_or_forgotten(known):
-    asker = resolver.Resolver(known, allocator_features.AllocatorFeatures(), resource_names.Table)
+    resolving = resolver.Resolver(
+        known, allocator_features.AllocatorFeatures(), resource_names.Table
+    )
 
-    first = ask(known, make_pod("p").gpus(1), asker)
+    first = resolve(known, make_pod("p").gpus(1), resolving)
 
-    assert ask(known, make_pod("q").gpus(2), asker) is not first
-    assert ask(known, make_pod("p").gpus(1), asker) is first
-    assert ask(known, make_pod("p").gpus(2), asker) is not first
-    asker.forget(make_pod("p").obj().metadata.uid)
-    assert ask(known, make_pod("p").gpus(1), asker) is not first
+    assert resolve(known, make_pod("q").gpus(2), resolving) is not first
+    assert resolve(known, make_pod("p").gpus(1), resolving) is first
+    assert resolve(known, make_pod("p").gpus(2), resolving) is not first
+    resolving.forget(make_pod("p").obj().metadata.uid)
+    assert resolve(known, make_pod("p").gpus(1), resolving) is not first

@@ -117,6 +117,6 @@ def test_equal_nodes_cost_one_judgement():
     pod = make_pod("p").gpus(1).obj()
     judging.filter_only(pod, sorted(judging.index.rows))
 
-    table = judging.table(judging.asker.ask(pod, judging.policy).question)
+    table = judging.table(judging.resolver.resolve(pod, judging.policy).question)
 
     assert len(table.verdicts) == 1

@@ -62,13 +62,13 @@ class DemandObserver:
 
     def _learn(self, pod: objects.Pod, policy: config.Policy) -> None:
         """Count the pod."""
-        resolved = self._resolver.ask(pod, policy)
+        resolved = self._resolver.resolve(pod, policy)
         if isinstance(resolved, resolver.ResolvedPod) and (
             resolved.bound_to or resolved.question.extended != resolved.requests.extended
         ):
             # Bound before this process started, or for a resource that no node offered then: the
             # mix has to be what it is for a replica that knew the pod while it was pending.
-            resolved = self._resolver.ask_whole(pod, policy)
+            resolved = self._resolver.resolve_whole(pod, policy)
         if isinstance(resolved, resolver.NotJudged):
             self._wait(pod, resolved.why)
             return
