@@ -115,8 +115,8 @@ def test_another_policy_is_another_answer(known):
     )
     pod = make_pod("p").template("one").obj()
 
-    first = resolving.ask(pod, POLICY)
-    second = resolving.ask(pod, config.DEFAULT)
+    first = resolving.resolve(pod, POLICY)
+    second = resolving.resolve(pod, config.DEFAULT)
 
     assert (first.profile.name, second.profile.name) == ("special", "default")
 
