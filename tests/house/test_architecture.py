@@ -30,7 +30,7 @@ LONGER = {
 }
 WRITTEN = (
     path
-    for folder in ("extender", "config", "deploy", "loadtests", "tests")
+    for folder in ("extender", "config", "deploy", "docs", "loadtests", "tests")
     for path in sorted((ROOT / folder).rglob("*"))
     if path.suffix in {".py", ".md", ".yaml", ".toml", ".go", ".json"}
     and not {"golden", "data", "out", "__pycache__"} & set(path.relative_to(ROOT).parts)

@@ -1,8 +1,10 @@
 """The figures of the design pages are those that the code they describe computes."""
 
 import pathlib
+import re
 
 import numpy as np
+import pytest
 
 from extender.pricing import formula, prices
 from extender.pricing.mix.demand_mix import DemandClasses
@@ -51,3 +53,35 @@ def test_the_worked_example_of_the_pricing_page_is_what_the_code_computes():
         assert row in page
     assert f"| price | {charged[0]:.3f} | {charged[1]:.3f} |" in page
     assert f"| headroom U | {total[0]:.3f} | {total[1]:.3f} |" in page
+
+
+ROOT = PAGES.parents[1]
+GUIDES = ["ARCHITECTURE.md", "CONTRIBUTING.md", "extender/pricing/README.md"]
+LINKED = [*GUIDES, *sorted(f"docs/design/{page.name}" for page in PAGES.glob("*.md"))]
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_links_between_pages_lead_somewhere(name):
+    page = ROOT / name
+    links = re.findall(r"\]\((?!http)([^)#]+)", page.read_text())
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_checklists_name_files_that_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`([a-z_.]+(?:/[\w.]+)+)`", text)
+
+    assert len(named) > 15
+    assert [n for n in named if not _exists(n)] == []
+
+
+def _exists(name):
+    """Whether it is a path from the top or from the package, where modules go without ending."""
+    ways = (
+        ROOT / name,
+        ROOT / "extender" / name,
+        ROOT / "extender" / f"{name}.py",
+        ROOT / f"{name}.py",
+    )
+    return any(way.exists() for way in ways)
