@@ -25,11 +25,11 @@ from typing import Protocol
 
 import orjson
 import prometheus_client
+from aiohttp import web
 
 from extender.errors import ApiError, ProblemsError, WireError
 from extender.server import questions
 from extender.server.http import notices, responses
-from extender.server.http.requests import Head
 from extender.server.http.responses import Reply
 from extender.server.metrics import ClusterFigures, Metrics
 from extender.server.questions import Questions, Turns
@@ -87,80 +87,75 @@ class AdminHandler:
             "/v1/verify": admin.verify,
             "/v1/mismatches": admin.mismatches,
         }
-        self._answering: set[asyncio.Task[None]] = set()
         self._notices = notices.Notices(_LOG, clock=asyncio.get_running_loop().time)
 
-    def limit(self, head: Head, *, permitted: bool) -> int:
+    def limit(self, request: web.BaseRequest, *, permitted: bool) -> int:
         """How large the body may be; raises WireError for a request that is refused unread."""
         del permitted  # there are no client certificates here
-        if head.path == "/v1/explain":
-            if head.method not in {"GET", "HEAD", "POST"}:
+        if request.path == "/v1/explain":
+            if request.method not in {"GET", "HEAD", "POST"}:
                 raise WireError(405, "ask by GET, or POST a manifest")
-            if head.fields.get("content-encoding", "identity") != "identity":
+            if request.headers.get("Content-Encoding", "identity") != "identity":
                 raise WireError(415, "encoded manifests are not accepted")
-            return MANIFEST_BYTES if head.method == "POST" else _NO_BODY_BYTES
-        if head.path not in {"/livez", "/readyz"} and head.path not in self._questions:
+            return MANIFEST_BYTES if request.method == "POST" else _NO_BODY_BYTES
+        if request.path not in {"/livez", "/readyz"} and request.path not in self._questions:
             raise WireError(404, "there is nothing here")
-        if head.method not in {"GET", "HEAD"}:
+        if request.method not in {"GET", "HEAD"}:
             raise WireError(405, "ask by GET")
         return _NO_BODY_BYTES
 
-    def answer(self, head: Head, body: bytes, reply: Callable[[Reply], None]) -> None:
+    async def answer(self, request: web.BaseRequest, body: bytes) -> Reply:
         """Answer a probe at once, a question when it is worked out."""
-        if head.path == "/livez":
-            reply(_json({"live": True}))
-        elif head.path == "/readyz":
-            reply(self._readiness(verbose="verbose" in _query(head)))
-        else:
-            task = asyncio.get_running_loop().create_task(self._answer(head, body, reply))
-            self._answering.add(task)
-            task.add_done_callback(self._answering.discard)
+        try:
+            if request.path == "/livez":
+                return _json({"live": True})
+            if request.path == "/readyz":
+                return self._readiness(verbose="verbose" in _query(request))
+            return await self._answered(request, body)
+        except WireError as refused:
+            return responses.refusal(refused)
+        except ApiError as failed:
+            status = 404 if failed.status == 404 else 503
+            return responses.refusal(WireError(status, str(failed)))
+        except ProblemsError as problems:
+            return responses.refusal(WireError(400, str(problems)))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the client has gone
+            return responses.refusal(WireError(503, "the service is stopping"))
+        except Exception:  # noqa: BLE001 - one request's fault is logged, the service goes on
+            self._notices.fault("a question was not answered")
+            return responses.refusal(WireError(500, "internal error"))
 
-    def refused(self, head: Head | None, refused: WireError) -> None:
+    def refused(self, request: web.BaseRequest | None, refused: WireError) -> None:
         """Log what was no request."""
-        if head is None:
+        if request is None:
             self._notices.info("a request could not be read: %s", refused)
 
     async def close(self) -> None:
         """Give up what is not answered yet."""
         await self._asked.close()
-        if self._answering:
-            await asyncio.wait(self._answering)
 
-    async def _answer(self, head: Head, body: bytes, reply: Callable[[Reply], None]) -> None:
-        try:
-            found = await self._answered(head, body)
-        except WireError as refused:
-            found = responses.refusal(refused)
-        except ApiError as failed:
-            status = 404 if failed.status == 404 else 503
-            found = responses.refusal(WireError(status, str(failed)))
-        except ProblemsError as problems:
-            found = responses.refusal(WireError(400, str(problems)))
-        except asyncio.CancelledError:
-            found = responses.refusal(WireError(503, "the service is stopping"))
-        except Exception:  # noqa: BLE001 - one request's fault is logged, the service goes on
-            self._notices.fault("a question was not answered")
-            found = responses.refusal(WireError(500, "internal error"))
-        reply(found)
-
-    async def _answered(self, head: Head, body: bytes) -> Reply:
-        if head.path == "/v1/explain":
-            key, work = self._explanation(head, body)
-            found = await self._asked.answer(head.path, key, self._admin.moment(), work)
+    async def _answered(self, request: web.BaseRequest, body: bytes) -> Reply:
+        if request.path == "/v1/explain":
+            key, work = self._explanation(request, body)
+            found = await self._asked.answer(request.path, key, self._admin.moment(), work)
             return Reply(found.pieces())
         # Counters move without the cluster: who scrapes gets them as they are.
-        scraped = head.path == "/metrics"
+        scraped = request.path == "/metrics"
         moment = None if scraped else self._admin.moment()
-        found = await self._asked.answer(head.path, "", moment, self._questions[head.path])
+        found = await self._asked.answer(request.path, "", moment, self._questions[request.path])
         kind = prometheus_client.CONTENT_TYPE_LATEST if scraped else responses.JSON
         return Reply(found.pieces(), kind=kind)
 
-    def _explanation(self, head: Head, body: bytes) -> tuple[Hashable, Callable[[], Turns]]:
+    def _explanation(
+        self, request: web.BaseRequest, body: bytes
+    ) -> tuple[Hashable, Callable[[], Turns]]:
         """What tells the question from others of its kind, and the work."""
-        query = _query(head)
+        query = _query(request)
         node = query.get("node")
-        if head.method == "POST":
+        if request.method == "POST":
             return (body, node), lambda: self._admin.explain_manifest(_manifest(body), node)
         namespace, slash, name = query.get("pod", "").partition("/")
         if not slash or not namespace or not name:
@@ -208,10 +203,12 @@ def _manifest(body: bytes) -> bytes:
     return body
 
 
-def _query(head: Head) -> dict[str, str]:
+def _query(request: web.BaseRequest) -> dict[str, str]:
     """The parameters of the query; of one given twice the first counts."""
     try:
-        found = urllib.parse.parse_qs(head.query, keep_blank_values=True, max_num_fields=16)
+        found = urllib.parse.parse_qs(
+            request.query_string, keep_blank_values=True, max_num_fields=16
+        )
     except ValueError:
         raise WireError(400, "the query has too many parameters") from None
     return {name: texts[0] for name, texts in found.items()}

@@ -10,10 +10,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from aiohttp import web
+
 from extender.errors import WireError
 from extender.server import replies
 from extender.server.http import notices, responses
-from extender.server.http.requests import Head
 from extender.server.http.responses import Reply
 from extender.server.metrics import Metrics
 from extender.server.verbs import Verbs
@@ -48,61 +49,46 @@ class VerbHandler:
         """Whether nobody has called for a moment."""
         return self._clock() - self._last >= _QUIET_SECONDS
 
-    def limit(self, head: Head, *, permitted: bool) -> int:
+    def limit(self, request: web.BaseRequest, *, permitted: bool) -> int:
         """How large the body may be; raises WireError for a request that is refused unread."""
         if not permitted:
             raise WireError(403, "the client certificate names nobody who may call")
-        if head.path not in self._verbs:
+        if request.path not in self._verbs:
             raise WireError(404, "unknown verb; there are /filter, /prioritize and /preempt")
-        if head.method != "POST":
+        if request.method != "POST":
             raise WireError(405, "verbs are called by POST")
-        if head.fields.get("content-encoding", "identity") != "identity":
+        if request.headers.get("Content-Encoding", "identity") != "identity":
             raise WireError(415, "encoded bodies are not accepted")
         return self._limits.body_bytes
 
-    def answer(self, head: Head, body: bytes, reply: Callable[[Reply], None]) -> None:
+    async def answer(self, request: web.BaseRequest, body: bytes) -> Reply:
         """Judge."""
         self._last = started = self._clock()
-        verb = head.path[1:]
-        answered = self._answered(verb, body)
-        if isinstance(answered, Reply):
-            reply(answered)
-            return
-        loop = asyncio.get_running_loop()
-        if verb == "filter" and self._judging.worth_another_look():
-            loop.call_later(_BEHIND_SECONDS, self._look_again, started, body, reply)
-            return
-        self._metrics.request(verb, 200, self._clock() - started)
-        reply(Reply(answered))
-        # Once the answer is on its way, and before another call is read.
-        loop.call_soon(self._judging.prepare)
-
-    def refused(self, head: Head | None, refused: WireError) -> None:
-        """Count a request that was not judged."""
-        path = head.path if head else ""
-        self._metrics.request(path[1:] if path in self._verbs else "other", refused.status, 0.0)
-        if head is None:
-            self._notices.info("a request could not be read: %s", refused)
-
-    def _answered(self, verb: str, body: bytes) -> replies.Body | Reply:
-        """The verdict, or the refusal."""
+        path = request.path
         try:
-            return self._verbs[f"/{verb}"](body)
+            answered = self._verbs[path](body)
+            if path == "/filter" and self._judging.worth_another_look():
+                # The watch may tell by then what kube-scheduler may know already.
+                await asyncio.sleep(_BEHIND_SECONDS)
+                answered = self._verbs[path](body)
+                self._metrics.filter_retry(fits=not self._judging.full)
         except WireError as refused:
-            problem = refused
+            return self._refusal(path, refused)
         except Exception:  # noqa: BLE001 - one request's fault is logged, the service goes on
             self._notices.fault("a call failed")
-            problem = WireError(500, "internal error")
-        self._metrics.request(verb, problem.status, 0.0)
-        return responses.refusal(problem)
-
-    def _look_again(self, started: float, body: bytes, reply: Callable[[Reply], None]) -> None:
-        """Answer filter once the watch had time to tell what kube-scheduler may know already."""
-        answered = self._answered("filter", body)
-        if isinstance(answered, Reply):
-            reply(answered)
-            return
-        self._metrics.filter_retry(fits=not self._judging.full)
-        self._metrics.request("filter", 200, self._clock() - started)
-        reply(Reply(answered))
+            return self._refusal(path, WireError(500, "internal error"))
+        self._metrics.request(path[1:], 200, self._clock() - started)
+        # Once the answer is on its way, and before another call is read.
         asyncio.get_running_loop().call_soon(self._judging.prepare)
+        return Reply(answered)
+
+    def refused(self, request: web.BaseRequest | None, refused: WireError) -> None:
+        """Count a request that was not judged."""
+        path = request.path if request is not None else ""
+        self._metrics.request(path[1:] if path in self._verbs else "other", refused.status, 0.0)
+        if request is None:
+            self._notices.info("a request could not be read: %s", refused)
+
+    def _refusal(self, path: str, refused: WireError) -> Reply:
+        self._metrics.request(path[1:], refused.status, 0.0)
+        return responses.refusal(refused)

@@ -139,7 +139,7 @@ async def test_a_body_that_was_never_begun_after_100_continue_is_timed_out():
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, identity"])
 async def test_encoded_bodies_are_refused_before_a_byte_is_read(coding):
-    head = CHUNKED.replace(b"Host: x", f"Content-Encoding: {coding}".encode())
+    head = CHUNKED.replace(b"Host: x", f"Host: x\r\nContent-Encoding: {coding}".encode())
     async with services.running() as sites, clients(sites.bound, 1, head) as (client,):
         assert (await client.answer())[0] == 415
         assert await held(sites) == 0
@@ -214,7 +214,7 @@ async def test_requests_that_cannot_be_read_are_logged_once_in_a_while(caplog):
     async with services.running() as sites:
         for _ in range(50):
             answer = await services.exchange(sites.bound, b"\x16\x03\x01 hello\r\n\r\n")
-            assert answer.startswith(b"HTTP/1.1 400 ")
+            assert answer.startswith(b"HTTP/1.0 400 ")  # the least that it may know
             assert b"railyard" in answer
             assert b"aiohttp" not in answer
     (record,) = [each for each in caplog.records if each.name.startswith("extender")]

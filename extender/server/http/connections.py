@@ -1,24 +1,29 @@
-"""One client's connection: a request at a time, each stage of it within a time of its own.
+"""One client's connection: aiohttp reads and answers; each stage has its time, each body its place.
 
-A request is read whole, handed to the handler of the port, and answered; only then the next one is
-looked at, in another turn of the loop, so that pipelined requests hold nobody up. Answers come
-whole or in pieces, and wait for clients that read slowly. What is refused unread is answered, and
-the rest of it dropped for a moment, so that the client gets to see why.
+aiohttp parses (llhttp, strictly) and writes. Added here: stages that a port can time, bodies that
+are counted as they arrive, an end of heads and of small chunks, requests that wait until the one
+before is answered, and refusals in our own words.
 """
 
 from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Callable, Iterator
-from typing import Protocol, cast
+import sys
+from typing import Protocol
+
+from aiohttp import http_exceptions, web
 
 from extender.errors import WireError
-from extender.server.http import bodies, requests, responses, tls
+from extender.server.http import bodies, reading, responses, tls
 from extender.server.http.responses import Reply
 from extender.settings import Limits, Tls
 
-_LINGER_SECONDS = 2.0
+_MOST_FIELDS = 100
+# aiohttp stops parsing at a sixteenth of it in chunks: 1024, so that none holds the others up.
+_BUFFER_BYTES = 16 * 1024
+_LINGER_SECONDS = 2.0  # a refused body is dropped for so long: the client gets to see why
+_NO_HTTP = b"\0\r\n\r\n"
 
 
 class Stage(enum.Enum):
@@ -37,14 +42,14 @@ class Stage(enum.Enum):
 class Handler(Protocol):
     """Who answers on a port."""
 
-    def limit(self, head: requests.Head, *, permitted: bool) -> int:
+    def limit(self, request: web.BaseRequest, *, permitted: bool) -> int:
         """How large the body may be; raises WireError for a request that is refused unread."""
 
-    def answer(self, head: requests.Head, body: bytes, reply: Callable[[Reply], None]) -> None:
-        """Answer a whole request by calling `reply` once, now or later."""
+    async def answer(self, request: web.BaseRequest, body: bytes) -> Reply:
+        """Answer a request whose body is whole; no exception leaves it."""
 
-    def refused(self, head: requests.Head | None, refused: WireError) -> None:
-        """Note a request that was refused, or that ended early; its head where that was read."""
+    def refused(self, request: web.BaseRequest | None, refused: WireError) -> None:
+        """Note a request that was refused, or that ended early; itself where its head was read."""
 
 
 class Owner(Protocol):
@@ -63,21 +68,40 @@ class Owner(Protocol):
     def rest(self) -> float:
         """How long to rest before more is done for a connection that was just served, in s."""
 
+    def fault(self, text: object, *arguments: object) -> None:
+        """Log the exception that is being handled, once in a while."""
 
-class Connection(asyncio.Protocol):
+
+async def respond(request: web.BaseRequest) -> web.StreamResponse:
+    """Answer a request: what an aiohttp server of our connections calls."""
+    connection = request.protocol
+    if not isinstance(connection, Connection):
+        raise TypeError("requests are answered on connections of this package")
+    return await connection.respond(request)
+
+
+class Connection(web.RequestHandler):
     """A client; `served` counts the answers it got to requests that were not refused."""
 
-    def __init__(self, owner: Owner, host: str) -> None:
+    def __init__(self, owner: Owner, server: web.Server, host: str) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=owner.limits.idle_seconds,
+            access_log=None,  # type: ignore[arg-type]  # None is none, says its documentation
+            max_headers=_MOST_FIELDS,
+            auto_decompress=False,  # a megabyte of gzip can be a gigabyte
+            read_bufsize=_BUFFER_BYTES,
+            lingering_time=_LINGER_SECONDS,
+        )
         self._owner = owner
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._reader = requests.Reader()
-        self._asked: requests.Head | None = None
-        self._pieces: Iterator[bytes] | None = None
-        self._full = False  # the client reads slowly
-        self._paused = False
+        self._request: web.BaseRequest | None = None
+        self._reading: asyncio.Timeout | None = None
+        self._refusal: WireError | None = None  # why reading ends
+        self._later = b""  # came while the request before it was answered
+        self._raw = 0  # bytes of the request as they came, framing included
+        self._most_raw = sys.maxsize
         self._ends = False  # closes after this answer
-        self._timer: asyncio.TimerHandle | None = None
         self.host = host
         self.permitted = True
         self.served = 0
@@ -88,48 +112,47 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take in the client."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not registered as such
-        certificate = transport.get_extra_info("peercert")
-        self.permitted = tls.permitted(certificate, self._owner.tls)
+        self.permitted = tls.permitted(transport.get_extra_info("peercert"), self._owner.tls)
         self._enter(Stage.IDLE)
+        super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let go of everything."""
-        del exc  # how it ended is the client's affair
         if self.stage is Stage.BODY:
-            self._owner.handler.refused(self._asked, WireError(400, "the body ended early"))
-        self._let_go()
-        self._pieces = None
-        self._transport = None
-        if self._timer is not None:
-            self._timer.cancel()
+            self._owner.handler.refused(self._request, WireError(400, "the body ended early"))
+        self._owner.bodies.release(self)
         self._enter(Stage.CLOSED)
         self._owner.forget(self)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on."""
-        if self.stage is Stage.LEAVING:
+        """Read on; what comes while a request is answered waits for that."""
+        if self.stage in {Stage.ANSWERING, Stage.SENDING} and data:
+            self._later += data
+            self._pause_transport_reading()
             return
-        self._reader.feed(data)
-        if self.stage in {Stage.IDLE, Stage.HEAD, Stage.BODY} and self._timer is None:
-            self._read_on()
-        else:
-            self._pause()  # the next request waits until this one is answered
+        if self.stage is Stage.IDLE and data:
+            self._enter(Stage.HEAD)
+        self._raw += len(data)
+        super().data_received(data)
+        if self.stage is Stage.HEAD:
+            if self._messages:
+                self._enter(Stage.BODY)
+            elif self._raw > reading.HEAD_BYTES:
+                self._refusal = WireError(
+                    431, f"the head is larger than {reading.HEAD_BYTES} bytes"
+                )
+                super().data_received(_NO_HTTP)  # and it is answered as any that is none
+        elif broken := self._broken:
+            self.give_up(broken)
+        elif self._reading is not None and self._raw > self._most_raw:
+            self.give_up(WireError(413, "the framing of the body is larger than a body may be"))
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio reads what comes back
         """Finish the answer that is under way, if any."""
         self._ends = True
-        return self.stage in {Stage.ANSWERING, Stage.SENDING} and self._owner.tls is None
-
-    def pause_writing(self) -> None:
-        """The client reads more slowly than it asks."""
-        self._full = True
-
-    def resume_writing(self) -> None:
-        """There is room for more of the answer."""
-        self._full = False
-        if self.stage is Stage.SENDING and self._timer is None:
-            self._send_on()
+        answering = self.stage in {Stage.ANSWERING, Stage.SENDING}
+        return self._owner.tls is None and (answering or bool(self._messages))
 
     # ------------------------------------------------------------ what the port decides
 
@@ -148,7 +171,7 @@ class Connection(asyncio.Protocol):
             Stage.HEAD: limits.head_seconds,
             Stage.BODY: limits.body_seconds,
             Stage.SENDING: limits.body_seconds,
-            Stage.LEAVING: _LINGER_SECONDS,
+            Stage.LEAVING: 2 * _LINGER_SECONDS,
         }.get(self.stage, float("inf"))
 
     def overdue(self) -> None:
@@ -159,11 +182,12 @@ class Connection(asyncio.Protocol):
             self.cut()
 
     def give_up(self, refused: WireError) -> None:
-        """Answer that the request is refused, and leave."""
-        self._owner.handler.refused(self._asked, refused)
-        self._ends = True
-        self._write(responses.refusal(refused))
-        self._leave()
+        """Answer that the body is read no further, and leave."""
+        if self._reading is not None:
+            self._refusal = refused
+            self._reading.reschedule(self._loop.time())
+        else:
+            self.cut()
 
     def leave_when_idle(self) -> None:
         """Close now if nothing is asked, else after the answer."""
@@ -173,156 +197,151 @@ class Connection(asyncio.Protocol):
 
     def cut(self) -> None:
         """Close at once."""
-        self._enter(Stage.CLOSED)
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     # ------------------------------------------------------------ reading
 
-    def _enter(self, stage: Stage) -> None:
-        self.stage = stage
-        self.since = self._loop.time()
-
-    def _read_on(self) -> None:
-        """Read the request as far as it is here."""
-        self._timer = None
-        if self._transport is None or self.stage is Stage.CLOSED:
-            return
+    async def respond(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Read the body, and answer."""
+        self._request = request
         try:
-            body = self._body()
+            body = await self._body(request)
         except WireError as refused:
-            self._refuse(refused)
-            return
-        if body is not None:
-            self._enter(Stage.ANSWERING)
-            self._owner.handler.answer(self._head, body, self._reply)
-        elif self._reader.behind:
-            self._pause()
-            self._timer = self._loop.call_later(0.0, self._read_on)
-        else:
-            self._resume()
+            if self.stage is Stage.CLOSED:  # and it was noted
+                raise ConnectionResetError from refused
+            self._owner.handler.refused(request, refused)
+            self._ends |= not request.content.is_eof()
+            if self._broken:
+                request.content.feed_eof()
+            return await self._response(request, responses.refusal(refused))
+        self._enter(Stage.ANSWERING)
+        reply = await self._owner.handler.answer(request, body)
+        if reply.status == 200:
+            self.served += 1
+            self._ends |= not self._owner.served(self)
+        return await self._response(request, reply)
 
-    def _body(self) -> bytes | None:
-        if self.stage is not Stage.BODY:
-            head = self._reader.head()
-            if head is None:
-                if self.stage is Stage.IDLE and self._reader.waiting:
-                    self._enter(Stage.HEAD)
-                return None
-            self._asked = head
-            limit = self._owner.handler.limit(head, permitted=self.permitted)
-            self._reader.begin(head, limit)
-        body = self._reader.body()
-        if body is None:
-            if self.stage is not Stage.BODY:
-                self._enter(Stage.BODY)
-                if self._head.expects and not self._reader.held and self._transport:
-                    self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            held = self._reader.held
-        else:
-            held = len(body)
-        if body is None or held > self._owner.limits.small_body_bytes:
-            self._owner.bodies.count(self, held, now=self._loop.time())
-        return body
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        """The whole body; WireError for one that is refused or ends early."""
+        limit = self._owner.handler.limit(request, permitted=self.permitted)
+        reading.check(request, limit)
+        if request.content.is_eof():
+            body = request.content.read_nowait()
+            reading.check_length(len(body), limit)
+            if len(body) > self._owner.limits.small_body_bytes:
+                self._count(len(body))
+            return body
+        if request.headers.get("Expect") and not request.content.total_bytes and self.transport:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._enter(Stage.BODY)
+        in_chunks = request.content_length is None
+        self._most_raw = limit + reading.HEAD_BYTES if in_chunks else sys.maxsize
+        if broken := self._broken:
+            raise broken
+        if self._raw > self._most_raw:
+            raise reading.too_large(limit)
+        try:
+            async with asyncio.timeout(None) as self._reading:
+                return await reading.whole(request, limit, count=self._count)
+        except TimeoutError:
+            raise self._refusal or WireError(408, "the body took too long") from None
+        except (ConnectionError, web.RequestPayloadError):
+            raise WireError(400, "the body ended early") from None
+        finally:
+            self._reading = None
+
+    def _count(self, held: int) -> None:
+        self._owner.bodies.count(self, held, now=self._loop.time())
 
     @property
-    def _head(self) -> requests.Head:
-        if self._asked is None:
-            raise RuntimeError("no request was read")
-        return self._asked
-
-    def _refuse(self, refused: WireError) -> None:
-        """Answer a request that was not read to its end; stay only where nothing of it is left."""
-        head = self._asked
-        unread = self.stage in {Stage.IDLE, Stage.HEAD}
-        if head is None or not unread or not self._reader.skip(head):
-            self.give_up(refused)
-            return
-        self._owner.handler.refused(head, refused)
-        self._enter(Stage.ANSWERING)
-        self._finish(responses.refusal(refused))
-
-    def _pause(self) -> None:
-        if not self._paused and self._transport is not None and not self._transport.is_closing():
-            self._paused = True
-            self._transport.pause_reading()
-
-    def _resume(self) -> None:
-        if self._paused and self._transport is not None and not self._transport.is_closing():
-            self._paused = False
-            self._transport.resume_reading()
+    def _broken(self) -> WireError | None:
+        """What ends the body before its end: nothing else can be behind it by then."""
+        request = self._request if self.stage is Stage.BODY else None
+        if request is None or not self._messages or request.content.is_eof():
+            return None
+        return _unreadable(400, getattr(self._messages[0][0], "exc", None))
 
     # ------------------------------------------------------------ answering
 
-    def _reply(self, reply: Reply) -> None:
-        if self.stage is not Stage.ANSWERING:
-            return  # the client has gone
-        if reply.status == 200:
-            self.served += 1
-            if not self._owner.served(self):
-                self._ends = True
-        self._finish(reply)
-
-    def _finish(self, reply: Reply) -> None:
-        self._write(reply)
-        if self.stage is Stage.ANSWERING:
+    async def _response(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+        """The answer; one in pieces is sent by then."""
+        response, pieces = responses.of(reply)
+        if self._ends or self._owner.closing:
+            response.force_close()
+        if request.method != "HEAD" and pieces:
             self._enter(Stage.SENDING)
-            self._send_on()
+            await response.prepare(request)
+            for piece in pieces:
+                await response.write(piece)
+                self.since = self._loop.time()
+                if rest := self._owner.rest():
+                    await asyncio.sleep(rest)
+        return response
 
-    def _write(self, reply: Reply) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        head = self._asked
-        closes = self._ends or self._owner.closing or head is None or not head.keep_alive
-        self._ends = closes
-        start = responses.head(reply, minor=head.minor if head else 1, closes=closes)
-        if head is not None and head.method == "HEAD":
-            self._transport.write(start)
-        elif isinstance(reply.body, bytes):
-            self._transport.write(start + reply.body)
-        else:
-            self._transport.write(start)
-            self._pieces = iter(reply.body.parts)
-
-    def _send_on(self) -> None:
-        """Write what the client takes; then turn to its next request."""
-        self._timer = None
-        if self._transport is None or self.stage is not Stage.SENDING:
-            return
-        while self._pieces is not None and not self._full:
-            piece = next(self._pieces, None)
-            if piece is None:
-                self._pieces = None
-                break
-            self._transport.write(piece)
-            self.since = self._loop.time()
-            if rest := self._owner.rest():
-                self._timer = self._loop.call_later(rest, self._send_on)
-                return
-        if self._full:
-            return
-        self._let_go()
-        if self._ends:
-            self._transport.close()
-            return
-        self._asked = None
-        self._enter(Stage.IDLE)
-        rest = self._owner.rest()
-        if rest or self._reader.waiting:
-            self._timer = self._loop.call_later(rest, self._read_on)
-        else:
-            self._resume()
-
-    def _leave(self) -> None:
-        """Drop what the client still sends, until it has seen the answer or its time is over."""
-        self._let_go()
-        self._reader.drop()
-        if self._transport is None or self._transport.is_closing():
-            return
-        self._enter(Stage.LEAVING)
-        self._resume()
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-
-    def _let_go(self) -> None:
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Write the answer, wait until the client has taken it, and turn to its next request."""
+        self._enter(Stage.SENDING)
+        resp, lost = await super().finish_response(request, resp, start_time)
+        if self.writing_paused and not lost:
+            try:
+                await request.writer.drain()
+            except ConnectionError:
+                return resp, True
         self._owner.bodies.release(self)
+        self._request = self._refusal = None
+        if lost or not request.content.is_eof():
+            self._enter(Stage.LEAVING)  # aiohttp drops the rest of the body for a while
+        else:
+            if rest := self._owner.rest():
+                await asyncio.sleep(rest)
+            self._enter(Stage.BODY if self._messages else Stage.IDLE)
+        self._read_on()
+        return resp, lost
+
+    def _read_on(self) -> None:
+        """Turn to what came while the request before it was answered."""
+        self._raw = 0
+        later, self._later = self._later, b""
+        if later and self.transport is not None:
+            self.data_received(later)
+        if not self._reading_paused and not self._buffer_paused:
+            self._resume_transport_reading()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be read as a request."""
+        del message  # quotes what was sent, on several lines
+        refused = self._refusal or _unreadable(status, exc)
+        if request.writer.output_size:
+            raise ConnectionResetError("part of an answer was sent already")
+        self._owner.handler.refused(None, refused)
+        response, _ = responses.of(responses.refusal(refused))
+        response.force_close()
+        return response
+
+    def log_exception(self, *arguments: object, **_: object) -> None:
+        """Note a fault within aiohttp; what clients send wrong is noted by the handler."""
+        self._owner.fault(*arguments)
+
+    def _enter(self, stage: Stage) -> None:
+        if self.stage is not Stage.CLOSED:
+            self.stage = stage
+            self.since = self._loop.time()
+
+
+def _unreadable(status: int, error: BaseException | None) -> WireError:
+    """What aiohttp's parser did not take, in words of one line."""
+    if status != 400:
+        return WireError(status, "internal error")
+    if isinstance(error, http_exceptions.LineTooLong):
+        return WireError(431, "a line of the head is too long")
+    what = str(getattr(error, "message", "")).partition("\n")[0].rstrip(" :.")
+    return WireError(431 if "Too many headers" in what else 400, what or "it is not HTTP")

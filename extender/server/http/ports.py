@@ -19,6 +19,8 @@ import socket
 import ssl
 from collections import Counter
 
+from aiohttp import web
+
 from extender.server.http import bodies, connections, notices
 from extender.settings import Address, Limits, Tls
 
@@ -53,6 +55,7 @@ class Port:
         self._context = context
         self._rest_seconds = rest_seconds
         self._loop = asyncio.get_running_loop()
+        self._server = web.Server(connections.respond, handler_cancellation=True)
         self._new: dict[connections.Connection, socket.socket] = {}  # not answered yet, in order
         self._known: dict[connections.Connection, socket.socket] = {}  # answered, oldest rest first
         self._hosts: Counter[str] = Counter()  # host → its connections
@@ -145,6 +148,10 @@ class Port:
         """How long to rest before more is done for a connection that was served, in seconds."""
         return self._rest_seconds * max(1, self.open)
 
+    def fault(self, text: object, *arguments: object) -> None:
+        """Log the exception that is being handled, once in a while."""
+        self._notices.fault(str(text), *arguments)
+
     # ------------------------------------------------------------ accepting
 
     @property
@@ -198,7 +205,7 @@ class Port:
         with contextlib.suppress(OSError):
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = connections.Connection(self, host)
+        connection = connections.Connection(self, self._server, host)
         self._new[connection] = sock
         self._hosts[host] += 1
         task = self._loop.create_task(self._open(connection, sock))
