@@ -126,7 +126,7 @@ class PreemptionArgs:
     """A preempt request: what kube-scheduler would evict."""
 
     pod: objects.Pod
-    victims: dict[str, Victims]  # node name → victims
+    victims: dict[str, Victims]  # node name → victims, each once
 
 
 def question(body: bytes) -> ExtenderArgs:
@@ -160,11 +160,12 @@ def preemption(body: bytes) -> PreemptionArgs:
         if isinstance(args.full, dict):
             for name, full in args.full.items():
                 pods = (full.pods if full else None) or []
-                uids = tuple(pod.metadata.uid for pod in pods)
+                uids = tuple(dict.fromkeys(pod.metadata.uid for pod in pods))
                 victims[name] = Victims(uids, full.violations if full else 0)
         if isinstance(args.meta, dict):
             for name, meta in args.meta.items():
-                uids = tuple(pod.uid for pod in (meta.pods if meta else None) or [])
+                held = (meta.pods if meta else None) or []
+                uids = tuple(dict.fromkeys(pod.uid for pod in held))
                 victims[name] = Victims(uids, meta.violations if meta else 0)
         return PreemptionArgs(args.pod, victims)
 

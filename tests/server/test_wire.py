@@ -196,6 +196,11 @@ def test_no_bytes_raise_anything_but_a_400(noise):
             {"n": Victims((), 2)},
             id="nil slice of pods",
         ),
+        pytest.param(
+            b'{"Pod":{},"NodeNameToMetaVictims":{"n":{"Pods":[{"UID":"a"},{"UID":"b"},{"UID":"a"}]}}}',
+            {"n": Victims(("a", "b"))},
+            id="a pod twice",
+        ),
         pytest.param(b'{"Pod":{},"NodeNameToMetaVictims":{}}', {}, id="no node"),
         pytest.param(b'{"Pod":{}}', {}, id="neither map"),
         pytest.param(

@@ -4,7 +4,8 @@ kube-scheduler's dry run never asks a filter extender, so without this verb it m
 that we refuse afterwards. A node stays when the pod fits there once the victims are gone. Where
 they are not enough, lower-priority pods that hold devices are added, as few as will do. Where they
 leave the pod with distant devices, an equally small set that leaves near ones is offered instead.
-What was offered is left alone only where all that kube-scheduler counts is known to fit without it.
+What was offered is spared only where all that kube-scheduler counts is known to fit without it; and
+where the pod would fit with nobody gone, something else counts, and all stays as it was offered.
 PodDisruptionBudgets are not watched, so each victim of our own choice counts as a violation, unless
 it is being deleted anyway: a node that needs none of those is preferred.
 """
@@ -111,14 +112,15 @@ class _Place:
         given = frozenset(offered.pods)
         if not given <= self._present.keys():
             return offered  # our picture lags: never invent, never drop
+        added = frozenset[str]()
         if self._fits(given):
-            if not given or self._nearness(given) >= _NEAR_ENOUGH:
-                return offered
-            fixed = self._fixed(given)
-            return self._answer(self._nearer(given, given, fixed), offered)
-        added = victims.additions(given, self._candidates, self._fits)
-        if added is None:
-            return None
+            if not given or self._does(added):
+                return offered  # what kube-scheduler refused the node for is not known here
+        else:
+            found = victims.additions(given, self._candidates, self._fits)
+            if found is None:
+                return None
+            added = found
         fixed = self._fixed(given)
         gone = self._without_needless(given | added, given - fixed)
         return self._answer(self._nearer(gone, given, fixed), offered)
