@@ -20,9 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import machines, stale_nodes, states, store
+from extender.cluster import machines, pool_viewers, stale_nodes, states, store
 from extender.cluster.pods import reservations
-from extender.hardware.dra import slices
 from extender.hardware.shape import Broken
 from extender.kube.api import objects
 
@@ -55,7 +54,10 @@ class TopologyIndex:
         source: store.ClusterStore,
         builder: machines.Builder,
         held: reservations.Reservations | None = None,
+        *,
+        at_once: int | None = None,  # nodes that are due and read by one request; None: all
     ) -> None:
+        self.at_once = at_once
         self.store = source
         self.builder = builder
         self.reservations = held or reservations.Reservations()
@@ -78,8 +80,7 @@ class TopologyIndex:
         self.changed: set[int] = set()  # rows changed since `take_changed`
         self._free: list[int] = []
         self._marked: set[str] = set()  # nodes whose reservations changed
-        self._viewers: dict[store.PoolId, set[str]] = {}  # pool → nodes that see it
-        self._broken: dict[str, Broken] = {}  # node → how its own counter pools are broken
+        self._pools = pool_viewers.PoolViewers()
         self.outdated = stale_nodes.StaleNodes(builder)  # to be read anew when there is time
 
     def __repr__(self) -> str:
@@ -112,7 +113,7 @@ class TopologyIndex:
     @property
     def surroundings(self) -> Broken | None:
         """How the worst counter pool of a node alone is broken: mode All then fails everywhere."""
-        return slices.worst(self._broken.values())
+        return self._pools.worst
 
     def take_changed(self) -> list[int]:
         """The rows changed since the last call, sorted."""
@@ -127,42 +128,48 @@ class TopologyIndex:
         self._marked.update(nodes)
 
     def settle(self, *, most: int | None = None) -> int:
-        """Apply what the store marked dirty, of at most so many nodes; how many those were."""
+        """Apply what the store marked dirty, of at most so many nodes; how many those were.
+
+        Without `most` all that is a node's own news is read, and of what is due as much as is
+        read `at_once`.
+        """
         source = self.store
-        if not source.pending and not self._marked:
+        if not (source.pending or self._marked or self.outdated):
             return self._renew(most or 0)
-        if source.everything_dirty:
-            source.dirty_shapes |= source.nodes.keys() | self.rows.keys()
-            source.everything_dirty = False
-        for pool in source.dirty_pools:
-            source.dirty.update(self._viewers.get(pool, ()))
-        source.dirty_pools.clear()
+        self.outdated.mark_changes(
+            source, self._pools.viewers, rows=self.rows.keys(), unreadable=self.unreadable.keys()
+        )
         touched = source.dirty_shapes | source.dirty | self._marked
-        # Sorted: the order of a set differs from process to process, and states are numbered by it.
-        turn = sorted(touched)[:most]
+        turn = sorted(touched)[:most]  # sorted: states are numbered by it
         touched = set(turn)
         reshaped = len(touched & source.dirty_shapes)
         for name in turn:
             reshape, recount = name in source.dirty_shapes, name in source.dirty
             self._read(name, reshape=reshape, reuse=not recount)
-        if touched:
-            self.generation += 1
-            self._compact()
+        self.generation += bool(touched)
+        if len(self.states) > max(_MOST_STATES, _STATES_PER_ROW * len(self.rows)):
+            self.compact()
         for marked in (source.dirty_shapes, source.dirty, self._marked):
             marked.difference_update(touched)
-        # No more than changed: a request pays at most double for what it finds.
-        self._renew(reshaped)
-        return len(touched)
+        if most is not None:
+            rest = most - len(turn)
+        else:
+            # Never more than are read for news: a request pays at most double for what it finds.
+            due = self.outdated.due
+            rest = max(reshaped, due if self.at_once is None else min(due, self.at_once))
+        return len(touched) + self._renew(rest)
 
     def _renew(self, most: int) -> int:
-        """Read anew, of at most so many nodes, what now has values that are apart."""
+        """Read anew, of at most so many nodes, what rests on something shared that changed."""
         names = self.outdated.take(most, self.details)
-        for name in names:
-            self._read(name, reshape=True, reuse=False)
+        for name, hardware in names.items():
+            self._read(name, reshape=hardware, reuse=False)
         self.generation += bool(names)
         return len(names)
 
     def _read(self, name: str, *, reshape: bool, reuse: bool) -> None:
+        if reshape or not reuse:
+            self.outdated.was_read(name, hardware=reshape)
         try:
             self._refresh(name, reshape=reshape or name in self.unreadable, reuse=reuse)
             self.unreadable.pop(name, None)
@@ -181,7 +188,7 @@ class TopologyIndex:
         detail = self.details[row]
         if detail is None or reshape:
             machine = self.builder.machine(node, self.store)
-            self._see(name, detail.machine if detail else None, machine)
+            self._pools.see(name, detail.machine if detail else None, machine)
             if detail is not None and not machine.is_like(detail.machine):
                 self._release(name)
             cpu, memory = machines.allocatable(node)
@@ -229,28 +236,16 @@ class TopologyIndex:
         self.version[row] = self.writes
         self.changed.add(row)
 
-    def _compact(self) -> None:
-        """Number the states anew when most of them are history; tables notice the new object."""
-        if len(self.states) <= max(_MOST_STATES, _STATES_PER_ROW * len(self.rows)):
-            return
-        self.states = states.States()
-        self.expected.fill(-1)
-        for row, detail in enumerate(self.details):
-            if detail is not None:
-                self._write(row, detail)
-
-    def _see(self, name: str, old: machines.Machine | None, new: machines.Machine | None) -> None:
-        for pool in old.pool_names if old else ():
-            viewers = self._viewers.get(pool)
-            if viewers is not None:
-                viewers.discard(name)
-                if not viewers:
-                    del self._viewers[pool]
-        for pool in new.pool_names if new else ():
-            self._viewers.setdefault(pool, set()).add(name)
-        self._broken.pop(name, None)
-        if new is not None and new.broken is not None:
-            self._broken[name] = new.broken
+    def compact(self) -> None:
+        """Number the states anew, without those that no row is in; tables notice the new object."""
+        rows = self.in_use()
+        live = np.unique(np.concatenate([self.state[rows], self.expected[rows]]))
+        self.states, moved = self.states.compacted(live)
+        self.state[rows], self.expected[rows] = moved[self.state[rows]], moved[self.expected[rows]]
+        self.writes += 1
+        self.version[rows] = self.writes
+        self.changed.update(rows.tolist())
+        self.generation += 1
 
     def _release(self, name: str) -> None:
         """Forget reservations that were made on other hardware: their devices mean nothing now."""
@@ -282,7 +277,7 @@ class TopologyIndex:
         if row is None:
             return
         detail = self.details[row]
-        self._see(name, detail.machine if detail else None, None)
+        self._pools.see(name, detail.machine if detail else None, None)
         self._release(name)
         self.details[row] = None
         self.hardware += 1

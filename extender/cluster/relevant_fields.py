@@ -45,6 +45,12 @@ def served(kind: objects.DeviceClass | None) -> frozenset[str]:
     return frozenset([name] if name else [])
 
 
+def selects(selector: objects.DeviceTaintSelector, pool: pool_slices.PoolId) -> bool:
+    """Whether a taint rule may concern devices of the pool."""
+    driver, name = pool
+    return selector.driver in {None, driver} and selector.pool in {None, name}
+
+
 def hold(
     allocated: dict[pool_slices.PoolId, dict[tuple[str, str], Results]],
     key: tuple[str, str],

@@ -1,12 +1,15 @@
-"""Which nodes are to be read anew because more attributes turned out to be apart."""
+"""Which nodes are to be read anew for a change that is not theirs alone, a few at a time."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
-from extender.cluster import machines
+from extender.cluster import machines, relevant_fields, store
+
+_FEW_VIEWERS = 64  # of a pool; their usage is counted in some ms, that of 5,000 nodes is not
 
 
 class Row(Protocol):
@@ -20,23 +23,75 @@ class Row(Protocol):
 
 
 class StaleNodes:
-    """Nodes whose shapes keep values that are apart by now: their answers are right, but alone."""
+    """Nodes whose rows rest on something shared that has changed since they were read.
+
+    Those that are `due` would be answered by what was there before: a class, a taint rule, a pool
+    of all nodes or the policy is another. The others have values that are apart by now in their
+    shapes: their answers are right, but alone.
+    """
 
     def __init__(self, builder: machines.Builder) -> None:
         self._builder = builder
         self._apart = builder.apart  # as it was when `_names` was filled
-        self._names: set[str] = set()
+        self._names: dict[str, bool] = {}  # in the order in which they are read
+        self._due: dict[str, bool] = {}  # node name → whether its hardware is to be read, too
 
     def __bool__(self) -> bool:
-        return bool(self._names)
+        return bool(self._names or self._due)
 
-    def take(self, most: int, rows: Iterable[Row | None]) -> list[str]:
-        """At most so many names, which are then no longer outdated; `rows` are all there are."""
+    @property
+    def due(self) -> int:
+        """How many nodes would be answered by what was there before."""
+        return len(self._due)
+
+    def mark_changes(
+        self,
+        source: store.ClusterStore,
+        viewers: Mapping[store.PoolId, AbstractSet[str]],  # pool → nodes that see it
+        *,
+        rows: AbstractSet[str],  # nodes with a row
+        unreadable: AbstractSet[str],  # nodes that could not be read, and may be now
+    ) -> None:
+        """Note which nodes the changes of what is shared concern; the store forgets them."""
+        if source.everything_due:
+            source.due |= source.nodes.keys() | rows
+        for selector in source.due_rules:
+            source.due |= unreadable
+            selected = [pool for pool in viewers if relevant_fields.selects(selector, pool)]
+            source.due.update(*[viewers[pool] for pool in selected])
+        for pool in source.dirty_pools:
+            nodes = viewers.get(pool, ())
+            (source.dirty if len(nodes) <= _FEW_VIEWERS else source.due_usage).update(nodes)
+        self.mark(source.due_usage, hardware=False)
+        self.mark(source.due, hardware=True)
+        source.everything_due = False
+        for marked in (source.due, source.due_usage, source.dirty_pools, source.due_rules):
+            marked.clear()
+
+    def mark(self, names: Iterable[str], *, hardware: bool) -> None:
+        """Note nodes that are due; without `hardware` only what is used of them."""
+        # Sorted: the order of a set differs from process to process, and states are numbered by it.
+        for name in sorted(names):
+            self._due[name] = hardware or self._due.get(name, False)
+
+    def was_read(self, name: str, *, hardware: bool) -> None:
+        """Note that the node was read for news of its own."""
+        if hardware or not self._due.get(name, True):
+            self._due.pop(name, None)
+
+    def take(self, most: int, rows: Iterable[Row | None]) -> dict[str, bool]:
+        """At most so many nodes, and whether to read their hardware; they are stale no longer.
+
+        `rows` are all there are.
+        """
         builder = self._builder
         if builder.apart is not self._apart:
             self._apart = builder.apart
             found = (row for row in rows if row is not None)
-            self._names = {row.name for row in found if builder.is_outdated(row.machine)}
-        names = list(itertools.islice(self._names, most))
-        self._names.difference_update(names)
-        return names
+            self._names = {row.name: True for row in found if builder.is_outdated(row.machine)}
+        taken = dict(itertools.islice(self._due.items(), most))
+        taken |= dict(itertools.islice(self._names.items(), most - len(taken)))
+        for name in taken:
+            self._due.pop(name, None)
+            self._names.pop(name, None)
+        return taken

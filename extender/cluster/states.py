@@ -63,3 +63,14 @@ class States:
         self._shape_of[number] = place
         self._taken[number] = usage.taken & _WORD
         return number
+
+    def compacted(self, live: NDArray[np.int32]) -> tuple[States, NDArray[np.int32]]:
+        """These states alone, in the order given, and the new number of each old one, else -1.
+
+        There is one number more: the last stays -1, so that a column of states may hold -1.
+        """
+        found, moved = States(), np.full(len(self) + 1, -1, dtype=np.int32)
+        for number in live[live >= 0].tolist():
+            state = self._states[number]
+            moved[number] = found.number(state.shape, state.usage)
+        return found, moved

@@ -69,7 +69,12 @@ class ClusterStore:
         self.dirty: set[str] = set()  # names of nodes whose usage may have changed
         self.dirty_shapes: set[str] = set()  # names of nodes whose hardware may have changed
         self.dirty_pools: set[PoolId] = set()
-        self.everything_dirty = False
+        # The same for what many nodes share: they are read in turns, not all for one request.
+        self.due: set[str] = set()  # names of nodes whose hardware may have changed
+        self.due_usage: set[str] = set()
+        self.due_rules: list[objects.DeviceTaintSelector] = []  # what changed rules select
+        self.everything_due = False
+        self.classes_gone = 0  # classes deleted or changed so far: what they brought may go
         # CEL expression → how many classes, claims and templates have it
         self.expressions: Counter[str] = Counter()
         self.offered: Counter[str] = Counter()  # extended resource → nodes that have units of it
@@ -153,7 +158,8 @@ class ClusterStore:
     @property
     def pending(self) -> bool:
         """Whether the index has something to settle."""
-        return bool(self.everything_dirty or self.dirty or self.dirty_shapes or self.dirty_pools)
+        now = self.dirty or self.dirty_shapes or self.dirty_pools
+        return bool(now or self.due or self.due_usage or self.due_rules or self.everything_due)
 
     def tables(self) -> dict[str, dict[Any, Any]]:
         """The objects kept: kind → key → object."""
@@ -253,20 +259,25 @@ class ClusterStore:
         relevant_fields.moved(
             self.expressions, relevant_fields.expressions(old), relevant_fields.expressions(new)
         )
-        if relevant_fields.moved(
-            self.served, relevant_fields.served(old), relevant_fields.served(new)
-        ):
-            self.everything_dirty = True  # nodes' units of these resources count now, or no longer
+        before, after = relevant_fields.served(old), relevant_fields.served(new)
+        if relevant_fields.moved(self.served, before, after):
+            # Nodes' units of these resources count now, or no longer.
+            for name in before ^ after:
+                self.due |= {each for each, node in self.nodes.items() if offers(node, name)}
+        self.classes_gone += old is not None
         self.classes_version += 1
         self.demands_version += 1
         self.version += 1
 
-    def _rule_changed(self, _key: str, _old: object, _new: object) -> None:
-        self.everything_dirty = True
+    def _rule_changed(
+        self, _key: str, old: objects.DeviceTaintRule | None, new: objects.DeviceTaintRule | None
+    ) -> None:
+        selected = [rule.spec.device_selector for rule in (old, new) if rule is not None]
+        self.due_rules += [each for each in selected if each is not None]  # else it selects nothing
         self.version += 1
 
     def _topology_changed(self, key: str, _old: object, _new: object) -> None:
-        self.dirty.add(key)
+        self.due_usage.add(key)
         self.version += 1
 
     def _template_changed(
@@ -298,7 +309,7 @@ class ClusterStore:
         self.slices_beyond.pop(name, None)
         if not remove:
             self.slices_beyond[name] = item
-        self.everything_dirty = True
+        self.everything_due = True
 
     def _touch_pool(self, item: objects.ResourceSlice | None) -> None:
         """Mark what sees another part of the slice's pool."""
@@ -306,11 +317,16 @@ class ClusterStore:
             return
         others = self._places.others(item)
         if pool_slices.NO_NODE in others:
-            self.everything_dirty = True
-        self.dirty_shapes |= others - {pool_slices.NO_NODE}
+            self.everything_due = True
+        self.due |= others - {pool_slices.NO_NODE}
 
     def _hold(self, key: Key, claim: objects.ResourceClaim | None, *, remove: bool) -> None:
         self.dirty_pools |= relevant_fields.hold(self.allocated, key, claim, remove=remove)
+
+
+def offers(node: objects.Node, resource: str) -> bool:
+    """Whether the node's status names the resource at all."""
+    return resource in (node.status.allocatable or ())
 
 
 def bound_to(pod: objects.Pod | None) -> str:

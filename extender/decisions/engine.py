@@ -94,7 +94,7 @@ class Engine:
         self.policy = policy
         self._policies += 1
         if self.index.builder.extend(policy.device_resources):
-            self.store.everything_dirty = True
+            self.store.everything_due = True
         self.judge.configure(budget=policy.step_budget)
         self.verdicts.single.configure(budget=policy.step_budget)
         self.room.configure(policy.packing, cpu_pods_scored=policy.cpu_pods == "Score")

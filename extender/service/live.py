@@ -29,6 +29,7 @@ from extender.server import metrics
 from extender.server.http import listeners
 from extender.service import (
     assembly,
+    compaction,
     facade,
     logs,
     opening,
@@ -131,10 +132,8 @@ class Live:
             namespace, _, name = settings.policy_config_map.rpartition("/")
             namespace = namespace or api.server.namespace
             kinds = (*kinds, informers.config_map(namespace, name))
-            config_map, fallback = (
-                f"{namespace}/{name}",
-                active_policy.named(settings.policy_fallback),
-            )
+            config_map = f"{namespace}/{name}"
+            fallback = active_policy.named(settings.policy_fallback)
         self._rebuilding = rebuilding.Rebuilding()
         self.policies = active_policy.Policies(
             self._use,
@@ -145,6 +144,7 @@ class Live:
         )
         self._sink = sink.Sink(self._stores, self.policies)
         self._background = supervisor.Supervisor()
+        self._compaction = compaction.Compaction(time.monotonic)
         self.informers = informers.Informers(
             api, self._sink, kinds=kinds, background=self._background
         )
@@ -295,6 +295,8 @@ class Live:
                 self.engine.verdicts.single.advance()
             elif self.engine.room.aged and moment == self.engine.index.writes:
                 self.engine.settle(rest=True)  # nothing happens: agree with the other replicas
+            elif moment == self.engine.index.writes:
+                self._compaction.step(self.engine.index)
             moment = self.engine.index.writes
             self._tell_unreadable()
 

@@ -8,7 +8,14 @@ from extender.hardware import allocator_features
 from extender.kube.api import objects
 from extender.policy import config
 from extender.service import assembly
-from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
+from tests.kit.builders import (
+    make_claim,
+    make_class,
+    make_node,
+    make_pod,
+    make_slice,
+    make_taint_rule,
+)
 
 DRIVER = "gpu.example.com"
 
@@ -163,6 +170,59 @@ def test_devices_nobody_names_are_inferred_and_marked_so(picture):
 
     usage = picture.index.detail("a").usage
     assert (usage.taken.bit_count(), usage.inferred) == (2, True)
+
+
+NAMES = [f"n{number:02}" for number in range(40)]
+
+SHARED = {
+    "a class for a resource of all nodes": make_class("c").extended_resource("example.com/card"),
+    "a class for a resource of none": make_class("c").extended_resource("example.com/other"),
+    "a taint rule": make_taint_rule("t", driver=DRIVER),
+    "a taint rule for others": make_taint_rule("t", driver="other.example.com"),
+    "a slice of all nodes": make_slice("s", "net.example.com").everywhere().device("d"),
+}
+
+
+@pytest.mark.parametrize("item", SHARED.values(), ids=SHARED)
+def test_no_request_reads_all_nodes_for_a_change_of_what_they_share(picture, item):
+    for name in NAMES:
+        node = make_node(name).allocatable(**{"example.com/card": "8"}).obj()
+        picture.store.apply("Node", "ADDED", node)
+        picture.store.apply("ResourceSlice", "ADDED", gpu_slice(name))
+    while picture.index.settle(most=8):
+        pass
+    picture.index.at_once = 4
+
+    for event in ("ADDED", "DELETED"):
+        known = {name: picture.index.detail(name) for name in NAMES}
+        picture.store.apply(item.kind, event, item.obj())
+        picture.index.settle()
+        anew = [name for name in NAMES if picture.index.detail(name) is not known[name]]
+        assert len(anew) <= 4
+        # News of a node's own is never put off.
+        picture.store.apply("Node", "MODIFIED", make_node("n39").allocatable(cpu="7").obj())
+        picture.index.settle()
+        assert picture.index.detail("n39").cpu == 7000
+        while picture.index.settle(most=8):
+            pass
+        assert not picture.index.outdated
+        assert picture.index.verify() == []
+        feed(picture, make_node("n39").allocatable(**{"example.com/card": "8"}).obj())
+
+
+def test_states_are_numbered_anew_without_what_no_node_is_in(picture):
+    feed(picture, *(make_node(name).obj() for name in "ab"), gpu_slice("a"), gpu_slice("b"))
+    before = picture.index.states
+    for number in range(2):
+        claim = make_claim("c").allocated("a", ("r", DRIVER, "a", f"gpu-{number}"))
+        feed(picture, claim.obj())
+    assert len(before) > 2
+
+    picture.index.compact()
+
+    assert len(picture.index.states) == 2
+    assert picture.index.states is not before
+    assert picture.index.verify() == []
 
 
 def test_settling_goes_on_where_it_left_off(picture):

@@ -27,8 +27,8 @@ def add(kept, *builders):
 
 def settled(kept):
     """Forget what is dirty, as the index does once it has looked."""
-    kept.everything_dirty = False
-    for marks in (kept.dirty, kept.dirty_shapes, kept.dirty_pools):
+    kept.everything_due = False
+    for marks in (kept.dirty, kept.dirty_shapes, kept.dirty_pools, kept.due, kept.due_usage):
         marks.clear()
 
 
@@ -126,7 +126,7 @@ def test_a_slice_of_one_node_dirties_that_node_alone(kept):
     add(kept, make_slice("s", GPU).on("a").device("gpu-0"))
 
     assert kept.dirty_shapes == {"a"}
-    assert not kept.everything_dirty
+    assert not kept.everything_due
 
 
 def test_a_slice_that_moves_dirties_both_nodes(kept):
@@ -142,7 +142,7 @@ def test_a_slice_that_moves_dirties_both_nodes(kept):
 def test_a_slice_beyond_one_node_dirties_everything(kept):
     add(kept, make_slice("s", GPU).everywhere())
 
-    assert kept.everything_dirty
+    assert kept.everything_due
     assert [item.metadata.name for item in kept.slices_of("any")] == ["s"]
 
 

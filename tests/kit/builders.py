@@ -254,11 +254,21 @@ class ClassBuilder(_Builder):
         return self
 
 
+class TaintRuleBuilder(_Builder):
+    kind = "DeviceTaintRule"
+
+    def __init__(self, name, **selector):
+        super().__init__(name)
+        taint = {"key": "bad", "effect": "NoExecute"}
+        self.body["spec"] = {"deviceSelector": selector, "taint": taint}
+
+
 make_node = NodeBuilder
 make_pod = PodBuilder
 make_slice = SliceBuilder
 make_claim = ClaimBuilder
 make_template = TemplateBuilder
+make_taint_rule = TaintRuleBuilder
 
 
 def make_class(name, *expressions):
