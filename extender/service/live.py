@@ -342,11 +342,6 @@ class Live:
     def _on_prediction(self, result: str, mismatch: prediction_log.Mismatch | None) -> None:
         self.metrics.prediction(result)
         if mismatch is not None:
-            _LOG.warning(
-                "claim %s on %s got %s, predicted %s %s",
-                mismatch.claim,
-                mismatch.node,
-                mismatch.allocated,
-                mismatch.predicted,
-                mismatch.note,
-            )
+            where = mismatch.claim, mismatch.node
+            what = mismatch.allocated, mismatch.predicted, mismatch.note
+            _LOG.warning("claim %s on %s got %s, predicted %s %s", *where, *what)
