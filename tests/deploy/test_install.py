@@ -193,8 +193,9 @@ def test_the_api_server_accepts_every_manifest(empty, shell):
     shell.run(page.commands("## 2. Namespace and certificates")[0])
     if shutil.which("go") is None:
         pytest.skip("the definitions of other projects' kinds come from Go's module cache")
-    for folder in tools.definitions():
-        empty.kubectl("apply", "--server-side", "--filename", folder)
+    for path in tools.definitions():
+        empty.kubectl("apply", "--server-side", "--filename", path)
+    empty.kubectl("wait", "--for=condition=Established", "--all", "crd", "--timeout=60s")
     everything = rendering.overlay(
         shell.folder / "overlay", sorted(each.name for each in rendering.COMPONENTS.iterdir())
     )

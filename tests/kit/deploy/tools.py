@@ -21,10 +21,16 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 CHART = ROOT / "deploy" / "charts" / "railyard"
 PINS = pathlib.Path(__file__).resolve().parent / "helm"
 PACKAGE = "helm.sh/helm/v3/cmd/helm"
-# Definitions of the kinds that are not Kubernetes' own: module@version → folder in it.
+# Definitions of the kinds that are not Kubernetes' own: module@version → files in it.
 DEFINITIONS = {
-    "github.com/cert-manager/cert-manager@v1.21.2": "deploy/crds",
-    "github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd",
+    "github.com/cert-manager/cert-manager@v1.21.2": (
+        "deploy/crds/cert-manager.io_certificates.yaml",
+        "deploy/crds/cert-manager.io_issuers.yaml",
+    ),
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0": (
+        "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+        "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+    ),
 }
 
 
@@ -71,12 +77,12 @@ def build() -> pathlib.Path:
 
 
 def definitions() -> list[pathlib.Path]:
-    """Return the folders with the CustomResourceDefinitions, from Go's module cache."""
+    """Return the files with the CustomResourceDefinitions, from Go's module cache."""
     found = []
-    for module, folder in DEFINITIONS.items():
+    for module, files in DEFINITIONS.items():
         command = ["go", "mod", "download", "-json", module]
         done = subprocess.run(command, capture_output=True, check=True, cwd="/")
-        found.append(pathlib.Path(json.loads(done.stdout)["Dir"]) / folder)
+        found += [pathlib.Path(json.loads(done.stdout)["Dir"]) / file for file in files]
     return found
 
 
