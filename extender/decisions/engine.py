@@ -189,17 +189,17 @@ class Engine:
         if isinstance(resolved, resolver.NotJudged) or resolved.together:
             return ticket
         scored = self._scored(resolved, ticket.rows_in(self.index), with_parts=False)
-        return dataclasses.replace(ticket, scored=scored, moment=self._moment)
+        return dataclasses.replace(ticket, scored=scored, moment=self.moment)
 
     def _still_valid(self, ticket: Ticket) -> scored_nodes.ScoredNodes | None:
         """What was worked out ahead, if nothing has changed since."""
         if ticket.scored is None:
             return None
         self.settle()
-        return ticket.scored if ticket.moment == self._moment else None
+        return ticket.scored if ticket.moment == self.moment else None
 
     @property
-    def _moment(self) -> tuple[int, int, int, int]:
+    def moment(self) -> tuple[int, int, int, int]:
         """What answers rest on, once all is settled; another one when any of it changed."""
         return self.index.writes, self.room.epoch, self.store.demands_version, self._policies
 
@@ -288,15 +288,6 @@ class Engine:
         self.scoring.refresh(changed)
         self.room.settle(len(changed), rest=rest)
         self.work.allow(work.JUDGING)
-
-    def kept(self) -> dict[str, int]:
-        """What is remembered beside the objects, in bytes, about."""
-        return {
-            "answers": self.resolver.bytes,
-            "predictions": self.predictions.bytes,
-            "verdicts": self.tables.bytes,
-            "room": self.room.bytes,
-        }
 
     @property
     def unfinished(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from extender import errors
-from extender.decisions import engine, explain
+from extender.decisions import engine, engine_snapshot, explain
 from extender.hardware.shape import Shape
 from extender.hardware.usage import Usage
 from extender.kube.api import objects
@@ -21,8 +21,6 @@ from extender.server import metrics, questions
 
 T = TypeVar("T")
 Statuses = Callable[[], Mapping[str, KindStatus]]
-
-_SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
 
 
 class Facade:
@@ -84,33 +82,15 @@ class Facade:
         )
 
     def picture(self) -> metrics.ClusterFigures:
-        self.engine.expire()
-        index = self.engine.index
-        free, total = self.engine.room.inventory.totals()
-        whole = self.engine.room.inventory.whole_sets(_SIZES)
-        return dataclasses.replace(
-            self.standing(),
-            generation=index.generation,
-            nodes=len(index.rows),
-            states=len(index.states),
-            reservations=len(index.reservations),
-            free_gpus=free,
-            stranded_gpus=free * (1.0 - min(self.engine.room.coverage, 1.0)),
-            gpus=total,
-            unknown_predictions=self.engine.judge.unknown,
-            unjudged=self.engine.unjudged,
-            kept=self.engine.kept(),
-            headroom={str(size): gpus for size, gpus in whole.items()},
-        )
+        found = engine_snapshot.of(self.engine)
+        figures = {each.name: getattr(found, each.name) for each in dataclasses.fields(found)}
+        return dataclasses.replace(self.standing(), **figures)
 
     def moment(self) -> Hashable | None:
         """What answers rest on; None while the index has something to settle."""
-        engine = self.engine
-        if engine.store.pending:
+        if self.engine.store.pending:
             return None
-        index = engine.index
-        versions = index.generation, index.writes, engine.room.epoch, engine.store.demands_version
-        return *versions, id(engine.policy)
+        return self.engine.index.generation, self.engine.moment
 
     def unreadable(self) -> dict[str, dict[str, str]]:
         """Objects that count as not there because they cannot be read: kind → name → why."""

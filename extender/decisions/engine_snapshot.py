@@ -1,0 +1,52 @@
+"""What there is to measure of an engine at this moment, as plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from extender.decisions import engine
+
+_SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EngineSnapshot:
+    """Figures of the cluster as the engine has it."""
+
+    generation: int
+    nodes: int
+    states: int
+    reservations: int
+    gpus: float
+    free_gpus: float
+    stranded_gpus: float  # free, and without the CPU and memory that pods of the mix need
+    unknown_predictions: int
+    unjudged: Mapping[str, int]  # why → pods passed unjudged
+    headroom: Mapping[str, float]  # GPUs of a pod → free GPUs that pods of this size can take
+    kept: Mapping[str, int]  # what is remembered beside the objects → bytes, about
+
+
+def of(judging: engine.Engine) -> EngineSnapshot:
+    """The figures now; reservations past their deadline are ended first."""
+    judging.expire()
+    index, priced = judging.index, judging.room
+    free, total = priced.inventory.totals()
+    return EngineSnapshot(
+        generation=index.generation,
+        nodes=len(index.rows),
+        states=len(index.states),
+        reservations=len(index.reservations),
+        gpus=total,
+        free_gpus=free,
+        stranded_gpus=free * (1.0 - min(priced.coverage, 1.0)),
+        unknown_predictions=judging.judge.unknown,
+        unjudged=judging.unjudged,
+        headroom={str(size): gpus for size, gpus in priced.inventory.whole_sets(_SIZES).items()},
+        kept={
+            "answers": judging.resolver.bytes,
+            "predictions": judging.predictions.bytes,
+            "verdicts": judging.tables.bytes,
+            "room": priced.bytes,
+        },
+    )
