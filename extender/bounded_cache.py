@@ -37,6 +37,11 @@ class BoundedCache(Generic[_K, _V]):
         self._values[key] = value, size
         self.bytes += size
 
+    def clear(self) -> None:
+        """Forget all values."""
+        self._values.clear()
+        self.bytes = 0
+
     def pop(self, key: _K) -> None:
         """Forget the value, if there is one."""
         known = self._values.pop(key, None)

@@ -7,12 +7,18 @@ kube-scheduler decides per node: DRA serves a resource only where no device plug
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from extender import errors
+from extender import bounded_cache, errors
 from extender.demand import requests
 from extender.hardware import allocator_features
 from extender.kube.api import objects, quantity
+
+# Resource → its device requests, (name, count) each.
+_Special: TypeAlias = tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+
+# Bytes of claims remembered, and of one device request in them.
+_MOST_CLAIMS, _ENTRY = 1 << 20, 1000
 
 IMPLICIT_PREFIX = "deviceclass.resource.kubernetes.io/"
 
@@ -135,6 +141,10 @@ class ExtendedResourceClasses:
         self._features = features
         self._seen = -1
         self._names: dict[str, str | None] = {}  # resource name → class name
+        # (requests, which names) → the claim: asked for on state after state of one question
+        self._claims: bounded_cache.BoundedCache[
+            tuple[_Special, frozenset[str]], tuple[requests.ClaimDemand | None]
+        ] = bounded_cache.BoundedCache(_MOST_CLAIMS)
 
     def claim(
         self, question: DeviceRequestKey, names: frozenset[str]
@@ -142,6 +152,22 @@ class ExtendedResourceClasses:
         """The special claim for these resources; None where DRA does not serve one of them."""
         if not self._features.extended_resources:
             return None
+        self._refresh()
+        key = question.special, names
+        known = self._claims.get(key)
+        if known is None:
+            known = (self._new(question, names),)
+            self._claims.put(key, known, _ENTRY * sum(len(each) for _, each in question.special))
+        return known[0]
+
+    @property
+    def bytes(self) -> int:
+        """What the claims remembered take, about."""
+        return self._claims.bytes
+
+    def _new(
+        self, question: DeviceRequestKey, names: frozenset[str]
+    ) -> requests.ClaimDemand | None:
         found: list[objects.DeviceRequest] = []
         for resource, asked in question.special:
             if resource not in names:
@@ -157,10 +183,13 @@ class ExtendedResourceClasses:
         except errors.ClaimError:
             return None
 
-    def _class(self, name: str) -> str | None:
+    def _refresh(self) -> None:
         if self._seen != self._version():
             self._names.clear()
+            self._claims.clear()
             self._seen = self._version()
+
+    def _class(self, name: str) -> str | None:
         if name not in self._names:
             self._names[name] = class_of(name, self._classes())
         return self._names[name]

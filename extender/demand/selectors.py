@@ -7,10 +7,11 @@ those values; the device itself, which is interned, is a short cut to them.
 from __future__ import annotations
 
 import collections
+import inspect
 from collections.abc import Callable
 from typing import TypeAlias
 
-from extender import errors
+from extender import bounded_cache, errors
 from extender.demand import work
 from extender.demand.cel.library import quantities, versions
 from extender.demand.cel.runtime import compiler, field_reads, meter, values
@@ -25,6 +26,13 @@ MOST_CHARACTERS = 256 << 10
 RESULTS = 200_000
 
 Result: TypeAlias = bool | errors.SelectorError | errors.UnknownSelectorError
+
+# Bytes: of a program for each character, of a result, and of what a text reads beside its names.
+_CHARACTER, _RESULT, _READS = 100, 100, 300
+_MOST_READS = 2 << 20
+# Texts of which part is compiled: a tree of the longest takes a megabyte.
+_MOST_BEGUN = 8
+_TURNS = 3  # that `compiler.selector_in_turns` takes, of about the same length
 
 # Units of work: to compile, with so much for a character; to show a device to a program, with so
 # much for one of its attributes; and the CEL steps that make one.
@@ -84,6 +92,12 @@ class Selectors:
         self._characters = 0  # of all texts
         # text → expression, least recently used first
         self._expressions: collections.OrderedDict[str, _Expression] = collections.OrderedDict()
+        # text → its compiling, which an allowance ended in the middle of
+        self._begun: dict[str, compiler.Turns] = {}
+        # text → what it reads
+        self._reads: bounded_cache.BoundedCache[str, tuple[frozenset[str] | None]] = (
+            bounded_cache.BoundedCache(_MOST_READS)
+        )
 
     def matches(self, expression: str, device: shape.Device) -> bool:
         """Whether the device satisfies the expression.
@@ -91,9 +105,6 @@ class Selectors:
         Raises SelectorError where upstream fails (it says whether the expression compiled), and
         UnknownSelectorError where we refuse to judge.
         """
-        entry = self._expressions.get(expression)
-        if entry is None:
-            self._work.check()
         entry = self._entry(expression)
         result = entry.by_device.get(device)
         if result is None:
@@ -110,15 +121,25 @@ class Selectors:
     def attributes(self, expression: str) -> frozenset[str] | None:
         """Ids of the attributes and capacities the expression can read; None if it could be any.
 
-        An expression that cannot be judged reads none.
+        An expression that cannot be judged reads none. Known for longer than the program is.
         """
-        return self._entry(expression).names
+        known = self._reads.get(expression)
+        if known is None:
+            names = self._entry(expression).names
+            size = _READS + len(expression) + sum(map(len, names or ()))
+            self._reads.put(expression, (names,), size)
+            return names
+        return known[0]
+
+    @property
+    def bytes(self) -> int:
+        """What programs and their results take, about."""
+        return _CHARACTER * self._characters + _RESULT * self._results + self._reads.bytes
 
     def _entry(self, text: str) -> _Expression:
         entry = self._expressions.get(text)
         if entry is None:
-            entry = self._compiled(text)
-            self._expressions[text] = entry
+            entry = self._expressions[text] = self._compiled(text)
             self._characters += len(text)
             while len(self._expressions) > 1 and (
                 len(self._expressions) > self._most_programs or self._characters > MOST_CHARACTERS
@@ -131,14 +152,29 @@ class Selectors:
         return entry
 
     def _compiled(self, text: str) -> _Expression:
-        self._work.spend(_COMPILING + len(text))
+        """Compile, as far as the allowance goes; SpentError, and the next call goes on."""
+        turns = self._begun.get(text)
+        if turns is None:
+            self._work.check()
+            if len(self._begun) >= _MOST_BEGUN:
+                del self._begun[next(iter(self._begun))]
+            turns = self._begun[text] = compiler.selector_in_turns(text, self._dialect)
         try:
-            program = compiler.compile_selector(text, self._dialect)
+            while True:
+                self._work.check()
+                self._work.spend((_COMPILING + len(text)) // _TURNS)
+                next(turns)
+        except StopIteration as end:
+            return _Expression(end.value, None)
         except meter.InvalidError as problem:
             return _Expression(None, errors.SelectorError(str(problem), compiled=False))
         except (meter.UnansweredError, RecursionError) as problem:
             return _Expression(None, errors.UnknownSelectorError(str(problem)))
-        return _Expression(program, None)
+        finally:
+            if (
+                inspect.getgeneratorstate(turns) == inspect.GEN_CLOSED
+            ):  # it has come to its end, one way or the other
+                self._begun.pop(text, None)
 
     def _judge(self, entry: _Expression, device: shape.Device) -> Result:
         if entry.program is None or entry.names is None:

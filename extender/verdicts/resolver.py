@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 
 from extender import bounded_cache, errors
 from extender.cluster import store
-from extender.demand import claims, extended_resources, gang, limits, requests
+from extender.demand import claims, extended_resources, gang, limits, requests, work
 from extender.demand import pod as pods
 from extender.hardware import allocator_features, resource_names
 from extender.kube.api import objects
@@ -26,6 +26,7 @@ _MOST_DEMANDS = _MOST_ANSWERS = 8 << 20
 
 
 # Why pods pass unjudged, as metrics name it.
+COMPILING = "not judged yet: its selectors are being compiled, the next call goes on"
 UNFINISHED = "unfinished"  # some nodes passed because a call's allowance had run out
 UNJUDGED = ("ResourceClaim", "ResourceClaimTemplate", "unreadable", TOO_LARGE, UNFINISHED)
 
@@ -65,12 +66,15 @@ class NotJudged:
 
     why: str
     too_large: bool = False  # beyond `demand.limits`
+    unfinished: bool = False  # a call's allowance ended; the next call goes on
 
     @property
     def kind(self) -> str:
         """A fixed word for a metric label: what kind of thing was missing."""
         if self.too_large:
             return TOO_LARGE
+        if self.unfinished:
+            return UNFINISHED
         return self.why.partition(" ")[0] if self.why.startswith("ResourceClaim") else "unreadable"
 
 
@@ -121,6 +125,8 @@ class Resolver:
             if known_version == version and known_policy is policy and known_pod == pod:
                 return answer
         answer = self._read_pod(pod, policy)
+        if isinstance(answer, NotJudged) and answer.unfinished:
+            return answer
         size = limits.size_of_pod(pod)
         if isinstance(answer, ResolvedPod):
             size += limits.size_of_claims(answer.question.claims)
@@ -159,6 +165,8 @@ class Resolver:
         unread = sorted(_NEEDED & self._store.silent - self._store.read)
         if open_claims and unread:
             return NotJudged(f"{unread[0]} cannot be read")
+        if excess := limits.excess_of_specs(claim.spec for claim in found):
+            return NotJudged(excess, too_large=True)
         try:
             demands = tuple(self._demand(claim) for claim in (found if whole else open_claims))
         except errors.ClaimError as error:
@@ -176,7 +184,10 @@ class Resolver:
         question = questions.query_of(demands, judged, pod, chosen.locality, blind=bool(unread))
         by_node = None
         if self._splitter is not None:
-            question, by_node = self._splitter.split(question)
+            try:
+                question, by_node = self._splitter.split(question)
+            except work.SpentError:
+                return NotJudged(COMPILING, unfinished=True)
         if len(self._questions) >= _MOST_QUESTIONS:
             self._questions.clear()
         return ResolvedPod(

@@ -23,6 +23,8 @@ MOST_TABLES = 256
 # about 3 MB. The latest stays, whatever it takes.
 _MOST_BYTES = 48 << 20
 _CELL, _VERDICT = 21, 500  # bytes of a state's columns, and of a verdict
+# Units of work: to number what a pod would leave, and to weigh the devices it would get.
+_SUITING = 15
 # Steps searched in one call; ordinary claims need a few per state, most come from memory for none.
 _MOST_STEPS = 100_000
 
@@ -113,6 +115,7 @@ class VerdictTable:
         self.verdicts[number] = verdict
         self.code[number] = verdict.code
         if verdict.fits:
+            self._judge.work.spend(_SUITING)
             after = self.states.number(state.shape, verdict.after)
             self.after[number] = after
             devices = verdict.devices()

@@ -7,7 +7,8 @@ import pathlib
 
 from hypothesis import given, settings
 
-from extender.demand import requests
+from extender import errors
+from extender.demand import requests, work
 from extender.demand.allocator import options, outcome, search
 from tests.kit import builders
 from tests.kit.allocator import (
@@ -36,6 +37,46 @@ def test_a_search_that_remembers_nothing_takes_as_many_steps_as_upstream():
         found.prepare()
         found.run()
         assert (vector.name, found.steps) == (vector.name, vector.expected["numAllocateOne"])
+
+
+def test_a_search_that_goes_on_over_many_calls_ends_as_one_without_a_limit():
+    judges = allocator_vectors.Judges()
+    interrupted = 0
+    for vector in itertools.islice(allocator_vectors.read(GOLDEN / FUZZ), 300):
+        seen = allocator_draws.seen(vector)
+        if seen is None:
+            continue
+        judge = judges.of(vector.features)
+        (expected, _), (found, calls) = (
+            searched(seen, vector.features, judge, units=units) for units in (None, 1)
+        )
+        assert (vector.name, found) == (vector.name, expected)
+        interrupted += calls > 1
+    assert interrupted > 100
+
+
+def searched(seen, features, judge, *, units):
+    """What a search finds, and in how many calls of so many units it does."""
+    machine, usage, claims, _ = seen
+    spending = work.Work(patient=units is None)
+    spending.allow(10**6)
+    prepared = options.ClaimOptions(
+        machine, claims, selectors=judge, features=features, spending=spending
+    )
+    walk = search.Search(prepared, usage, budget=2_000)
+    for call in itertools.count(1):
+        spending.allow(units or 0)
+        try:
+            if not walk.begun:
+                walk.prepare()
+            return (walk.run(), walk.steps, walk.work), call
+        except work.SpentError:
+            assert units is not None
+        except (errors.ClaimError, errors.SelectorError, errors.UnknownSelectorError) as problem:
+            return (str(problem), walk.steps), call
+        except search.OutOfBudgetError:
+            return ("no answer",), call
+    raise AssertionError
 
 
 @settings(max_examples=100, deadline=None)

@@ -13,7 +13,7 @@ import hypothesis.strategies as st
 import pytest
 
 from extender import errors
-from extender.demand import selectors
+from extender.demand import selectors, work
 from tests.fuzz import fuzz_selectors
 from tests.kit.controlplane.oracle import build
 from tests.kit.selectors import hostile_selectors, selector_cases, selector_values, selector_writer
@@ -257,3 +257,45 @@ def test_hostile_texts_give_one_of_the_known_outcomes():
     }
     assert outcomes <= {"True", "False", "compile error", "runtime error", "unknown"}
     assert {"True", "unknown", "compile error"} <= outcomes
+
+
+@pytest.mark.parametrize("case", CASES[::7])
+def test_what_is_compiled_over_several_calls_says_the_same(case):
+    spending = work.Work(patient=False)
+    hurried, patient = selectors.Selectors(spending=spending), selectors.Selectors()
+    expression, given = case["expression"], selector_values.as_device(case)
+    for calls in range(1, 20):
+        spending.allow(1)
+        try:
+            found = verdict(hurried, expression, given)
+        except work.SpentError:
+            continue
+        assert calls > 1
+        assert found == verdict(patient, expression, given)
+        return
+    raise AssertionError("it never came to an end")
+
+
+def test_selectors_compiled_in_turns_do_not_keep_each_other_from_the_end():
+    spending = work.Work(patient=False)
+    engine = selectors.Selectors(spending=spending)
+    left = {f"device.driver != '{number}'" for number in range(5)}
+    for _ in range(4):
+        for text in sorted(left):
+            spending.allow(1)
+            try:
+                engine.attributes(text)
+            except work.SpentError:
+                continue
+            left.discard(text)
+    assert not left
+
+
+def test_what_an_expression_reads_is_known_after_its_program_is_gone():
+    spending = work.Work(patient=False)
+    engine = selectors.Selectors(spending=spending, programs=1)
+    spending.allow(10_000)
+    names = engine.attributes("device.attributes['a'].b == 1")
+    engine.attributes("device.attributes['a'].c == 1")
+    spending.allow(0)
+    assert engine.attributes("device.attributes['a'].b == 1") == names

@@ -13,9 +13,9 @@ from extender.verdicts import resolver
 from loadtests.performance import hostile_pods
 from loadtests.simulator import mixed_fleet
 
-# What one more piece of work may take beyond an allowance: to compile the longest selector, or to
-# see what a search remembers of its dead ends.
-PIECE = 14_000
+# What one more piece of work may take beyond an allowance: to evaluate the costliest selector, a
+# third of what the longest takes to compile, or what a search remembers of its dead ends.
+PIECE = 6_000
 MOST = work.SETTLING + work.JUDGING + 2 * PIECE
 CASES = {case.name: case for case in hostile_pods.cases()}
 TITLES = sorted(name for name, case in CASES.items() if case.asked)

@@ -59,3 +59,12 @@ def test_what_is_decoded_at_once_is_lifted_and_condensed_too():
 
     assert seen == [found.object]
     assert found.object.spec.devices[0].attributes["model"] == objects.DeviceAttribute(string="x")
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"\xc3", b"{"])
+def test_an_object_that_is_no_unicode_behind_its_first_fault_is_refused_like_any_other(text):
+    raw = b'{"kind":"Pod","metadata":{"name":"p","labels":null},"spec":"' + text + b'"}'
+    decoder = decoding.Decoder("Pod", lambda item: item)
+
+    with pytest.raises(decoding.UndecodableError):
+        decoder.item(msgspec.Raw(raw), named=False)

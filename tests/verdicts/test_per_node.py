@@ -83,9 +83,10 @@ def asks(judging, name, *selectors, **more):
 
 def passing(judging, pod, names):
     """The nodes that pass once all that was put off is done."""
-    judging.filter_only(pod, names)
     for _ in range(1000):
-        if not judging.verdicts.single.unfinished:
+        before = judging.unjudged["unfinished"]
+        judging.filter_only(pod, names)
+        if judging.unjudged["unfinished"] == before and not judging.verdicts.single.unfinished:
             break
         judging.settle()
         judging.verdicts.single.advance()

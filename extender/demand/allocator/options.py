@@ -25,6 +25,8 @@ _MOST_AHEAD = 4_000
 # Devices that an option does not admit and that one unit of work passes over; one that it does
 # admit is a unit of its own.
 _PASSED = 8
+# Units for a device that is looked at for the first time: its selectors, rules and capacities.
+_FIRST = 3
 
 _BLOCKING = {"NoSchedule", "NoExecute"}
 
@@ -125,7 +127,7 @@ class ClaimOptions:
         """Charge for a look at all devices for an option; SpentError where nothing is left."""
         self.work.check()
         admitted = option.all_admitted
-        many = self.count if admitted is None else admitted.bit_count()
+        many = _FIRST * self.count if admitted is None else admitted.bit_count()
         self.work.spend(self.count // _PASSED + many)
 
     def admits(self, option: Option, device: int) -> bool:
@@ -203,11 +205,18 @@ class ClaimOptions:
         )
 
     def _matches(self, text: str, body: shape.Device) -> bool:
+        before, new = self.judging, text not in self._compiled
         self.judging += _JUDGING
-        if text not in self._compiled:
+        if new:
             self._compiled.add(text)
             self.judging += _COMPILING
-        return self._selectors.matches(text, body)
+        try:
+            return self._selectors.matches(text, body)
+        except work.SpentError:  # it is asked again, and counts once
+            self.judging = before
+            if new:
+                self._compiled.discard(text)
+            raise
 
     def tolerates(self, option: Option, device: int) -> bool:
         """Whether the request tolerates the device's taints."""

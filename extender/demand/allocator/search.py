@@ -22,8 +22,9 @@ from extender.hardware.usage import Usage
 # Most searches end sooner; telling devices apart costs about as much.
 _REMEMBER_AFTER = 128
 # Units of work: to begin a search, with so much for a constraint and an option; to take a device or
-# give one back, with so much for each constraint that it falls under; to pass over a candidate.
-_BEGINNING, _PER_PART, _STEPPING, _PER_RULE, _PASSING = 60, 3, 12, 3, 1
+# give one back, with so much for each constraint that it falls under; to pass over a candidate; to
+# find that one cannot be taken after all, which draws counters and gives them back.
+_BEGINNING, _PER_PART, _STEPPING, _PER_RULE, _PASSING, _TAKING = 60, 3, 12, 3, 1, 6
 
 
 class OutOfBudgetError(errors.RailyardError):
@@ -297,8 +298,11 @@ class Search:
         return _Verdict.OPEN
 
     def _take_next(self, level: _Level, option: Option) -> Hold | None:
-        """Take the next device that passes every test, beginning at `level.start`."""
-        holdings = self._holdings
+        """Take the next device that passes every test, beginning at `level.start`.
+
+        Where the allowance ends between two candidates, the next call goes on with the second.
+        """
+        holdings, spending = self._holdings, self._prepared.work
         wall = self._prepared.wall
         left = option.possible & ~holdings.busy(option) & ~level.skip & (-1 << level.start)
         while left:
@@ -307,9 +311,12 @@ class Search:
             device = bit.bit_length() - 1
             if wall is not None and device >= wall:
                 break
+            level.start = device
+            spending.check()
+            spending.spend(_PASSING)
+            admitted = self._prepared.admits(option, device)
             self.work += 1
-            self._prepared.work.spend(_PASSING)
-            if not self._prepared.admits(option, device):
+            if not admitted:
                 option.possible ^= bit
                 continue
             if self._features.consumable_capacity and not holdings.has_room(option, device):
@@ -318,6 +325,7 @@ class Search:
             if hold is not None:
                 level.start = device + 1
                 return hold
+            spending.spend(_TAKING)
         if wall is not None:
             raise errors.ClaimError("a resource pool is invalid")
         return None

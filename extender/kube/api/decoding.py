@@ -152,7 +152,7 @@ class Decoder:
         except UndecodableError as error:
             if b"null" not in memoryview(raw).tobytes():
                 raise
-            with contextlib.suppress(msgspec.ValidationError, RecursionError):
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 plain = without_nulls(msgspec.json.decode(mended(raw)))
                 return msgspec.convert(plain, objects.KINDS[self._kind])
             raise error from None

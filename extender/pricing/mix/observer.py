@@ -57,11 +57,12 @@ class DemandObserver:
             self._work.spend(_RESOLVING)
             if self._work.spent:
                 return
-            self._learn(pod, policy)
+            if not self._learn(pod, policy):
+                return
             del self._new[pod.metadata.uid]
 
-    def _learn(self, pod: objects.Pod, policy: config.Policy) -> None:
-        """Count the pod."""
+    def _learn(self, pod: objects.Pod, policy: config.Policy) -> bool:
+        """Count the pod; false where the allowance ended before its selectors were compiled."""
         resolved = self._resolver.resolve(pod, policy)
         if isinstance(resolved, resolver.ResolvedPod) and (
             resolved.bound_to or resolved.question.extended != resolved.requests.extended
@@ -70,8 +71,9 @@ class DemandObserver:
             # mix has to be what it is for a replica that knew the pod while it was pending.
             resolved = self._resolver.resolve_whole(pod, policy)
         if isinstance(resolved, resolver.NotJudged):
-            self._wait(pod, resolved.why)
-            return
+            if not resolved.unfinished:
+                self._wait(pod, resolved.why)
+            return not resolved.unfinished
         self._headroom.learn(
             pod.metadata.uid,
             resolved.question,
@@ -81,6 +83,7 @@ class DemandObserver:
             age=_age(pod),
             namespace=pod.metadata.namespace or "default",
         )
+        return True
 
     def appeared(self, kind: str, name: str) -> None:
         """A claim or a template has arrived: pods that waited for it can be resolved."""

@@ -6,6 +6,9 @@ and how a device is presented to it.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import TypeAlias
+
 from extender.demand.cel.library import patterns
 from extender.demand.cel.runtime import planner
 from extender.demand.cel.runtime.evaluation import Run
@@ -20,6 +23,9 @@ from extender.demand.cel.runtime.values import Optional, Value
 from extender.demand.cel.syntax import parser, syntax_tree, validation
 from extender.demand.cel.typecheck import checker, environment, signatures
 from extender.demand.cel.typecheck.environment import Dialect
+
+# What comes to a program step by step.
+Turns: TypeAlias = Generator[None, None, "Program"]
 
 # As the API server limits it.
 MOST_CHARACTERS = 10 * 1024
@@ -69,19 +75,40 @@ class Program:
 
 def compile_selector(text: str, dialect: Dialect) -> Program:
     """The program of a selector; InvalidError or UnansweredError if there is none."""
-    program = compile_expression(text, dialect)
+    return _at_once(selector_in_turns(text, dialect))
+
+
+def compile_expression(text: str, dialect: Dialect) -> Program:
+    """The program of an expression of any type; InvalidError or UnansweredError if none."""
+    return _at_once(expression_in_turns(text, dialect))
+
+
+def _at_once(turns: Turns) -> Program:
+    while True:
+        try:
+            next(turns)
+        except StopIteration as end:
+            program: Program = end.value
+            return program
+
+
+def selector_in_turns(text: str, dialect: Dialect) -> Turns:
+    """Do what `compile_selector` does, in turns between which other work may be done."""
+    program = yield from expression_in_turns(text, dialect)
     result = program.tree.type or signatures.ERROR
     if result.kind not in dialect.results:
         raise InvalidError(f"must evaluate to bool or the unknown type, not {result.name}")
     return program
 
 
-def compile_expression(text: str, dialect: Dialect) -> Program:
-    """The program of an expression of any type; InvalidError or UnansweredError if none."""
+def expression_in_turns(text: str, dialect: Dialect) -> Turns:
+    """Do what `compile_expression` does, in turns: parse, check types, validate, plan."""
     if len(text) > MOST_CHARACTERS:
         raise UnansweredError("the expression is longer than the API allows")
     tree = parser.parse(text)
+    yield
     checker.check(tree, functions=dialect.functions, names=environment.NAMES, fields=dialect.fields)
+    yield
     validation.validate(tree)
     making = planner.Planner(
         functions=dialect.functions,
