@@ -104,6 +104,11 @@ class AdminHandler:
             raise WireError(405, "ask by GET")
         return _NO_BODY_BYTES
 
+    def answer_at_once(self, path: str, body: bytes) -> Reply | None:
+        """Questions are few: aiohttp reads them."""
+        del path, body
+        return None
+
     async def answer(self, request: web.BaseRequest, body: bytes) -> Reply:
         """Answer a probe at once, a question when it is worked out."""
         try:

@@ -61,6 +61,19 @@ class VerbHandler:
             raise WireError(415, "encoded bodies are not accepted")
         return self._limits.body_bytes
 
+    def answer_at_once(self, path: str, body: bytes) -> Reply | None:
+        """Judge where that is quickly done; what is refused, fails or is looked at again is not."""
+        if path not in self._verbs:
+            return None
+        self._last = started = self._clock()
+        try:
+            answered = self._verbs[path](body)
+        except Exception:  # noqa: BLE001 - it is tried again, and told of, in `answer`
+            return None
+        if path == "/filter" and self._judging.worth_another_look(noted=False):
+            return None
+        return self._answer(path, started, answered)
+
     async def answer(self, request: web.BaseRequest, body: bytes) -> Reply:
         """Judge."""
         self._last = started = self._clock()
@@ -77,6 +90,9 @@ class VerbHandler:
         except Exception:  # noqa: BLE001 - one request's fault is logged, the service goes on
             self._notices.fault("a call failed")
             return self._refusal(path, WireError(500, "internal error"))
+        return self._answer(path, started, answered)
+
+    def _answer(self, path: str, started: float, answered: replies.Body) -> Reply:
         self._metrics.request(path[1:], 200, self._clock() - started)
         # Once the answer is on its way, and before another call is read.
         asyncio.get_running_loop().call_soon(self._judging.prepare)

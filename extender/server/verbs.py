@@ -104,7 +104,7 @@ class Verbs:
         self.full = bool(found.failed) and not reply.passing
         return self._remembered(pod, found, reply, body)
 
-    def worth_another_look(self) -> bool:
+    def worth_another_look(self, *, noted: bool = True) -> bool:
         """Whether filter just refused all nodes, some for now only, and may do so again soon.
 
         kube-scheduler hears of a pod's end by a watch of its own. If that is ahead of ours, it
@@ -116,7 +116,8 @@ class Verbs:
         now = self._clock()
         if now - self._looked < _LOOKS_APART_SECONDS:
             return False
-        self._looked = now
+        if noted:
+            self._looked = now
         return True
 
     def prepare(self) -> None:

@@ -190,3 +190,38 @@ async def test_a_connection_stays_as_the_client_wishes(lines, stays):
         assert (sites.open_connections == 1) is stays
         writer.close()
         await writer.wait_closed()
+
+
+async def test_a_usual_call_is_answered_as_any_other():
+    usual, other = (services.post("/filter", call("a"), *more) for more in ((), ("Te: x",)))
+    async with services.running() as sites:
+        reader, writer = await asyncio.open_connection(sites.bound.host, sites.bound.port)
+        answers = []
+        for sent in (usual, usual, other, usual):
+            writer.write(sent)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.partition(b"Content-Length: ")[2].split(b"\r\n")[0])
+            lines = {line for line in head.split(b"\r\n") if not line.startswith(b"Date")}
+            answers.append((lines, await reader.readexactly(length)))
+        assert answers == [answers[0]] * 4
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+async def test_a_usual_call_within_another_request_is_no_call(cut):
+    first, inner = services.post("/filter", call("a")), services.post("/filter", call("b"))
+    outer = services.post("/filter", inner)
+    async with services.running() as sites:
+        answer = await services.exchange(
+            sites.bound, first, first + outer[: -len(inner)], inner, b"GET / HTTP/1.0\r\n\r\n"
+        )
+        split = await services.exchange(
+            sites.bound, first + first[:cut], inner, b"\r\n\r\nGET / HTTP/1.0\r\n\r\n"
+        )
+    assert [each.split()[1] for each in answer.split(b"HTTP/1.")[1:]][:3] == [
+        b"200",
+        b"200",
+        b"400",
+    ]
+    assert b'"b"' not in split

@@ -8,35 +8,22 @@ before is answered, and refusals in our own words.
 from __future__ import annotations
 
 import asyncio
-import enum
 import sys
 from typing import Protocol
 
-from aiohttp import http_exceptions, web
+from aiohttp import web
 
 from extender.errors import WireError
-from extender.server.http import bodies, reading, responses, tls
+from extender.server.http import bodies, plain_calls, reading, responses, stages, tls
 from extender.server.http.responses import Reply
+from extender.server.http.stages import Stage
 from extender.settings import Limits, Tls
 
 _MOST_FIELDS = 100
 # aiohttp stops parsing at a sixteenth of it in chunks: 1024, so that none holds the others up.
 _BUFFER_BYTES = 16 * 1024
-_LINGER_SECONDS = 2.0  # a refused body is dropped for so long: the client gets to see why
+_NEVER_SECONDS = 366 * 86400.0
 _NO_HTTP = b"\0\r\n\r\n"
-
-
-class Stage(enum.Enum):
-    """Where a connection stands; each has its time (`Connection.patience`)."""
-
-    OPENING = "opening"  # TLS
-    IDLE = "idle"
-    HEAD = "head"
-    BODY = "body"
-    ANSWERING = "answering"
-    SENDING = "sending"  # the client reads its answer slowly
-    LEAVING = "leaving"  # refused; what it still sends is dropped
-    CLOSED = "closed"
 
 
 class Handler(Protocol):
@@ -44,6 +31,9 @@ class Handler(Protocol):
 
     def limit(self, request: web.BaseRequest, *, permitted: bool) -> int:
         """How large the body may be; raises WireError for a request that is refused unread."""
+
+    def answer_at_once(self, path: str, body: bytes) -> Reply | None:
+        """Answer a POST if that is 200 and takes no waiting; None leaves no trace."""
 
     async def answer(self, request: web.BaseRequest, body: bytes) -> Reply:
         """Answer a request whose body is whole; no exception leaves it."""
@@ -87,12 +77,12 @@ class Connection(web.RequestHandler):
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
-            keepalive_timeout=owner.limits.idle_seconds,
+            keepalive_timeout=_NEVER_SECONDS,  # the port looks after idle ones
             access_log=None,  # type: ignore[arg-type]  # None is none, says its documentation
             max_headers=_MOST_FIELDS,
             auto_decompress=False,  # a megabyte of gzip can be a gigabyte
             read_bufsize=_BUFFER_BYTES,
-            lingering_time=_LINGER_SECONDS,
+            lingering_time=stages.LINGER_SECONDS,
         )
         self._owner = owner
         self._request: web.BaseRequest | None = None
@@ -101,6 +91,8 @@ class Connection(web.RequestHandler):
         self._later = b""  # came while the request before it was answered
         self._raw = 0  # bytes of the request as they came, framing included
         self._most_raw = sys.maxsize
+        self._whole = 0  # bytes of the request, where its head is a usual one
+        self._clean = True  # aiohttp's parser has nothing of the next request
         self._ends = False  # closes after this answer
         self.host = host
         self.permitted = True
@@ -132,6 +124,8 @@ class Connection(web.RequestHandler):
             self._pause_transport_reading()
             return
         if self.stage is Stage.IDLE and data:
+            if self._answered_at_once(data):
+                return
             self._enter(Stage.HEAD)
         self._raw += len(data)
         super().data_received(data)
@@ -139,14 +133,40 @@ class Connection(web.RequestHandler):
             if self._messages:
                 self._enter(Stage.BODY)
             elif self._raw > reading.HEAD_BYTES:
-                self._refusal = WireError(
-                    431, f"the head is larger than {reading.HEAD_BYTES} bytes"
-                )
+                self._refusal = reading.long_head()
                 super().data_received(_NO_HTTP)  # and it is answered as any that is none
         elif broken := self._broken:
             self.give_up(broken)
         elif self._reading is not None and self._raw > self._most_raw:
             self.give_up(WireError(413, "the framing of the body is larger than a body may be"))
+
+    def _answered_at_once(self, data: bytes) -> bool:
+        """Answer a usual call of a client that is known and may stay."""
+        head = plain_calls.head(data) if self._clean else None
+        self._whole = head.whole if head else 0
+        most = min(self._owner.limits.small_body_bytes, self._owner.limits.body_bytes)
+        if (
+            head is None
+            or not head.whole == len(data) <= most
+            or not (self.served and self.permitted and self.transport)
+            or (self._ends or self._owner.closing)
+        ):
+            return False
+        reply = self._owner.handler.answer_at_once(head.path, data[head.size :])
+        if reply is None:
+            return False
+        self.served += 1
+        self.transport.write(plain_calls.written(reply))
+        self._enter(Stage.SENDING if self.writing_paused else Stage.IDLE)
+        return True
+
+    def resume_writing(self) -> None:
+        """The client has taken its answer."""
+        super().resume_writing()
+        if self.stage is Stage.SENDING and self._request is None:
+            self._enter(Stage.IDLE)
+            self._raw = self._whole
+            self._read_on()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio reads what comes back
         """Finish the answer that is under way, if any."""
@@ -164,15 +184,7 @@ class Connection(web.RequestHandler):
     @property
     def patience(self) -> float:
         """How long this stage may take, in seconds."""
-        limits = self._owner.limits
-        return {
-            Stage.OPENING: limits.head_seconds,
-            Stage.IDLE: limits.idle_seconds,
-            Stage.HEAD: limits.head_seconds,
-            Stage.BODY: limits.body_seconds,
-            Stage.SENDING: limits.body_seconds,
-            Stage.LEAVING: 2 * _LINGER_SECONDS,
-        }.get(self.stage, float("inf"))
+        return stages.patience(self.stage, self._owner.limits)
 
     def overdue(self) -> None:
         """The stage has taken too long."""
@@ -260,7 +272,7 @@ class Connection(web.RequestHandler):
         request = self._request if self.stage is Stage.BODY else None
         if request is None or not self._messages or request.content.is_eof():
             return None
-        return _unreadable(400, getattr(self._messages[0][0], "exc", None))
+        return reading.unreadable(400, getattr(self._messages[0][0], "exc", None))
 
     # ------------------------------------------------------------ answering
 
@@ -303,7 +315,7 @@ class Connection(web.RequestHandler):
 
     def _read_on(self) -> None:
         """Turn to what came while the request before it was answered."""
-        self._raw = 0
+        self._clean, self._raw = self._raw == self._whole, 0
         later, self._later = self._later, b""
         if later and self.transport is not None:
             self.data_received(later)
@@ -319,7 +331,7 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer what could not be read as a request."""
         del message  # quotes what was sent, on several lines
-        refused = self._refusal or _unreadable(status, exc)
+        refused = self._refusal or reading.unreadable(status, exc)
         if request.writer.output_size:
             raise ConnectionResetError("part of an answer was sent already")
         self._owner.handler.refused(None, refused)
@@ -335,13 +347,3 @@ class Connection(web.RequestHandler):
         if self.stage is not Stage.CLOSED:
             self.stage = stage
             self.since = self._loop.time()
-
-
-def _unreadable(status: int, error: BaseException | None) -> WireError:
-    """What aiohttp's parser did not take, in words of one line."""
-    if status != 400:
-        return WireError(status, "internal error")
-    if isinstance(error, http_exceptions.LineTooLong):
-        return WireError(431, "a line of the head is too long")
-    what = str(getattr(error, "message", "")).partition("\n")[0].rstrip(" :.")
-    return WireError(431 if "Too many headers" in what else 400, what or "it is not HTTP")

@@ -21,7 +21,7 @@ from collections import Counter
 
 from aiohttp import web
 
-from extender.server.http import bodies, connections, notices
+from extender.server.http import bodies, connections, notices, stages
 from extender.settings import Address, Limits, Tls
 
 _LOG = logging.getLogger(__name__)
@@ -235,7 +235,7 @@ class Port:
 
     def _cut(self, connection: connections.Connection) -> None:
         sock = self._new.get(connection) or self._known.get(connection)
-        opening = connection.stage is connections.Stage.OPENING
+        opening = connection.stage is stages.Stage.OPENING
         self.forget(connection)
         connection.cut()
         if opening and sock is not None:
@@ -247,7 +247,7 @@ class Port:
         now = self._loop.time()
         for connection in [*self._new, *self._known]:
             if now - connection.since >= connection.patience:
-                if connection.stage is connections.Stage.OPENING:
+                if connection.stage is stages.Stage.OPENING:
                     self._cut(connection)
                 else:
                     connection.overdue()

@@ -6,7 +6,7 @@ import asyncio
 import io
 from collections.abc import Callable
 
-from aiohttp import web
+from aiohttp import http_exceptions, web
 
 from extender.errors import WireError
 
@@ -21,7 +21,7 @@ _READ_AHEAD_BYTES = 1024 * 1024  # of bodies whose length was told: saves turns 
 def check(request: web.BaseRequest, limit: int) -> None:
     """Raise WireError for a head that is refused, whatever it asks."""
     if sum(len(name) + len(text) for name, text in request.raw_headers) > HEAD_BYTES:
-        raise WireError(431, f"the head is larger than {HEAD_BYTES} bytes")
+        raise long_head()
     if request.headers.get("Expect", "100-continue").lower() != "100-continue":
         raise WireError(417, "only 100-continue can be expected")
     check_length(request.content_length or 0, limit)
@@ -31,6 +31,10 @@ def check_length(length: int, limit: int) -> None:
     """Raise WireError 413 for a body of more bytes than the limit."""
     if length > limit:
         raise too_large(limit)
+
+
+def long_head() -> WireError:
+    return WireError(431, f"the head is larger than {HEAD_BYTES} bytes")
 
 
 def too_large(limit: int) -> WireError:
@@ -55,3 +59,13 @@ async def whole(request: web.BaseRequest, limit: int, *, count: Callable[[int], 
         found.write(part)
         if ends_chunk and chunks % _CHUNKS_A_TURN == 0:
             await asyncio.sleep(0)
+
+
+def unreadable(status: int, error: BaseException | None) -> WireError:
+    """What aiohttp's parser did not take, in words of one line."""
+    if status != 400:
+        return WireError(status, "internal error")
+    if isinstance(error, http_exceptions.LineTooLong):
+        return WireError(431, "a line of the head is too long")
+    what = str(getattr(error, "message", "")).partition("\n")[0].rstrip(" :.")
+    return WireError(431 if "Too many headers" in what else 400, what or "it is not HTTP")
