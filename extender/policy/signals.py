@@ -58,14 +58,22 @@ _UPGRADE = re.compile(r"[^/]+/(?:gpu|vgpu|npu|ofed)-driver-upgrade-state")
 _UPGRADES = {"upgrade-required": 0.5, "uncordon-required": 0.25}
 _UPGRADE_ENDS = ("-done", "-skipped", "")
 _MIG_STATES = {"pending": 1.0, "rebooting": 1.0, "failed": 0.5}
-_HEALED = ("remediation-succeeded", "remediated")  # about to be given back
+# Part of `UNFIT` by what NVSentinel calls the node: taken out of service, about to be given back,
+# or well. A state that is not known says little.
+_SENTINEL_STATES = {
+    **dict.fromkeys(("quarantined", "draining", "drain-succeeded", "drain-failed"), 1.0),
+    **dict.fromkeys(("remediating", "remediation-failed"), 1.0),
+    **dict.fromkeys(("remediation-succeeded", "remediated"), 0.5),
+    **dict.fromkeys(("", "healthy", "ok", "none", "unquarantined", "uncordoned"), 0.0),
+}
+_SENTINEL_UNKNOWN = 0.1
 
 
 def of_labels(labels: Mapping[str, str]) -> Iterator[tuple[float, str]]:
     """(cost, in words) of everything that the node's labels say against it."""
     state = labels.get(_NVSENTINEL, "")
-    if state:
-        yield UNFIT * (0.5 if state in _HEALED else 1.0), f"NVSentinel has it {state}"
+    if share := _SENTINEL_STATES.get(state.strip().lower(), _SENTINEL_UNKNOWN):
+        yield UNFIT * share, f"NVSentinel has it {state}"
     for label, value in labels.items():
         if _UPGRADE.fullmatch(label) and not value.endswith(_UPGRADE_ENDS[:2]) and value:
             yield UNFIT * _UPGRADES.get(value, 1.0), f"its driver is being upgraded ({value})"

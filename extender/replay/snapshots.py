@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from extender import errors
-from extender.kube.api import amounts, conversion, decoding, objects
+from extender.kube.api import amounts, conversion, null_values, objects
 from extender.replay import documents, files
 
 _NAMESPACED = {"Pod", "ResourceClaim", "ResourceClaimTemplate", "ConfigMap"}
@@ -175,7 +175,7 @@ def _decoded(body: documents.Body, wanted: type[objects.Object]) -> objects.Obje
             return msgspec.json.decode(body, type=wanted)
         except msgspec.ValidationError:
             body = msgspec.json.decode(body)
-    return msgspec.convert(decoding.without_nulls(body), wanted, strict=False)
+    return null_values.convert(body, wanted, strict=False)
 
 
 def _key(kind: str, value: objects.Object, number: int) -> tuple[str, str, str]:

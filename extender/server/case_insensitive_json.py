@@ -2,7 +2,7 @@
 
 kube-scheduler writes every key as it is declared; a body typed by hand, or by a client in another
 language, may not. Keys of maps (labels, resource names, node names) are data and stay as they are.
-Of two spellings of one key the later counts, as in Go.
+Of two spellings of one key the later counts, as in Go. A null is read as Go reads it, too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import inspect
+
+from extender.kube.api import null_values
 
 T = TypeVar("T")
 
@@ -23,7 +25,8 @@ def members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
 
 def convert(raw: bytes | msgspec.Raw, kind: type[T]) -> T:
     """Decode JSON into a struct type whose keys may be spelt in any case."""
-    return msgspec.convert(_respelled(msgspec.json.decode(raw), inspect.type_info(kind)), kind)
+    respelled = _respelled(msgspec.json.decode(raw), inspect.type_info(kind))
+    return null_values.convert(respelled, kind)
 
 
 def _respelled(value: Any, kind: inspect.Type) -> Any:  # noqa: ANN401 - any JSON value

@@ -2,9 +2,9 @@
 
 The types of k8s.io/kube-scheduler/extender/v1 carry no JSON tags, so their keys are the Go field
 names (`NodeNames`) and Go reads them in any case. Keys as Go writes them take one typed pass; a
-body that lacks an expected key is read once more with its keys matched regardless of case. Unknown
-keys are skipped, so that newer schedulers do no harm. A body that cannot be read raises WireError
-with status 400.
+body that lacks an expected key is read once more with its keys matched regardless of case, and so
+is one with null where Go has no nil. Unknown keys are skipped, so that newer schedulers do no harm.
+A body that cannot be read raises WireError with status 400.
 """
 
 from __future__ import annotations
@@ -133,7 +133,12 @@ def question(body: bytes) -> ExtenderArgs:
     """Read the body of filter or prioritize: ExtenderArgs."""
     with _readable():
         large = _bounded(body)
-        args = _ARGS.decode(body)
+        try:
+            args = _ARGS.decode(body)
+        except msgspec.ValidationError:
+            if b"null" not in body:
+                raise
+            args = _respelled_args(body)
         unspelt = args.pod is None or (args.node_names is msgspec.UNSET and _is_null(args.nodes))
         if unspelt and not large:
             args = _respelled_args(body)
@@ -150,7 +155,12 @@ def preemption(body: bytes) -> PreemptionArgs:
     """Read the body of preempt: ExtenderPreemptionArgs, with meta or whole victims."""
     with _readable():
         large = _bounded(body)
-        args = _PREEMPTION.decode(body)
+        try:
+            args = _PREEMPTION.decode(body)
+        except msgspec.ValidationError:
+            if b"null" not in body:
+                raise
+            args = case_insensitive_json.convert(body, _RawPreemptionArgs)
         absent = args.meta is msgspec.UNSET or args.full is msgspec.UNSET
         if not large and (args.pod is None or (absent and not args.meta and not args.full)):
             args = case_insensitive_json.convert(body, _RawPreemptionArgs)
@@ -197,7 +207,7 @@ def _respelled_args(body: bytes) -> _Args:
     return _Args(
         pod=None if _is_null(pod) else case_insensitive_json.convert(pod, objects.Pod),
         nodes=fields.get("nodes", _ABSENT),
-        node_names=None if _is_null(names) else msgspec.json.decode(names, type=list[str]),
+        node_names=None if _is_null(names) else case_insensitive_json.convert(names, list[str]),
     )
 
 
@@ -208,10 +218,11 @@ def _whole_nodes(raw: msgspec.Raw) -> WholeNodes:
         items = None if _is_null(held) else msgspec.json.decode(held, type=list[msgspec.Raw])
     by_name: dict[str, msgspec.Raw] = {}
     for item in items if isinstance(items, list) else ():
-        name = (
-            _NODE.decode(item).metadata.name
-            or case_insensitive_json.convert(item, _Node).metadata.name
-        )
+        try:
+            name = _NODE.decode(item).metadata.name
+        except msgspec.ValidationError:
+            name = ""
+        name = name or case_insensitive_json.convert(item, _Node).metadata.name
         by_name.setdefault(name, item)
     return WholeNodes(list(by_name), list(by_name.values()))
 

@@ -131,7 +131,10 @@ def labelled(**tags):
 @pytest.mark.parametrize(
     "tags",
     [
-        *({"dgxc.nvidia.com/nvsentinel-state": s} for s in ("quarantined", "draining", "new")),
+        *(
+            {"dgxc.nvidia.com/nvsentinel-state": s}
+            for s in ("quarantined", "draining", "drain-failed")
+        ),
         *({UPGRADE: s} for s in ("upgrade-required", "cordon-required", "drain-required")),
         {UPGRADE: "upgrade-failed"},
         {"nvidia.com/vgpu-driver-upgrade-state": "pod-deletion-required"},
@@ -154,6 +157,8 @@ def test_a_node_that_somebody_has_in_hand_is_avoided(tags):
     [
         {UPGRADE: "upgrade-done"},
         {UPGRADE: ""},
+        {"dgxc.nvidia.com/nvsentinel-state": "healthy"},
+        {"dgxc.nvidia.com/nvsentinel-state": "Healthy"},
         {"nvidia.com/mig.config.state": "success"},
         {SENTINEL.format("gpu", "current"): "8", SENTINEL.format("gpu", "expected"): "8"},
         {SENTINEL.format("gpu", "current"): "many", SENTINEL.format("gpu", "expected"): "8"},
@@ -166,6 +171,14 @@ def test_labels_that_say_nothing_bad_cost_nothing(tags):
 
     assert preference.degraded(node, (), EMPTY) == 0.0
     assert preference.troubles(node, (), EMPTY) == []
+
+
+def test_a_state_that_is_not_known_says_little():
+    state = "dgxc.nvidia.com/nvsentinel-state"
+    unknown, leaving = labelled(**{state: "new"}), labelled(**{state: "remediation-succeeded"})
+
+    assert 0 < preference.degraded(unknown, (), EMPTY) < preference.degraded(leaving, (), EMPTY)
+    assert preference.troubles(unknown, (), EMPTY) == ["NVSentinel has it new"]
 
 
 def test_an_upgrade_that_waits_is_better_than_one_that_has_begun():

@@ -1,5 +1,9 @@
 """What arrives, as kube-scheduler writes it, and as others might."""
 
+import copy
+import json
+
+import msgspec
 import orjson
 import pytest
 from hypothesis import given
@@ -147,7 +151,6 @@ DEEP = b"[" * 100_000
         pytest.param(b'{"Pod":[],"NodeNames":["a"]}', id="pod of another type"),
         pytest.param(b'{"Pod":{},"NodeNames":"a"}', id="names no list"),
         pytest.param(b'{"Pod":{},"NodeNames":[1]}', id="a name no string"),
-        pytest.param(b'{"Pod":{},"NodeNames":[null]}', id="a name null"),
         pytest.param(b'{"Pod":{},"Nodes":[{"metadata":{"name":"a"}}]}', id="nodes a bare list"),
         pytest.param(b'{"Pod":{},"Nodes":{"items":[7]}}', id="a node no object"),
         pytest.param(b'{"Pod":{},"NodeNames":["a"]', id="cut"),
@@ -212,3 +215,87 @@ def test_no_bytes_raise_anything_but_a_400(noise):
 )
 def test_odd_but_valid_preemptions_are_read(sent, victims):
     assert wire.preemption(sent).victims == victims
+
+
+# ---------------------------------------------------------------- null, as Go reads it
+
+POD = {
+    "metadata": {"name": "p", "namespace": "d", "uid": "u", "labels": {"a": "b"}},
+    "spec": {
+        "nodeName": "n",
+        "schedulerName": "s",
+        "priority": 1,
+        "nodeSelector": {"k": "v"},
+        "containers": [
+            {
+                "name": "c",
+                "resources": {"limits": {"cpu": "1"}, "requests": {"nvidia.com/gpu": "1"}},
+                "ports": [{"hostPort": 80}],
+            }
+        ],
+        "resourceClaims": [{"name": "x", "resourceClaimName": "y"}],
+        "tolerations": [{"key": "k", "operator": "Exists"}],
+    },
+    "status": {"phase": "Running", "startTime": "2026-01-01T00:00:00Z"},
+}
+
+
+def paths(value, path=()):
+    """Where a value may be null: each member and element below it."""
+    parts = value.items() if isinstance(value, dict) else ()
+    for key, part in enumerate(value) if isinstance(value, list) else parts:
+        yield (*path, key)
+        yield from paths(part, (*path, key))
+
+
+def with_null(value, path):
+    value = copy.deepcopy(value)
+    inner = value
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = None
+    return value
+
+
+def sent(value):
+    return json.dumps(value).encode()
+
+
+@pytest.mark.parametrize("path", list(paths(POD)), ids=lambda path: ".".join(map(str, path)))
+def test_null_anywhere_in_a_pod_is_read_as_go_does(path):
+    pod = with_null(POD, path)
+    asked = wire.question(sent({"Pod": pod, "NodeNames": ["a"]}))
+    assert asked.asked.names == ["a"]
+    assert wire.preemption(sent({"Pod": pod, "NodeNameToVictims": {}})).pod == asked.pod
+    # What stands elsewhere is as it was.
+    whole = msgspec.to_builtins(wire.question(sent({"Pod": POD, "NodeNames": []})).pod)
+    inner, read = whole, msgspec.to_builtins(asked.pod)
+    inner.pop(path[0])
+    read.pop(path[0], None)
+    assert read == inner
+
+
+@pytest.mark.parametrize(
+    "victims",
+    [
+        {"n": {"Pods": [{"UID": "a"}], "NumPDBViolations": None}},
+        {"n": {"Pods": [{"UID": "a"}]}},
+    ],
+)
+def test_null_in_victims_is_read_as_go_does(victims):
+    read = wire.preemption(sent({"Pod": POD, "NodeNameToMetaVictims": victims}))
+    assert read.victims == {"n": Victims(("a",), 0)}
+
+
+def test_null_among_names_and_nodes_is_an_empty_name():
+    named = wire.question(sent({"Pod": POD, "NodeNames": ["a", None]}))
+    assert named.asked.names == ["a", ""]
+    items = [{"metadata": {"name": "a"}}, {"metadata": None}]
+    whole = wire.question(sent({"Pod": POD, "Nodes": {"items": items}}))
+    assert whole.asked.names == ["a", ""]
+
+
+def test_what_is_wrong_beside_a_null_is_still_refused():
+    for pod in ({"metadata": {"name": 7, "uid": None}}, {"spec": {"containers": [None, 5]}}):
+        with pytest.raises(WireError):
+            wire.question(sent({"Pod": pod, "NodeNames": ["a"]}))

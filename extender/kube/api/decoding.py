@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from extender import errors
-from extender.kube.api import amounts, conversion, objects
+from extender.kube.api import amounts, conversion, null_values, objects
 from extender.kube.watch import pages
 
 _T = TypeVar("_T")
@@ -153,8 +153,8 @@ class Decoder:
             if b"null" not in memoryview(raw).tobytes():
                 raise
             with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                plain = without_nulls(msgspec.json.decode(mended(raw)))
-                return msgspec.convert(plain, objects.KINDS[self._kind])
+                plain = msgspec.json.decode(mended(raw))
+                return null_values.convert(plain, objects.KINDS[self._kind])
             raise error from None
 
     def deleted(self, raw: msgspec.Raw) -> objects.Object:
@@ -177,15 +177,6 @@ def bookmark(raw: msgspec.Raw) -> tuple[str, bool]:
     if not meta.resource_version:
         raise UndecodableError("a bookmark without a resource version")
     return meta.resource_version, (meta.annotations or {}).get(_END_OF_LIST) == "true"
-
-
-def without_nulls(value: object) -> object:
-    """The value without map entries that are null, which Go reads as not set."""
-    if isinstance(value, dict):
-        return {key: without_nulls(part) for key, part in value.items() if part is not None}
-    if isinstance(value, list):
-        return [without_nulls(part) for part in value]
-    return value
 
 
 # An escaped backslash, a pair of surrogates, or one that stands alone.
