@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import dataclasses
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,11 @@ from extender.verdicts import query as questions
 from extender.verdicts import resolver
 from extender.verdicts.evaluator import Verdict, VerdictCode
 
+FITS, NOT_JUDGED, REFUSED = "fits", "not judged", "refused"
 _WORDS = {
-    VerdictCode.FITS: "fits",
-    VerdictCode.UNJUDGED: "not judged",
-    VerdictCode.BUSY: "refused",
+    VerdictCode.FITS: FITS,
+    VerdictCode.UNJUDGED: NOT_JUDGED,
+    VerdictCode.BUSY: REFUSED,
     VerdictCode.NEVER: "refused for good",
 }
 NOT_KNOWN = "node is not known here"
@@ -91,14 +92,19 @@ class Explanation:
 
 
 def explain(
-    judging: engine.Engine, pod: objects.Pod, names: Sequence[str] | None = None
+    judging: engine.Engine,
+    pod: objects.Pod,
+    names: Sequence[str] | None = None,
+    *,
+    excluded: Collection[str] = (),
 ) -> Explanation:
     """Answer as filter and prioritize would, with the reasons; nothing is reserved.
 
     A score is a rank among the nodes that pass, so all nodes are judged, whichever are shown; and
-    what the pod itself has reserved since does not stand in its way.
+    what the pod itself has reserved since does not stand in its way. Nodes that are `excluded`, as
+    others refuse them, get no score.
     """
-    turns = explaining(judging, pod, names)
+    turns = explaining(judging, pod, names, excluded)
     while True:
         try:
             next(turns)
@@ -108,7 +114,10 @@ def explain(
 
 
 def explaining(
-    judging: engine.Engine, pod: objects.Pod, shown: Sequence[str] | None = None
+    judging: engine.Engine,
+    pod: objects.Pod,
+    shown: Sequence[str] | None = None,
+    excluded: Collection[str] = (),
 ) -> Generator[None, None, Explanation]:
     """`explain` in turns, between which the cluster may change.
 
@@ -134,7 +143,7 @@ def explaining(
             yield
         return Explanation(title, "", "", generation, tuple(unjudged), (resolved.why, *remarks))
     refused = yield from _refused(judging, pod, names)
-    passing = [name for name in names if name not in refused]
+    passing = [name for name in names if name not in refused and name not in excluded]
     place = {name: number for number, name in enumerate(passing)}
     yield
     with _without_reservation(judging, pod):

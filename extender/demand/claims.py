@@ -42,7 +42,14 @@ class Missing:
     what: str
 
 
-def of_pod(pod: objects.Pod, known: Claims) -> tuple[PodClaim, ...] | Missing:
+@dataclasses.dataclass(frozen=True, slots=True)
+class NotRead:
+    """A claim in a form that is not read; `why` is a sentence."""
+
+    why: str
+
+
+def of_pod(pod: objects.Pod, known: Claims) -> tuple[PodClaim, ...] | Missing | NotRead:
     """List the pod's claims in spec order, those that need no claim left out."""
     namespace = pod.metadata.namespace or "default"
     generated = {
@@ -61,6 +68,8 @@ def of_pod(pod: objects.Pod, known: Claims) -> tuple[PodClaim, ...] | Missing:
             found.append(PodClaim(reference.name, claim.metadata.name, claim.spec, claim))
             continue
         template_name = reference.resource_claim_template_name
+        if not name and not template_name:
+            return NotRead(_form(reference))
         template = known.template(namespace, template_name) if template_name else None
         if template is None:
             return Missing(
@@ -68,3 +77,16 @@ def of_pod(pod: objects.Pod, known: Claims) -> tuple[PodClaim, ...] | Missing:
             )
         found.append(PodClaim(reference.name, name or "", template.spec.spec))
     return tuple(found)
+
+
+def _form(reference: objects.PodResourceClaim) -> str:
+    """Why a claim without the names that we know cannot be read."""
+    place = f"resourceClaims[{reference.name}]"
+    if reference.source is not None:
+        return (
+            f"{place}.source is the form before Kubernetes 1.31: its resourceClaimName or"
+            " resourceClaimTemplateName now stands beside the name"
+        )
+    if reference.pod_group_resource_claim:
+        return f"{place} is the claim of a PodGroup (podGroupResourceClaim), which is not judged"
+    return f"{place} names neither a ResourceClaim nor a ResourceClaimTemplate"

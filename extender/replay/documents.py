@@ -77,18 +77,23 @@ class _JsonHeader(_Header):
 def read(path: pathlib.Path, report: Report) -> Iterator[Document]:
     """The documents of one file in their order; what cannot be read goes into the report."""
     for found in files.texts(path):
-        if not isinstance(found, files.Text):
+        if isinstance(found, files.Text):
+            yield from of_text(found, report)
+        else:
             name, error = found
             report.problems.append((name, str(error)))
-            continue
-        text = _LOGS.sub(_blank, found.text) if _LOGS_BEGIN in found.text else found.text
-        if text.startswith(("Warning: ", "I", "W", "E", "F")):
-            text = _WARNINGS.sub(_blank, text, count=1)
-        if not text.strip():
-            report.skipped.append((found.name, "empty"))
-            continue
-        reader = _File(found.name, text, report)
-        yield from reader.json() if _is_json(found.name, text) else reader.yaml()
+
+
+def of_text(given: files.Text, report: Report) -> Iterator[Document]:
+    """The documents of a text."""
+    text = _LOGS.sub(_blank, given.text) if _LOGS_BEGIN in given.text else given.text
+    if text.startswith(("Warning: ", "I", "W", "E", "F")):
+        text = _WARNINGS.sub(_blank, text, count=1)
+    if not text.strip():
+        report.skipped.append((given.name, "empty"))
+        return
+    reader = _File(given.name, text, report)
+    yield from reader.json() if _is_json(given.name, text) else reader.yaml()
 
 
 def _blank(match: re.Match[str]) -> str:

@@ -151,7 +151,7 @@ def _typed(
     """The object, or None and a problem."""
     wanted = objects.KINDS[document.kind]
     try:
-        value = conversion.convert_to_v1(_decoded(document.body, wanted))
+        value = conversion.convert_to_v1(decoded(document.body, wanted))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         problems.append((document.place, f"{_named(document)}: {error}"))
         return None
@@ -168,7 +168,7 @@ def _typed(
     return value
 
 
-def _decoded(body: documents.Body, wanted: type[objects.Object]) -> objects.Object:
+def decoded(body: documents.Body, wanted: type[objects.Object]) -> objects.Object:
     """Strictly where that works; else as the API server reads it: null is absent."""
     if isinstance(body, msgspec.Raw):
         try:

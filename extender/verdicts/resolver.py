@@ -161,6 +161,8 @@ class Resolver:
         found = claims.of_pod(pod, self._store)
         if isinstance(found, claims.Missing):
             return NotJudged(unknown(found.what))
+        if isinstance(found, claims.NotRead):
+            return NotJudged(found.why)
         open_claims = tuple(claim for claim in found if claim.allocation is None)
         unread = sorted(_NEEDED & self._store.silent - self._store.read)
         if open_claims and unread:

@@ -1,6 +1,7 @@
 """The command line, as an operator types it: output, messages, exit statuses."""
 
 import json
+import pathlib
 import re
 
 import msgspec
@@ -164,11 +165,140 @@ def test_a_manifest_may_bring_its_own_templates(run, snapshot, tmp_path):
 
 
 def test_the_demo_cluster_is_asked_where_no_snapshot_is_named(run):
-    status, out, _ = run("explain", "--pod", "default/train-0")
+    status, out, _ = run("explain", "--pod", "default/train-0", "--all")
 
     assert status == OK
     assert "share a pcieRoot" in out
     assert len(out.splitlines()) == 26
+
+
+def test_nodes_refused_for_one_reason_are_one_line(run):
+    _, out, _ = run("explain", "--pod", "default/train-0")
+
+    assert "\n11 nodes: node has no 1 GPU + 1 NIC\n" in out
+    assert len(out.splitlines()) == 15
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_the_table_is_no_wider_than_the_terminal(run, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    _, narrow, _ = run("explain", "--pod", "default/train-0", "--all")
+    _, wide, _ = run("explain", "--pod", "default/train-0", "--all", "--wide")
+
+    assert max(map(len, narrow.splitlines())) <= columns
+    assert max(map(len, wide.splitlines())) > 100
+    assert "\x1b" not in narrow
+
+
+def test_yaml_says_what_json_says(run, snapshot):
+    asked = ("explain", "--snapshot", snapshot, "--pod", "waiting", "-o")
+
+    assert yaml.safe_load(run(*asked, "yaml")[1]) == json.loads(run(*asked, "json")[1])
+
+
+def test_all_pods_of_a_file_are_answered(run, snapshot, tmp_path):
+    pods = write(tmp_path / "pods.yaml", make_pod("a").template("one-gpu"), make_pod("b"))
+    asked = ("predict", "--snapshot", snapshot, "--pod", pods)
+
+    status, out, err = run(*asked)
+    first, second = json.loads(run(*asked, "-o", "json")[1])
+
+    assert status == OK
+    assert [x for x in out.splitlines() if x[:4] == "pod "] == ["pod default/a:", "pod default/b:"]
+    assert (first["pod"], second["pod"]) == ("default/a", "default/b")
+    assert "as if it came alone" in err
+
+
+def test_one_pod_that_fits_nowhere_is_1(run, snapshot, tmp_path):
+    pods = (
+        make_pod("a"),
+        make_template("six").request("gpu", GPU, 6),
+        make_pod("b").template("six"),
+    )
+    path = write(tmp_path / "pods.yaml", *pods)
+
+    assert run("predict", "--snapshot", snapshot, "--pod", path)[0] == NO_FIT
+
+
+# ---------------------------------------------------------------- what snapshots are made of
+
+
+def test_what_was_not_read_is_named_beside_the_answer(run, snapshot, tmp_path):
+    (tmp_path / "values.yaml").write_text("gpus: 8\n")
+    (tmp_path / "table.txt").write_text("NAME   STATUS   AGE\nn1     Ready    5d\n")
+    (tmp_path / "cut.json").write_text('{"kind": "Node", "apiVersion": "v1", "metadata": {')
+    others = [str(tmp_path / name) for name in ("values.yaml", "table.txt", "cut.json")]
+    snapshots = [part for path in (snapshot, *others) for part in ("--snapshot", path)]
+
+    status, out, _ = run("explain", *snapshots, "--pod", "waiting")
+    predicted, _, err = run("predict", *snapshots, "--pod", "waiting")
+
+    assert (status, predicted) == (OK, OK)
+    for text in (out, err):
+        assert f"{others[0]}:1" in text
+        assert "`kubectl get` prints it" in text
+        assert "cut.json:1: not JSON" in text
+        assert "the file is cut short" in text
+
+
+def test_strict_refuses_a_snapshot_of_which_something_is_broken(run, snapshot, tmp_path):
+    (tmp_path / "cut.json").write_text('{"kind": "Node"')
+    paths = ("--snapshot", snapshot, "--snapshot", str(tmp_path / "cut.json"))
+
+    assert run("explain", *paths, "--pod", "waiting")[0] == OK
+    assert run("explain", *paths, "--pod", "waiting", "--strict")[0] == USAGE
+
+
+def test_a_snapshot_may_come_by_standard_input(run, snapshot, monkeypatch):
+    with pathlib.Path(snapshot).open(encoding="utf-8") as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert run("predict", "--snapshot", "-", "--pod", "waiting")[0] == OK
+
+
+def test_standard_input_is_read_once(run):
+    status, _, err = run("predict", "--snapshot", "-", "--pod", "-")
+
+    assert status == USAGE
+    assert "can be read only once" in err
+
+
+def test_claims_that_pods_hold_and_the_snapshot_lacks_are_told(run, snapshot, tmp_path):
+    holder = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "holder"},
+        "spec": {"nodeName": "free", "containers": [],
+                 "resourceClaims": [{"name": "g", "resourceClaimName": "unseen"}]},
+    }  # fmt: skip
+    (tmp_path / "holder.json").write_text(json.dumps(holder))
+    paths = ("--snapshot", snapshot, "--snapshot", str(tmp_path / "holder.json"))
+
+    _, out, _ = run("explain", *paths, "--pod", "waiting")
+
+    assert "1 claim of pods on nodes not in the snapshot" in out
+    assert "default/unseen" in out
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        ({"source": {"resourceClaimTemplateName": "one-gpu"}}, "before Kubernetes 1.31"),
+        ({"podGroupResourceClaim": "shared"}, "podGroupResourceClaim"),
+        ({}, "neither a ResourceClaim nor a ResourceClaimTemplate"),
+    ],
+)
+def test_claims_in_a_form_that_is_not_read_are_named(run, snapshot, tmp_path, claim, expected):
+    pod = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+        "spec": {"containers": [], "resourceClaims": [{"name": "g", **claim}]},
+    }  # fmt: skip
+    (tmp_path / "pod.json").write_text(json.dumps(pod))
+
+    asked = ("explain", "--snapshot", snapshot, "--pod", str(tmp_path / "pod.json"))
+    status, out, _ = run(*asked)
+
+    assert status == NO_FIT
+    assert "resourceClaims[g]" in out
+    assert expected in out
 
 
 # ---------------------------------------------------------------- predict
@@ -358,6 +488,46 @@ def test_check_says_what_is_wrong(run, tmp_path, text, expected):
 
     assert status == USAGE
     assert expected in err
+
+
+def test_check_reads_all_files_and_tells_all_that_is_wrong(run, tmp_path):
+    good, bad, worse = (tmp_path / f"{name}.yaml" for name in ("good", "bad", "worse"))
+    good.write_text("{}")
+    bad.write_text("cpuPods: Maybe\n")
+    worse.write_text("weight: 3\n")
+
+    status, out, err = run("check", str(good), str(bad), str(worse))
+    found = json.loads(run("check", str(good), str(bad), str(worse), "-o", "json")[1])
+
+    assert status == USAGE
+    assert "good.yaml: good" in out
+    assert "cpuPods" in err
+    assert "weight" in err
+    assert [each["good"] for each in found] == [True, False, False]
+    assert [each.get("problems", [{}])[0].get("place") for each in found][1:] == [
+        "cpuPods",
+        "weight",
+    ]
+
+
+def test_check_finds_the_policies_in_a_stream_of_manifests(run, tmp_path):
+    maps = [
+        {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "d"}},
+        {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "a", "namespace": "x"},
+         "data": {"policy.yaml": "{}"}},
+        {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "b"}, "data": {"c": "d"}},
+        {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "c"},
+         "data": {"policy.yaml": "cpuPods: Maybe"}},
+    ]  # fmt: skip
+    stream = tmp_path / "all.yaml"
+    stream.write_text(yaml.safe_dump_all(maps))
+
+    status, out, err = run("check", str(stream))
+
+    assert status == USAGE
+    assert "(ConfigMap x/a): good" in out
+    assert "(ConfigMap default/c)" in err
+    assert "cpuPods" in err
 
 
 def test_check_of_a_file_that_is_not_there_says_so(run, tmp_path):

@@ -45,7 +45,7 @@ def of_members(
 
 def _claims(pod: objects.Pod, cluster: index.TopologyIndex) -> tuple[claims.PodClaim, ...]:
     found = claims.of_pod(pod, cluster.store)
-    return () if isinstance(found, claims.Missing) else found
+    return found if isinstance(found, tuple) else ()
 
 
 def _places(claim: claims.PodClaim, detail: index.Row) -> Iterator[int]:

@@ -102,6 +102,27 @@ class Present(Struct, frozen=True):
     """Something of which only matters that it is there."""
 
 
+class NodeSelectorRequirement(Struct, frozen=True):
+    key: str = ""
+    operator: str = ""
+    values: tuple[str, ...] | None = None
+
+
+class NodeSelectorTerm(Struct, frozen=True):
+    match_expressions: tuple[NodeSelectorRequirement, ...] | None = None
+    match_fields: tuple[NodeSelectorRequirement, ...] | None = None
+
+
+class NodeSelector(Struct, frozen=True):
+    node_selector_terms: tuple[NodeSelectorTerm, ...] | None = None
+
+
+class NodeAffinity(Struct, frozen=True):
+    required: NodeSelector | None = msgspec.field(
+        name="requiredDuringSchedulingIgnoredDuringExecution", default=None
+    )
+
+
 class PodAffinity(Struct, frozen=True):
     """Affinity to pods, or anti-affinity: the terms that must hold."""
 
@@ -111,6 +132,7 @@ class PodAffinity(Struct, frozen=True):
 
 
 class Affinity(Struct, frozen=True):
+    node_affinity: NodeAffinity | None = None
     pod_affinity: PodAffinity | None = None
     pod_anti_affinity: PodAffinity | None = None
 
@@ -125,9 +147,13 @@ class Volume(Struct, frozen=True):
 
 
 class PodResourceClaim(Struct, frozen=True):
+    """`source` is the form before Kubernetes 1.31; `pod_group_resource_claim` is alpha."""
+
     name: str = ""
     resource_claim_name: str | None = None
     resource_claim_template_name: str | None = None
+    source: Present | None = None
+    pod_group_resource_claim: str | None = None
 
 
 class SchedulingGroup(Struct, frozen=True):
@@ -189,24 +215,6 @@ class Pod(Struct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
-
-
-# ---------------------------------------------------------------- node selectors
-
-
-class NodeSelectorRequirement(Struct, frozen=True):
-    key: str = ""
-    operator: str = ""
-    values: tuple[str, ...] | None = None
-
-
-class NodeSelectorTerm(Struct, frozen=True):
-    match_expressions: tuple[NodeSelectorRequirement, ...] | None = None
-    match_fields: tuple[NodeSelectorRequirement, ...] | None = None
-
-
-class NodeSelector(Struct, frozen=True):
-    node_selector_terms: tuple[NodeSelectorTerm, ...] | None = None
 
 
 # ---------------------------------------------------------------- ResourceSlice

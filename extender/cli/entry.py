@@ -1,0 +1,65 @@
+"""The commands, and what becomes of an error: one sentence, and exit status 2."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import extender
+from extender import errors, settings
+from extender.cli import asking, checking, printing
+from extender.service import demo, live
+
+OK, NO_FIT, USAGE = printing.OK, printing.NO_FIT, printing.USAGE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, 1 for "no", 2 for what the operator must mend."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if not hasattr(chosen, "run"):
+        parser.print_help()
+        return USAGE
+    try:
+        status: int = chosen.run(chosen)
+    except errors.RailyardError as error:
+        print(f"railyard: {checking.sentence(error)}", file=sys.stderr)
+        return USAGE
+    except BrokenPipeError:
+        # The reader of a pipe (head, say) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="railyard",
+        description="A kube-scheduler extender that ranks nodes by the devices a pod would get.",
+    )
+    parser.add_argument("--version", action="version", version=f"railyard {extender.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="answer a kube-scheduler over HTTP")
+    settings.add_arguments(serve)
+    serve.set_defaults(run=_serve)
+
+    demonstrated = commands.add_parser(
+        "demo", help="serve the embedded snapshot and ask it about a pod"
+    )
+    demonstrated.add_argument("--once", action="store_true", help="exit after the ranking")
+    demonstrated.set_defaults(run=_demo)
+
+    asking.add_commands(commands)
+    checking.add_commands(commands)
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    return live.run(settings.from_arguments(arguments, os.environ))
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    return demo.run(once=arguments.once)
