@@ -107,7 +107,7 @@ def _unpacked(data: bytes) -> bytes:
             except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
                 raise UnreadableError(f"compressed, and damaged or cut short: {error}") from error
     if data.startswith(_ZSTD):
-        raise UnreadableError("compressed by zstd: run `zstd -d` on it, or `zstdcat FILE |` and -")
+        raise UnreadableError("compressed by zstd: unpack it first, by `zstd -d`")
     if data.startswith(_ZIP):
         raise UnreadableError("a zip archive: unpack it, and give the folder")
     return data

@@ -11,7 +11,7 @@ import re
 _LOOKED_AT = 8192  # characters: enough for a prompt, a warning and the first object
 
 _RUN = "run the same command with `-o yaml`, and give that"
-_HEADING = r"[A-Z][A-Z0-9_/.:%-]*(?:\([a-z]+\))?"
+_HEADING = r"[A-Z][A-Z0-9_/.:%-]*(?:\([a-z%]+\))?"
 _TABLE = re.compile(
     r"^(?:NAME(?:SPACE)?|LAST SEEN|CLUSTER|POD|NODE|CURRENT)"
     rf"(?:(?: {{2,}}|\t){_HEADING}(?: {_HEADING})*)*\s*$",
@@ -49,6 +49,6 @@ def hint(text: str, message: str) -> str:
     """What probably made YAML unreadable, in brackets; empty where nobody can tell."""
     if _TEMPLATE in text:
         return " (is it a template?)"
-    if "'\\t'" in message:
+    if "'\\t'" in message or "tab character" in message:
         return " (YAML is indented by spaces, never by tabs)"
     return ""

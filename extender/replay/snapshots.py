@@ -72,12 +72,13 @@ def read(paths: Sequence[pathlib.Path], *, strict: bool = True) -> Snapshot:
     snapshot = _read(paths, report)
     broken = [*report.missing, *report.problems]
     nothing = not snapshot.objects and not snapshot.ignored
-    if report.missing or (broken if strict else nothing):
+    if report.missing or (broken and (strict or nothing)):
         raise errors.SnapshotError(
             "the snapshot cannot be read:", broken if not nothing else [*broken, *report.skipped]
         )
-    if nothing and report.skipped:
-        raise errors.SnapshotError("the snapshot holds no objects:", report.skipped)
+    if nothing and paths:
+        empty = [(str(path), "holds no objects") for path in paths]
+        raise errors.SnapshotError("the snapshot holds no objects:", report.skipped or empty)
     return snapshot
 
 
