@@ -113,7 +113,9 @@ def test_the_command_line_answers(folder, asked, capsys):
         assert status == asked.exit
     if asked.ask == "explain" and table:
         cli.main([asked.ask, *arguments, "-o", "json"])
-        _check_nodes(asked, {n["node"]: n for n in json.loads(capsys.readouterr().out)["nodes"]})
+        found = json.loads(capsys.readouterr().out)
+        one = found if isinstance(found, dict) else found[0]  # of several pods the first
+        _check_nodes(asked, {node["node"]: node for node in one["nodes"]})
 
 
 def _check_nodes(asked, nodes):
