@@ -5,7 +5,12 @@ import pytest
 
 from extender import errors
 from extender.hardware import shape
-from extender.hardware.catalogue import catalogue, machine_types, topology_matrix
+from extender.hardware.catalogue import (
+    catalogue,
+    label_evidence,
+    machine_types,
+    topology_matrix,
+)
 from extender.policy import locality
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -64,6 +69,51 @@ def test_products_are_known_as_drivers_and_labels_spell_them():
     assert "mi300x-oam" in CATALOGUE.linked
     assert "t4" not in CATALOGUE.linked
     assert "l4" not in CATALOGUE.linked
+
+
+@pytest.mark.parametrize(
+    ("spelt", "name"),
+    [
+        ("NVIDIA-H100-PCIe", "NVIDIA H100 PCIe"),
+        ("H100-PCIE-80GB", "NVIDIA H100 PCIe"),
+        ("h100-80gb-pcie", "NVIDIA H100 PCIe"),
+        ("H100-NVL", "NVIDIA H100 NVL"),
+        ("H100-94GB-NVL", "NVIDIA H100 NVL"),
+        ("H200-NVL", "NVIDIA H200 NVL"),
+        ("A100-80GB-PCIe", "NVIDIA A100 80GB PCIe"),
+        ("A100-PCIE-80GB", "NVIDIA A100 80GB PCIe"),
+        ("A100-80GB-SXM4", "NVIDIA A100-SXM4-80GB"),
+        ("H100-80GB-HBM3-SXM5", "NVIDIA H100 80GB HBM3"),
+        ("V100-32GB-SXM2", "Tesla V100-SXM2-32GB"),
+        ("RTX-6000-Ada", "NVIDIA RTX 6000 Ada Generation"),
+        ("NVIDIA-RTX-6000-Ada-Generation", "NVIDIA RTX 6000 Ada Generation"),
+    ],
+)
+@pytest.mark.parametrize("case", [str, str.upper, str.lower])
+def test_the_case_and_the_order_of_words_tell_nothing_about_a_product(spelt, name, case):
+    assert CATALOGUE.product(case(spelt)).name == name
+
+
+@pytest.mark.parametrize("label", ["node.kubernetes.io/instance-type"])
+@pytest.mark.parametrize("kind", ["p5.48xlarge", "P5.48XLARGE", "P5.48xlarge"])
+def test_an_instance_type_is_known_in_any_case(label, kind):
+    assert CATALOGUE.instance({label: kind}).product == "NVIDIA H100 80GB HBM3"
+    assert CATALOGUE.find("", {label: kind}) == CATALOGUE.find("", {label: "p5.48xlarge"})
+
+
+@pytest.mark.parametrize(
+    ("label", "value"),
+    [
+        ("amd.com/gpu.device-id", "74a1"),
+        ("amd.com/gpu.device-id", "0x74a1"),
+        ("amd.com/gpu.device-id", "0X74A1"),
+        ("amd.com/gpu.device-id.74a1", "8"),
+        ("beta.amd.com/gpu.device-id.0x74A1", "8"),
+    ],
+)
+def test_a_device_id_is_known_however_its_hexadecimal_is_written(label, value):
+    (found,) = label_evidence.device_ids({label: value})
+    assert CATALOGUE.product(found).name == "AMD Instinct MI300X OAM"
 
 
 def test_every_mig_capable_model_of_the_table_is_some_product():

@@ -11,7 +11,6 @@ their own.
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -28,6 +27,7 @@ from extender.hardware.catalogue.machine_types import (
     MachineType,
     Match,
     Product,
+    is_spelt,
 )
 
 _FIELDS = ("products", "platforms", "instances", "resources")  # of a file
@@ -63,7 +63,7 @@ class Catalogue:
         """What machines of the node's instance type have; None where the type is not known."""
         kind = labels.get(INSTANCE_TYPE) or labels.get(OLD_INSTANCE_TYPE, "")
         for each in self.instances if kind else ():
-            if any(fnmatch.fnmatchcase(kind, pattern) for pattern in each.types):
+            if any(is_spelt(kind, pattern) for pattern in each.types):
                 return each
         return None
 

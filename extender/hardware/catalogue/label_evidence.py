@@ -63,7 +63,9 @@ REGISTERS = (
 )
 _NONE: Mapping[str, str] = {}
 _INTEL_COUNT = re.compile(r"gpu\.intel\.com/device-id\.[0-9a-f]{4}-(?P<device>[0-9a-f]{4})\.count")
-_AMD_ID = re.compile(r"(?:beta\.)?amd\.com/gpu\.device-id(?:\.(?P<device>[0-9a-f]{4}))?")
+_AMD_ID = re.compile(
+    r"(?:beta\.)?amd\.com/gpu\.device-id(?:\.(?P<device>(?:0[xX])?[0-9a-fA-F]{4}))?"
+)
 _NFD_ID = re.compile(
     r"feature\.node\.kubernetes\.io/pci-(?:[0-9a-f]{4}_)?(?P<vendor>10de|1002)_(?P<device>[0-9a-f]{4})"
     r"(?:[._].*)?\.present"
@@ -141,7 +143,7 @@ def device_ids(labels: Mapping[str, str]) -> Iterator[str]:
     for label, value in labels.items():
         amd = _AMD_ID.fullmatch(label)
         if amd:
-            yield f"1002:{(amd['device'] or value).lower()}"
+            yield f"1002:{(amd['device'] or value).lower().removeprefix('0x')}"
         nfd = _NFD_ID.fullmatch(label)
         if nfd:
             yield f"{nfd['vendor']}:{nfd['device']}"

@@ -94,7 +94,7 @@ class Match(Section, frozen=True):
         for patterns, label in ((self.instance_types, INSTANCE_TYPE), (self.machines, MACHINE)):
             if patterns:
                 value = labels.get(label) or labels.get(_OLD.get(label, ""), "")
-                if not any(fnmatch.fnmatchcase(value, pattern) for pattern in patterns):
+                if not any(is_spelt(value, pattern) for pattern in patterns):
                     return 0
                 told += 1
         if self.gpus is not None and gpus:
@@ -173,3 +173,8 @@ class MachineType(Section, frozen=True):
             if number in (group.nics if kind is shape.Kind.NIC else group.gpus):
                 return group
         return None
+
+
+def is_spelt(value: str, pattern: str) -> bool:
+    """Whether a label's value is what the pattern (* and ?) says, in any case."""
+    return fnmatch.fnmatchcase(value.lower(), pattern.lower())
