@@ -14,6 +14,7 @@ from extender.policy.validation import Problem
 
 # Each profile is compared with all before it; more than this many are a mistake.
 MOST_PROFILES = 100
+_STATUSES = ("True", "False", "Unknown")  # of a node's condition
 _LISTS = ("namespaces", "priorityClassNames", "deviceClassNames", "resources")
 
 
@@ -22,6 +23,10 @@ def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
     version = document.get("kubernetesVersion")
     if isinstance(version, str) and version and not allocator_features.is_version(version):
         yield "kubernetesVersion", f"{version[:60]!r} is not a Kubernetes version such as 1.36"
+    yield from _conditions(_listed(document.get("avoidConditions")))
+    yield from _resources(_listed(document.get("deviceResources")))
+    packing = document.get("packing")
+    yield from _reserve(_listed(packing.get("reserve")) if isinstance(packing, Mapping) else [])
     profiles = document.get("profiles")
     if not isinstance(profiles, list):
         return
@@ -32,6 +37,56 @@ def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
         return
     yield from _names(profiles)
     yield from _unreachable(profiles)
+    for number, profile in enumerate(profiles):
+        near = profile.get("proximity") if isinstance(profile, Mapping) else None
+        labels = _listed(near.get("labels")) if isinstance(near, Mapping) else []
+        yield from _twice(labels, f"profiles[{number}].proximity.labels[{{}}]")
+
+
+def _conditions(entries: list[Any]) -> Iterator[Problem]:
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, str):
+            continue
+        kind, equals, status = entry.partition("=")
+        place = f"avoidConditions[{number}]"
+        if not kind.strip():
+            yield place, f"{entry[:60]!r} names no condition"
+        elif equals and status not in _STATUSES:
+            yield place, f"{entry[:60]!r}: the status is one of {', '.join(_STATUSES)}"
+    yield from _twice(entries, "avoidConditions[{}]")
+
+
+def _resources(entries: list[Any]) -> Iterator[Problem]:
+    entries = [each if isinstance(each, Mapping) else {} for each in entries]
+    names = [each.get("name") for each in entries]
+    lowered = [name.lower() if isinstance(name, str) else None for name in names]
+    yield from _twice(lowered, "deviceResources[{}].name")
+    for number, each in enumerate(entries):
+        if each.get("kind") == "GPU" and "share" in each and each["share"] == 0:
+            told = "a unit is no part of a GPU; leave it out where the share is not known"
+            yield f"deviceResources[{number}].share", told
+
+
+def _reserve(entries: list[Any]) -> Iterator[Problem]:
+    entries = [each if isinstance(each, Mapping) else {} for each in entries]
+    yield from _twice([each.get("gpus") for each in entries], "packing.reserve[{}].gpus")
+    total = sum(share for each in entries if isinstance(share := each.get("share"), int | float))
+    if total > 1 + 1e-9:
+        yield "packing.reserve", f"the shares add up to {total:g}; there is no more than 1"
+
+
+def _twice(entries: list[Any], place: str) -> Iterator[Problem]:
+    """Yield entries that stand there before; `place` has {} for the number."""
+    seen: set[object] = set()
+    for number, entry in enumerate(entries):
+        if isinstance(entry, str | int) and entry in seen:
+            yield place.format(number), f"{str(entry)[:60]!r} stands twice"
+        if isinstance(entry, str | int):
+            seen.add(entry)
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _names(profiles: list[Any]) -> Iterator[Problem]:

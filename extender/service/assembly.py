@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import pathlib
 import time
@@ -20,6 +21,7 @@ from extender.replay import snapshots
 from extender.service.policy_source import policy_text
 from extender.verdicts import evaluator, per_node, selector_split
 
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Nodes that one request reads for a change of what nodes share; each takes half a millisecond.
 _DUE_AT_ONCE = 16
 
@@ -32,7 +34,9 @@ def read_policy(path: pathlib.Path | None) -> config.Policy:
     path = path or settings.embedded("policy.yaml")
     try:
         with path.open("rb") as file:
-            text = file.read(policy_text.MOST_BYTES + 1).decode("utf-8")
+            held = file.read(policy_text.MOST_BYTES + 1)
+        # Editors on Windows write UTF-16, with a mark at the beginning.
+        text = held.decode("utf-16" if held[:2] in _UTF_16 else "utf-8")
     except FileNotFoundError as error:
         raise errors.ConfigError(
             "the policy cannot be read", [(str(path), "no such file")]

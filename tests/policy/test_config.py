@@ -234,3 +234,48 @@ def read(document):
         return config.parse(document, source="x")
     except errors.ConfigError as refused:
         return refused.problems or "refused without a problem"
+
+
+@pytest.mark.parametrize(
+    ("document", "place"),
+    [
+        ({"avoidConditions": [""]}, "avoidConditions[0]"),
+        ({"avoidConditions": ["=True"]}, "avoidConditions[0]"),
+        ({"avoidConditions": ["A="]}, "avoidConditions[0]"),
+        ({"avoidConditions": ["A", "B=Maybe"]}, "avoidConditions[1]"),
+        ({"avoidConditions": ["A", "A"]}, "avoidConditions[1]"),
+        (
+            {"deviceResources": [{"name": "a.b/c", "kind": "GPU"}] * 2},
+            "deviceResources[1].name",
+        ),
+        (
+            {"deviceResources": [{"name": "a.b/c", "kind": "GPU", "share": 0}]},
+            "deviceResources[0].share",
+        ),
+        (
+            {"packing": {"reserve": [{"gpus": 4, "share": 0.6}, {"gpus": 8, "share": 0.6}]}},
+            "packing.reserve",
+        ),
+        ({"packing": {"reserve": [{"gpus": 4}, {"gpus": 4}]}}, "packing.reserve[1].gpus"),
+        (
+            {"profiles": [{"name": "a", "proximity": {"labels": ["x", "x"]}}]},
+            "profiles[0].proximity.labels[1]",
+        ),
+    ],
+)
+def test_entries_that_say_nothing_or_the_same_twice_are_told(document, place):
+    with pytest.raises(errors.ConfigError) as caught:
+        config.parse(document, source="policy")
+    assert [where for where, _ in caught.value.problems] == [place]
+
+
+def test_entries_that_say_something_are_taken():
+    document = {
+        "avoidConditions": ["A", "A=False", "B=Unknown", "C*"],
+        "deviceResources": [
+            {"name": "a.b/c", "kind": "GPU", "share": 0.5},
+            {"name": "a.b/d", "kind": "GPU"},
+        ],
+        "packing": {"reserve": [{"gpus": 4, "share": 0.5}, {"gpus": 8, "share": 0.5}]},
+    }
+    assert config.parse(document, source="policy").avoid_conditions[-1] == "C*"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from extender import errors
 from extender.kube.api import objects
 from extender.policy import config
+from extender.service import assembly
 from extender.service.policy_source import policy_text
 
 
@@ -134,3 +135,38 @@ def outcome(item):
         return policy_text.of_config_map(item, source="S")
     except errors.ConfigError as refusal:
         return str(refusal)
+
+
+HELD = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: pol}
+data:
+  policy.yaml: '{cpuPods: Ignore}'
+"""
+
+
+def listed(*manifests, kind="List"):
+    items = "".join("- " + text.replace("\n", "\n  ").rstrip() + "\n" for text in manifests)
+    return f"apiVersion: v1\nkind: {kind}\nitems:\n{items}"
+
+
+@pytest.mark.parametrize("kind", ["List", "ConfigMapList"])
+def test_a_list_of_one_config_map_is_read_through(kind):
+    assert policy_text.parse_file(listed(HELD, kind=kind), source="x").cpu_pods == "Ignore"
+
+
+@pytest.mark.parametrize("manifests", [(), (HELD, HELD)])
+def test_a_list_of_none_or_several_is_refused_in_words(manifests):
+    text = listed(*manifests) if manifests else "kind: List\nitems: []\n"
+    with pytest.raises(errors.ConfigError) as caught:
+        policy_text.parse_file(text, source="x")
+    assert "a policy is in one ConfigMap" in str(caught.value.problems)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8", "utf-8-sig"])
+def test_a_policy_is_read_in_the_encodings_that_editors_write(tmp_path, encoding):
+    path = tmp_path / "policy.yaml"
+    marked = encoding in {"utf-16-le", "utf-16-be"}
+    path.write_bytes(("\ufeff" * marked + HELD).encode(encoding))
+    assert assembly.read_policy(path).cpu_pods == "Ignore"

@@ -127,7 +127,7 @@ class Policies:
             policy = policy_text.of_config_map(item, source=self._name)
         except errors.ConfigError as error:
             self._counted(False)
-            self._refuse(_sentence(error))
+            self._refuse(_sentence(error).removeprefix(f"{self._name} "))
             return
         self._counted(True)
         self._refused = None

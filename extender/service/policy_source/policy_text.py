@@ -47,6 +47,12 @@ def parse(text: str, *, source: str) -> config.Policy:
 def parse_file(text: str, *, source: str) -> config.Policy:
     """The policy in the text of a file: plain, or a ConfigMap manifest that holds it."""
     document, problems = read(text, source=source)
+    items = document.get("items")
+    if document.get("kind") in {"List", "ConfigMapList"} and isinstance(items, list):
+        if len(items) != 1 or not isinstance(items[0], dict):
+            told = f"a List of {len(items)} objects; a policy is in one ConfigMap"
+            raise errors.ConfigError(f"{source} is not a policy", [("items", told)])
+        document = {"kind": "ConfigMap", **items[0]}
     if document.get("kind") != "ConfigMap":
         return _policy(document, problems, source=source)
     data, binary = document.get("data"), document.get("binaryData")
