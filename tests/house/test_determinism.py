@@ -20,7 +20,7 @@ FOLDER = pathlib.Path(__file__).parents[1]
 def under(seed):
     """What a process of its own answers under this hash seed."""
     environment = os.environ | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(FOLDER.parent)}
-    script = [sys.executable, "-W", "error", str(FOLDER / "seeded.py")]
+    script = [sys.executable, "-W", "error", str(FOLDER / "kit" / "seeded.py")]
     return subprocess.run(script, env=environment, check=True, capture_output=True).stdout
 
 
@@ -86,7 +86,7 @@ def test_it_counts_once_there_is_a_machine_that_could():
     large = make_pod("x").gpus(16).request("cpu", 100)
     judging = cluster(large)
     judging.settle(rest=True)
-    before = judging.room.mix.asked().pods
+    before = judging.room.mix.mean_demand().pods
 
     seeded.show(
         judging,
@@ -94,7 +94,7 @@ def test_it_counts_once_there_is_a_machine_that_could():
     )
     judging.settle(rest=True)
 
-    assert judging.room.mix.asked().pods == before + 1
+    assert judging.room.mix.mean_demand().pods == before + 1
 
 
 @pytest.mark.parametrize("flood", [3000])
