@@ -292,7 +292,12 @@ class Engine:
     @property
     def unfinished(self) -> bool:
         """Whether the next settling has something to go on with."""
-        return self.room.unfinished or bool(self._learning) or self.verdicts.single.unfinished
+        return self.room.unfinished or bool(self._learning) or self.verdicts.unfinished
+
+    def advance(self) -> None:
+        """Go on with verdicts that requests asked for and their allowance did not reach."""
+        self.work.allow(work.IDLE)
+        self.verdicts.advance()
 
     @property
     def unlearnt(self) -> int:

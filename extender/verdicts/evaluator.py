@@ -47,8 +47,9 @@ UNKNOWN_LOCALITY = "nearness of GPU and NIC is not published"
 
 
 _MOST_REFUSALS = 512  # of questions asked of late; a verdict of some words each
-# Units of work: to judge a state, with so much for each resource asked; to refuse one in words.
-_JUDGING, _PER_RESOURCE, _NEARNESS = 15, 20, 15
+# Units of work: to judge a state, with so much for each resource asked; to tell how near devices
+# are; and to number what the pod would leave, and weigh the devices it would get.
+_JUDGING, _PER_RESOURCE, _NEARNESS, _SUITING = 15, 20, 15, 15
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ class Evaluator:
         self.work.check()
         self.work.spend(_JUDGING + _PER_RESOURCE * len(question.extended))
         found = self._placed(question, state, surroundings)
+        if found.fits:
+            self.work.spend(_SUITING)
         if found.code is not VerdictCode.FITS or not question.communication_share:
             return found  # without a share of communication nearness changes nothing
         self.work.spend(_NEARNESS)

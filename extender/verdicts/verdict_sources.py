@@ -29,6 +29,16 @@ class VerdictSources:
         self._tables = shared
         self.single = single
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether somebody asked for verdicts that are still to be found."""
+        return self._tables.unfinished or self.single.unfinished
+
+    def advance(self) -> None:
+        """Go on with what was asked for, as far as the allowance goes."""
+        self._tables.advance()
+        self.single.advance()
+
     def judged(
         self, asked: resolver.ResolvedPod, rows: NDArray[np.int32], known: NDArray[np.bool_]
     ) -> Judged:

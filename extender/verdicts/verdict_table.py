@@ -23,8 +23,6 @@ MOST_TABLES = 256
 # about 3 MB. The latest stays, whatever it takes.
 _MOST_BYTES = 48 << 20
 _CELL, _VERDICT = 21, 500  # bytes of a state's columns, and of a verdict
-# Units of work: to number what a pod would leave, and to weigh the devices it would get.
-_SUITING = 15
 # Steps searched in one call; ordinary claims need a few per state, most come from memory for none.
 _MOST_STEPS = 100_000
 
@@ -53,6 +51,7 @@ class VerdictTable:
         self.locality: NDArray[np.float64] = np.ones(_FIRST_STATES)
         self.preference: NDArray[np.float64] = np.zeros(_FIRST_STATES)
         self.verdicts: dict[int, Verdict] = {}  # state → verdict
+        self.left: list[int] = []  # states asked for that no verdict was found for yet
         self._judge = judge
         self.surroundings = surroundings
 
@@ -66,15 +65,24 @@ class VerdictTable:
         while len(self.states) > len(self.code):
             self._grow()
         missing = numbers[self.code[numbers] == UNSEEN]
-        steps = 0
-        for number in dict.fromkeys(missing.tolist()):
+        self._fill(list(dict.fromkeys(missing.tolist())))
+
+    def advance(self) -> None:
+        """Go on with the states that were asked for last."""
+        self._fill([number for number in self.left if self.code[number] == UNSEEN])
+
+    def _fill(self, missing: list[int]) -> None:
+        steps = found = 0
+        for number in missing:
             try:
                 verdict = self._judge_one(number)
             except work.SpentError:
                 break
+            found += 1
             steps += verdict.steps
             if verdict.code is VerdictCode.UNJUDGED or steps > _MOST_STEPS:
                 break
+        self.left = missing[found:]
 
     @property
     def bytes(self) -> int:
@@ -115,7 +123,6 @@ class VerdictTable:
         self.verdicts[number] = verdict
         self.code[number] = verdict.code
         if verdict.fits:
-            self._judge.work.spend(_SUITING)
             after = self.states.number(state.shape, verdict.after)
             self.after[number] = after
             devices = verdict.devices()
@@ -153,6 +160,17 @@ class VerdictTables:
 
     def __len__(self) -> int:
         return len(self._tables)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a table was asked for verdicts that are still to be found."""
+        return any(table.left for table in self._tables.values())
+
+    def advance(self) -> None:
+        """Go on with what was asked for, as far as the allowance goes."""
+        for table in self._tables.values():
+            if table.left:
+                table.advance()
 
     def clear(self) -> None:
         """Drop all tables: their verdicts rest on what does not hold any more."""

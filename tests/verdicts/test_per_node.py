@@ -275,6 +275,28 @@ def test_what_an_allowance_does_not_reach_passes_and_is_counted(monkeypatch):
     assert not judging.verdicts.single.unfinished
 
 
+def test_what_shared_states_were_asked_for_in_vain_is_judged_without_another_call(monkeypatch):
+    judging = engine(patient=False)
+    names = [*fleet(judging, 2), *(f"odd{number}" for number in range(3, 9))]
+    for number, name in enumerate(names[2:], start=3):
+        feed(judging, make_node(name).obj(), gpus(name, number))
+    judging.settle()
+    monkeypatch.setattr(work, "JUDGING", 1200)
+    pod = asks(judging, "p", f'{OWN}.model == "nothing"')
+    while not judging.verdicts.unfinished:
+        first = judging.filter_only(pod, names).passing(names)
+        assert first  # some of it is put off, again and again until its selector is compiled
+
+    for _ in range(1000):
+        if not judging.verdicts.unfinished:
+            break
+        judging.settle()
+        judging.advance()
+
+    monkeypatch.setattr(work, "JUDGING", 0)
+    assert judging.filter_only(pod, names).passing(names) == []
+
+
 def test_a_node_that_takes_more_than_an_allowance_is_judged_in_the_end(monkeypatch):
     monkeypatch.setattr(work, "JUDGING", 300)
     judging = engine(patient=False)
