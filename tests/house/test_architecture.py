@@ -24,10 +24,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULES = sorted((ROOT / "extender").rglob("*.py"))
 LONGEST = 350
 VAGUE = {"utils", "util", "helpers", "common", "manager", "base", "core", "types", "misc"}
-# Modules that may be longer, each with its reason.
-LONGER = {
-    "kube/api/objects.py": "the API's types, one after the other",
-}
 WRITTEN = (
     path
     for folder in ("extender", "config", "deploy", "docs", "loadtests", "tests")
@@ -57,7 +53,7 @@ def test_rooms_import_only_rooms_below_them():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if named(m) not in LONGER], ids=named)
+@pytest.mark.parametrize("module", MODULES, ids=named)
 def test_a_module_has_one_subject_and_so_an_end(module):
     assert len(module.read_text().splitlines()) <= LONGEST
 
