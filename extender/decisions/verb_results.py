@@ -15,7 +15,7 @@ _NONE: Mapping[str, str] = {}
 class FilterResult:
     """Which of the asked nodes are refused, and why; every other asked node passes.
 
-    `Filtered()` is "all of them, unchanged", without a list.
+    `FilterResult()` is "all of them, unchanged", without a list.
     """
 
     failed: Mapping[str, str] = dataclasses.field(default_factory=lambda: _NONE)
@@ -24,7 +24,7 @@ class FilterResult:
     """node name → reason that evictions cannot change: the hardware is not there"""
     unknown: int = 0
     """How many of the asked nodes are not known here; they pass unjudged."""
-    ticket: tickets.Ticket | None = None
+    ticket: tickets.Ticket | None = dataclasses.field(default=None, compare=False)
     """The names that pass, in the order asked, and what prioritize can use of this judgement."""
     distinct: bool = False
     """Whether the judge saw that no name was asked twice; else the caller looks, at a cost."""
