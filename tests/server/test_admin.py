@@ -1,5 +1,9 @@
 """Probes, metrics and questions over HTTP."""
 
+import asyncio
+import collections
+import contextlib
+
 import aiohttp
 import orjson
 import pytest
@@ -115,3 +119,76 @@ async def test_metrics_are_served_as_prometheus_reads_them(sites):
         assert response.headers["Content-Type"].startswith("text/plain")
         families = list(text_string_to_metric_families(await response.text()))
     assert "railyard_requests" in {family.name for family in families}
+
+
+# ---------------------------------------------------------------- clients that reconnect each time
+
+
+async def ask_anew(sites, path, *fields):
+    """The status, on a connection of its own that is left as soon as the answer is whole."""
+    reader, writer = await asyncio.open_connection(*bound(sites))
+    try:
+        writer.write("\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *fields, "", ""]).encode())
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        await reader.readexactly(int(head.partition(b"Content-Length: ")[2].split(b"\r\n")[0]))
+        return int(head.split(b" ")[1])
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return "reset"
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def bound(sites):
+    return sites.admin_bound.host, sites.admin_bound.port
+
+
+@pytest.mark.parametrize("fields", [(), ("Connection: close",)], ids=["hangs up", "says so"])
+@pytest.mark.parametrize(
+    "path", ["/v1/topology", "/v1/explain?pod=ml/train", "/v1/explain?pod=ml/other", "/metrics"]
+)
+async def test_probes_are_answered_however_many_connections_others_open(path, fields):
+    chosen = services.settings(connections=12)
+    counts = collections.Counter()
+
+    async def ask_again(asked, times):
+        for _ in range(times):
+            counts[asked, await ask_anew(sites, asked, *fields)] += 1
+
+    async with services.running(chosen=chosen) as sites:
+        probes = [ask_again("/livez", 25), ask_again("/readyz", 25)]
+        await asyncio.gather(*probes, *(ask_again(path, 25) for _ in range(8)))
+    assert counts["/livez", 200] == counts["/readyz", 200] == 25
+    assert counts[path, "reset"] == 0
+
+
+async def test_clients_that_stay_without_asking_make_room_for_probes():
+    chosen = services.settings(connections=8)
+    async with (
+        services.running(chosen=chosen) as sites,
+        contextlib.AsyncExitStack() as open_clients,
+    ):
+        for path in ["/livez", "/v1/explain?pod=ml/other"] * 8:
+            reader, writer = await asyncio.open_connection(*bound(sites))
+            open_clients.callback(writer.close)
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert (await reader.readline()).startswith((b"HTTP/1.1 200", b"HTTP/1.1 404"))
+        asked = (ask_anew(sites, "/livez") for _ in range(6))
+        assert await asyncio.gather(*asked) == [200] * 6
+
+
+async def test_an_answered_client_that_hangs_up_gives_its_place_back():
+    async with services.running() as sites:
+        for path in ["/livez", "/v1/topology", "/v1/explain?pod=ml/other"] * 3:
+            assert await ask_anew(sites, path) in {200, 404}
+        for _ in range(500):
+            if open_connections(sites):
+                await asyncio.sleep(0.01)
+        assert open_connections(sites) == 0
+
+
+def open_connections(sites):
+    """Those on the admin port."""
+    figures = {"port": "questions"}
+    return sites.figures.registry.get_sample_value("railyard_connections", figures)

@@ -9,57 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Protocol
 
 from aiohttp import web
 
 from extender.errors import WireError
-from extender.server.http import bodies, plain_calls, reading, responses, stages, tls
+from extender.server.http import interfaces, plain_calls, reading, responses, stages, tls
 from extender.server.http.responses import Reply
 from extender.server.http.stages import Stage
-from extender.settings import Limits, Tls
 
 _MOST_FIELDS = 100
 # aiohttp stops parsing at a sixteenth of it in chunks: 1024, so that none holds the others up.
 _BUFFER_BYTES = 16 * 1024
 _NEVER_SECONDS = 366 * 86400.0
 _NO_HTTP = b"\0\r\n\r\n"
-
-
-class Handler(Protocol):
-    """Who answers on a port."""
-
-    def limit(self, request: web.BaseRequest, *, permitted: bool) -> int:
-        """How large the body may be; raises WireError for a request that is refused unread."""
-
-    def answer_at_once(self, path: str, body: bytes) -> Reply | None:
-        """Answer a POST if that is 200 and takes no waiting; None leaves no trace."""
-
-    async def answer(self, request: web.BaseRequest, body: bytes) -> Reply:
-        """Answer a request whose body is whole; no exception leaves it."""
-
-    def refused(self, request: web.BaseRequest | None, refused: WireError) -> None:
-        """Note a request that was refused, or that ended early; itself where its head was read."""
-
-
-class Owner(Protocol):
-    """The port that a connection belongs to."""
-
-    handler: Handler
-    limits: Limits
-    tls: Tls | None
-    bodies: bodies.Bodies
-    closing: bool
-
-    def served(self, connection: Connection) -> bool:
-        """Note an answer; whether the client may stay."""
-
-    def forget(self, connection: Connection) -> None: ...
-    def rest(self) -> float:
-        """How long to rest before more is done for a connection that was just served, in s."""
-
-    def fault(self, text: object, *arguments: object) -> None:
-        """Log the exception that is being handled, once in a while."""
 
 
 async def respond(request: web.BaseRequest) -> web.StreamResponse:
@@ -73,7 +35,7 @@ async def respond(request: web.BaseRequest) -> web.StreamResponse:
 class Connection(web.RequestHandler):
     """A client; `served` counts the answers it got to requests that were not refused."""
 
-    def __init__(self, owner: Owner, server: web.Server, host: str) -> None:
+    def __init__(self, owner: interfaces.Owner, server: web.Server, host: str) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -94,6 +56,7 @@ class Connection(web.RequestHandler):
         self._whole = 0  # bytes of the request, where its head is a usual one
         self._clean = True  # aiohttp's parser has nothing of the next request
         self._ends = False  # closes after this answer
+        self._answered = False
         self.host = host
         self.permitted = True
         self.served = 0
@@ -119,7 +82,7 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Read on; what comes while a request is answered waits for that."""
-        if self.stage in {Stage.ANSWERING, Stage.SENDING} and data:
+        if self.stage in stages.OCCUPIED and data:
             self._later += data
             self._pause_transport_reading()
             return
@@ -169,17 +132,27 @@ class Connection(web.RequestHandler):
             self._read_on()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio reads what comes back
-        """Finish the answer that is under way, if any."""
+        """Finish the answer that is under way, if any; a client that rests has gone."""
         self._ends = True
         answering = self.stage in {Stage.ANSWERING, Stage.SENDING}
-        return self._owner.tls is None and (answering or bool(self._messages))
+        return self._owner.tls is None and (answering or self._asked_more)
 
     # ------------------------------------------------------------ what the port decides
 
     @property
     def busy(self) -> bool:
-        """Whether a request is being read, answered, or its answer sent."""
-        return self.stage in {Stage.HEAD, Stage.BODY, Stage.ANSWERING, Stage.SENDING}
+        """Whether a request is being read, answered, or its answer sent, or one waits for that."""
+        return self.stage in stages.BUSY or self._asked_more
+
+    @property
+    def done(self) -> bool:
+        """Whether it has had its answer, whole, and asks nothing at present."""
+        sent = self.transport is None or not self.transport.get_write_buffer_size()
+        return self._answered and not self.busy and sent
+
+    @property
+    def _asked_more(self) -> bool:
+        return bool(self._messages or self._later)
 
     @property
     def patience(self) -> float:
@@ -284,11 +257,11 @@ class Connection(web.RequestHandler):
         if request.method != "HEAD" and pieces:
             self._enter(Stage.SENDING)
             await response.prepare(request)
-            for piece in pieces:
+            for count, piece in enumerate(pieces):
+                if count and (rest := self._owner.rest()):  # after the last, the client may go
+                    await asyncio.sleep(rest)
                 await response.write(piece)
                 self.since = self._loop.time()
-                if rest := self._owner.rest():
-                    await asyncio.sleep(rest)
         return response
 
     async def finish_response(
@@ -304,10 +277,15 @@ class Connection(web.RequestHandler):
                 return resp, True
         self._owner.bodies.release(self)
         self._request = self._refusal = None
+        self._answered = True
         if lost or not request.content.is_eof():
             self._enter(Stage.LEAVING)  # aiohttp drops the rest of the body for a while
+        elif self._ends or not resp.keep_alive:
+            resp.force_close()  # also where the client hung up only after the head was written
+            return resp, lost
         else:
             if rest := self._owner.rest():
+                self._enter(Stage.RESTING)  # read on meanwhile: whoever hangs up leaves at once
                 await asyncio.sleep(rest)
             self._enter(Stage.BODY if self._messages else Stage.IDLE)
         self._read_on()

@@ -24,8 +24,9 @@ from extender.server.verbs import Judge, Verbs
 from extender.settings import Limits, Settings
 
 _ADMIN_CONNECTIONS = 64  # probes, a scraper or two, people
-# Rested by each admin connection after an answer or a piece of one, times their number: together
-# they take about 3 % of the loop's time, however many ask as fast as they can.
+# Rested by each admin connection that stays after an answer, and between the pieces of one, times
+# their number: together they take about 3 % of the loop's time, however fast they ask. Whoever
+# opens a connection for each question is not held: its place is wanted for the next probe.
 _ADMIN_REST_SECONDS = 0.002
 # A connection without a call for this long is taken for idle when the service stops.
 _QUIET_SECONDS = 0.5
@@ -74,7 +75,7 @@ class Listeners:
         settings = self._settings
         context = self._certificates.context if self._certificates else None
         limits, fewer = self._limits()
-        admin = Port(self._admin, fewer, rest_seconds=_ADMIN_REST_SECONDS)
+        admin = Port(self._admin, fewer, rest_seconds=_ADMIN_REST_SECONDS, prefers_newcomers=True)
         calls = Port(self._calls, limits, tls=settings.tls, context=context)
         watch = self._metrics.watch
         watch("railyard_held_bytes", "bodies", lambda: calls.bodies.held)

@@ -5,6 +5,8 @@ have places of their own. At the cap the newcomer that came first and was never 
 so any number of silent sockets costs those that are in use nothing. A client that was answered
 keeps its connection, idle or not; where too many were, one of the host with the most connections
 goes, and there the one that was answered least often: never the one that kube-scheduler calls on.
+On a port that prefers newcomers (probes open a connection each time), one that was answered and
+asks nothing more goes first.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from collections import Counter
 
 from aiohttp import web
 
-from extender.server.http import bodies, connections, notices, stages
+from extender.server.http import bodies, connections, interfaces, notices, stages
 from extender.settings import Address, Limits, Tls
 
 _LOG = logging.getLogger(__name__)
@@ -36,16 +38,20 @@ _OUT_SECONDS = 0.05  # until another client is accepted
 
 
 class Port:
-    """One port. `rest_seconds` is how long to rest per connection between answers and pieces."""
+    """One port. `rest_seconds` is how long to rest per connection between answers and pieces.
+
+    With `prefers_newcomers`, clients that were answered make room for those that were not.
+    """
 
     def __init__(
         self,
-        handler: connections.Handler,
+        handler: interfaces.Handler,
         limits: Limits,
         *,
         tls: Tls | None = None,
         context: ssl.SSLContext | None = None,
         rest_seconds: float = 0.0,
+        prefers_newcomers: bool = False,
     ) -> None:
         self.handler = handler
         self.limits = limits
@@ -54,6 +60,7 @@ class Port:
         self.closing = False  # each answer asks the client to reconnect
         self._context = context
         self._rest_seconds = rest_seconds
+        self._prefers_newcomers = prefers_newcomers
         self._loop = asyncio.get_running_loop()
         self._server = web.Server(connections.respond, handler_cancellation=True)
         self._new: dict[connections.Connection, socket.socket] = {}  # not answered yet, in order
@@ -229,6 +236,11 @@ class Port:
 
     def _make_room(self) -> None:
         """Close the newcomer that came first; of a few those whose host has most, and not busy."""
+        if self._prefers_newcomers:
+            done = [each for each in [*self._known, *self._new] if each.done]
+            if done:
+                self._cut(min(done, key=self._worth))
+                return
         first = list(itertools.islice(self._new, _LOOKED_AT))
         if first:
             self._cut(max(first, key=lambda each: (not each.busy, self._hosts[each.host])))

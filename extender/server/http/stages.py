@@ -18,8 +18,13 @@ class Stage(enum.Enum):
     BODY = "body"
     ANSWERING = "answering"
     SENDING = "sending"  # the client reads its answer slowly
+    RESTING = "resting"  # answered; is read from, and its next request waits a little
     LEAVING = "leaving"  # refused; what it still sends is dropped
     CLOSED = "closed"
+
+
+BUSY = frozenset({Stage.HEAD, Stage.BODY, Stage.ANSWERING, Stage.SENDING})
+OCCUPIED = frozenset({Stage.ANSWERING, Stage.SENDING, Stage.RESTING})  # what comes now waits
 
 
 def patience(stage: Stage, limits: Limits) -> float:
