@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from extender.cluster import index
 from extender.hardware.dra import node_affinity
-from extender.verdicts import resolver
+from extender.verdicts import reasons, resolver
 
-NOT_ALLOCATED_HERE = "claim is allocated on another node"
+NOT_ALLOCATED_HERE = str(reasons.Text.ELSEWHERE)
 
 
 def elsewhere(

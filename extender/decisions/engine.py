@@ -34,7 +34,6 @@ from extender.pricing import headroom
 from extender.pricing.mix import observer
 from extender.verdicts import evaluator, per_node, resolver, verdict_table
 from extender.verdicts import verdict_sources as sources
-from extender.verdicts.evaluator import VerdictCode
 from extender.verdicts.query import Query
 
 
@@ -136,14 +135,14 @@ class Engine:
         rows = self.index.rows_of(names)
         known = rows >= 0
         unknown = len(names) - int(np.count_nonzero(known))
-        bad, verdict_on = self.verdicts.judged(resolved, rows, known)
+        bad, refusal_at = self.verdicts.judged(resolved, rows, known)
         self.unjudged[resolver.UNFINISHED] += self.work.spent
         refused: dict[str, str] = {}
         unresolvable: dict[str, str] = {}
         for place in bad.nonzero()[0].tolist():
-            verdict = verdict_on(place)
-            into = unresolvable if verdict.code is VerdictCode.NEVER else refused
-            into[names[place]] = verdict.reason
+            never, reason = refusal_at(place)
+            into = unresolvable if never else refused
+            into[names[place]] = reason
         if resolved.bound_to:
             known_names = list(itertools.compress(names, known))
             unresolvable |= allocated_claims.elsewhere(resolved, known_names, self.index)

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from extender.cluster import index
-from extender.decisions import engine, explain_costs, scored_nodes, scorer
+from extender.decisions import engine, explain_costs, explain_demand, scored_nodes, scorer
 from extender.kube.api import objects
 from extender.policy import profile
-from extender.verdicts import query as questions
 from extender.verdicts import resolver
 from extender.verdicts.evaluator import Verdict, VerdictCode
 
@@ -26,8 +25,7 @@ _WORDS = {
     VerdictCode.NEVER: "refused for good",
 }
 NOT_KNOWN = "node is not known here"
-NO_DEVICES = "the pod asks for no devices"
-LEFT = "left to kube-scheduler: {names}"  # no node offers them as devices, and no class serves them
+ALLOCATED = "claim is allocated here"
 _FREED_A_TURN = 500
 _NODES_A_TURN = 4  # a millisecond's work at the most
 
@@ -151,11 +149,7 @@ def explaining(
         generation = judging.index.generation
     yield
     found = yield from _described(judging, pod, resolved, shown, refused, scored, place)
-    demand = (
-        questions.describe(resolved.question)
-        if resolved.question
-        else _left(resolved) or NO_DEVICES
-    )
+    demand = explain_demand.demand(resolved)
     return Explanation(title, demand, resolved.profile.name, generation, tuple(found), remarks)
 
 
@@ -249,10 +243,14 @@ def _node(
     detail = judging.index.detail(name)
     if detail is None:
         return Explained(name, _WORDS[VerdictCode.UNJUDGED], NOT_KNOWN)
+    if resolved.bound_to and not resolved.question and reason is None:
+        return Explained(name, _WORDS[VerdictCode.FITS], ALLOCATED, devices=_allocated(resolved))
     if not resolved.question and scored is None and reason is None:
-        left = _left(resolved)
+        left = explain_demand.left_over(resolved)
         return Explained(
-            name, _WORDS[VerdictCode.UNJUDGED if left else VerdictCode.FITS], left or NO_DEVICES
+            name,
+            _WORDS[VerdictCode.UNJUDGED if left else VerdictCode.FITS],
+            left or explain_demand.NO_DEVICES,
         )
     table = judging.verdicts.on(resolved, name)
     plain = table.verdict(int(judging.index.state[judging.index.rows[name]]))
@@ -279,11 +277,13 @@ def _node(
     )
 
 
-def _left(resolved: resolver.ResolvedPod) -> str:
-    """What the pod asks for that is not ours to judge; empty where there is nothing."""
-    judged = dict(resolved.question.extended)
-    names = [name for name, _ in resolved.requests.extended if name not in judged]
-    return LEFT.format(names=", ".join(names)) if names else ""
+def _allocated(resolved: resolver.ResolvedPod) -> tuple[Device, ...]:
+    """The devices of the pod's claims that are allocated already."""
+    return tuple(
+        Device("", each.request, each.driver, each.pool, each.device, bool(each.admin_access))
+        for allocation in resolved.bound_to
+        for each in allocation.devices.results or ()
+    )
 
 
 def devices(

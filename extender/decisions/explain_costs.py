@@ -11,7 +11,7 @@ from extender.decisions import engine, scored_nodes, scorer
 from extender.demand import gang
 from extender.kube.api import objects
 from extender.policy import preference, proximity
-from extender.verdicts import query as questions
+from extender.verdicts import query as queries
 from extender.verdicts.evaluator import Verdict
 
 _MOST_CLASSES = 2  # named per node: what a placement costs others is mostly one size of pod
@@ -84,9 +84,9 @@ def _taken(losses: scorer.Floats, whom: list[str]) -> str:
         totals[name] += lost
     most = [(n, lost) for n, lost in totals.most_common(_MOST_CLASSES) if lost >= _NOTHING_LOST]
     if not most:
-        return "takes no room that other pods could use"
+        return "takes no headroom that other pods could use"
     listed = ", ".join(f"{name} ({lost:.2f})" for name, lost in most)
-    return f"takes room from {listed}"
+    return f"takes headroom from {listed}"
 
 
 def _next_partition(judging: engine.Engine, scored: scored_nodes.ScoredNodes) -> list[str]:
@@ -113,14 +113,13 @@ def _next_partition(judging: engine.Engine, scored: scored_nodes.ScoredNodes) ->
 
 
 def _class(judging: engine.Engine, place: int) -> str:
-    """The pods of one class in words: "pods of 8 GPUs", "pods of 1 GPU + 1 NIC"."""
+    """The pods of one class in words: "pods of 8 GPUs", "pods of 1 GPU + 25 of a NIC"."""
     classes = judging.room.classes
     unit = classes.units[int(classes.unit[place])]
-    name = questions.describe(unit) if isinstance(unit, questions.Query) else str(unit)
-    if name[:1].isdigit():
-        return f"pods of {name}"
     count = round(float(classes.count[place]))
-    return f"pods of {count} {name}{'s' * (count != 1)}"
+    if isinstance(unit, queries.Query):
+        return f"pods of {queries.describe(unit, times=count)}"
+    return f"pods of {queries.counted(count, str(unit))}"
 
 
 # ---------------------------------------------------------------- proximity

@@ -23,7 +23,8 @@ class DeviceChoice:
     """One way to satisfy a request: the request itself, or one of its `firstAvailable` choices.
 
     `name` is what results say: "req" or "req/sub". `selectors` are the class's CEL expressions,
-    then the request's. `capacity` is (capacity name, nano units), sorted.
+    then the request's; the first `of_class` are the class's. `capacity` is (capacity name, nano
+    units), sorted.
     """
 
     name: str
@@ -34,6 +35,7 @@ class DeviceChoice:
     admin_access: bool = False
     tolerations: tuple[objects.DeviceToleration, ...] = ()
     capacity: tuple[tuple[str, int], ...] = ()
+    of_class: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -125,10 +127,12 @@ def _choice(
     if mode not in {EXACT, ALL}:
         raise errors.ClaimError(f"request {name}: unsupported count mode {mode}")
     wanted = asked.capacity.requests if asked.capacity else None
+    of_class = _expressions(f"class {asked.device_class_name}", found.spec.selectors)
     return DeviceChoice(
         name=name,
         device_class=asked.device_class_name,
-        selectors=_expressions(f"class {asked.device_class_name}", found.spec.selectors) + own,
+        selectors=of_class + own,
+        of_class=len(of_class),
         mode=mode,
         # The API server fills in 1; objects that have not passed it may lack it.
         count=_count(asked) if mode == EXACT else 0,

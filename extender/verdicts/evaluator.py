@@ -1,4 +1,4 @@
-"""One question, one node state: what the pod would get there, how good that is, or why not.
+"""One query, one node state: what the pod would get there, how good that is, or why not.
 
 Everything here is plain Python over values: it runs once per distinct state, and the engine keeps
 the verdicts.
@@ -11,13 +11,15 @@ import enum
 from collections.abc import Callable, Mapping
 
 from extender.cluster import plugin_usage
+from extender.demand import work
 from extender.demand.allocator import allocator
 from extender.demand.allocator.outcome import Allocated, Failed, NoFit, Outcome, Pick, Unknown
 from extender.demand.requests import ClaimDemand
 from extender.hardware import shape
 from extender.hardware.usage import NOTHING, NodeState, Usage
 from extender.policy import locality
-from extender.verdicts import query as questions
+from extender.verdicts import claim_reasons, reasons
+from extender.verdicts import query as queries
 
 
 class VerdictCode(enum.IntEnum):
@@ -37,31 +39,25 @@ UNSEEN, UNJUDGED, REFUSED_FROM = (
     int(VerdictCode.BUSY),
 )
 
-# Product text, the same in FailedScheduling events, explain and metrics: short, no node names.
-NOT_FREE = "no {words}"
-NOT_THERE = "node has no {words}"
-FAILED = "device claim cannot be evaluated here"
 UNREAD = "what DRA offers here cannot be read"
 NOT_YET = "not judged yet: the call had done what it may, the next one goes on"
-UNKNOWN_LOCALITY = "nearness of GPU and NIC is not published"
 
-
-_MOST_REFUSALS = 512  # of questions asked of late; a verdict of some words each
-# Units of work: to judge a state, with so much for each resource asked; to tell how near devices
-# are; and to number what the pod would leave, and weigh the devices it would get.
-_JUDGING, _PER_RESOURCE, _NEARNESS, _SUITING = 15, 20, 15, 15
+# Units of work: to judge a state, with so much for each resource requested; its locality; to number
+# what the pod would leave and weigh the devices it would get; and to word a reason.
+_JUDGING, _PER_RESOURCE, _LOCALITY, _SUITING, _WORDING = 15, 20, 15, 15, 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is known of one question on one state.
+    """What is known of one query on one state.
 
-    `after` is the usage once the pod is there. `claims` is how many claims the picks serve: the
-    pod's own, and a last one for DRA-backed extended resources where there are any.
+    `words` are the reason of a refusal, made when `reason` is read first. `after` is the usage once
+    the pod is there. `claims` is how many claims the picks serve: the pod's own, and a last one for
+    DRA-backed extended resources where there are any.
     """
 
     code: VerdictCode
-    reason: str = ""
+    words: str | reasons.Lazy = ""
     detail: str = ""  # more words for explain: an error, a budget
     picks: tuple[Pick, ...] = ()
     plugin: tuple[tuple[str, tuple[int, ...]], ...] = ()  # resource → devices it would likely get
@@ -69,6 +65,11 @@ class Verdict:
     locality: locality.Assessment | None = None
     certain: bool = True
     steps: int = 0
+
+    @property
+    def reason(self) -> str:
+        """Why the node is refused, as people read it; empty where it is not."""
+        return str(self.words)
 
     @property
     def fits(self) -> bool:
@@ -81,13 +82,13 @@ class Verdict:
 
 
 class Evaluator:
-    """Evaluates questions on states; holds the planner and what it needs to know of the cluster."""
+    """Evaluates queries on states; holds the planner and what it needs to know of the cluster."""
 
     def __init__(
         self,
         planner: allocator.Planner,
         *,
-        extended_claim: Callable[[questions.Query, frozenset[str]], ClaimDemand | None],
+        extended_claim: Callable[[queries.Query, frozenset[str]], ClaimDemand | None],
         calibrations: Mapping[str, locality.Calibration],
         matches: Callable[[str, shape.Device], bool],
     ) -> None:
@@ -95,13 +96,11 @@ class Evaluator:
         self.unknown = 0  # searches that ended without an answer
         self.planner = planner
         self.work = planner.work
-        # The words of refusals are the same on all states: (question, code) → verdict.
-        self._refusals: dict[tuple[questions.Query, VerdictCode], Verdict] = {}
         self._extended_claim = extended_claim
         self._calibrations = calibrations  # platform → calibration
 
     def by(self, planner: allocator.Planner) -> Evaluator:
-        """A judge of the same rules by another planner."""
+        """An evaluator of the same rules by another planner."""
         return Evaluator(
             planner,
             extended_claim=self._extended_claim,
@@ -114,44 +113,44 @@ class Evaluator:
         self.planner.configure(budget=budget)
 
     def verdict(
-        self, question: questions.Query, state: NodeState, surroundings: shape.Broken | None
+        self, query: queries.Query, state: NodeState, surroundings: shape.Broken | None
     ) -> Verdict:
-        """Judge one question on one state; SpentError where the allowance ends before."""
+        """Judge one query on one state; SpentError where the allowance ends before."""
         self.work.check()
-        self.work.spend(_JUDGING + _PER_RESOURCE * len(question.extended))
-        found = self._placed(question, state, surroundings)
+        self.work.spend(_JUDGING + _PER_RESOURCE * len(query.extended))
+        found = self._placed(query, state, surroundings)
         if found.fits:
             self.work.spend(_SUITING)
-        if found.code is not VerdictCode.FITS or not question.communication_share:
-            return found  # without a share of communication nearness changes nothing
-        self.work.spend(_NEARNESS)
-        return self._with_locality(question, state.shape, found)
+        if found.code is not VerdictCode.FITS or not query.communication_share:
+            return found  # without a share of communication locality changes nothing
+        self.work.spend(_LOCALITY)
+        return self._with_locality(query, state, found)
 
     def may_pick(
-        self, question: questions.Query, on: shape.Shape, number: int, picked: Mapping[str, int]
+        self, query: queries.Query, on: shape.Shape, number: int, picked: Mapping[str, int]
     ) -> bool:
         """Whether claim `number` could get these devices where their order is random.
 
         What is in use is left to kube-scheduler: here it may rest on an earlier guess.
         """
-        return self.planner.may_pick(on, question.claims, number, picked)
+        return self.planner.may_pick(on, query.claims, number, picked)
 
     # ------------------------------------------------------------ would it fit
 
     def _placed(
-        self, question: questions.Query, state: NodeState, surroundings: shape.Broken | None
+        self, query: queries.Query, state: NodeState, surroundings: shape.Broken | None
     ) -> Verdict:
         hardware, usage = state
-        held, plugin, missing = _plugin_part(question, state)
+        held, plugin, missing = _plugin_part(query, state)
         by_claim = frozenset(missing)
-        if by_claim and question.blind:
+        if by_claim and query.blind:
             return Verdict(VerdictCode.UNJUDGED, detail=UNREAD, after=usage)
-        special = self._extended_claim(question, by_claim) if by_claim else None
+        special = self._extended_claim(query, by_claim) if by_claim else None
         if by_claim and special is None:
-            return self._refused(VerdictCode.NEVER, question)
+            return _too_few_units(VerdictCode.NEVER, query, state)
         if held is None:
-            return self._refused(_lack(question, hardware), question)
-        claims = question.claims if special is None else (*question.claims, special)
+            return _too_few_units(_lack(query, hardware), query, state)
+        claims = query.claims if special is None else (*query.claims, special)
         if held != usage.held or plugin:
             more = sum(1 << d for _, many in plugin for d in many)
             inferred = usage.inferred or bool(more)
@@ -160,11 +159,11 @@ class Evaluator:
         if not claims:
             return Verdict(VerdictCode.FITS, plugin=plugin, after=usage)
         outcome = self.planner.allocate(state, claims, surroundings=surroundings)
-        return self._from_outcome(question, hardware, usage, claims, outcome, plugin)
+        return self._from_outcome(query, hardware, usage, claims, outcome, plugin)
 
     def _from_outcome(
         self,
-        question: questions.Query,
+        query: queries.Query,
         hardware: shape.Shape,
         usage: Usage,
         claims: tuple[ClaimDemand, ...],
@@ -183,56 +182,60 @@ class Evaluator:
                     steps=steps,
                 )
             case NoFit(steps):
-                return self._lacking(question, NodeState(hardware, usage), claims, steps)
+                return self._refused(query, NodeState(hardware, usage), claims, steps)
             case Failed(message):
-                return Verdict(VerdictCode.BUSY, reason=FAILED, detail=message)
+                return Verdict(VerdictCode.BUSY, reasons.failed(message), detail=message)
             case Unknown(steps, message):
                 self.unknown += 1
                 return Verdict(VerdictCode.UNJUDGED, detail=message, steps=steps, after=usage)
 
-    def _lacking(
+    def _refused(
         self,
-        question: questions.Query,
+        query: queries.Query,
         state: NodeState,
         claims: tuple[ClaimDemand, ...],
         steps: int,
     ) -> Verdict:
-        """Say what is missing: the first claim that does not fit alone, else all together."""
+        """Refuse for good where the unused node would not do either; the words come later."""
         empty = NodeState(state.shape, NOTHING)
-        code = VerdictCode.BUSY
-        if isinstance(self.planner.allocate(empty, claims), NoFit):
-            code, state = VerdictCode.NEVER, empty
-        for claim in question.claims if len(question.claims) > 1 else ():
-            if isinstance(self.planner.allocate(state, (claim,)), NoFit):
-                question = dataclasses.replace(question, claims=(claim,), extended=())
-                break
-        refused = self._refused(code, question)
-        return dataclasses.replace(refused, steps=steps) if steps else refused
+        never = isinstance(self.planner.allocate(empty, claims), NoFit)
+        return Verdict(
+            VerdictCode.NEVER if never else VerdictCode.BUSY,
+            reasons.Lazy(lambda: self._worded(query, state, claims, never=never)),
+            steps=steps,
+        )
 
-    def _refused(self, code: VerdictCode, question: questions.Query) -> Verdict:
-        key = (question, code)
-        known = self._refusals.get(key)
-        if known is None:
-            if len(self._refusals) >= _MOST_REFUSALS:
-                self._refusals.clear()
-            known = self._refusals[key] = _refused(code, question)
-        return known
+    def _worded(
+        self,
+        query: queries.Query,
+        state: NodeState,
+        claims: tuple[ClaimDemand, ...],
+        *,
+        never: bool,
+    ) -> str:
+        """The reason for which claims are refused; a plainer one once the allowance is spent."""
+        try:
+            self.work.check()
+            self.work.spend(_WORDING)
+            prepared = self.planner.options(state.shape, claims)
+            return claim_reasons.of_claims(query, prepared, state.usage, never=never)
+        except work.SpentError:
+            return reasons.unclear(query)
 
-    # ------------------------------------------------------------ how near
+    # ------------------------------------------------------------ locality
 
-    def _with_locality(
-        self, question: questions.Query, hardware: shape.Shape, found: Verdict
-    ) -> Verdict:
+    def _with_locality(self, query: queries.Query, state: NodeState, found: Verdict) -> Verdict:
+        hardware = state.shape
         assessment = locality.assess(
             hardware,
             found.devices(),
-            communication_share=question.communication_share,
+            communication_share=query.communication_share,
             calibration=self._calibrations.get(hardware.platform, locality.DEFAULT),
         )
         found = dataclasses.replace(found, locality=assessment)
-        if question.mode != "Required" or assessment.worst is None:
+        if query.mode != "Required" or assessment.worst is None:
             return found
-        level = shape.Level[question.level]
+        level = shape.Level[query.level]
         if assessment.worst <= level:
             return found
         gpus, nics = assessment.counts
@@ -240,15 +243,19 @@ class Evaluator:
         if possible and any(devices for _, devices in found.plugin):
             return found  # the kubelet may do better than we think: a guess vetoes nothing
         if assessment.worst is shape.Level.UNKNOWN and not assessment.other_root:
-            if question.unknown == "Accept":
+            if query.unknown == "Accept":
                 return found
-            return dataclasses.replace(found, code=VerdictCode.BUSY, reason=UNKNOWN_LOCALITY)
+            words = str(reasons.Text.LOCALITY_NOT_PUBLISHED)
+            return dataclasses.replace(found, code=VerdictCode.BUSY, words=words)
         code = VerdictCode.BUSY if possible else VerdictCode.NEVER
-        return dataclasses.replace(found, code=code, reason=assessment.nearness)
+        taken = state.usage.taken if possible else 0
+        nearest = _nearest_pair(hardware, taken)
+        words = reasons.of_locality(level, assessment.worst, nearest, free=possible)
+        return dataclasses.replace(found, code=code, words=words)
 
 
 def _plugin_part(
-    question: questions.Query, state: NodeState
+    query: queries.Query, state: NodeState
 ) -> tuple[tuple[int, ...] | None, tuple[tuple[str, tuple[int, ...]], ...], list[str]]:
     """Units held after the pod (None: too few), likely devices, and names not served by a plug-in.
 
@@ -256,10 +263,10 @@ def _plugin_part(
     """
     hardware, usage = state
     held = list(usage.held or (0,) * len(hardware.resources))
-    asked: list[tuple[int, int]] = []  # (place, units)
+    requested: list[tuple[int, int]] = []  # (position, units)
     missing: list[str] = []
     places = {resource.name: place for place, resource in enumerate(hardware.resources)}
-    for name, count in question.extended:
+    for name, count in query.extended:
         place = places.get(name)
         if place is None:
             missing.append(name)
@@ -268,20 +275,27 @@ def _plugin_part(
         held[place] += count
         if held[place] > resource.count:
             return None, (), missing
-        asked.append((place, count))
-    got = plugin_usage.likely(hardware, usage.taken, tuple(asked))
+        requested.append((place, count))
+    got = plugin_usage.likely(hardware, usage.taken, tuple(requested))
     plugin = tuple([(hardware.resources[place].name, devices) for place, devices in got])
     return tuple(held), plugin, missing
 
 
-def _lack(question: questions.Query, hardware: shape.Shape) -> VerdictCode:
+def _lack(query: queries.Query, hardware: shape.Shape) -> VerdictCode:
     """Whether too few units are free, or the node never had as many."""
     counts = {resource.name: resource.count for resource in hardware.resources}
-    short = any(counts.get(name, count) < count for name, count in question.extended)
+    short = any(counts.get(name, count) < count for name, count in query.extended)
     return VerdictCode.NEVER if short else VerdictCode.BUSY
 
 
-def _refused(code: VerdictCode, question: questions.Query) -> Verdict:
-    if code is VerdictCode.NEVER:
-        return Verdict(code, reason=NOT_THERE.format(words=questions.describe(question)))
-    return Verdict(code, reason=NOT_FREE.format(words=questions.describe(question, "free")))
+def _too_few_units(code: VerdictCode, query: queries.Query, state: NodeState) -> Verdict:
+    return Verdict(code, reasons.Lazy(lambda: reasons.of_units(query, *state)))
+
+
+def _nearest_pair(hardware: shape.Shape, taken: int) -> shape.Level:
+    """The level of the closest GPU and NIC of those that are not taken."""
+    kinds = [None if taken >> i & 1 else each.kind for i, each in enumerate(hardware.devices)]
+    gpus = [i for i, kind in enumerate(kinds) if kind in {shape.Kind.GPU, shape.Kind.PARTITION}]
+    nics = [i for i, kind in enumerate(kinds) if kind is shape.Kind.NIC]
+    found = min((hardware.levels[gpu][nic] for gpu in gpus for nic in nics), default=6)
+    return shape.Level(found)

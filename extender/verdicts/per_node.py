@@ -5,8 +5,7 @@ A selector that reads a uuid, or anything else of which machines of one kind hav
 devices, kept per node, and goes when no claim or class has the selector any more. Nodes on which
 all such selectors say the same share a verdict per state.
 
-A call does a bounded amount of it. The nodes it does not come to are not judged yet and pass; who
-has time goes on (`advance`).
+A call does a bounded amount of it; the other nodes pass, not judged yet (`advance` goes on).
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from numpy.typing import NDArray
 from extender.cluster import index
 from extender.cluster.states import States
 from extender.demand import selectors, work
-from extender.demand.allocator import allocator
+from extender.demand.allocator import allocator, options
 from extender.demand.allocator.outcome import Outcome
 from extender.demand.requests import ClaimDemand
 from extender.hardware import shape
 from extender.hardware.usage import NodeState
-from extender.verdicts import findings, selector_split
+from extender.verdicts import findings, selector_split, verdict_table
 from extender.verdicts.evaluator import UNSEEN, Evaluator, Verdict, VerdictCode
 from extender.verdicts.query import Query
 
@@ -142,7 +141,9 @@ class PerNodeVerdicts:
         """Judge the question where its selectors say this."""
         self._take(state.shape, found)
         try:
-            return self._judge.verdict(question, state, surroundings)
+            verdict = self._judge.verdict(question, state, surroundings)
+            # The next node has other selectors' answers: the words have to be made now.
+            return dataclasses.replace(verdict, words=verdict.reason)
         finally:
             self._work.spend(_JUDGING)
 
@@ -214,9 +215,10 @@ class PerNodeTable:
                 break
         return np.where(rows < 0, UNSEEN, self._code[rows])
 
-    def at(self, row: int) -> Verdict:
-        """The verdict on a row that `fill` has judged."""
-        return self._verdicts[row] or NOT_YET
+    def refusal(self, row: int) -> verdict_table.Refusal:
+        """Whether a row that `fill` has refused is so for good, and why."""
+        verdict = self._verdicts[row] or NOT_YET
+        return verdict.code is VerdictCode.NEVER, verdict.reason
 
     def verdict(self, row: int, number: int) -> Verdict:
         """The verdict if the row's node were in that state of its shape."""
@@ -332,6 +334,9 @@ class _Planner(allocator.Planner):
     ) -> Outcome:
         own = NodeState(self.variant, state.usage)
         return super().allocate(own, claims, surroundings=surroundings)
+
+    def options(self, _: shape.Shape, claims: tuple[ClaimDemand, ...]) -> options.ClaimOptions:
+        return super().options(self.variant, claims)
 
     def may_pick(
         self,

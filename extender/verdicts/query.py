@@ -1,15 +1,17 @@
-"""What is asked about a pod: everything a verdict per node state depends on, and nothing else."""
+"""What a pod needs: everything a verdict per node state depends on, and nothing else."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
 from extender.demand import extended_resources as special_claim
 from extender.demand import pod as pods
-from extender.demand.requests import ClaimDemand, Request
-from extender.kube.api import objects
+from extender.demand.requests import EXACT, ClaimDemand, DeviceChoice, Request
+from extender.kube.api import objects, quantity
 from extender.policy import config
+from extender.verdicts import selector_words
 
 # Words for people, by the words in the name of a class or resource, never by a part of one: "efa"
 # in compute-domain-default-channel is no NIC. The first that has one wins.
@@ -30,13 +32,23 @@ _NOUNS = (
     (frozenset({"tpu", "tpus"}), "TPU"),
     (frozenset({"gaudi"}), "Gaudi accelerator"),
     (frozenset({"npu", "npus"}), "NPU"),
-    (frozenset({"gpu", "gpus", "pgpu", "sgpu", "vgpu", "accelerator", "accelerators"}), "GPU"),
+    (frozenset({"gpu", "gpus", "pgpu", "accelerator", "accelerators"}), "GPU"),
 )
+_WORDS = frozenset(word for _, word in _NOUNS)
+# A unit of a resource whose name has one of these is a part of a GPU, or an amount of something
+# that it has: koordinator.sh/gpu-core, gpu.intel.com/memory.max, nvidia.com/gpu.shared.
+_PARTS = frozenset(
+    {"core", "cores", "mem", "memory", "ratio", "percent", "percentage", "priority", "millicores"}
+    | {"tiles", "shared", "share", "number", "mib", "mb", "gb", "gib"}
+)
+_PERCENT = frozenset({"koordinator.sh/gpu"})  # 100 are one GPU, by Koordinator's documentation
+_MOST_CHOICES = 3  # of a firstAvailable list that are named
+# Attribute that devices have in common → the one thing, and how the devices stand to it.
 _GROUPS = {
-    "resource.kubernetes.io/pcieRoot": "behind one PCIe root",
-    "resource.kubernetes.io/numaNode": "on one NUMA node",
-    "dra.net/numaNode": "on one NUMA node",
-    "dra.cpu/numaNodeID": "on one NUMA node",
+    "resource.kubernetes.io/pcieRoot": ("PCIe root", "behind one PCIe root"),
+    "resource.kubernetes.io/numaNode": ("NUMA node", "on one NUMA node"),
+    "dra.net/numaNode": ("NUMA node", "on one NUMA node"),
+    "dra.cpu/numaNodeID": ("NUMA node", "on one NUMA node"),
 }
 
 
@@ -46,7 +58,7 @@ _LATER_SHARE = config.Locality().communication_share
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Query:
-    """The memo key of verdicts: equal questions get equal answers on equal states.
+    """The memo key of verdicts: equal queries get equal answers on equal states.
 
     `claims` are those still to be allocated. `special` are the device requests that extended
     resources become where DRA serves them, (resource, ((request name, count), …)); `blind`: we
@@ -64,7 +76,7 @@ class Query:
     _hash: int = dataclasses.field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        # A question is looked up several times a request, and is deep.
+        # A query is looked up several times a request, and is deep.
         values = (getattr(self, field.name) for field in dataclasses.fields(self) if field.compare)
         object.__setattr__(self, "_hash", hash(tuple(values)))
 
@@ -72,11 +84,11 @@ class Query:
         return self._hash
 
     def names(self) -> tuple[str, ...]:
-        """The device classes and extended resources that are asked for."""
+        """The device classes and extended resources that are requested."""
         return (*device_classes(self.claims), *(name for name, _ in self.extended))
 
     def __bool__(self) -> bool:
-        """Whether devices are asked for at all."""
+        """Whether devices are requested at all."""
         return bool(self.claims or self.extended)
 
 
@@ -88,9 +100,9 @@ def query_of(
     *,
     blind: bool = False,
 ) -> Query:
-    """Put the question of one pod under a profile's locality rules."""
-    asked = special_claim.all_requests(pod) if requests.extended else {}
-    special = tuple((name, tuple(asked.get(name, ()))) for name, _ in requests.extended)
+    """The query of one pod under a profile's locality rules."""
+    requested = special_claim.all_requests(pod) if requests.extended else {}
+    special = tuple((name, tuple(requested.get(name, ()))) for name, _ in requests.extended)
     return Query(
         claims=demands,
         extended=requests.extended,
@@ -106,43 +118,92 @@ def query_of(
 def noun(name: str) -> str:
     """The word for a device class or resource: GPU, NIC, GPU partition, …, or its own name."""
     parts = re.split(r"[^a-z0-9]+", name.lower().replace("dra.net", "dranet"))
-    return next((word for known, word in _NOUNS if not known.isdisjoint(parts)), name)
+    found = next((word for known, word in _NOUNS if not known.isdisjoint(parts)), name)
+    if found == "GPU" and "/" in name and (name in _PERCENT or not _PARTS.isdisjoint(parts)):
+        return name
+    return found
 
 
-def describe(question: Query, adjective: str = "") -> str:
+def named(word: str) -> bool:
+    """Whether it is a word that people use, not a class's or resource's own name."""
+    return word in _WORDS
+
+
+def one(word: str) -> str:
+    """A single one of these: "GPU", "fpga.example.com device", "example.com/licence"."""
+    return word if named(word) or "/" in word else f"{word} device"
+
+
+def counted(count: int, word: str) -> str:
+    """So many of these: "1 GPU", "2 NICs", "200 koordinator.sh/gpu-core"."""
+    return f"{count} {one(word)}" if count == 1 or "/" in word else f"{count} {one(word)}s"
+
+
+def group(attribute: str) -> tuple[str, str]:
+    """What devices with one value of the attribute share, and how they stand to it."""
+    plain = selector_words.word_of(attribute)
+    return _GROUPS.get(attribute, (plain, f"with the same {plain}"))
+
+
+def describe(query: Query, *, times: int = 1) -> str:
     """The demand in words, the same for every node: "2 GPUs + 2 NICs behind one PCIe root".
 
-    One single device goes without its number: "NIC", "free GPU".
+    A share of a device is described as one: "25 of a NIC". `times`: so many of the query.
     """
-    counts: dict[str, int] = {}
-    for claim in question.claims:
-        for request in claim.requests:
-            choice = request.choices[0]
-            counts[noun(choice.device_class)] = counts.get(noun(choice.device_class), 0) + (
-                choice.count if choice.mode == "ExactCount" else 0
-            )
-    for name, count in question.extended:
-        counts[noun(name)] = counts.get(noun(name), 0) + count
-    alone = len(counts) == 1
-    listed = " + ".join(
-        _counted(count, word, adjective, alone=alone) for word, count in counts.items()
-    )
+    counts: dict[tuple[str, str], int] = {}  # (word, what of it) → how many; 0 is all there are
+    listed: list[str] = []
+    for request in (request for claim in query.claims for request in claim.requests):
+        keys = list(dict.fromkeys(_key(choice) for choice in request.choices))
+        if len(keys) > 1:
+            some = [_part(key, count * times) for *key, count in keys[:_MOST_CHOICES]]
+            listed.append(" or ".join([*some, *(["…"] if len(keys) > _MOST_CHOICES else [])]))
+        for word, what, count in keys if len(keys) == 1 else ():
+            counts[word, what] = counts.get((word, what), 0) + count * times
+    for name, count in query.extended:
+        counts[noun(name), ""] = counts.get((noun(name), ""), 0) + count * times
+    parts = [_part(key, count) for key, count in counts.items()]
     groups = {
-        _GROUPS.get(constraint.attribute, f"with one {constraint.attribute.rpartition('/')[2]}")
-        for claim in question.claims
+        group(constraint.attribute)[1]
+        for claim in query.claims
         for constraint in claim.constraints
         if not constraint.distinct
     }
-    return " ".join([listed, *sorted(groups)])
+    return " ".join([" + ".join([*parts, *listed]), *sorted(groups)])
 
 
-def _counted(count: int, word: str, adjective: str, *, alone: bool) -> str:
-    named = f"{adjective} {word}".strip()
-    if count == 0:
-        return f"set of all {word}s"
+def amount(nano: int) -> str:
+    """An amount of a capacity, in nano units, as people write it: "25", "40Gi", "1500m"."""
+    for power, suffix in ((40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")):
+        if nano and nano % (quantity.NANO << power) == 0:
+            return f"{nano // (quantity.NANO << power)}{suffix}"
+    if nano % quantity.NANO == 0:
+        return str(nano // quantity.NANO)
+    return f"{nano // (quantity.NANO // 1000)}m"
+
+
+def _key(choice: DeviceChoice) -> tuple[str, str, int]:
+    """What the choice asks for: the word, what of such a device, and how many."""
+    word = noun(choice.device_class)
+    if not choice.capacity:
+        return word, selector_words.selected(choice.selectors[choice.of_class :]), _count(choice)
+    if len(choice.capacity) == 1:
+        return word, amount(choice.capacity[0][1]), _count(choice)
+    shares = (f"{amount(nano)} {selector_words.word_of(name)}" for name, nano in choice.capacity)
+    return word, " + ".join(shares), _count(choice)
+
+
+def _count(choice: DeviceChoice) -> int:
+    return choice.count if choice.mode == EXACT else 0
+
+
+def _part(key: Sequence[str], count: int) -> str:
+    word, what = key
+    if not what or what.startswith("selected"):
+        devices = counted(count, word) if count else f"all {one(word)}s"
+        return f"{devices} {what}".rstrip()
     if count == 1:
-        return named if alone else f"1 {named}"
-    return f"{count} {named}s"
+        return f"{what} of a {one(word)}"
+    return f"{count} × {what} of a {one(word)}" if count else f"{what} of all {one(word)}s"
 
 
 def device_classes(demands: tuple[ClaimDemand, ...]) -> tuple[str, ...]:
@@ -157,14 +218,14 @@ def device_classes(demands: tuple[ClaimDemand, ...]) -> tuple[str, ...]:
     )
 
 
-def single_unit(question: Query) -> tuple[Query, int]:
-    """Split a demand into its unit and how many: the ask of a class, and its count.
+def single_unit(query: Query) -> tuple[Query, int]:
+    """Split a demand into its unit and how many of it.
 
     A demand of n equal devices without constraints is n times one device. Any other demand is its
     own unit, once.
     """
-    if len(question.claims) == 1 and not question.extended:
-        claim = question.claims[0]
+    if len(query.claims) == 1 and not query.extended:
+        claim = query.claims[0]
         if len(claim.requests) == 1 and not claim.constraints:
             request = claim.requests[0]
             choice = request.choices[0]
@@ -174,17 +235,17 @@ def single_unit(question: Query) -> tuple[Query, int]:
                     requests=(Request(request.name, (one,), prioritized=False),), constraints=()
                 )
                 return _unit(claims=(unit,)), choice.count
-    if not question.claims and len(question.extended) == 1:
-        name, count = question.extended[0]
-        titles = [title for _, asked in question.special for title, _ in asked] or [""]
+    if not query.claims and len(query.extended) == 1:
+        name, count = query.extended[0]
+        titles = [title for _, requested in query.special for title, _ in requested] or [""]
         return _unit(extended=((name, 1),), special=((name, ((titles[0], 1),)),)), count
-    return _unit(question.claims, question.extended, question.special, share=_LATER_SHARE), 1
+    return _unit(query.claims, query.extended, query.special, share=_LATER_SHARE), 1
 
 
-def asks_one_kind(question: Query) -> bool:
-    """Whether devices of one kind are all that is asked for, so that no NIC has to be near."""
-    requests = sum(len(claim.requests) for claim in question.claims)
-    return requests + len(question.extended) == 1
+def asks_one_kind(query: Query) -> bool:
+    """Whether devices of one kind are all that is requested, so that no NIC has to be close."""
+    requests = sum(len(claim.requests) for claim in query.claims)
+    return requests + len(query.extended) == 1
 
 
 def _unit(

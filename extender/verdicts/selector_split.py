@@ -62,7 +62,9 @@ def _without(claim: ClaimDemand, left_out: Callable[[str], bool]) -> ClaimDemand
             request,
             choices=tuple(
                 dataclasses.replace(
-                    choice, selectors=tuple(t for t in choice.selectors if not left_out(t))
+                    choice,
+                    selectors=tuple(t for t in choice.selectors if not left_out(t)),
+                    of_class=sum(not left_out(t) for t in choice.selectors[: choice.of_class]),
                 )
                 for choice in request.choices
             ),

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from extender.cluster import index
 from extender.verdicts import evaluator, per_node, resolver, verdict_table
 
-# Which rows are refused, and the verdict on one of these by its place.
-Judged: TypeAlias = tuple[NDArray[np.bool_], Callable[[int], evaluator.Verdict]]
+# Which rows are refused, and the refusal of one of these by its position.
+Judged: TypeAlias = tuple[NDArray[np.bool_], Callable[[int], verdict_table.Refusal]]
 
 
 class VerdictSources:
@@ -45,13 +45,12 @@ class VerdictSources:
         """Judge the known ones of these rows, as far as the call's allowance goes."""
         if asked.by_node is not None:
             single = self.single.of(asked.by_node)
-            return single.fill(rows) >= evaluator.REFUSED_FROM, lambda place: single.at(
-                int(rows[place])
-            )
+            bad = single.fill(rows) >= evaluator.REFUSED_FROM
+            return bad, lambda position: single.refusal(int(rows[position]))
         table, states = self._table(asked), self._index.state[rows]
         table.fill(states if known.all() else states[known])
         bad = (table.code[states] >= evaluator.REFUSED_FROM) & known
-        return bad, lambda place: table.verdicts[int(states[place])]
+        return bad, lambda position: table.refusal(int(states[position]))
 
     def of(self, asked: resolver.ResolvedPod) -> Callable[[str], verdict_table.Verdicts]:
         """The verdicts by node."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,10 @@ _MOST_BYTES = 48 << 20
 _CELL, _VERDICT = 21, 500  # bytes of a state's columns, and of a verdict
 # Steps searched in one call; ordinary claims need a few per state, most come from memory for none.
 _MOST_STEPS = 100_000
+
+
+# Whether a node is refused for good, and the reason.
+Refusal: TypeAlias = tuple[bool, str]
 
 
 class Verdicts(Protocol):
@@ -52,6 +56,7 @@ class VerdictTable:
         self.preference: NDArray[np.float64] = np.zeros(_FIRST_STATES)
         self.verdicts: dict[int, Verdict] = {}  # state → verdict
         self.left: list[int] = []  # states asked for that no verdict was found for yet
+        self._refusals: dict[int, Refusal] = {}  # state → refusal, of those that were read
         self._judge = judge
         self.surroundings = surroundings
 
@@ -111,6 +116,14 @@ class VerdictTable:
             except work.SpentError:
                 usage = self.states[number].usage
                 found = Verdict(VerdictCode.UNJUDGED, detail=NOT_YET, after=usage)
+        return found
+
+    def refusal(self, number: int) -> Refusal:
+        """Whether a state that `fill` has refused is so for good, and why."""
+        found = self._refusals.get(number)
+        if found is None:
+            verdict = self.verdicts[number]
+            found = self._refusals[number] = verdict.code is VerdictCode.NEVER, verdict.reason
         return found
 
     def may_pick(self, number: int, claim: int, picked: Mapping[str, int]) -> bool:

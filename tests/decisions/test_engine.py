@@ -57,7 +57,7 @@ def test_required_locality_refuses_the_misaligned_pick_with_its_reason(judging):
 
     found = judging.filter(pod, NODES)
 
-    assert found.failed["apart"] == "GPU and NIC do not share a pcieRoot"
+    assert found.failed["apart"] == "FILL"
     assert found.passing(NODES) == ["aligned"]
     assert found.unresolvable == {}
 
@@ -73,7 +73,7 @@ def test_hardware_that_can_never_align_is_refused_for_good(judging):
 
     found = judging.filter(pod, [*NODES, "never"])
 
-    assert found.unresolvable == {"never": "GPU and NIC do not share a pcieRoot"}
+    assert found.unresolvable == {"never": "FILL"}
 
 
 def test_busy_and_missing_devices_are_told_apart(judging):
@@ -81,8 +81,8 @@ def test_busy_and_missing_devices_are_told_apart(judging):
 
     found = judging.filter(make_pod("p").template("gpu-nic").obj(), [*NODES, "bare"])
 
-    assert found.failed == {"full": "no 1 free GPU + 1 free NIC"}
-    assert found.unresolvable == {"bare": "node has no 1 GPU + 1 NIC"}
+    assert found.failed == {"full": "needs 1 GPU + 1 NIC; FILL"}
+    assert found.unresolvable == {"bare": "needs 1 GPU + 1 NIC; node has none"}
 
 
 def test_a_name_the_cluster_does_not_know_passes_and_is_counted(judging):
@@ -114,7 +114,7 @@ def test_a_kind_that_may_not_be_read_takes_away_only_what_needs_it(kind):
     names = ["plugin", "dra"]
 
     assert judging.filter(claiming, names).passing(names) == names
-    assert judging.filter(extended, names).unresolvable == {"plugin": "node has no 4 GPUs"}
+    assert judging.filter(extended, names).unresolvable == {"plugin": "needs 4 GPUs; FILL"}
 
     judging.store.replace(kind, [], "1")
     assert judging.filter(extended, names).passing(names) == []
@@ -138,8 +138,11 @@ def test_a_device_plugin_pod_is_judged_by_units(judging):
 
     found = judging.filter(make_pod("p").gpus(4).obj(), ["a", "b", "c"])
 
-    assert found.failed == {"a": "no 4 free GPUs"}
-    assert found.unresolvable == {"b": "node has no 4 GPUs", "c": "node has no 4 GPUs"}
+    assert found.failed == {"a": "needs 4 GPUs; 2 of 8 GPUs are free"}
+    assert found.unresolvable == {
+        "b": "needs 4 GPUs; node has 2 GPUs",
+        "c": "needs 4 GPUs; node has none",
+    }
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import msgspec
 import orjson
 import pytest
 
-from extender.decisions import explain, explain_table
+from extender.decisions import explain, explain_demand, explain_table
 from extender.hardware import allocator_features
 from extender.policy import config
 from extender.service import assembly
@@ -93,7 +93,7 @@ def test_a_pod_without_devices_fits_everywhere(judging):
     found = asked(judging, make_pod("web").request("cpu", 1))
 
     assert {node.verdict for node in found.nodes} == {"fits"}
-    assert found.demand == explain.NO_DEVICES
+    assert found.demand == explain_demand.NO_DEVICES
 
 
 def test_guesses_are_marked_as_such():

@@ -294,7 +294,7 @@ def test_packing_names_the_size_of_pods_that_loses_room():
 
     assert found["broken"].cost < found["whole"].cost
     assert "from pods of 8 GPUs" in found["whole"].grounds["packing"]
-    assert found["broken"].grounds["packing"].startswith("takes room from pods of 1 GPU (")
+    assert found["broken"].grounds["packing"].startswith("takes headroom from pods of 1 GPU (")
     assert found["whole"].parts["packing"] > found["broken"].parts["packing"]
 
 

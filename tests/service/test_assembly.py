@@ -80,7 +80,7 @@ def test_a_snapshot_makes_an_engine_that_judges(tmp_path):
 
     assert snapshot.ignored == {"Deployment": 1}
     refused = judging.filter(make_pod("p").gpus(9).obj(), ["a"])
-    assert refused.unresolvable == {"a": "node has no 9 GPUs"}
+    assert refused.unresolvable == {"a": "needs 9 GPUs; node has 8 GPUs"}
 
 
 @pytest.mark.parametrize(

@@ -107,12 +107,12 @@ def test_explain_ranks_every_node_with_the_reason(run, snapshot):
 
     assert status == OK
     title, header, *rows = out.splitlines()
-    assert title == "pod default/waiting: GPU (profile default)"
+    assert title == "pod default/waiting: 1 GPU (profile default)"
     assert header.split() == ["NODE", "VERDICT", "SCORE", "COST", "DEVICES", "WHY"]
     assert rows[0].split()[:5] == ["free", "fits", "10", "1.21", "gpu-0"]
     words = {row.split()[0]: row for row in rows}
-    assert words["full"].endswith("no free GPU")
-    assert words["plain"].endswith("node has no GPU")
+    assert words["full"].endswith("needs 1 GPU; its only GPU is in use")
+    assert words["plain"].endswith("needs 1 GPU; node has none")
 
 
 def test_a_pod_without_a_namespace_is_looked_for_in_default(run, snapshot):
@@ -310,8 +310,8 @@ def test_predict_prints_the_devices_or_why_there_are_none(run, snapshot):
     assert status == OK
     assert out.splitlines() == [
         f"free: gpu={GPU}/free/gpu-0",
-        "full: no free GPU",
-        "plain: node has no GPU",
+        "full: needs 1 GPU; its only GPU is in use",
+        "plain: needs 1 GPU; node has none",
     ]
 
 
@@ -320,7 +320,7 @@ def test_predict_in_json_says_the_same(run, snapshot):
 
     free, full, _ = json.loads(out)
     assert [device["device"] for device in free["devices"]] == ["gpu-0"]
-    assert (full["devices"], full["reason"]) == ([], "no free GPU")
+    assert (full["devices"], full["reason"]) == ([], "needs 1 GPU; its only GPU is in use")
 
 
 def test_an_older_version_says_that_its_pick_is_one_of_several(run, tmp_path):

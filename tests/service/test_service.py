@@ -114,7 +114,7 @@ async def test_the_model_filter_is_answered_as_its_model_response(serving):
 
     assert status == 200
     assert json.loads(answer) == model("01_filter_nodenames_dra_pod.response") | {
-        "FailedAndUnresolvableNodes": {H200[7]: "node has no NIC"}
+        "FailedAndUnresolvableNodes": {H200[7]: "needs 1 NIC; node has none"}
     }
 
 

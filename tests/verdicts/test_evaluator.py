@@ -3,7 +3,7 @@
 import pytest
 
 from extender.policy import config
-from extender.verdicts import evaluator
+from extender.verdicts import reasons
 from extender.verdicts.evaluator import VerdictCode
 from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
 from tests.kit.worlds import GPU, H100, NIC, engine, feed, p4d
@@ -49,8 +49,12 @@ def test_admin_access_takes_nothing(judging):
 @pytest.mark.parametrize(
     ("count", "code", "reason"),
     [
-        pytest.param(7, VerdictCode.BUSY, "no 7 free GPUs", id="too few are free"),
-        pytest.param(9, VerdictCode.NEVER, "node has no 9 GPUs", id="there never were as many"),
+        pytest.param(
+            7, VerdictCode.BUSY, "needs 7 GPUs; 6 of 8 GPUs are free", id="too few are free"
+        ),
+        pytest.param(
+            9, VerdictCode.NEVER, "needs 9 GPUs; node has 8 GPUs", id="there never were as many"
+        ),
     ],
 )
 def test_busy_and_never_are_told_apart_by_the_empty_node(judging, count, code, reason):
@@ -76,7 +80,7 @@ def test_of_several_claims_the_one_that_is_missing_is_named(judging):
         make_claim("nics").request("r", NIC),
     )  # fmt: skip
 
-    assert found.reason == "no free NIC"
+    assert found.reason == "needs 1 GPU + 1 NIC; 0 of 4 NICs are free"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,10 @@ def test_a_selector_that_fails_refuses_for_now_and_says_so(judging):
 
     found = verdict(judging, make_pod("p").claim("c"), "p4d", claim)
 
-    assert (found.code, found.reason) == (VerdictCode.BUSY, evaluator.FAILED)
+    assert (found.code, found.reason) == (
+        VerdictCode.BUSY,
+        "device claim cannot be evaluated here: no such key: 'y'",
+    )
     assert found.detail
 
 
@@ -137,4 +144,4 @@ def test_nearness_that_nobody_publishes_is_judged_as_the_policy_says(unknown, co
     found = verdict(judging, make_pod("p").claim("c"), "n", claim)
 
     assert found.code is code
-    assert found.reason == ("" if found.fits else evaluator.UNKNOWN_LOCALITY)
+    assert found.reason == ("" if found.fits else reasons.Text.LOCALITY_NOT_PUBLISHED)

@@ -12,6 +12,7 @@ from tests.kit.builders import make_claim, make_class, make_pod
 
 GPU, NIC, MIG = "gpu.nvidia.com", "rdma.dranet", "mig.nvidia.com"
 CLASSES = {name: make_class(name).obj() for name in (GPU, NIC, MIG)}
+MODEL = 'device.attributes["gpu.nvidia.com"].productName == "H100"'
 ROOT = "resource.kubernetes.io/pcieRoot"
 
 
@@ -19,6 +20,10 @@ def demand(claim):
     return requests.claim_demand(
         claim.obj().spec, CLASSES, features=allocator_features.AllocatorFeatures()
     )
+
+
+def share(**amounts):
+    return {"capacity": {"requests": amounts}}
 
 
 def asked(*claims, pod=None):
@@ -47,6 +52,9 @@ def asked(*claims, pod=None):
         ("compute-domain-default-channel.nvidia.com", "channel"),
         ("openshift.io/mlx5_ib", "NIC"),
         ("nvidia.com/gpumem", "nvidia.com/gpumem"),
+        ("koordinator.sh/gpu", "koordinator.sh/gpu"),
+        ("gpu.intel.com/memory.max", "gpu.intel.com/memory.max"),
+        ("gpu.intel.com/i915", "GPU"),
         ("fpga.example.com", "fpga.example.com"),
     ],
 )
@@ -55,42 +63,71 @@ def test_a_class_or_resource_is_called_what_people_call_it(name, word):
 
 
 @pytest.mark.parametrize(
-    ("found", "words", "free"),
+    ("found", "words"),
     [
-        pytest.param(asked(make_claim("c").request("r", GPU)), "GPU", "free GPU", id="one"),
-        pytest.param(asked(make_claim("c").request("r", GPU, 4)), "4 GPUs", "4 free GPUs", id="4"),
+        pytest.param(asked(make_claim("c").request("r", GPU)), "1 GPU", id="one"),
+        pytest.param(asked(make_claim("c").request("r", GPU, 4)), "4 GPUs", id="4"),
         pytest.param(
             asked(make_claim("c").request("g", GPU, 2).request("n", NIC)),
             "2 GPUs + 1 NIC",
-            "2 free GPUs + 1 free NIC",
             id="two kinds",
         ),
         pytest.param(
             asked(make_claim("c").request("g", GPU).request("n", NIC).match(ROOT)),
             "1 GPU + 1 NIC behind one PCIe root",
-            "1 free GPU + 1 free NIC behind one PCIe root",
             id="behind one root",
         ),
         pytest.param(
             asked(make_claim("c").request("g", GPU, 2).match("example.com/rack")),
-            "2 GPUs with one rack",
-            "2 free GPUs with one rack",
+            "2 GPUs with the same rack",
             id="an attribute of somebody",
         ),
+        pytest.param(asked(make_claim("c").request("r", GPU, mode="All")), "all GPUs", id="all"),
         pytest.param(
-            asked(make_claim("c").request("r", GPU, mode="All")),
-            "set of all GPUs",
-            "set of all GPUs",
-            id="all",
+            asked(make_claim("c").request("r", GPU, 2, selectors=[MODEL])),
+            "2 GPUs selected by model",
+            id="a selector",
         ),
         pytest.param(
-            asked(pod=make_pod("p").gpus(3)), "3 GPUs", "3 free GPUs", id="extended resource"
+            asked(make_claim("c").first_available("r", ("a", GPU, 1), ("b", MIG, 2))),
+            "1 GPU or 2 GPU partitions",
+            id="firstAvailable",
+        ),
+        pytest.param(
+            asked(make_claim("c").request("g", GPU).request("n", NIC, **share(bandwidth="25"))),
+            "1 GPU + 25 of a NIC",
+            id="a share",
+        ),
+        pytest.param(
+            asked(make_claim("c").request("r", GPU, **share(cores="30", memory="30Gi"))),
+            "30 cores + 30Gi memory of a GPU",
+            id="a share by two capacities",
+        ),
+        pytest.param(
+            asked(make_claim("c").request("r", NIC, 2, **share(bandwidth="500m"))),
+            "2 × 500m of a NIC",
+            id="two shares",
+        ),
+        pytest.param(asked(pod=make_pod("p").gpus(3)), "3 GPUs", id="extended resource"),
+        pytest.param(
+            asked(
+                pod=make_pod("p")
+                .request("koordinator.sh/gpu-core", 200)
+                .request("koordinator.sh/gpu-memory-ratio", 200)
+            ),
+            "200 koordinator.sh/gpu-core + 200 koordinator.sh/gpu-memory-ratio",
+            id="amounts of what a GPU has",
         ),
     ],
 )
-def test_a_demand_is_said_in_words(found, words, free):
+def test_a_demand_is_described_in_words(found, words):
     assert query.describe(found) == words
-    assert query.describe(found, "free") == free
+
+
+def test_so_many_of_a_unit_are_described_together():
+    unit, count = query.single_unit(asked(make_claim("c").request("r", GPU, 4)))
+
+    assert query.describe(unit, times=count) == "4 GPUs"
 
 
 def test_a_pod_without_devices_is_no_question():

@@ -24,7 +24,7 @@ class CountingJudge:
     def verdict(self, question, state, surroundings):
         self.asked.append((question, state.usage, surroundings))
         if state.usage.taken % 2:
-            return Verdict(VerdictCode.BUSY, reason="odd")
+            return Verdict(VerdictCode.BUSY, words="odd")
         return Verdict(VerdictCode.FITS, after=Usage(taken=state.usage.taken + 1))
 
 

@@ -131,12 +131,17 @@ class Planner:
 
         Where `allocate` runs out of budget, this may still know the answer.
         """
+        return self._plan(state.shape, claims).answer(state.usage, surroundings)
+
+    def options(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...], /) -> ClaimOptions:
+        """What is known of each device of the machine for the claims."""
+        return self._plan(machine, claims).prepared
+
+    def _plan(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...]) -> plan.ClaimsPlan:
         if claims is not self._last:
             self._last, self._last_plans = claims, self._plans.setdefault(claims, {})
-        known = self._last_plans.get(state.shape)
-        if known is None:
-            known = self._new(state.shape, claims)
-        return known.answer(state.usage, surroundings)
+        known = self._last_plans.get(machine)
+        return self._new(machine, claims) if known is None else known
 
     def may_pick(
         self,

@@ -6,7 +6,7 @@ fail on a device behind the solution must not be asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from extender.demand import requests, work
@@ -70,6 +70,7 @@ class Option:
         # Over all devices, as bits; None until somebody asks.
         self.all_admitted: int | None = None
         self.all_welcome: int | None = None
+        self.similar: int | None = None  # what the class alone selects
         self.sound: bool | None = None  # `deadends.sound`
         self.plain: bool | None = None  # `solutions`: only taken devices matter
 
@@ -217,6 +218,11 @@ class ClaimOptions:
             if new:
                 self._compiled.discard(text)
             raise
+
+    def passes(self, expressions: Iterable[str], device: int) -> bool:
+        """Whether all these selectors match; raises what the selectors raise."""
+        body = self.machine.devices[device]
+        return all(self._selectors.matches(text, body) for text in expressions)
 
     def tolerates(self, option: Option, device: int) -> bool:
         """Whether the request tolerates the device's taints."""

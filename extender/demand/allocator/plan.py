@@ -55,6 +55,11 @@ class ClaimsPlan:
             return Failed(_INVALID, whole_pod=False, steps=known.steps)
         return known
 
+    @property
+    def prepared(self) -> ClaimOptions:
+        """What is known of each device for the claims."""
+        return self._prepared
+
     def _known(self, usage: Usage) -> Outcome:
         found = self._solutions
         if found is not None and any(found.relevant >> device & 1 for device, _ in usage.shared):

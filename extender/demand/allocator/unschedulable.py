@@ -1,14 +1,18 @@
-"""Why claims do not fit: a cheap guess at what to tell people, made after the search said no.
+"""Why claims do not fit: the cause, found after the search said no, and the devices it is about.
 
-The search itself knows only that no combination works. The hint names the first request that
-cannot be had even alone, and what stands in its way.
+The search itself knows only that no combination works. The cause names the first request that
+cannot be had even alone, and what stands in its way; `shortfall` adds which devices come near.
 """
 
 from __future__ import annotations
 
+import dataclasses
+
 from extender import errors
+from extender.demand.allocator import counters
 from extender.demand.allocator.options import ClaimOptions, Option
 from extender.demand.allocator.outcome import NoFit
+from extender.demand.requests import DeviceChoice
 from extender.hardware import bitmask
 from extender.hardware.usage import NOTHING, Usage
 
@@ -21,19 +25,179 @@ CONSTRAINT = "constraint"  # each request can be had, but not under the claim's 
 TOGETHER = "together"  # each request can be had, but not all of them
 
 
-# From what is far from fitting to what is near.
-_NEARNESS = ("", NO_DEVICE, TAINTED, CAPACITY, IN_USE)
+# From the cause that is farthest from fitting to the nearest.
+_ORDER = ("", NO_DEVICE, TAINTED, CAPACITY, IN_USE)
+
+
+# A device that the search did not come to may not be judged at all.
+UNJUDGEABLE = (errors.ClaimError, errors.SelectorError, errors.UnknownSelectorError)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Candidates:
+    """The devices for one request, as bits; from `admitted` on each set is within the one before.
+
+    `similar` are those that its device class selects; where it selects none, those of the drivers
+    that its selectors name, and `by_class` is set. `need` is how many it asks for. `drawable`: what
+    they share with others is left for each of them alone.
+    """
+
+    claim: int
+    choice: DeviceChoice
+    need: int
+    similar: int
+    by_class: bool
+    admitted: int
+    tolerated: int
+    roomy: int  # with the capacity left
+    free: int
+    drawable: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shortfall:
+    """Why claims do not fit: the cause, the request it is about, and what each request could have.
+
+    `culprit` is the position in `candidates`; None where each request could be had alone.
+    """
+
+    why: str
+    culprit: int | None
+    candidates: tuple[Candidates, ...]
+
+
+def shortfall(prepared: ClaimOptions, usage: Usage) -> Shortfall | None:
+    """Say what stands in the way under this usage, for the choice that comes nearest.
+
+    None where not all devices can be judged. Raises work.SpentError.
+    """
+    if not prepared.cheap:
+        return None
+    try:
+        nearest: list[Candidates] = []
+        causes: list[str] = []
+        for claim in prepared.options:
+            for choices in claim:
+                words = [_lack(prepared, option, usage) for option in choices]
+                # What is missing for all of them matters more than that one could be had.
+                best = words.index("") if "" in words else words.index(max(words, key=_order))
+                nearest.append(_candidates(prepared, choices[best], usage))
+                causes.append(words[best])
+        empty = [_lack_of_all(prepared, choices) for claim in prepared.options for choices in claim]
+    except UNJUDGEABLE:
+        return None
+    # What no usage can change tells more than what is in use.
+    for those in (empty, causes):
+        for number, why in enumerate(those):
+            if why:
+                return Shortfall(causes[number] or why, number, tuple(nearest))
+    for number, found in enumerate(nearest):
+        if not found.choice.admin_access and found.drawable.bit_count() < found.need:
+            return Shortfall(COUNTERS, number, tuple(nearest))
+    if any(_drawing(prepared, found.admitted) for found in nearest):
+        return Shortfall(COUNTERS, None, tuple(nearest))
+    constrained = any(claim.constraints for claim in prepared.claims)
+    return Shortfall(CONSTRAINT if constrained else TOGETHER, None, tuple(nearest))
+
+
+def free_placements(prepared: ClaimOptions, usage: Usage) -> int:
+    """The devices of counters that are free and could each be drawn now, as bits."""
+    prepared.work.check()
+    prepared.work.spend(prepared.count)
+    drawing = _drawing(prepared, (1 << prepared.count) - 1) & ~usage.taken
+    return _drawable(prepared, usage, drawing)
+
+
+def _order(cause: str) -> int:
+    return _ORDER.index(cause)
+
+
+def _lack_of_all(prepared: ClaimOptions, choices: tuple[Option, ...]) -> str:
+    """The cause on the unused machine, where no choice could be had; else nothing."""
+    words = [_lack(prepared, option, NOTHING) for option in choices]
+    return max(words, key=_order) if all(words) else ""
+
+
+def _candidates(prepared: ClaimOptions, option: Option, usage: Usage) -> Candidates:
+    admitted = prepared.admitted(option)
+    if option.every:
+        admitted = _asked(prepared, option, admitted)
+    need = max(admitted.bit_count(), 1) if option.every else option.choice.count
+    similar = _of_class(prepared, option) | admitted
+    by_class = not similar
+    if by_class:
+        similar = _of_drivers(prepared, option)
+    tolerated = admitted & prepared.welcome(option)
+    roomy = tolerated
+    if prepared.features.consumable_capacity and not option.choice.admin_access:
+        used = {device: dict(amounts) for device, amounts in usage.shared}
+        roomy = sum(
+            1 << device
+            for device in bitmask.positions(tolerated)
+            if prepared.has_room(option, device, used.get(device, {}))
+        )
+    free = roomy if option.choice.admin_access else roomy & ~usage.taken
+    drawable = _drawable(prepared, usage, free)
+    return Candidates(
+        option.claim, option.choice, need, similar, by_class, admitted, tolerated, roomy, free,
+        drawable,
+    )  # fmt: skip
+
+
+def _of_class(prepared: ClaimOptions, option: Option) -> int:
+    """The devices that the class's own selectors select."""
+    if option.similar is None:
+        texts = option.choice.selectors[: option.choice.of_class]
+        prepared.work.check()
+        prepared.work.spend(prepared.count)
+        option.similar = sum(
+            1 << device for device in range(prepared.count) if prepared.passes(texts, device)
+        )
+    return option.similar
+
+
+def _of_drivers(prepared: ClaimOptions, option: Option) -> int:
+    """The devices whose driver some selector names."""
+    text = " ".join(option.choice.selectors)
+    drivers = {each.driver for each in prepared.machine.devices[: prepared.count]}
+    named = {driver for driver in drivers if f'"{driver}"' in text or f"'{driver}'" in text}
+    return sum(
+        1 << device
+        for device in range(prepared.count)
+        if prepared.machine.devices[device].driver in named
+    )
+
+
+def _drawing(prepared: ClaimOptions, devices: int) -> int:
+    """Those of the devices that draw counters."""
+    if not prepared.features.partitionable:
+        return 0
+    return sum(1 << d for d in bitmask.positions(devices) if prepared.draws(d))
+
+
+def _drawable(prepared: ClaimOptions, usage: Usage, devices: int) -> int:
+    """Those of the devices whose counters are left, for each of them alone."""
+    drawing = _drawing(prepared, devices)
+    if not drawing:
+        return devices
+    left, found = counters.Counters(prepared, usage), devices
+    for device in bitmask.positions(drawing):
+        if left.reserve(device):
+            left.release(device)
+        else:
+            found &= ~(1 << device)
+    return found
 
 
 def reason_for(prepared: ClaimOptions, usage: Usage, steps: int) -> NoFit:
-    """Make the answer "does not fit", with the hint."""
+    """Make the answer "does not fit", with its cause."""
     if not prepared.cheap:
         return NoFit(steps, TOGETHER)
     try:
         # What no usage can change tells more than what is in use.
         lacking = _first_lacking(prepared, NOTHING, steps) or _first_lacking(prepared, usage, steps)
         draws = any(_draws(prepared, option) for option in prepared.each_option())
-    except (errors.ClaimError, errors.SelectorError, errors.UnknownSelectorError):
+    except UNJUDGEABLE:
         return NoFit(steps, TOGETHER)  # a device behind the search's end cannot be judged
     if lacking is not None:
         return lacking
@@ -108,7 +272,7 @@ def _first_lacking(prepared: ClaimOptions, usage: Usage, steps: int) -> NoFit | 
             words = [_lack(prepared, option, usage) for option in choices]
             if all(words):
                 # Of several choices the one that came nearest tells most.
-                return NoFit(steps, max(words, key=_NEARNESS.index), number, choices[0].request)
+                return NoFit(steps, max(words, key=_order), number, choices[0].request)
     return None
 
 

@@ -1,0 +1,336 @@
+"""Why the devices of a node cannot satisfy claims, in words: the text for each cause."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from extender.demand import requests
+from extender.demand.allocator import capacity, unschedulable
+from extender.demand.allocator.options import ClaimOptions
+from extender.demand.allocator.unschedulable import Candidates, Shortfall
+from extender.hardware import bitmask, gpu_count
+from extender.hardware.shape import Device, Kind
+from extender.hardware.usage import NOTHING, Usage
+from extender.verdicts import query as queries
+from extender.verdicts import reasons, selector_words
+from extender.verdicts.reasons import Text
+
+_MOST_PLACEMENTS = 3  # kinds of partitions that are listed
+_BLOCKING = {"NoSchedule", "NoExecute"}
+_COUNTED = {unschedulable.NO_DEVICE, unschedulable.IN_USE}
+_KINDS = {Kind.GPU: "GPU", Kind.PARTITION: "GPU partition", Kind.NIC: "NIC"}
+
+
+def of_claims(query: queries.Query, prepared: ClaimOptions, usage: Usage, *, never: bool) -> str:
+    """The reason where claims cannot be satisfied; `never`: not on the unused node either.
+
+    Raises work.SpentError.
+    """
+    found = unschedulable.shortfall(prepared, usage)
+    if found is None:
+        return reasons.unclear(query)
+    words = _ClaimWords(query, prepared, usage, found, never=never)
+    return reasons.bounded(words.reason())
+
+
+class _ClaimWords:
+    """The words for one shortfall."""
+
+    def __init__(
+        self,
+        query: queries.Query,
+        prepared: ClaimOptions,
+        usage: Usage,
+        found: Shortfall,
+        *,
+        never: bool,
+    ) -> None:
+        self._needs = queries.describe(query)
+        self._units = reasons.units(query, prepared.machine)
+        self._prepared = prepared
+        self._machine = prepared.machine
+        self._usage = usage
+        self._found = found
+        self._never = never
+
+    def reason(self) -> str:
+        found = self._found
+        culprit = None if found.culprit is None else found.candidates[found.culprit]
+        if found.why == unschedulable.COUNTERS:
+            return self._counters(culprit)
+        if found.why in _COUNTED and culprit is not None and self._profile(culprit):
+            return self._counters(culprit)
+        if found.why == unschedulable.CONSTRAINT:
+            return self._constraints()
+        if culprit is None:
+            return self._together()
+        match found.why:
+            case unschedulable.NO_DEVICE:
+                return self._with_pools(self._no_device(culprit), culprit)
+            case unschedulable.TAINTED:
+                return self._tainted(culprit)
+            case unschedulable.CAPACITY:
+                return self._capacity(culprit)
+        return self._with_pools(self._in_use(culprit), culprit)
+
+    # ------------------------------------------------------------ too few devices
+
+    def _no_device(self, culprit: Candidates) -> str:
+        left_out = culprit.similar & ~culprit.admitted
+        if not left_out:
+            return Text.THERE.format(needs=self._needs, there=reasons.there(self._counts()))
+        if not culprit.admitted:
+            return self._no_match(culprit, all_free=not left_out & self._usage.taken)
+        word, count = self._word(culprit), culprit.admitted.bit_count()
+        return Text.FEW_MATCH.format(
+            needs=self._needs,
+            count=f"{queries.counted(count, word)} {'matches' if count == 1 else 'match'}",
+            selector=_selector(culprit),
+            others=self._others(left_out, culprit, free=False),
+        )
+
+    def _no_match(self, culprit: Candidates, *, all_free: bool) -> str:
+        """No device, or no free one, is selected, but others are there."""
+        left_out = culprit.similar & ~culprit.admitted
+        shown = left_out & ~self._usage.taken if all_free else left_out
+        word = queries.one(self._word(culprit))
+        return Text.NO_MATCH.format(
+            device=f"free {word}" if all_free else word,
+            selector=_selector(culprit),
+            others=self._others(shown, culprit, free=all_free),
+        )
+
+    def _others(self, devices: int, culprit: Candidates, *, free: bool) -> str:
+        texts = culprit.choice.selectors
+        if not culprit.by_class:
+            texts = texts[culprit.choice.of_class :]
+        return selector_words.others(devices.bit_count(), texts, free=free)
+
+    def _counts(self) -> dict[str, int]:
+        """How many devices there are for the requests, by their word."""
+        masks: dict[str, int] = {}
+        for each in self._found.candidates:
+            word = self._word(each)
+            masks[word] = masks.get(word, 0) | (each.admitted or each.similar)
+        return self._units | {word: mask.bit_count() for word, mask in masks.items()}
+
+    def _in_use(self, culprit: Candidates) -> str:
+        left_out = culprit.similar & ~culprit.admitted & ~self._usage.taken
+        if not culprit.free and left_out and culprit.need == 1:
+            return self._no_match(culprit, all_free=True)
+        word = self._word(culprit)
+        free = reasons.free_of(culprit.free.bit_count(), culprit.roomy.bit_count(), word)
+        tainted = (culprit.admitted & ~culprit.tolerated).bit_count()
+        if left_out:
+            free += f" of those that match the {_selector(culprit)}"
+        if tainted:
+            free += f", {tainted} {'is' if tainted == 1 else 'are'} tainted"
+        return Text.FREE.format(needs=self._needs, free=free)
+
+    def _tainted(self, culprit: Candidates) -> str:
+        devices = culprit.admitted & ~culprit.tolerated
+        keys = selector_words.listed(
+            taint.key
+            for device in bitmask.positions(devices)
+            for taint in self._machine.devices[device].taints
+            if taint.effect in _BLOCKING
+        )
+        if not keys:  # what cannot be used here for another reason: it shares counters
+            return Text.UNCLEAR.format(needs=self._needs)
+        count, word = devices.bit_count(), self._word(culprit)
+        verb = "is" if count == 1 else "are"
+        if not culprit.tolerated:
+            return Text.TAINTED.format(count=f"{queries.counted(count, word)} {verb}", keys=keys)
+        there = queries.counted(culprit.admitted.bit_count(), word)
+        return Text.SOME_TAINTED.format(
+            needs=self._needs, count=f"{count} of {there} {verb}", keys=keys
+        )
+
+    def _with_pools(self, reason: str, culprit: Candidates) -> str:
+        """The reason with a word on pools of the driver whose devices are not used."""
+        text = " ".join(culprit.choice.selectors)
+        broken = next(
+            (p.broken for p in self._machine.pools if p.broken is not None and p.driver in text),
+            None,
+        )
+        return reason if broken is None else Text.POOL.format(reason=reason, broken=broken.value)
+
+    # ------------------------------------------------------------ shares of devices
+
+    def _capacity(self, culprit: Candidates) -> str:
+        devices = {d: self._machine.devices[d] for d in bitmask.positions(culprit.tolerated)}
+        device = queries.one(self._word(culprit))
+        requested = dict(culprit.choice.capacity)
+        for name in requested:
+            if not any(name in each.capacity for each in devices.values()):
+                names = {
+                    key.rpartition("/")[2] for each in devices.values() for key in each.capacity
+                }
+                known = selector_words.listed(names) or "none"
+                return Text.CAPACITY_NAME.format(device=device, capacity=name, names=known)
+        takes = {d: self._taken(each, requested) for d, each in devices.items()}
+        if not any(takes.values()):
+            name, nano = next(iter(requested.items()), ("", 0))
+            return Text.CAPACITY_POLICY.format(
+                device=device, amount=queries.amount(nano), capacity=name
+            )
+        return self._amounts(culprit, devices, {d: t for d, t in takes.items() if t}, device)
+
+    def _taken(self, device: Device, requested: Mapping[str, int]) -> dict[str, int] | None:
+        return capacity.wanted(requested, device, features=self._prepared.features)
+
+    def _amounts(
+        self,
+        culprit: Candidates,
+        devices: Mapping[int, Device],
+        takes: Mapping[int, Mapping[str, int]],  # device → capacity → nano units
+        device: str,
+    ) -> str:
+        """The capacity of which the devices have too little."""
+        used = {d: dict(amounts) for d, amounts in self._usage.shared}
+        requested = [name for name, _ in culprit.choice.capacity]
+        names = dict.fromkeys([*requested, *(name for each in takes.values() for name in each)])
+
+        def left(number: int, name: str) -> int:
+            return devices[number].capacity[name].value - used.get(number, {}).get(name, 0)
+
+        able = {
+            name: [d for d, each in takes.items() if name in each and each[name] <= left(d, name)]
+            for name in names
+        }
+        name = min(names, key=lambda each: len(able[each]))  # of equal ones the first requested
+        having = [d for d, each in takes.items() if name in each]
+        need = max(takes[d][name] for d in having)
+        total = max(devices[d].capacity[name].value for d in having)
+        most = max(left(d, name) for d in having)
+        words = {"amount": queries.amount(need), "capacity": name.rpartition("/")[2]}
+        if able[name]:
+            there = queries.counted(len(devices), self._word(culprit))
+            verb = "has" if len(able[name]) == 1 else "have"
+            count = f"{len(able[name])} of {there} {verb}"
+            return Text.FEW_WITH_CAPACITY.format(needs=self._needs, count=count, **words)
+        if need > total:
+            return Text.NO_CAPACITY.format(device=device, most=queries.amount(total), **words)
+        return Text.NO_CAPACITY_LEFT.format(
+            device=device, total=queries.amount(total), most=queries.amount(max(most, 0)), **words
+        )
+
+    # ------------------------------------------------------------ partitions
+
+    def _counters(self, culprit: Candidates | None) -> str:
+        wanted = culprit or max(self._found.candidates, key=lambda each: each.need)
+        devices = bitmask.positions(wanted.admitted)
+        if {self._machine.devices[d].kind for d in devices} == {Kind.GPU}:
+            free, there = wanted.drawable.bit_count(), len(devices)
+            text = Text.FREE if there == 1 else Text.PARTITIONED
+            words = reasons.free_of(free, there, self._word(wanted))
+            words += " as partitions" if there == 1 and not free else ""
+            return text.format(needs=self._needs, free=words)
+        name = self._profile(wanted) or queries.one(self._word(wanted))
+        partition = f"a {name}" if wanted.need == 1 else f"{wanted.need} of {name}"
+        return Text.PARTITION.format(partition=partition, placements=self._placements())
+
+    def _profile(self, wanted: Candidates) -> str:
+        """The profile of the partitions that would do; empty unless all have one and the same."""
+        devices = [self._machine.devices[d] for d in bitmask.positions(wanted.admitted)]
+        profiles = {
+            gpu_count.profile(each) if each.kind is Kind.PARTITION else "" for each in devices
+        }
+        return profiles.pop() if len(profiles) == 1 else ""
+
+    def _placements(self) -> str:
+        """What could still be cut, the largest first: "2 of 1g.10gb"."""
+        counts: dict[str, int] = {}
+        sizes: dict[str, int] = {}
+        for number in bitmask.positions(unschedulable.free_placements(self._prepared, self._usage)):
+            device = self._machine.devices[number]
+            profile = gpu_count.profile(device)
+            if device.kind is Kind.PARTITION and profile:
+                counts[profile] = counts.get(profile, 0) + 1
+                sizes[profile] = sum(amount for _, amount in self._prepared.draws(number))
+        largest = sorted(counts, key=lambda profile: (-sizes[profile], profile))
+        return ", ".join(f"{counts[p]} of {p}" for p in largest[:_MOST_PLACEMENTS]) or "none"
+
+    # ------------------------------------------------------------ constraints
+
+    def _constraints(self) -> str:
+        for number, claim in enumerate(self._prepared.claims):
+            for constraint in claim.constraints:
+                under = [c for c in self._found.candidates if _is_under(c, number, constraint)]
+                if not constraint.distinct and under and (why := self._unmet(constraint, under)):
+                    return why
+        return Text.CONSTRAINTS.format(needs=self._needs)
+
+    def _unmet(self, constraint: requests.Constraint, under: list[Candidates]) -> str:
+        """Why no value of the attribute has enough of all; empty where one has."""
+        thing, _ = queries.group(constraint.attribute)
+        used = NOTHING.taken if self._never else self._usage.taken
+        by_value: dict[object, list[int]] = {}  # value → devices of each candidate
+        for place, each in enumerate(under):
+            some = False
+            for device in bitmask.positions(each.roomy & ~used):
+                value = self._prepared.value(constraint, device)
+                some |= value is not None
+                for member in () if value is None else _members(value):
+                    by_value.setdefault(member, [0] * len(under))[place] += 1
+            if not some and each.need:
+                word = queries.one(self._word(each))
+                return Text.NOT_PUBLISHED.format(needs=self._needs, device=word, group=thing)
+        needs = [each.need for each in under]
+        if any(
+            all(n <= have for n, have in zip(needs, row, strict=True)) for row in by_value.values()
+        ):
+            return ""
+        best = max(
+            by_value.values(),
+            key=lambda row: sum(min(n, have) for n, have in zip(needs, row, strict=True)),
+        )
+        counts: dict[str, int] = {}
+        for each, have in zip(under, best, strict=True):
+            word = self._word(each)
+            counts[word] = max(counts.get(word, 0), have)
+        text = Text.NOT_TOGETHER if self._never else Text.NOT_FREE_TOGETHER
+        return text.format(needs=self._needs, group=thing, most=reasons.there(counts))
+
+    def _together(self) -> str:
+        """Each request could be had alone, all together not."""
+        masks: dict[str, tuple[int, int, int]] = {}  # word → need, devices, free ones
+        for each in self._found.candidates:
+            need, there, free = masks.get(self._word(each), (0, 0, 0))
+            masks[self._word(each)] = need + each.need, there | each.roomy, free | each.free
+        short = {
+            word: (there.bit_count(), free.bit_count())
+            for word, (need, there, free) in masks.items()
+            if free.bit_count() < need
+        }
+        if not short:
+            return Text.COMPETING.format(needs=self._needs)
+        if self._never:
+            return Text.THERE.format(needs=self._needs, there=reasons.there(self._counts()))
+        few = [reasons.free_of(free, there, word) for word, (there, free) in short.items()]
+        return Text.FREE.format(needs=self._needs, free=", ".join(few))
+
+    def _word(self, candidates: Candidates) -> str:
+        """What the devices are called: by the class, else by what they are."""
+        word = queries.noun(candidates.choice.device_class)
+        if queries.named(word) or not candidates.similar:
+            return word
+        first = bitmask.positions(candidates.similar)[0]
+        return _KINDS.get(self._machine.devices[first].kind, word)
+
+
+def _selector(culprit: Candidates) -> str:
+    return "device class" if culprit.by_class and culprit.choice.of_class else "selector"
+
+
+def _is_under(candidates: Candidates, claim: int, constraint: requests.Constraint) -> bool:
+    if candidates.claim != claim:
+        return False
+    name = candidates.choice.name
+    named = constraint.requests
+    return not named or name in named or name.partition("/")[0] in named
+
+
+def _members(value: tuple[str, object]) -> tuple[object, ...]:
+    """The values of a list, or the one value."""
+    return value[1] if isinstance(value[1], tuple) else (value,)
