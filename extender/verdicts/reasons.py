@@ -151,11 +151,9 @@ def there(counts: Mapping[str, int]) -> str:
     """What a node has of what is needed: "8 GPUs + 4 NICs", "none"."""
     if not any(counts.values()):
         return "none"
-    listed = (
-        queries.counted(count, word) if count else f"no {queries.one(word)}"
-        for word, count in counts.items()
-    )
-    return " + ".join(listed)
+    having = " + ".join(queries.counted(count, word) for word, count in counts.items() if count)
+    without = " or ".join(queries.one(word) for word, count in counts.items() if not count)
+    return f"{having}, but no {without}" if without else having
 
 
 def free_of(free: int, count: int, word: str) -> str:

@@ -57,7 +57,10 @@ def test_required_locality_refuses_the_misaligned_pick_with_its_reason(judging):
 
     found = judging.filter(pod, NODES)
 
-    assert found.failed["apart"] == "FILL"
+    assert found.failed["apart"] == (
+        "needs GPU and NIC behind one PCIe root (PHB); "
+        "a pair it would get does not share a PCIe root"
+    )
     assert found.passing(NODES) == ["aligned"]
     assert found.unresolvable == {}
 
@@ -73,7 +76,10 @@ def test_hardware_that_can_never_align_is_refused_for_good(judging):
 
     found = judging.filter(pod, [*NODES, "never"])
 
-    assert found.unresolvable == {"never": "FILL"}
+    assert found.unresolvable == {
+        "never": "needs GPU and NIC behind one PCIe root (PHB); "
+        "nearest pair does not share a PCIe root"
+    }
 
 
 def test_busy_and_missing_devices_are_told_apart(judging):
@@ -81,7 +87,7 @@ def test_busy_and_missing_devices_are_told_apart(judging):
 
     found = judging.filter(make_pod("p").template("gpu-nic").obj(), [*NODES, "bare"])
 
-    assert found.failed == {"full": "needs 1 GPU + 1 NIC; FILL"}
+    assert found.failed == {"full": "needs 1 GPU + 1 NIC; 0 of 8 GPUs are free"}
     assert found.unresolvable == {"bare": "needs 1 GPU + 1 NIC; node has none"}
 
 
@@ -114,7 +120,9 @@ def test_a_kind_that_may_not_be_read_takes_away_only_what_needs_it(kind):
     names = ["plugin", "dra"]
 
     assert judging.filter(claiming, names).passing(names) == names
-    assert judging.filter(extended, names).unresolvable == {"plugin": "needs 4 GPUs; FILL"}
+    assert judging.filter(extended, names).unresolvable == {
+        "plugin": "needs 4 GPUs; node has 2 GPUs"
+    }
 
     judging.store.replace(kind, [], "1")
     assert judging.filter(extended, names).passing(names) == []
