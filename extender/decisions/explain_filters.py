@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from extender.decisions import engine, explain, node_filters
+from extender.decisions import engine, explain, explain_demand, node_filters
 from extender.kube.api import objects
 from extender.verdicts import resolver
 
@@ -59,7 +59,7 @@ def _with(
             notes=answer.notes,
         )  # fmt: skip
     left = node.verdict == explain.NOT_JUDGED and node.reason.startswith(
-        explain.LEFT.partition("{")[0]
+        explain_demand.LEFT.partition("{")[0]
     )
     if left and not unknown:
         # All that is left to kube-scheduler was counted as it counts.

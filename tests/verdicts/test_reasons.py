@@ -29,7 +29,7 @@ def gpus(count=8, **more):
     for number in range(count):
         found.device(
             f"gpu-{number}", type="gpu", productName="A100", architecture="Ampere",
-            driverVersion=version, pcieRoot=f"p{number // 2}", **more,
+            driverVersion=version, pcieRoot=f"pci0000:0{number // 2}", **more,
         )  # fmt: skip
     return found
 
@@ -37,7 +37,7 @@ def gpus(count=8, **more):
 def nics(count=4, **more):
     found = make_slice("nics", NIC).on("n")
     for number in range(count):
-        found.device(f"nic-{number}", pcieRoot=f"p{number}", **more)
+        found.device(f"nic-{number}", pcieRoot=f"pci0000:0{number}", **more)
     return found
 
 
