@@ -324,7 +324,7 @@ def test_a_pod_without_devices_prefers_no_gpus_then_those_that_starve_fewest():
     assert found["plain"] > found["busy"] > found["idle"]
     words = {name: node.grounds["packing"] for name, node in explained(judging, pod).items()}
     assert "from pods of 8 GPUs" in words["idle"]
-    assert words["plain"] == words["busy"] == "takes no room that other pods could use"
+    assert words["plain"] == words["busy"] == "takes no headroom that other pods could use"
 
 
 def test_every_part_of_every_score_has_its_grounds():
