@@ -16,6 +16,7 @@ from extender.verdicts import reasons, selector_words
 from extender.verdicts.reasons import Text
 
 _MOST_PLACEMENTS = 3  # kinds of partitions that are listed
+_MOST_UNITS = 2  # resources of device plug-ins that are named
 _BLOCKING = {"NoSchedule", "NoExecute"}
 _COUNTED = {unschedulable.NO_DEVICE, unschedulable.IN_USE}
 _KINDS = {Kind.GPU: "GPU", Kind.PARTITION: "GPU partition", Kind.NIC: "NIC"}
@@ -78,7 +79,10 @@ class _ClaimWords:
     def _no_device(self, culprit: Candidates) -> str:
         left_out = culprit.similar & ~culprit.admitted
         if not left_out:
-            return Text.THERE.format(needs=self._needs, there=reasons.there(self._counts()))
+            counts = self._counts()
+            reason = Text.THERE.format(needs=self._needs, there=reasons.there(counts))
+            others = self._of_plugins({word for word, count in counts.items() if not count})
+            return Text.PLUGIN.format(reason=reason, devices=others) if others else reason
         if not culprit.admitted:
             return self._no_match(culprit, all_free=not left_out & self._usage.taken)
         word, count = self._word(culprit), culprit.admitted.bit_count()
@@ -105,6 +109,15 @@ class _ClaimWords:
         if not culprit.by_class:
             texts = texts[culprit.choice.of_class :]
         return selector_words.others(devices.bit_count(), texts, free=free)
+
+    def _of_plugins(self, words: set[str]) -> str:
+        """Devices of the kinds missing here that a device plug-in has, out of reach of claims."""
+        found = {
+            resource.name: resource.count
+            for resource in self._machine.resources
+            if resource.kind and resource.count and _KINDS.get(resource.kind) in words
+        }
+        return " + ".join(f"{count} {name}" for name, count in sorted(found.items())[:_MOST_UNITS])
 
     def _counts(self) -> dict[str, int]:
         """How many devices there are for the requests, by their word."""

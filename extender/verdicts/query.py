@@ -150,25 +150,33 @@ def describe(query: Query, *, times: int = 1) -> str:
 
     A share of a device is described as one: "25 of a NIC". `times`: so many of the query.
     """
+    tied = [claim for claim in query.claims if _groups(claim)]
+    loose = [request for claim in query.claims if claim not in tied for request in claim.requests]
+    texts = [f"{_listed(claim.requests, (), times)} {_groups(claim)}" for claim in tied]
+    rest = _listed(loose, query.extended, times)
+    return " + ".join([*texts, *([rest] if rest else [])])
+
+
+def _listed(requests: Sequence[Request], extended: Sequence[tuple[str, int]], times: int) -> str:
+    """What the requests and extended resources ask for, equal ones added up."""
     counts: dict[tuple[str, str], int] = {}  # (word, what of it) → how many; 0 is all there are
     listed: list[str] = []
-    for request in (request for claim in query.claims for request in claim.requests):
+    for request in requests:
         keys = list(dict.fromkeys(_key(choice) for choice in request.choices))
         if len(keys) > 1:
             some = [_part(key, count * times) for *key, count in keys[:_MOST_CHOICES]]
             listed.append(" or ".join([*some, *(["…"] if len(keys) > _MOST_CHOICES else [])]))
         for word, what, count in keys if len(keys) == 1 else ():
             counts[word, what] = counts.get((word, what), 0) + count * times
-    for name, count in query.extended:
+    for name, count in extended:
         counts[noun(name), ""] = counts.get((noun(name), ""), 0) + count * times
-    parts = [_part(key, count) for key, count in counts.items()]
-    groups = {
-        group(constraint.attribute)[1]
-        for claim in query.claims
-        for constraint in claim.constraints
-        if not constraint.distinct
-    }
-    return " ".join([" + ".join([*parts, *listed]), *sorted(groups)])
+    return " + ".join([*(_part(key, count) for key, count in counts.items()), *listed])
+
+
+def _groups(claim: ClaimDemand) -> str:
+    """What its devices have in common: "behind one PCIe root"."""
+    found = {group(each.attribute)[1] for each in claim.constraints if not each.distinct}
+    return " ".join(sorted(found))
 
 
 def amount(nano: int) -> str:

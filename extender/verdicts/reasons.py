@@ -29,6 +29,7 @@ class Text(enum.StrEnum):
     """Every reason for which a node is refused."""
 
     THERE = "needs {needs}; node has {there}"
+    PLUGIN = "{reason}; a device plug-in has {devices}"
     FREE = "needs {needs}; {free}"
     NO_MATCH = "no {device} matches the {selector} ({others})"
     FEW_MATCH = "needs {needs}; {count} the {selector} ({others})"

@@ -175,8 +175,8 @@ def test_the_demo_cluster_is_asked_where_no_snapshot_is_named(run):
 def test_nodes_refused_for_one_reason_are_one_line(run):
     _, out, _ = run("explain", "--pod", "default/train-0")
 
-    assert "\n11 nodes: node has no 1 GPU + 1 NIC\n" in out
-    assert len(out.splitlines()) == 15
+    assert "\n3 nodes: needs 1 GPU + 1 NIC; node has 8 NICs, but no GPU\n" in out
+    assert len(out.splitlines()) == 21
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100])

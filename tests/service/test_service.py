@@ -114,7 +114,14 @@ async def test_the_model_filter_is_answered_as_its_model_response(serving):
 
     assert status == 200
     assert json.loads(answer) == model("01_filter_nodenames_dra_pod.response") | {
-        "FailedAndUnresolvableNodes": {H200[7]: "needs 1 NIC; node has none"}
+        "FailedNodes": dict.fromkeys(
+            H200[5:7],
+            "needs 4 GPUs behind one PCIe root + 1 NIC; "
+            "no PCIe root has them all free (most: 3 GPUs)",
+        ),
+        "FailedAndUnresolvableNodes": {
+            H200[7]: "needs 4 GPUs behind one PCIe root + 1 NIC; node has 8 GPUs, but no NIC"
+        },
     }
 
 
