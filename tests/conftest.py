@@ -12,6 +12,12 @@ hypothesis.settings.load_profile("unhurried")
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch):
+    """What is printed must not depend on the terminal that the tests run in."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def golden():
     return GOLDEN

@@ -13,9 +13,8 @@ import pathlib
 from collections.abc import Iterator
 
 import hardware
+from bodies import Body, Held, device_class, pod, request, template, with_claim
 from hardware import AMD_GPUS, NICS, NVIDIA
-
-from tests.kit.bodies import Body, Held, device_class, pod, request, template, with_claim
 
 RDMA = 'device.driver == "dra.net" && device.attributes["dra.net"].rdma == true'
 EFA = (

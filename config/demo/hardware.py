@@ -8,11 +8,11 @@ import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
+import bodies
 import yaml
+from bodies import Body
 
 from extender.hardware import mig_profiles
-from tests.kit import bodies
-from tests.kit.bodies import Body
 
 HERE = pathlib.Path(__file__).parent
 PUBLISHED = HERE.parents[1] / "tests" / "golden" / "dra"

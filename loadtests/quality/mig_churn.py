@@ -129,7 +129,7 @@ def looking_ahead(view, profile, price):
     table = worth(price)
     now = Outcome(view.masks, table)
     then = Outcome(now.after(profile), table)
-    nowhere = placements.COST_OF_NO_PLACE * float(WINDOWS[0] @ price)
+    nowhere = placements.COST_OF_NO_FIT * float(WINDOWS[0] @ price)
     following = placements.next_loss(now.loss, ROWS, then.loss, view.learnt, nowhere)
     return now.loss[:, profile] + following.sum(axis=1), now
 

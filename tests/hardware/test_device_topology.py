@@ -109,6 +109,7 @@ def test_every_device_of_the_collection_has_a_kind():
         "gpu.example.com": {Kind.GPU},
         "nic.example.com": {Kind.NIC},
         "dra.net": {Kind.NIC},
+        "tpu.google.com": {Kind.GPU},
         "dra.cpu": {Kind.OTHER},
         "cpu.example.com": {Kind.OTHER},
         "resource-driver.example.com": {Kind.OTHER},

@@ -79,7 +79,15 @@ def _pod():
         "ports": [{"hostPort": 80}],
     }  # fmt: skip
     term = {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]}
-    claim = {"name": "c", "resourceClaimName": "odd", "resourceClaimTemplateName": "odd"}
+    claim = {
+        "name": "c", "resourceClaimName": "odd", "resourceClaimTemplateName": "odd",
+        "podGroupResourceClaim": "odd", "source": {},
+    }  # fmt: skip
+    wanted = {"key": "zone", "operator": "In", "values": ["7"]}
+    nodes = {"matchExpressions": [wanted], "matchFields": [wanted]}
+    required = {
+        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [nodes]},
+    }  # fmt: skip
     return {
         "metadata": _meta("odd", "ml"),
         "spec": {
@@ -89,7 +97,9 @@ def _pod():
             "resources": {"limits": {"cpu": "9"}, "requests": {"cpu": "9"}},
             "overhead": {"cpu": "100m"}, "resourceClaims": [claim], "tolerations": _TOLERATIONS,
             "schedulingGroup": {"podGroupName": "gang"},
-            "affinity": {"podAffinity": term, "podAntiAffinity": term},
+            "affinity": {
+                "nodeAffinity": required, "podAffinity": term, "podAntiAffinity": term,
+            },
             "topologySpreadConstraints": [{"whenUnsatisfiable": "DoNotSchedule"}],
             "volumes": [{"persistentVolumeClaim": {"claimName": "v"}, "ephemeral": {}}],
             "workloadRef": {"name": "w", "podGroup": "g", "podGroupReplicaKey": "0"},

@@ -211,7 +211,9 @@ def test_no_suitable_node_is_an_empty_map():
 @given(
     st.dictionaries(
         st.text("ab", max_size=3),
-        st.builds(Victims, st.lists(st.text("uvw", max_size=3)).map(tuple), st.integers(0, 9)),
+        st.builds(
+            Victims, st.lists(st.text("uvw", max_size=3), unique=True).map(tuple), st.integers(0, 9)
+        ),
     )
 )
 def test_a_preemption_answer_holds_no_null_and_reads_back(victims):
