@@ -11,7 +11,6 @@ import enum
 from collections.abc import Callable, Mapping
 
 from extender.cluster import plugin_usage
-from extender.demand import work
 from extender.demand.allocator import allocator
 from extender.demand.allocator.outcome import Allocated, Failed, NoFit, Outcome, Pick, Unknown
 from extender.demand.requests import ClaimDemand
@@ -70,6 +69,11 @@ class Verdict:
     def reason(self) -> str:
         """Why the node is refused, as people read it; empty where it is not."""
         return str(self.words)
+
+    @property
+    def worded(self) -> bool:
+        """Whether the reason is final; else the allowance ended before it was made."""
+        return not isinstance(self.words, reasons.Lazy) or self.words.made
 
     @property
     def fits(self) -> bool:
@@ -201,7 +205,10 @@ class Evaluator:
         never = isinstance(self.planner.allocate(empty, claims), NoFit)
         return Verdict(
             VerdictCode.NEVER if never else VerdictCode.BUSY,
-            reasons.Lazy(lambda: self._worded(query, state, claims, never=never)),
+            reasons.Lazy(
+                lambda: self._worded(query, state, claims, never=never),
+                meanwhile=lambda: reasons.unclear(query),
+            ),
             steps=steps,
         )
 
@@ -213,14 +220,11 @@ class Evaluator:
         *,
         never: bool,
     ) -> str:
-        """The reason for which claims are refused; a plainer one once the allowance is spent."""
-        try:
-            self.work.check()
-            self.work.spend(_WORDING)
-            prepared = self.planner.options(state.shape, claims)
-            return claim_reasons.of_claims(query, prepared, state.usage, never=never)
-        except work.SpentError:
-            return reasons.unclear(query)
+        """The reason for which claims are refused. Raises work.SpentError."""
+        self.work.check()
+        self.work.spend(_WORDING)
+        prepared = self.planner.options(state.shape, claims)
+        return claim_reasons.of_claims(query, prepared, state.usage, never=never)
 
     # ------------------------------------------------------------ locality
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 
+from extender.demand import work
 from extender.hardware.shape import Level, Shape
 from extender.hardware.usage import Usage
 from extender.verdicts import query as queries
@@ -56,17 +57,28 @@ class Text(enum.StrEnum):
 
 
 class Lazy:
-    """A text that is made when it is read first; most verdicts are never read."""
+    """A text that is made when it is read first; most verdicts are never read.
 
-    __slots__ = ("_make", "_text")
+    Where `make` raises work.SpentError, `meanwhile` is read instead; the next reader tries again.
+    """
 
-    def __init__(self, make: Callable[[], str]) -> None:
+    __slots__ = ("_make", "_meanwhile", "_text")
+
+    def __init__(self, make: Callable[[], str], *, meanwhile: Callable[[], str] = str) -> None:
         self._make: Callable[[], str] | None = make
+        self._meanwhile = meanwhile
         self._text = ""
+
+    @property
+    def made(self) -> bool:
+        return self._make is None
 
     def __str__(self) -> str:
         if self._make is not None:
-            self._text, self._make = self._make(), None
+            try:
+                self._text, self._make = self._make(), None
+            except work.SpentError:
+                return self._meanwhile()
         return self._text
 
     def __eq__(self, other: object) -> bool:

@@ -123,7 +123,9 @@ class VerdictTable:
         found = self._refusals.get(number)
         if found is None:
             verdict = self.verdicts[number]
-            found = self._refusals[number] = verdict.code is VerdictCode.NEVER, verdict.reason
+            found = verdict.code is VerdictCode.NEVER, verdict.reason
+            if verdict.worded:
+                self._refusals[number] = found
         return found
 
     def may_pick(self, number: int, claim: int, picked: Mapping[str, int]) -> bool:
