@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Sequence
 
@@ -42,6 +43,7 @@ _PARTS = frozenset(
     | {"tiles", "shared", "share", "number", "mib", "mb", "gb", "gib"}
 )
 _PERCENT = frozenset({"koordinator.sh/gpu"})  # 100 are one GPU, by Koordinator's documentation
+_MOST_DESCRIBED = 512  # queries whose description is remembered: each of their refusals has it
 _MOST_CHOICES = 3  # of a firstAvailable list that are named
 # Attribute that devices have in common → the one thing, and how the devices stand to it.
 _GROUPS = {
@@ -115,6 +117,7 @@ def query_of(
     )
 
 
+@functools.lru_cache(maxsize=4096)
 def noun(name: str) -> str:
     """The word for a device class or resource: GPU, NIC, GPU partition, …, or its own name."""
     parts = re.split(r"[^a-z0-9]+", name.lower().replace("dra.net", "dranet"))
@@ -145,6 +148,7 @@ def group(attribute: str) -> tuple[str, str]:
     return _GROUPS.get(attribute, (plain, f"with the same {plain}"))
 
 
+@functools.lru_cache(maxsize=_MOST_DESCRIBED)
 def describe(query: Query, *, times: int = 1) -> str:
     """The demand in words, the same for every node: "2 GPUs + 2 NICs behind one PCIe root".
 

@@ -63,7 +63,7 @@ def test_explain_says_that_a_name_is_left_to_kube_scheduler():
 
     assert (node.verdict, node.reason) == (
         "not judged",
-        "left to kube-scheduler: example.com/dongle",
+        "left to kube-scheduler: 2 example.com/dongle",
     )
 
 

@@ -71,6 +71,8 @@ class Option:
         self.all_admitted: int | None = None
         self.all_welcome: int | None = None
         self.similar: int | None = None  # what the class alone selects
+        self.roomy: int | None = None  # those that would do on an unused machine
+        self.lack_when_empty: str | None = None  # the cause there; see `unschedulable`
         self.sound: bool | None = None  # `deadends.sound`
         self.plain: bool | None = None  # `solutions`: only taken devices matter
 

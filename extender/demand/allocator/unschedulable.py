@@ -114,8 +114,14 @@ def _order(cause: str) -> int:
 
 def _lack_of_all(prepared: ClaimOptions, choices: tuple[Option, ...]) -> str:
     """The cause on the unused machine, where no choice could be had; else nothing."""
-    words = [_lack(prepared, option, NOTHING) for option in choices]
+    words = [_lack_when_empty(prepared, option) for option in choices]
     return max(words, key=_order) if all(words) else ""
+
+
+def _lack_when_empty(prepared: ClaimOptions, option: Option) -> str:
+    if option.lack_when_empty is None:
+        option.lack_when_empty = _lack(prepared, option, NOTHING)
+    return option.lack_when_empty
 
 
 def _candidates(prepared: ClaimOptions, option: Option, usage: Usage) -> Candidates:
@@ -128,14 +134,7 @@ def _candidates(prepared: ClaimOptions, option: Option, usage: Usage) -> Candida
     if by_class:
         similar = _of_drivers(prepared, option)
     tolerated = admitted & prepared.welcome(option)
-    roomy = tolerated
-    if prepared.features.consumable_capacity and not option.choice.admin_access:
-        used = {device: dict(amounts) for device, amounts in usage.shared}
-        roomy = sum(
-            1 << device
-            for device in bitmask.positions(tolerated)
-            if prepared.has_room(option, device, used.get(device, {}))
-        )
+    roomy = tolerated if option.choice.admin_access else _roomy(prepared, option, usage)
     free = roomy if option.choice.admin_access else roomy & ~usage.taken
     drawable = _drawable(prepared, usage, free)
     return Candidates(
@@ -290,15 +289,28 @@ def _lack(prepared: ClaimOptions, option: Option, usage: Usage) -> str:
         return TAINTED
     if option.choice.admin_access:
         return ""
-    if prepared.features.consumable_capacity:
-        used = {device: dict(amounts) for device, amounts in usage.shared}
-        roomy = [
-            d for d in bitmask.positions(welcome) if prepared.has_room(option, d, used.get(d, {}))
-        ]
-        welcome = sum(1 << device for device in roomy)
-        if len(roomy) < need:
-            return CAPACITY
-    return IN_USE if (welcome & ~usage.taken).bit_count() < need else ""
+    roomy = _roomy(prepared, option, usage)
+    if roomy.bit_count() < need:
+        return CAPACITY
+    return IN_USE if (roomy & ~usage.taken).bit_count() < need else ""
+
+
+def _roomy(prepared: ClaimOptions, option: Option, usage: Usage) -> int:
+    """The admitted and tolerated devices with the capacity left, as bits."""
+    if not prepared.features.consumable_capacity:
+        return prepared.admitted(option) & prepared.welcome(option)
+    if option.roomy is None:
+        welcome = prepared.admitted(option) & prepared.welcome(option)
+        option.roomy = sum(
+            1 << device
+            for device in bitmask.positions(welcome)
+            if prepared.fits_empty(option, device)
+        )
+    found = option.roomy
+    for device, amounts in usage.shared:
+        if found >> device & 1 and not prepared.has_room(option, device, dict(amounts)):
+            found &= ~(1 << device)
+    return found
 
 
 def _draws(prepared: ClaimOptions, option: Option) -> bool:
