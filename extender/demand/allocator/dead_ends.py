@@ -25,8 +25,7 @@ class DeadEnds:
 
     def __init__(self, prepared: ClaimOptions, usage: Usage, holdings: Holdings) -> None:
         self._holdings = holdings
-        for option in prepared.each_option():
-            prepared.look(option)
+        prepared.look(*prepared.each_option())
         kinds: dict[Key, int] = {}  # what the tests see of a device → the devices, as bits
         for device in range(prepared.count):
             seen = _seen(prepared, usage, device)

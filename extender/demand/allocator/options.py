@@ -126,12 +126,13 @@ class ClaimOptions:
             for choices in claim:
                 yield from choices
 
-    def look(self, option: Option) -> None:
-        """Charge for a look at all devices for an option; SpentError where nothing is left."""
+    def look(self, *options: Option) -> None:
+        """Charge for a look at all devices for each option; SpentError where nothing is left."""
         self.work.check()
-        admitted = option.all_admitted
-        many = _FIRST * self.count if admitted is None else admitted.bit_count()
-        self.work.spend(self.count // _PASSED + many)
+        for option in options:
+            admitted = option.all_admitted
+            many = _FIRST * self.count if admitted is None else admitted.bit_count()
+            self.work.spend(self.count // _PASSED + many)
 
     def admits(self, option: Option, device: int) -> bool:
         """Whether class and request select the device, and it is for this node.

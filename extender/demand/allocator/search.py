@@ -12,7 +12,6 @@ import dataclasses
 import enum
 
 from extender import errors
-from extender.demand import work
 from extender.demand.allocator import dead_ends
 from extender.demand.allocator.holdings import Hold, Holdings
 from extender.demand.allocator.options import MOST_DEVICES, ClaimOptions, Option
@@ -171,6 +170,8 @@ class Search:
         while self._verdict is not _Verdict.DONE:
             self._check()
             spending.check()
+            if self._remember_after is not None and self.work > self._remember_after:
+                self._begin_remembering()
             spending.spend(self._stepping)
             if self._verdict is _Verdict.OPEN:
                 self._verdict = self._try(self._levels[-1])
@@ -211,15 +212,16 @@ class Search:
             return _Verdict.OPEN
         return self._enter_device(claim, request, 0, 0, 0, key=key)
 
-    def _key(self, claim: int, request: int) -> dead_ends.Key | None:
-        if self._remember_after is not None and self.work > self._remember_after:
-            before, after = self._prepared.judging, self._remember_after
+    def _begin_remembering(self) -> None:
+        """Tell devices apart, so that dead ends are known again; SpentError: to be gone on with."""
+        before = self._prepared.judging
+        try:
+            self._dead_ends = dead_ends.of(self._prepared, self._usage, self._holdings)
             self._remember_after = None
-            try:
-                self._dead_ends = dead_ends.of(self._prepared, self._usage, self._holdings)
-            except work.SpentError:  # half of a step is done: the walk stops behind it
-                self._remember_after = after
+        finally:
             self._judged += self._prepared.judging - before  # bounded by itself
+
+    def _key(self, claim: int, request: int) -> dead_ends.Key | None:
         return self._dead_ends.key(claim, request) if self._dead_ends else None
 
     def _close(self, level: _Level, verdict: _Verdict) -> _Verdict:
@@ -311,21 +313,20 @@ class Search:
             device = bit.bit_length() - 1
             if wall is not None and device >= wall:
                 break
-            level.start = device
-            spending.check()
             spending.spend(_PASSING)
             admitted = self._prepared.admits(option, device)
             self.work += 1
             if not admitted:
                 option.possible ^= bit
-                continue
-            if self._features.consumable_capacity and not holdings.has_room(option, device):
-                continue
-            hold = holdings.take(option, device, ordinal=level.ordinal, must=False)
-            if hold is not None:
-                level.start = device + 1
-                return hold
-            spending.spend(_TAKING)
+            elif not self._features.consumable_capacity or holdings.has_room(option, device):
+                hold = holdings.take(option, device, ordinal=level.ordinal, must=False)
+                if hold is not None:
+                    level.start = device + 1
+                    return hold
+                spending.spend(_TAKING)
+            level.start = device + 1
+            if left:  # one candidate at least is passed over in a call, however little it may do
+                spending.check()
         if wall is not None:
             raise errors.ClaimError("a resource pool is invalid")
         return None
