@@ -32,11 +32,16 @@ lint: $(VENV)/.ready ## check format, lint, types and room contracts
 
 lock: $(VENV)/.ready ## resolve the dependencies again, with hashes
 	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.txt
-	$(BIN)/uv pip compile -q pyproject.toml --group test --group lint --universal --python-version 3.11 -c requirements.txt --generate-hashes --no-header --no-annotate -o requirements-dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml --extra report --group test --group lint --universal --python-version 3.11 -c requirements.txt --generate-hashes --no-header --no-annotate -o requirements-dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml --extra report --group test --group page --group docs --group release --universal --python-version 3.11 -c requirements-dev.txt --generate-hashes --no-header --no-annotate -o requirements-tools.txt
 	$(BIN)/uv pip compile -q pyproject.toml --group test --group load --universal --python-version 3.11 -c requirements.txt --generate-hashes --no-header --no-annotate -o requirements-load.txt
 
 load: $(VENV)/.ready requirements-load.txt ## install what the load tests need
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-load.txt
+
+$(VENV)/.tools: $(VENV)/.ready requirements-tools.txt
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-tools.txt
+	@touch $@
 
 schema: $(VENV)/.ready ## write the policy's JSON schema again
 	$(BIN)/railyard schema > config/policy.schema.json

@@ -25,7 +25,7 @@ def binary(version):
 
 
 def run(*arguments):
-    command = [sys.executable, "tests/fuzz/fuzz_allocator.py", "--jobs", "1", *arguments]
+    command = [sys.executable, "-m", "tests.fuzz.fuzz_allocator", "--jobs", "1", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
