@@ -9,7 +9,8 @@ from typing import Any
 
 from extender import errors, settings
 from extender.cli import notes, printing
-from extender.decisions import engine, explain, explain_filters, explain_table
+from extender.decisions import engine
+from extender.decisions.explanation import explain, explain_filters, explain_table
 from extender.kube.api import objects
 from extender.policy import config
 from extender.replay import files, snapshots

@@ -10,7 +10,7 @@ import sys
 import orjson
 import yaml
 
-from extender.decisions import explain_table
+from extender.decisions.explanation import explain_table
 
 OK, NO_FIT, USAGE = 0, 1, 2
 

@@ -24,7 +24,7 @@ from extender.decisions import (
     scorer,
     verb_results,
 )
-from extender.decisions.eviction import nominations, preemption
+from extender.decisions.eviction import nominations, victim_selection
 from extender.decisions.ticket import Ticket
 from extender.demand import pod as pods
 from extender.demand import work
@@ -209,7 +209,9 @@ class Engine:
         resolved = self._ask(pod)
         if isinstance(resolved, resolver.NotJudged) or not resolved.question:
             return dict(offered)
-        kept = preemption.keep(pod, offered, on=self.verdicts.of(resolved), cluster=self.index)
+        kept = victim_selection.keep(
+            pod, offered, on=self.verdicts.of(resolved), cluster=self.index
+        )
         self._evictions.agree(pod.metadata.uid, kept, now=self._clock())
         return kept
 
@@ -263,7 +265,9 @@ class Engine:
         resolved = self.resolver.resolve(pod, self.policy) if agreed else None
         if not isinstance(resolved, resolver.ResolvedPod):
             return found
-        return preemption.passing(found, agreed, on=self.verdicts.of(resolved), cluster=self.index)
+        return victim_selection.passing(
+            found, agreed, on=self.verdicts.of(resolved), cluster=self.index
+        )
 
     # ------------------------------------------------------------ what a decision leaves behind
 

@@ -10,7 +10,7 @@
                           else                                           ─▶ scored anew from `names`
 
 The port keeps the ticket of the last filter beside the bytes by which it knows the next request
-(`server.followup`). A ticket that is lost or too old costs time and changes no answer.
+(`server.prepared_prioritize`). A ticket that is lost or too old costs time and changes no answer.
 """
 
 from __future__ import annotations

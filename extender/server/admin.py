@@ -28,11 +28,11 @@ import prometheus_client
 from aiohttp import web
 
 from extender.errors import ApiError, ProblemsError, WireError
-from extender.server import questions
+from extender.server import admin_queries
+from extender.server.admin_queries import Questions, Turns
 from extender.server.http import notices, responses
 from extender.server.http.responses import Reply
 from extender.server.metrics import ClusterFigures, Metrics
-from extender.server.questions import Questions, Turns
 
 _LOG = logging.getLogger(__name__)
 MANIFEST_BYTES = 4 * 1024 * 1024  # an API object may have 1.5 MiB; a few come together
@@ -193,7 +193,7 @@ class AdminHandler:
         return _json(body, status=200 if ready else 503)
 
     def _exposition(self) -> Turns:
-        text = questions.Text()
+        text = admin_queries.Text()
         for family in self._metrics.families():
             text.add(family)
             yield
@@ -220,4 +220,4 @@ def _query(request: web.BaseRequest) -> dict[str, str]:
 
 
 def _json(value: object, *, status: int = 200) -> Reply:
-    return Reply(questions.encoded(value) + b"\n", status)
+    return Reply(admin_queries.encoded(value) + b"\n", status)

@@ -14,7 +14,7 @@ from typing import Protocol
 from extender.decisions import ticket as tickets
 from extender.decisions.verb_results import FilterResult, Victims
 from extender.kube.api import objects
-from extender.server import followup, replies, wire
+from extender.server import prepared_prioritize, replies, wire
 from extender.server.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Verbs:
         self._clock = clock
         self._logged: dict[str, float] = {}  # verb → when its last fault was logged
         # What the last filter found, while a prioritize may come for it.
-        self._next: followup.Followup | None = None
+        self._next: prepared_prioritize.Followup | None = None
         self._followed = True  # whether prioritize came after the last filter
         self.full = False  # whether the last filter refused all nodes, some of them for now only
         self._looked = -_LOOKS_APART_SECONDS  # when it was last said to be worth another look
@@ -188,7 +188,7 @@ class Verbs:
             if ticket is None or ticket.names is not reply.passing:
                 ticket = tickets.Ticket(pod, reply.passing)
             awaited = self._followed and len(reply.passing) > 1
-            self._next = followup.Followup(ticket, reply.listed, body, awaited=awaited)
+            self._next = prepared_prioritize.Followup(ticket, reply.listed, body, awaited=awaited)
         self._followed = False
         return reply.body
 

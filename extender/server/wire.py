@@ -19,7 +19,7 @@ import msgspec
 from extender.decisions.verb_results import Victims
 from extender.errors import WireError
 from extender.kube.api import objects
-from extender.server import body_cost, case_insensitive_json
+from extender.server import case_insensitive_json, decode_limits
 
 _ABSENT = msgspec.Raw()
 _MESSAGE_LENGTH = 200  # an error answer is read in a log line
@@ -182,9 +182,9 @@ def preemption(body: bytes) -> PreemptionArgs:
 
 def _bounded(body: bytes) -> bool:
     """Whether the body is a large one, which is then within bounds, and spelt as Go does."""
-    if len(body) <= body_cost.UNCHECKED_BYTES:
+    if len(body) <= decode_limits.UNCHECKED_BYTES:
         return False
-    body_cost.check(body)
+    decode_limits.check(body)
     return True
 
 
@@ -213,7 +213,7 @@ def _respelled_args(body: bytes) -> _Args:
 
 def _whole_nodes(raw: msgspec.Raw) -> WholeNodes:
     items = _NODE_LIST.decode(raw).items
-    if items is msgspec.UNSET and len(memoryview(raw)) <= body_cost.UNCHECKED_BYTES:
+    if items is msgspec.UNSET and len(memoryview(raw)) <= decode_limits.UNCHECKED_BYTES:
         held = case_insensitive_json.members(raw).get("items", _ABSENT)
         items = None if _is_null(held) else msgspec.json.decode(held, type=list[msgspec.Raw])
     by_name: dict[str, msgspec.Raw] = {}

@@ -10,7 +10,7 @@ import msgspec
 import uvloop
 
 from extender import errors, settings
-from extender.decisions import explain, explain_table
+from extender.decisions.explanation import explain, explain_table
 from extender.kube.api import objects
 from extender.replay import snapshots
 from extender.service import live, logs, stopping

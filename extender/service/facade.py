@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from extender import errors
-from extender.decisions import engine, engine_snapshot, explain
+from extender.decisions import engine, engine_snapshot
+from extender.decisions.explanation import explain
 from extender.hardware.shape import Shape
 from extender.hardware.usage import Usage
 from extender.kube.api import objects
 from extender.kube.watch.api_resource import KindStatus
-from extender.server import metrics, questions
+from extender.server import admin_queries, metrics
 
 T = TypeVar("T")
 Statuses = Callable[[], Mapping[str, KindStatus]]
@@ -110,7 +111,7 @@ class Facade:
         for name, why in self.engine.index.unreadable.items():
             yield "Node", name, why
 
-    def topology(self) -> questions.Turns:
+    def topology(self) -> admin_queries.Turns:
         """Each node by its state, each state once."""
         self._must_be_ready()
         self.engine.settle()
@@ -120,11 +121,11 @@ class Facade:
         yield
         names = sorted(index.rows)
         yield
-        text = questions.Text()
+        text = admin_queries.Text()
         text.add(b'{"generation":%d,"nodes":{' % index.generation)
         for comma, name in _listed(names):
             row = index.rows[name]
-            text.add(comma, questions.encoded(name), b":")
+            text.add(comma, admin_queries.encoded(name), b":")
             text.json({
                 "state": int(index.state[row]),
                 "cpuMilli": float(index.cpu[row]),
@@ -139,14 +140,14 @@ class Facade:
         text.add(b"}}\n")
         return text.pieces()
 
-    def explain_pod(self, namespace: str, name: str, node: str | None) -> questions.Turns:
+    def explain_pod(self, namespace: str, name: str, node: str | None) -> admin_queries.Turns:
         self._must_be_ready()
         pod = self.engine.store.pods.get((namespace, name))
         if pod is None:
             raise errors.WireError(404, f"no pod {namespace}/{name} is known here")
         return self._explained(pod, node)
 
-    def explain_manifest(self, manifest: bytes, node: str | None) -> questions.Turns:
+    def explain_manifest(self, manifest: bytes, node: str | None) -> admin_queries.Turns:
         """Explain a pod given as JSON; its claims and templates must be in the cluster."""
         self._must_be_ready()
         try:
@@ -155,14 +156,14 @@ class Facade:
             raise errors.WireError(400, f"the body is not a Pod: {error}") from error
         return self._explained(pod, node)
 
-    def verify(self) -> questions.Turns:
+    def verify(self) -> admin_queries.Turns:
         self._must_be_ready()
         problems: list[str] = []
         yield from self.engine.index.verifying(problems)
-        return [questions.encoded({"equal": not problems, "problems": problems}) + b"\n"]
+        return [admin_queries.encoded({"equal": not problems, "problems": problems}) + b"\n"]
 
-    def mismatches(self) -> questions.Turns:
-        text = questions.Text()
+    def mismatches(self) -> admin_queries.Turns:
+        text = admin_queries.Text()
         text.add(b"[")
         for comma, mismatch in _listed(list(self.engine.predictions.mismatches)):
             text.add(comma)
@@ -171,20 +172,20 @@ class Facade:
         text.add(b"]\n")
         return text.pieces()
 
-    def _explained(self, pod: objects.Pod, node: str | None) -> questions.Turns:
+    def _explained(self, pod: objects.Pod, node: str | None) -> admin_queries.Turns:
         shown = None if node is None else [node]
         found = yield from explain.explaining(self.engine, pod, shown)
         notes = (*found.notes, *self._policy().notes, *self._notes())
         rest = found.as_json(nodes=False) | {"notes": notes, "staleSeconds": self._staleness()}
         left = list(reversed(found.nodes))
         del found  # each node goes when it is written: all at once would take milliseconds
-        text = questions.Text()
+        text = admin_queries.Text()
         text.add(b'{"nodes":[')
         for comma, _ in _listed(range(len(left))):
             text.add(comma)
             text.json(left.pop())
             yield
-        text.add(b"],", questions.encoded(rest)[1:], b"\n")
+        text.add(b"],", admin_queries.encoded(rest)[1:], b"\n")
         return text.pieces()
 
     def _age(self, status: KindStatus) -> float:

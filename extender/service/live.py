@@ -32,10 +32,10 @@ from extender.service import (
     compaction,
     facade,
     logs,
-    opening,
     server_version,
     sink,
     snapshot,
+    startup,
     stopping,
 )
 from extender.service.policy_source import active_policy, rebuilding
@@ -91,7 +91,7 @@ async def opened(settings: Settings) -> AsyncIterator[listeners.Listeners]:
 
 
 @contextlib.asynccontextmanager
-async def _ports(settings: Settings) -> AsyncIterator[opening.Opened]:
+async def _ports(settings: Settings) -> AsyncIterator[startup.Opened]:
     policy = assembly.read_policy(settings.policy)
     over = snapshot.opened if settings.snapshot else _over_cluster
     async with over(settings, policy) as service:
@@ -99,7 +99,7 @@ async def _ports(settings: Settings) -> AsyncIterator[opening.Opened]:
 
 
 @contextlib.asynccontextmanager
-async def _over_cluster(settings: Settings, policy: config.Policy) -> AsyncIterator[opening.Opened]:
+async def _over_cluster(settings: Settings, policy: config.Policy) -> AsyncIterator[startup.Opened]:
     if settings.kubeconfig:
         # Imported where it is needed: it brings `kubernetes`, half a second and 20 MB.
         from extender.kube.auth import kubeconfig  # noqa: PLC0415
@@ -109,7 +109,7 @@ async def _over_cluster(settings: Settings, policy: config.Policy) -> AsyncItera
         server = endpoint.in_cluster()
     async with client.Client(server) as api:
         live = Live(settings, policy, api)
-        async with opening.opened(live.sites, live.front, live.read()) as service:
+        async with startup.opened(live.sites, live.front, live.read()) as service:
             yield service
 
 
@@ -315,7 +315,7 @@ class Live:
         while self.engine.unlearnt:
             await asyncio.sleep(0)
             self.engine.settle()
-        opening.settled_memory()
+        startup.settled_memory()
         self._settled, self._sink.fresh = True, False
 
     def _waiting_for(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from extender.policy import config
 from extender.server import metrics
 from extender.server.http import listeners
-from extender.service import assembly, facade, opening, threads
+from extender.service import assembly, facade, startup, threads
 from extender.service.policy_source import active_policy
 from extender.settings import Settings
 
@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[opening.Opened]:
+async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[startup.Opened]:
     """Open the ports and read the files of `settings.snapshot`."""
     features = assembly.features_for(
         settings.kubernetes_version or policy.kubernetes_version, settings.feature_gates
@@ -47,10 +47,10 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[ope
         )
         for kind, count in sorted(snapshot.ignored.items()):
             _LOG.warning("ignored %d of kind %s", count, kind)
-        opening.settled_memory()
+        startup.settled_memory()
         waiting.clear()
         _LOG.info("ready: %r %r", front.engine.store, front.engine.index)
 
     sites = listeners.Listeners(front, front, metrics.Metrics(front.picture), settings)
-    async with opening.opened(sites, front, read()) as service:
+    async with startup.opened(sites, front, read()) as service:
         yield service

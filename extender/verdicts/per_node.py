@@ -26,7 +26,7 @@ from extender.demand.allocator.outcome import Outcome
 from extender.demand.requests import ClaimDemand
 from extender.hardware import shape
 from extender.hardware.usage import NodeState
-from extender.verdicts import findings, selector_split, verdict_table
+from extender.verdicts import selector_matches, selector_split, verdict_table
 from extender.verdicts.evaluator import UNSEEN, Evaluator, Verdict, VerdictCode
 from extender.verdicts.query import Query
 
@@ -61,10 +61,10 @@ class PerNodeVerdicts:
         self._planner = verdicts.planner.like(_Planner, self._selectors)
         self._judge = verdicts.by(self._planner)
         self._work = verdicts.work
-        self._findings = findings.Findings(cluster, shared, self._work)
+        self._findings = selector_matches.Findings(cluster, shared, self._work)
         self._tables: OrderedDict[_Key, PerNodeTable] = OrderedDict()
         self._states: States | None = None
-        self._taken: tuple[shape.Shape, findings.Found] | None = None
+        self._taken: tuple[shape.Shape, selector_matches.Found] | None = None
         self._demands_version = -1  # of the store, when `begin` last looked what is still there
 
     def __len__(self) -> int:
@@ -127,7 +127,9 @@ class PerNodeVerdicts:
         self._planner.configure(budget=budget)
         self._tables.clear()
 
-    def found(self, row: int, chains: tuple[selector_split.Chain, ...]) -> findings.Found | None:
+    def found(
+        self, row: int, chains: tuple[selector_split.Chain, ...]
+    ) -> selector_matches.Found | None:
         """What the selectors say of the devices of the row's node; None if not all is known yet."""
         return self._findings.of(row, chains)
 
@@ -136,7 +138,7 @@ class PerNodeVerdicts:
         question: Query,
         state: NodeState,
         surroundings: shape.Broken | None,
-        found: findings.Found,
+        found: selector_matches.Found,
     ) -> Verdict:
         """Judge the question where its selectors say this."""
         self._take(state.shape, found)
@@ -153,13 +155,13 @@ class PerNodeVerdicts:
         hardware: shape.Shape,
         claim: int,
         picked: Mapping[str, int],
-        found: findings.Found,
+        found: selector_matches.Found,
     ) -> bool:
         """See `Judge.may_pick`, where the selectors say this."""
         self._take(hardware, found)
         return self._judge.may_pick(question, hardware, claim, picked)
 
-    def _take(self, hardware: shape.Shape, found: findings.Found) -> None:
+    def _take(self, hardware: shape.Shape, found: selector_matches.Found) -> None:
         """Plan for a node where the selectors say this; what was begun for it goes on."""
         if self._taken != (hardware, found):
             self._taken = hardware, found
@@ -189,7 +191,7 @@ class PerNodeTable:
         self._read: NDArray[np.int64] = np.full(rows, -1, dtype=np.int64)
         self._verdicts: list[Verdict | None] = [None] * rows
         # (state, what the selectors say there) → verdict
-        self._known: dict[tuple[int, findings.Found], Verdict] = {}
+        self._known: dict[tuple[int, selector_matches.Found], Verdict] = {}
 
     def stands(self, expressions: Collection[str]) -> bool:
         """Whether all its selectors are among these."""
@@ -257,7 +259,7 @@ class PerNodeTable:
         self._state[row], self._read[row] = number, cluster.read[row]
         return True
 
-    def _on(self, number: int, found: findings.Found) -> Verdict:
+    def _on(self, number: int, found: selector_matches.Found) -> Verdict:
         known = self._known.get((number, found))
         if known is None:
             if len(self._known) >= _MOST_VERDICTS:
@@ -301,11 +303,11 @@ class _Selectors:
         # device of the variant → that of the shape, what its selectors say
         self._found: dict[shape.Device, tuple[shape.Device, dict[str, selectors.Result]]] = {}
 
-    def take(self, hardware: shape.Shape, found: findings.Found) -> shape.Shape:
+    def take(self, hardware: shape.Shape, found: selector_matches.Found) -> shape.Shape:
         """Answer so from now on; returns the shape with devices of its own."""
         devices = list(hardware.devices)
         self._found = {}
-        for place, said in findings.by_device(found).items():
+        for place, said in selector_matches.by_device(found).items():
             devices[place] = dataclasses.replace(hardware.devices[place])
             self._found[devices[place]] = hardware.devices[place], said
         return dataclasses.replace(hardware, devices=tuple(devices))

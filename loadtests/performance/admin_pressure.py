@@ -33,7 +33,7 @@ import uvloop
 
 from extender.server import metrics
 from extender.server.http import listeners
-from extender.service import facade, opening
+from extender.service import facade, startup
 from extender.settings import Address, Settings
 from loadtests.performance import coldstart
 from loadtests.simulator import argument_checks, synthetic
@@ -223,7 +223,7 @@ async def serve(pipe: Connection, nodes: int) -> None:
     chosen = Settings(bind=free, admin_bind=free)
     sites = listeners.Listeners(front, front, metrics.Metrics(front.picture), chosen)
     await sites.start()
-    opening.settled_memory()  # as the service does once everything was read
+    startup.settled_memory()  # as the service does once everything was read
     pipe.send((sites.bound.port, sites.admin_bound.port))
     longest: list[float] = []
     ticking: asyncio.Task[None] | None = None

@@ -37,7 +37,7 @@ from extender.kube.api import objects
 from extender.server import metrics
 from extender.server.http import listeners
 from extender.server.verbs import Verbs
-from extender.service import facade, opening
+from extender.service import facade, startup
 from extender.settings import Address, Settings
 from loadtests.simulator import synthetic
 
@@ -158,7 +158,7 @@ async def judging(pipe: Connection, count, kind):
     judge = {"table": TableJudge, "engine": engine_judge}[kind](cluster(count))
     sites = listeners.Listeners(judge, NoQuestions(), figures, Settings(bind=free, admin_bind=free))
     await sites.start()
-    opening.settled_memory()  # as the service does once everything was read
+    startup.settled_memory()  # as the service does once everything was read
     pipe.send(sites.bound.port)
     await asyncio.Event().wait()
 

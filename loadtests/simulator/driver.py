@@ -11,7 +11,7 @@ import itertools
 import msgspec
 import numpy as np
 
-from extender.decisions import explain
+from extender.decisions.explanation import explain
 from extender.hardware import allocator_features
 from extender.kube.api import objects
 from extender.service import assembly

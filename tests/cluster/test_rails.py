@@ -3,7 +3,7 @@
 import pytest
 
 from extender.cluster.pods import rails
-from extender.decisions import explain
+from extender.decisions.explanation import explain
 from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
 from tests.kit.worlds import GPU, NIC, engine, feed
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extender.decisions import explain
+from extender.decisions.explanation import explain
 from extender.decisions.ticket import Ticket
 from extender.decisions.verb_results import Victims
 from extender.hardware import allocator_features

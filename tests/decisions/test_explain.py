@@ -4,7 +4,7 @@ import msgspec
 import orjson
 import pytest
 
-from extender.decisions import explain, explain_demand, explain_table
+from extender.decisions.explanation import explain, explain_demand, explain_table
 from extender.hardware import allocator_features
 from extender.policy import config
 from extender.service import assembly

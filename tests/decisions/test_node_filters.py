@@ -3,7 +3,7 @@
 import pytest
 
 from extender.cluster import store
-from extender.decisions import node_filters
+from extender.decisions.explanation import node_filters
 from extender.kube.api import objects
 
 CORDON = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from extender.decisions import explain, explain_table, scorer
+from extender.decisions import scorer
+from extender.decisions.explanation import explain, explain_table
 from extender.policy import config
 from tests.kit.builders import make_class, make_node, make_pod, make_slice, make_template
 from tests.kit.worlds import GPU, H100, NIC, engine, feed, held, p4d

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extender.decisions import explain
+from extender.decisions.explanation import explain
 from extender.decisions.verb_results import FilterResult
 from extender.hardware import allocator_features
 from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice

@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from extender.decisions import explain
+from extender.decisions.explanation import explain
 from extender.demand import limits, work
 from extender.verdicts import resolver
 from loadtests.performance import hostile_pods

@@ -2,7 +2,7 @@
 
 from extender.decisions.verb_results import FilterResult
 from extender.errors import NotFoundError, SnapshotError
-from extender.server import metrics, questions
+from extender.server import admin_queries, metrics
 
 
 class NameJudge:
@@ -103,4 +103,4 @@ class SmallAdmin:
 def told(value):
     """An answer that takes one turn."""
     yield
-    return [questions.encoded(value)]
+    return [admin_queries.encoded(value)]

@@ -7,7 +7,7 @@ import msgspec
 import orjson
 
 from extender import settings
-from extender.decisions import explain
+from extender.decisions.explanation import explain
 from extender.hardware import allocator_features
 from extender.policy import config
 from extender.service import assembly

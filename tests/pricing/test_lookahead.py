@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from extender.decisions import explain
+from extender.decisions.explanation import explain
 from extender.hardware import allocator_features
 from extender.policy import config
 from extender.pricing.mig import lookahead

@@ -3,9 +3,9 @@
 import pytest
 
 from extender.errors import WireError
-from extender.server import body_cost, wire
+from extender.server import decode_limits, wire
 
-SIZE = 2 * body_cost.UNCHECKED_BYTES
+SIZE = 2 * decode_limits.UNCHECKED_BYTES
 
 
 def many(part):
@@ -83,7 +83,7 @@ def test_what_would_grow_when_decoded_is_refused(read, body, status):
 def test_thousands_of_whole_nodes_are_read():
     items = (b'{"metadata":{"name":"n%d"},"x":"%b"}' % (n, b"y" * 400) for n in range(5000))
     body = b'{"Pod":{},"Nodes":{"items":[' + b",".join(items) + b"]}}"
-    assert len(body) > body_cost.UNCHECKED_BYTES
+    assert len(body) > decode_limits.UNCHECKED_BYTES
 
     assert len(wire.question(body).asked.names) == 5000
 
@@ -91,6 +91,6 @@ def test_thousands_of_whole_nodes_are_read():
 def test_as_many_names_as_any_cluster_has_are_read():
     names = b",".join(b'"node-%06d"' % number for number in range(100_000))
     body = b'{"Pod":{},"NodeNames":[' + names + b"]}"
-    assert len(body) > body_cost.UNCHECKED_BYTES
+    assert len(body) > decode_limits.UNCHECKED_BYTES
 
     assert len(wire.question(body).asked.names) == 100_000

@@ -19,7 +19,7 @@ import yaml
 
 from extender import errors
 from extender.hardware import device_topology, mig_profiles, resource_names
-from extender.hardware.catalogue import product_names
+from extender.hardware.catalogue import product_lookup
 from extender.hardware.catalogue.machine_types import (
     INSTANCE_TYPE,
     OLD_INSTANCE_TYPE,
@@ -45,8 +45,8 @@ class Catalogue:
     partitions: mig_profiles.MigPartitions
     instances: tuple[Instance, ...] = ()
     resources: resource_names.Table = resource_names.NONE
-    names: product_names.Names = dataclasses.field(
-        default_factory=lambda: product_names.Names(()),
+    names: product_lookup.Names = dataclasses.field(
+        default_factory=lambda: product_lookup.Names(()),
         compare=False,  # made of `products`
     )
 
@@ -133,7 +133,7 @@ def parse(files: Mapping[str, bytes]) -> Catalogue:
     problems += _repeated(products, lambda product: device_topology.plain_value(product.name))
     problems += _repeated(platforms, lambda platform: platform.name)
     problems += _mig_problems(products, geometries)
-    names = product_names.Names([product for _, product in products])
+    names = product_lookup.Names([product for _, product in products])
     problems += [
         (f"{place}.product", f"{each.product!r} is no product here")
         for place, each in instances

@@ -13,7 +13,7 @@ import sys
 from aiohttp import web
 
 from extender.errors import WireError
-from extender.server.http import interfaces, plain_calls, reading, responses, stages, tls
+from extender.server.http import interfaces, plain_calls, request_limits, responses, stages, tls
 from extender.server.http.responses import Reply
 from extender.server.http.stages import Stage
 
@@ -95,8 +95,8 @@ class Connection(web.RequestHandler):
         if self.stage is Stage.HEAD:
             if self._messages:
                 self._enter(Stage.BODY)
-            elif self._raw > reading.HEAD_BYTES:
-                self._refusal = reading.long_head()
+            elif self._raw > request_limits.HEAD_BYTES:
+                self._refusal = request_limits.long_head()
                 super().data_received(_NO_HTTP)  # and it is answered as any that is none
         elif broken := self._broken:
             self.give_up(broken)
@@ -210,10 +210,10 @@ class Connection(web.RequestHandler):
     async def _body(self, request: web.BaseRequest) -> bytes:
         """The whole body; WireError for one that is refused or ends early."""
         limit = self._owner.handler.limit(request, permitted=self.permitted)
-        reading.check(request, limit)
+        request_limits.check(request, limit)
         if request.content.is_eof():
             body = request.content.read_nowait()
-            reading.check_length(len(body), limit)
+            request_limits.check_length(len(body), limit)
             if len(body) > self._owner.limits.small_body_bytes:
                 self._count(len(body))
             return body
@@ -221,14 +221,14 @@ class Connection(web.RequestHandler):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._enter(Stage.BODY)
         in_chunks = request.content_length is None
-        self._most_raw = limit + reading.HEAD_BYTES if in_chunks else sys.maxsize
+        self._most_raw = limit + request_limits.HEAD_BYTES if in_chunks else sys.maxsize
         if broken := self._broken:
             raise broken
         if self._raw > self._most_raw:
-            raise reading.too_large(limit)
+            raise request_limits.too_large(limit)
         try:
             async with asyncio.timeout(None) as self._reading:
-                return await reading.whole(request, limit, count=self._count)
+                return await request_limits.whole(request, limit, count=self._count)
         except TimeoutError:
             raise self._refusal or WireError(408, "the body took too long") from None
         except (ConnectionError, web.RequestPayloadError):
@@ -245,7 +245,7 @@ class Connection(web.RequestHandler):
         request = self._request if self.stage is Stage.BODY else None
         if request is None or not self._messages or request.content.is_eof():
             return None
-        return reading.unreadable(400, getattr(self._messages[0][0], "exc", None))
+        return request_limits.unreadable(400, getattr(self._messages[0][0], "exc", None))
 
     # ------------------------------------------------------------ answering
 
@@ -309,7 +309,7 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer what could not be read as a request."""
         del message  # quotes what was sent, on several lines
-        refused = self._refusal or reading.unreadable(status, exc)
+        refused = self._refusal or request_limits.unreadable(status, exc)
         if request.writer.output_size:
             raise ConnectionResetError("part of an answer was sent already")
         self._owner.handler.refused(None, refused)

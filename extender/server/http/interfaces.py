@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from aiohttp import web
 
 from extender.errors import WireError
-from extender.server.http import bodies
+from extender.server.http import body_memory
 from extender.server.http.responses import Reply
 from extender.settings import Limits, Tls
 
@@ -37,7 +37,7 @@ class Owner(Protocol):
     handler: Handler
     limits: Limits
     tls: Tls | None
-    bodies: bodies.Bodies
+    bodies: body_memory.Bodies
     closing: bool
 
     def served(self, connection: Connection) -> bool:

@@ -14,12 +14,12 @@ from collections.abc import Callable
 
 from extender.kube.watch import supervisor
 from extender.server.admin import Admin, AdminHandler
+from extender.server.admin_queries import Questions
 from extender.server.handler import VerbHandler
 from extender.server.http import descriptors
 from extender.server.http.ports import Port
 from extender.server.http.tls import Certificates
 from extender.server.metrics import Metrics
-from extender.server.questions import Questions
 from extender.server.verbs import Judge, Verbs
 from extender.settings import Limits, Settings
 

@@ -23,7 +23,7 @@ from collections import Counter
 
 from aiohttp import web
 
-from extender.server.http import bodies, connections, interfaces, notices, stages
+from extender.server.http import body_memory, connections, interfaces, notices, stages
 from extender.settings import Address, Limits, Tls
 
 _LOG = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Port:
         self.handler = handler
         self.limits = limits
         self.tls = tls
-        self.bodies = bodies.Bodies(limits)
+        self.bodies = body_memory.Bodies(limits)
         self.closing = False  # each answer asks the client to reconnect
         self._context = context
         self._rest_seconds = rest_seconds

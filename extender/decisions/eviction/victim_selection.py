@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from extender.cluster import index, machines, store
 from extender.cluster.pods import bound_pods
 from extender.decisions import verb_results
-from extender.decisions.eviction import node_fit, victims
+from extender.decisions.eviction import node_fit, victim_search
 from extender.hardware.usage import NOTHING
 from extender.kube.api import objects
 from extender.verdicts import verdict_table
@@ -91,7 +91,7 @@ class _Place:
         )
         holding = _holding(detail, source)
         self._candidates = [
-            victims.Candidate(
+            victim_search.Candidate(
                 uid=uid,
                 priority=each.spec.priority or 0,
                 started=each.status.start_time or "",
@@ -117,7 +117,7 @@ class _Place:
             if not given or self._does(added):
                 return offered  # what kube-scheduler refused the node for is not known here
         else:
-            found = victims.additions(given, self._candidates, self._fits)
+            found = victim_search.additions(given, self._candidates, self._fits)
             if found is None:
                 return None
             added = found
@@ -175,12 +175,12 @@ class _Place:
         if best >= _NEAR_ENOUGH:
             return gone
         most = self._priorities(gone)
-        ordered = [each.uid for each in victims.least_important_first(self._candidates)]
+        ordered = [each.uid for each in victim_search.least_important_first(self._candidates)]
         others = [uid for uid in ordered if uid not in given]
         free = [*sorted(given - fixed), *others]
         sets = itertools.combinations(free, len(gone - fixed))
         chosen = gone
-        for picked in itertools.islice(sets, victims.MOST_SETS):
+        for picked in itertools.islice(sets, victim_search.MOST_SETS):
             found = fixed.union(picked)
             if self._priorities(found) > most or not self._does(found):
                 continue

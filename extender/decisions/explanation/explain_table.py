@@ -12,7 +12,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from extender.decisions import explain
+from extender.decisions.explanation import explain
 
 HEADER = ("NODE", "VERDICT", "SCORE", "COST", "DEVICES", "WHY")
 _GAP = "  "

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from extender.cluster import index
-from extender.decisions import engine, explain_costs, explain_demand, scored_nodes, scorer
+from extender.decisions import engine, scored_nodes, scorer
+from extender.decisions.explanation import explain_costs, explain_demand
 from extender.kube.api import objects
 from extender.policy import profile
 from extender.verdicts import resolver

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from extender.decisions import engine, explain, explain_demand, node_filters
+from extender.decisions import engine
+from extender.decisions.explanation import explain, explain_demand, node_filters
 from extender.kube.api import objects
 from extender.verdicts import resolver
 

@@ -1,0 +1,1 @@
+"""Why each node won or lost, in words and numbers."""
