@@ -9,6 +9,7 @@ GET  /v1/explain?pod=NS/NAME[&node=NAME]
 POST /v1/explain[?node=NAME]      the body is a pod manifest (JSON), with its claims if any
 GET  /v1/verify                   the index compared with one built anew
 GET  /v1/mismatches               predictions that kube-scheduler did not follow
+GET  …                            what `Admin.routes` adds
 
 Probes are answered at once. All else is worked out in turns between kube-scheduler's calls
 (`questions`): it may take seconds while these come, and 429 asks to come back later.
@@ -20,7 +21,7 @@ import asyncio
 import itertools
 import logging
 import urllib.parse
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Protocol
 
 import orjson
@@ -28,7 +29,7 @@ import prometheus_client
 from aiohttp import web
 
 from extender.errors import ApiError, ProblemsError, WireError
-from extender.server import admin_queries
+from extender.server import admin_queries, admin_routes
 from extender.server.admin_queries import Questions, Turns
 from extender.server.http import notices, responses
 from extender.server.http.responses import Reply
@@ -70,6 +71,9 @@ class Admin(Protocol):
     def mismatches(self) -> Turns:
         """List predictions that were not followed."""
 
+    def routes(self) -> Iterable[admin_routes.Route]:
+        """What else is answered by GET."""
+
 
 class AdminHandler:
     """The handler of the admin port; `closing` tells whether the service says goodbye."""
@@ -87,6 +91,7 @@ class AdminHandler:
             "/v1/verify": admin.verify,
             "/v1/mismatches": admin.mismatches,
         }
+        self._routes = admin_routes.Routes(admin.routes())
         self._notices = notices.Notices(_LOG, clock=asyncio.get_running_loop().time)
 
     def limit(self, request: web.BaseRequest, *, permitted: bool) -> int:
@@ -98,7 +103,8 @@ class AdminHandler:
             if request.headers.get("Content-Encoding", "identity") != "identity":
                 raise WireError(415, "encoded manifests are not accepted")
             return MANIFEST_BYTES if request.method == "POST" else _NO_BODY_BYTES
-        if request.path not in {"/livez", "/readyz"} and request.path not in self._questions:
+        known = request.path in {"/livez", "/readyz"} or request.path in self._questions
+        if not known and self._routes.find(request.path) is None:
             raise WireError(404, "there is nothing here")
         if request.method not in {"GET", "HEAD"}:
             raise WireError(405, "ask by GET")
@@ -147,12 +153,21 @@ class AdminHandler:
             key, work = self._explanation(request, body)
             found = await self._asked.answer(request.path, key, self._admin.moment(), work)
             return Reply(found.pieces())
+        if (routed := self._routes.find(request.path)) is not None:
+            return await self._routed(*routed, _query(request))
         # Counters move without the cluster: who scrapes gets them as they are.
         scraped = request.path == "/metrics"
         moment = None if scraped else self._admin.moment()
         found = await self._asked.answer(request.path, "", moment, self._questions[request.path])
         kind = prometheus_client.CONTENT_TYPE_LATEST if scraped else responses.JSON
         return Reply(found.pieces(), kind=kind)
+
+    async def _routed(self, route: admin_routes.Route, rest: str, query: dict[str, str]) -> Reply:
+        given = admin_routes.parameters(route, rest, query)
+        moment = self._admin.moment() if route.kept else None
+        key = tuple(sorted(given.items()))
+        found = await self._asked.answer(route.path, key, moment, lambda: route.answer(given))
+        return Reply(found.pieces(), kind=route.kind, fields=route.fields)
 
     def _explanation(
         self, request: web.BaseRequest, body: bytes

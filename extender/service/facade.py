@@ -18,7 +18,7 @@ from extender.hardware.shape import Shape
 from extender.hardware.usage import Usage
 from extender.kube.api import objects
 from extender.kube.watch.api_resource import KindStatus
-from extender.server import admin_queries, metrics
+from extender.server import admin_queries, admin_routes, metrics
 
 T = TypeVar("T")
 Statuses = Callable[[], Mapping[str, KindStatus]]
@@ -41,9 +41,11 @@ class Facade:
         statuses: Statuses = dict,
         policy: Callable[[], metrics.PolicyFigures] = metrics.PolicyFigures,
         notes: Callable[[], tuple[str, ...]] = tuple,
+        routes: Iterable[admin_routes.Route] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine = judging
+        self._routes = tuple(routes)
         self._waiting = waiting
         self._degraded = degraded
         self._restarts = restarts
@@ -110,6 +112,10 @@ class Facade:
             yield kind, key if isinstance(key, str) else "/".join(key), why
         for name, why in self.engine.index.unreadable.items():
             yield "Node", name, why
+
+    def routes(self) -> tuple[admin_routes.Route, ...]:
+        """What else the admin port answers; known before it opens."""
+        return self._routes
 
     def topology(self) -> admin_queries.Turns:
         """Each node by its state, each state once."""

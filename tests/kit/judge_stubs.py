@@ -2,7 +2,7 @@
 
 from extender.decisions.verb_results import FilterResult
 from extender.errors import NotFoundError, SnapshotError
-from extender.server import admin_queries, metrics
+from extender.server import admin_queries, admin_routes, metrics
 
 
 class NameJudge:
@@ -67,6 +67,10 @@ class SmallAdmin:
         self.ready = ready
         self.waiting = {}
         self.degraded = {}
+        self.more = (
+            admin_routes.Route("/v1/echo", told, frozenset({"word"}), fields=(("X-One", "1"),)),
+            admin_routes.Route("/v1/below/", told),
+        )
 
     def standing(self):
         kinds = {"Pod": metrics.KindFigures(synced=self.ready, objects=3, age_seconds=1.5)}
@@ -95,6 +99,9 @@ class SmallAdmin:
 
     def verify(self):
         raise RuntimeError("a fault of ours")
+
+    def routes(self):
+        return self.more
 
     def mismatches(self):
         return told([metrics.KindFigures(synced=True, objects=3, age_seconds=1.5)])

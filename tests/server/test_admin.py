@@ -37,6 +37,14 @@ async def sites():
     [
         pytest.param("/livez", 200, {"live": True}, id="live"),
         pytest.param("/readyz", 200, {"ready": True}, id="ready"),
+        pytest.param("/v1/echo?word=a", 200, {"word": "a"}, id="a route"),
+        pytest.param(
+            "/v1/echo?wrod=a",
+            400,
+            {"error": "unknown parameter 'wrod'; there are: word"},
+            id="a route asked wrongly",
+        ),
+        pytest.param("/v1/below/a%2Fb", 200, {"": "a/b"}, id="a route below a path"),
         pytest.param("/readyz?verbose", 200, {"ready": True, "kinds": READY}, id="ready, verbose"),
         pytest.param("/v1/topology", 200, {"nodes": [{"name": "a"}]}, id="topology"),
         pytest.param("/v1/mismatches", 200, [READY["Pod"]], id="mismatches"),
