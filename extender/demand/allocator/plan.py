@@ -32,7 +32,7 @@ class ClaimsPlan:
         self._prepared = prepared
         self._budget = budget
         self._asks_for_all = asks_for_all(prepared.claims)
-        self._broken = {pool.broken for pool in prepared.machine.pools}
+        self._broken = broken_of(prepared.machine, None)
         self._solutions = solutions.of(prepared, certain=certain(prepared))
         self._devices = (1 << prepared.count) - 1
         self._answers: dict[_Key, Outcome] = {}
@@ -46,8 +46,8 @@ class ClaimsPlan:
 
     def answer(self, usage: Usage, surroundings: shape.Broken | None) -> Outcome:
         """Return what the search says, see `allocator.allocate`."""
-        broken = self._broken | {surroundings}
-        if self._asks_for_all and broken != {None}:
+        broken = self._broken if surroundings is None else self._broken | {surroundings}
+        if self._asks_for_all and broken:
             return _NOT_ALL
         known = self._known(usage)
         invalid = shape.Broken.INVALID in broken and not self._prepared.features.mixed_slices
@@ -82,7 +82,7 @@ class ClaimsPlan:
                 return found.first(usage.taken, budget=self._budget)
             except OutOfBudgetError:
                 pass  # too many ways to list: the search may still be lucky
-        if self._asks_for_all and self._broken != {None}:
+        if self._asks_for_all and self._broken:
             return _NOT_ALL
         if self._begun is None or self._begun[0] != usage:
             self._begun = usage, Search(self._prepared, usage, budget=self._budget)
@@ -95,14 +95,14 @@ def searched(
     prepared: ClaimOptions, usage: Usage, *, surroundings: shape.Broken | None, budget: int
 ) -> Outcome:
     """Search afresh; see `allocator.allocate`."""
-    broken = {pool.broken for pool in prepared.machine.pools} | {surroundings}
-    if broken != {None} and asks_for_all(prepared.claims):
+    broken = broken_of(prepared.machine, surroundings)
+    if broken and asks_for_all(prepared.claims):
         return _NOT_ALL
     return _outcome(Search(prepared, usage, budget=budget), prepared, usage, broken)
 
 
 def _outcome(
-    search: Search, prepared: ClaimOptions, usage: Usage, broken: set[shape.Broken | None]
+    search: Search, prepared: ClaimOptions, usage: Usage, broken: frozenset[shape.Broken]
 ) -> Outcome:
     """Search to the end, from where the search is."""
     try:
@@ -118,6 +118,12 @@ def _outcome(
     if shape.Broken.INVALID in broken and not prepared.features.mixed_slices:
         return Failed(_INVALID, whole_pod=False, steps=search.steps)
     return unschedulable.reason_for(prepared, usage, search.steps)
+
+
+def broken_of(machine: shape.Shape, surroundings: shape.Broken | None) -> frozenset[shape.Broken]:
+    """In which ways pools of the machine, or counter pools around it, are broken; none: empty."""
+    found = {pool.broken for pool in machine.pools} | {surroundings}
+    return frozenset(each for each in found if each is not None)
 
 
 def asks_for_all(claims: tuple[ClaimDemand, ...]) -> bool:

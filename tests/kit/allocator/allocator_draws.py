@@ -19,9 +19,12 @@ ROOT = "resource.kubernetes.io/pcieRoot"
 
 @st.composite
 def cases(draw):
-    """A vector's input: one node, plain devices, one or two claims; nothing that can fail."""
+    """A vector's input: one node, plain devices, one or two claims; nothing that can fail.
+
+    A node without a pool of one driver, or of any, is a case as well.
+    """
     pools = []
-    for driver in DRIVERS:
+    for driver in draw(st.sampled_from([DRIVERS, DRIVERS, DRIVERS, DRIVERS[:1], ()])):
         roots = draw(st.lists(st.sampled_from(["p0", "p1", "p2", None]), max_size=4))
         pools.append({"metadata": {"name": driver}, "spec": _slice_spec(driver, roots, draw)})
     claims = draw(st.lists(_claims(), min_size=1, max_size=2))
