@@ -43,6 +43,10 @@ $(VENV)/.tools: $(VENV)/.ready requirements-tools.txt
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-tools.txt
 	@touch $@
 
+docs: $(VENV)/.tools ## build the pages of docs/ into build/docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
+	@echo "build/docs/index.html"
+
 schema: $(VENV)/.ready ## write the policy's JSON schema again
 	$(BIN)/railyard schema > config/policy.schema.json
 
@@ -70,4 +74,4 @@ fuzz-objects: $(VENV)/.ready ## put N hostile values into every field that is re
 fuzz-wire: $(VENV)/.ready ## send N mutated bodies to the verbs
 	$(BIN)/python -m tests.fuzz.fuzz_wire --cases $(N) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help demo test lint lock load schema controlplane test-controlplane test-monitoring fuzz-allocator fuzz-selectors fuzz-objects fuzz-wire
+.PHONY: help demo test lint lock load docs schema controlplane test-controlplane test-monitoring fuzz-allocator fuzz-selectors fuzz-objects fuzz-wire

@@ -22,6 +22,7 @@ from extender.service import assembly
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULES = sorted((ROOT / "extender").rglob("*.py"))
+DOCS = ROOT / "docs"
 LONGEST = 350
 VAGUE = {"utils", "util", "helpers", "common", "manager", "base", "core", "types", "misc"}
 WRITTEN = (
@@ -32,6 +33,11 @@ WRITTEN = (
     and not {"golden", "data", "out", "__pycache__"} & set(path.relative_to(ROOT).parts)
 )
 SOURCES = [*WRITTEN, ROOT / "Makefile", ROOT / "pyproject.toml", *sorted(ROOT.glob("*.md"))]
+
+
+def pages():
+    """README.md and the pages of docs/ in one text."""
+    return "\n".join([read("README.md"), *(p.read_text() for p in sorted(DOCS.rglob("*.md")))])
 
 
 def read(name):
@@ -91,10 +97,10 @@ def test_the_version_is_the_same_everywhere():
 # ---------------------------------------------------------------- documents
 
 
-def test_every_flag_is_in_the_readme():
-    readme = read("README.md")
+def test_every_flag_is_documented():
+    text = pages()
 
-    missing = [name for name in settings._OPTIONS if f"`--{name.replace('_', '-')}" not in readme]
+    missing = [name for name in settings._OPTIONS if f"`--{name.replace('_', '-')}" not in text]
 
     assert missing == []
 
@@ -140,8 +146,8 @@ def test_the_schema_is_current():
     )
 
 
-def test_every_metric_is_in_the_readme():
-    readme = read("README.md")
+def test_every_metric_is_documented():
+    text = pages()
     kinds = {"Pod": metrics.KindFigures(synced=True, objects=1, age_seconds=0.0)}
     registry = metrics.Metrics(lambda: metrics.ClusterFigures(kinds=kinds)).registry
 
@@ -151,20 +157,24 @@ def test_every_metric_is_in_the_readme():
         if family.name.startswith("railyard_")
     }
 
-    assert {name for name in names if f"`{name}`" not in readme} == set()
+    assert {name for name in names if f"`{name}`" not in text} == set()
     assert isinstance(registry, prometheus_client.CollectorRegistry)
 
 
-def test_what_each_kind_is_needed_for_is_in_the_readme_as_in_the_code():
+def test_what_each_kind_is_needed_for_is_documented_as_in_the_code():
     rows = [
         f"| {each.kind} | {'required' if each.required else 'optional'} | {each.without} |"
         for each in (*informers.KINDS, informers.config_map("", ""))
     ]
 
-    assert "\n".join(rows) in read("README.md")
+    assert "\n".join(rows) in read("docs/operating.md")
 
 
-@pytest.mark.parametrize("document", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/README.md")))
+@pytest.mark.parametrize(
+    "document",
+    [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("*/README.md")), *sorted(DOCS.rglob("*.md"))],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
 def test_what_a_document_links_to_is_there(document):
     targets = re.findall(r"\]\(([^)#:]+)\)", document.read_text())
 
@@ -175,7 +185,7 @@ def test_every_make_target_in_a_document_exists():
     targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
     spoken = {
         target
-        for name in ("README.md", "CONTRIBUTING.md", ".ci/run")
+        for name in ("README.md", "docs/quickstart.md", "CONTRIBUTING.md", ".ci/run")
         for target in re.findall(r"(?:^|`)\s*make ([a-z-]+)", read(name), re.MULTILINE)
     }
 
@@ -183,8 +193,8 @@ def test_every_make_target_in_a_document_exists():
     assert {"demo", "test", "lint"} <= spoken
 
 
-def test_every_benchmark_in_the_readme_exists():
-    modules = re.findall(r"python -m (loadtests\.[a-z_.]+[a-z])", read("README.md"))
+def test_every_benchmark_in_a_document_exists():
+    modules = re.findall(r"python -m (loadtests\.[a-z_.]+[a-z])", pages())
 
     assert modules
     assert [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").exists()] == []
