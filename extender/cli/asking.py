@@ -164,10 +164,10 @@ def _open(arguments: argparse.Namespace) -> _Opened:
         *assembly.notes(arguments.kubernetes_version, arguments.feature_gates),
     ]
     if path != files.STDIN and not path.exists():
-        pods = [_known(judging, arguments.pod)]
+        pods = [known(judging, arguments.pod)]
     else:
         given = snapshots.read([path])
-        pods = _given(path, given)
+        pods = given_pods(path, given)
         assembly.feed(judging, [(kind, item) for kind, item in given.objects if kind != "Pod"])
         remarks += notes.of_snapshot(given)
     if len(pods) > 1:
@@ -177,7 +177,7 @@ def _open(arguments: argparse.Namespace) -> _Opened:
     return _Opened(judging, pods, (*remarks, *notes.of_claims(judging.store)))
 
 
-def _known(judging: engine.Engine, title: str) -> objects.Pod:
+def known(judging: engine.Engine, title: str) -> objects.Pod:
     namespace, slash, name = title.rpartition("/")
     pod = judging.store.pods.get((namespace if slash else "default", name))
     if pod is None:
@@ -186,7 +186,7 @@ def _known(judging: engine.Engine, title: str) -> objects.Pod:
     return pod
 
 
-def _given(path: pathlib.Path, given: snapshots.Snapshot) -> list[objects.Pod]:
+def given_pods(path: pathlib.Path, given: snapshots.Snapshot) -> list[objects.Pod]:
     pods = [item for _, item in given.objects if isinstance(item, objects.Pod)]
     if not pods:
         kinds = sorted({*given.ignored, *(kind for kind, _ in given.objects)})

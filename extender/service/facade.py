@@ -19,6 +19,7 @@ from extender.hardware.usage import Usage
 from extender.kube.api import objects
 from extender.kube.watch.api_resource import KindStatus
 from extender.server import admin_queries, admin_routes, metrics
+from extender.service import capacity_route
 
 T = TypeVar("T")
 Statuses = Callable[[], Mapping[str, KindStatus]]
@@ -115,7 +116,7 @@ class Facade:
 
     def routes(self) -> tuple[admin_routes.Route, ...]:
         """What else the admin port answers; known before it opens."""
-        return self._routes
+        return (*self._routes, capacity_route.route(self._ready_engine))
 
     def topology(self) -> admin_queries.Turns:
         """Each node by its state, each state once."""
@@ -204,6 +205,10 @@ class Facade:
         if waiting := self._waiting():
             what = "; ".join(f"{name}: {why}" for name, why in waiting.items())
             raise errors.WireError(503, f"still waiting for {what}")
+
+    def _ready_engine(self) -> engine.Engine:
+        self._must_be_ready()
+        return self.engine
 
     def _staleness(self) -> dict[str, float]:
         return {

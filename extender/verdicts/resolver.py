@@ -149,8 +149,19 @@ class Resolver:
         """
         return self._read_pod(pod, policy, whole=True)
 
+    def resolve_by(
+        self, pod: objects.Pod, policy: config.Policy, known: claims.Claims
+    ) -> Resolution:
+        """Read what the pod would ask for if these were its claims; nothing is remembered."""
+        return self._read_pod(limits.as_read(pod), policy, known=known)
+
     def _read_pod(
-        self, pod: objects.Pod, policy: config.Policy, *, whole: bool = False
+        self,
+        pod: objects.Pod,
+        policy: config.Policy,
+        *,
+        whole: bool = False,
+        known: claims.Claims | None = None,
     ) -> Resolution:
         if excess := limits.excess_of_pod(pod):
             return NotJudged(excess, too_large=True)
@@ -158,7 +169,7 @@ class Resolver:
             asked = pods.requests_of(pod)
         except ValueError as error:
             return NotJudged(str(error))
-        found = claims.of_pod(pod, self._store)
+        found = claims.of_pod(pod, known or self._store)
         if isinstance(found, claims.Missing):
             return NotJudged(unknown(found.what))
         if isinstance(found, claims.NotRead):

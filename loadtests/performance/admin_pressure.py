@@ -265,7 +265,6 @@ def main() -> None:
     pipe, theirs = multiprocessing.Pipe()
     process = multiprocessing.Process(target=serving, args=(theirs, given.nodes))
     process.start()
-    theirs.close()
     try:
         assert pipe.poll(LONGEST_SECONDS), "the service did not start"
         verbs, admin = (("127.0.0.1", port) for port in pipe.recv())

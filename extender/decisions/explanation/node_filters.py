@@ -61,6 +61,27 @@ class NodeFilters:
         refusals = [*self._taints(node), *self._affinity(node), *self._resources(node, used)]
         return NodeAnswer(tuple(refusals), tuple(self._notes(node, used)))
 
+    def refusals(self, node: objects.Node) -> list[str]:
+        """Why the node is no candidate, however much of it is free."""
+        return [*self._taints(node), *self._affinity(node)]
+
+    def wanted(self) -> dict[str, int]:
+        """Resource → how much of it the pod needs, of those that kube-scheduler counts."""
+        return self._wanted | dict.fromkeys(self.unknown_names, 1)
+
+    def left(self, node: objects.Node, *, empty: bool = False) -> dict[str, int]:
+        """Resource → how much of it is free, of those that the pod needs.
+
+        `empty`: as if no pod were there.
+        """
+        offers = node.status.allocatable or {}
+        used = {} if empty else self._used(node.metadata.name)
+        return {
+            name: max(_offer(name, offers.get(name, 0)) - used.get(name, 0), 0)
+            for name in self.wanted()
+            if name != _PODS or name in offers
+        }
+
     def not_judged(self) -> list[str]:
         """What else decides for kube-scheduler where this pod may go, and is not judged here."""
         spec = self._pod.spec

@@ -1,0 +1,1 @@
+"""How many more pods of a shape fit, where, and what blocks the next one."""

@@ -1,0 +1,194 @@
+"""Capacity for a shape, worked out in turns over the index as it was when the count began."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Sequence
+
+import numpy as np
+
+from extender import errors
+from extender.capacity import answer, blockers, node_counts, pod_shape, pools
+from extender.cluster import index
+from extender.decisions import engine, scored_nodes, scorer
+from extender.decisions.explanation import explain_demand, node_filters
+from extender.demand import work
+from extender.verdicts import query, resolver
+
+_NODES_A_TURN = 4
+_MOST_TURNS = 1000  # for the selectors of the shape to be compiled
+_SHARED = (
+    "some devices are reached by several nodes, and each of these counts them: at most so many"
+)
+_NOT_JUDGED = "on {count} nodes no answer was found within the policy's budget: at least so many"
+_LEFT = "kube-scheduler also looks at {names}, which is not counted"
+
+Turns = Generator[None, None, answer.Capacity]
+
+
+def count(judging: engine.Engine, shape: pod_shape.PodShape) -> answer.Capacity:
+    """Count at once; ConfigError where the shape cannot be judged."""
+    turns = counting(judging, shape)
+    while True:
+        try:
+            next(turns)
+        except StopIteration as over:
+            found: answer.Capacity = over.value
+            return found
+
+
+def counting(judging: engine.Engine, shape: pod_shape.PodShape) -> Turns:
+    """`count` in turns, between which the cluster may go on: it is counted as it was."""
+    while judging.index.settle(most=_NODES_A_TURN):
+        yield
+    judging.settle()
+    yield
+    asked = yield from _resolved(judging, shape)
+    cluster = judging.index.frozen()
+    judged = {name for name, _ in asked.question.extended}
+    filters = node_filters.NodeFilters(shape.pod, judging.store, judged)
+    yield
+    counter = node_counts.Counter(judging, cluster, asked)
+    counts = yield from _counted(counter, filters, sorted(cluster.rows))
+    rules = yield from _rules(judging, cluster, asked, counts)
+    next_node = _next(judging, asked, counts)
+    yield
+    found = pools.grouped(counts, counter.question, filters.wanted())
+    yield
+    ranked = [
+        *blockers.of_holders(counts, judging.store, counter.question),
+        *blockers.of_fragmentation(found),
+        *blockers.of_amounts(counts),
+        *blockers.of_rules(rules),
+        *blockers.of_nodes(counts),
+    ]
+    ranked.sort(key=lambda blocker: -blocker.gain)
+    ranked += blockers.of_hardware(counts, counter.question)
+    return answer.Capacity(
+        shape=shape.title,
+        demand=explain_demand.demand(asked),
+        generation=cluster.generation,
+        fits=sum(pool.fits for pool in found),
+        defragmented=sum(pool.defragmented for pool in found),
+        empty=sum(pool.empty for pool in found),
+        next_node=next_node,
+        pools=found,
+        blockers=tuple(ranked),
+        notes=(*shape.notes, *_notes(counts, filters)),
+    )
+
+
+def _resolved(
+    judging: engine.Engine, shape: pod_shape.PodShape
+) -> Generator[None, None, resolver.ResolvedPod]:
+    known = pod_shape.Unallocated(shape.extra, judging.store)
+    why = ""
+    for _ in range(_MOST_TURNS):
+        judging.work.allow(work.JUDGING)
+        found = judging.resolver.resolve_by(shape.pod, judging.policy, known)
+        if isinstance(found, resolver.ResolvedPod):
+            return found
+        why = found.why
+        if not found.unfinished:
+            break
+        yield
+    raise errors.ConfigError("the shape cannot be counted", [(shape.title, why)])
+
+
+def _counted(
+    counter: node_counts.Counter, filters: node_filters.NodeFilters, names: Sequence[str]
+) -> Generator[None, None, list[node_counts.NodeCount]]:
+    counts: list[node_counts.NodeCount] = []
+    for name in names:
+        found = yield from counter.count(name, filters)
+        if found is not None:
+            counts.append(found)
+        yield
+    return counts
+
+
+def _rules(
+    judging: engine.Engine,
+    cluster: index.TopologyIndex,
+    asked: resolver.ResolvedPod,
+    counts: Sequence[node_counts.NodeCount],
+) -> Generator[None, None, dict[str, tuple[int, int]]]:
+    """Rule on nearness → how many more fit without it, and on how many nodes."""
+    gains: dict[str, tuple[int, int]] = {}
+    for kind, without in _relaxed(asked):
+        counter = node_counts.Counter(judging, cluster, without)
+        gain = nodes = 0
+        for each in counts:
+            if each.refusals:
+                continue
+            chain = yield from counter.chain(each.row, each.state)
+            more = min([chain.count, *each.room.values()]) - each.fits
+            gain, nodes = gain + max(more, 0), nodes + (more > 0)
+            yield
+        gains[kind] = gain, nodes
+    return gains
+
+
+def _relaxed(asked: resolver.ResolvedPod) -> list[tuple[str, resolver.ResolvedPod]]:
+    """The shape without each of the rules that it has on how near its devices must be."""
+    found: list[tuple[str, resolver.ResolvedPod]] = []
+    if asked.question.mode == "Required":
+        found.append(("locality", _with(asked, mode="Preferred")))
+    if any(claim.constraints for claim in asked.question.claims):
+        found.append(("constraint", _with(asked, constraints=False)))
+    return found
+
+
+def _with(
+    asked: resolver.ResolvedPod, *, mode: str = "", constraints: bool = True
+) -> resolver.ResolvedPod:
+    def changed(question: query.Query) -> query.Query:
+        claims = question.claims
+        if not constraints:
+            claims = tuple(dataclasses.replace(claim, constraints=()) for claim in claims)
+        return dataclasses.replace(question, claims=claims, mode=mode or question.mode)
+
+    by_node = None if asked.by_node is None else changed(asked.by_node)
+    return dataclasses.replace(asked, question=changed(asked.question), by_node=by_node)
+
+
+def _next(
+    judging: engine.Engine, asked: resolver.ResolvedPod, counts: Sequence[node_counts.NodeCount]
+) -> str:
+    """The node that our scores put first among those that take the pod."""
+    cluster = judging.index
+    names = [each.node for each in counts if each.fits and each.node in cluster.rows]
+    if not names:
+        return ""
+    judging.work.allow(work.JUDGING)
+    rows = cluster.rows_of(names)
+    table, states = judging.table(asked.question), cluster.expected[rows]
+    candidates = scorer.CandidateNodes(table, rows, states)
+    if asked.question:
+        table.fill(states)
+        costs = judging.scoring.total_cost(asked, candidates)
+    elif judging.room.priced and judging.policy.cpu_pods == "Score":
+        costs = judging.scoring.cost_of_cpu_pod(asked, candidates)
+    else:
+        return ""
+    scores = scored_nodes.ranked(
+        costs,
+        np.zeros(len(rows), dtype=np.bool_),
+        maximum=judging.policy.scores.maximum,
+        order=cluster.order[rows],
+    )
+    return names[int(np.argmax(scores))]
+
+
+def _notes(
+    counts: Sequence[node_counts.NodeCount], filters: node_filters.NodeFilters
+) -> tuple[str, ...]:
+    notes: list[str] = []
+    if pools.reaches_beyond(counts):
+        notes.append(_SHARED)
+    if unjudged := sum(not each.judged for each in counts):
+        notes.append(_NOT_JUDGED.format(count=unjudged))
+    if others := filters.not_judged():
+        notes.append(_LEFT.format(names=", ".join(others)))
+    notes += [f"no node offers {name}" for name in filters.unknown_names]
+    return tuple(notes)

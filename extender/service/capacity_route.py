@@ -1,0 +1,54 @@
+"""`/v1/capacity`: how many more pods of a shape fit, worked out in turns beside the calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from extender import errors
+from extender.capacity import counting, pod_shape
+from extender.decisions import engine
+from extender.server import admin_queries, admin_routes
+
+_ASK = "name the shape: ?shape=nvidia.com/gpu=8, or a pod to count like it: ?pod=NAMESPACE/NAME"
+
+
+def route(judging: Callable[[], engine.Engine]) -> admin_routes.Route:
+    """The route; `judging` gives the engine of the moment, or raises a WireError."""
+
+    def answer(parameters: Mapping[str, str]) -> admin_queries.Turns:
+        return _answered(judging(), parameters)
+
+    return admin_routes.Route(
+        "/v1/capacity", answer, parameters=frozenset({"shape", "pod"}), kept=True
+    )
+
+
+def _answered(judging: engine.Engine, parameters: Mapping[str, str]) -> admin_queries.Turns:
+    shape = _shape(judging, parameters)
+    try:
+        found = yield from counting.counting(judging, shape)
+    except errors.ConfigError as error:
+        raise _refused(error) from error
+    text = admin_queries.Text()
+    text.json(found.as_json())
+    text.add(b"\n")
+    return text.pieces()
+
+
+def _shape(judging: engine.Engine, parameters: Mapping[str, str]) -> pod_shape.PodShape:
+    if ("shape" in parameters) == ("pod" in parameters):
+        raise errors.WireError(400, _ASK)
+    if "shape" in parameters:
+        try:
+            return pod_shape.parse(parameters["shape"])
+        except errors.ConfigError as error:
+            raise _refused(error) from error
+    namespace, slash, name = parameters["pod"].partition("/")
+    pod = judging.store.pods.get((namespace, name)) if slash else None
+    if pod is None:
+        raise errors.WireError(404, f"no pod {parameters['pod']} is known here")
+    return pod_shape.like(pod)
+
+
+def _refused(error: errors.ConfigError) -> errors.WireError:
+    return errors.WireError(400, "; ".join(f"{place}: {why}" for place, why in error.problems))
