@@ -35,7 +35,7 @@ from extender.kube import client
 from extender.kube.auth import endpoint
 from extender.kube.watch import informers
 from loadtests.simulator import argument_checks, large_objects
-from tests.kit import apiserver
+from tests.kit import apiserver, kubeconfigs
 
 NODES = "/api/v1/nodes"
 SLICES = "/apis/resource.k8s.io/v1/resourceslices"
@@ -161,17 +161,8 @@ def compile_everything(url: str, folder: pathlib.Path) -> None:
 
 def kubeconfig(url: str, folder: pathlib.Path) -> pathlib.Path:
     path = folder / "kubeconfig"
-    path.write_text(json.dumps(kubeconfig_of(url)))
+    path.write_text(json.dumps(kubeconfigs.of(url)))
     return path
-
-
-def kubeconfig_of(url: str) -> dict:
-    return {
-        "current-context": "fake",
-        "contexts": [{"name": "fake", "context": {"cluster": "fake"}}],
-        "clusters": [{"name": "fake", "cluster": {"server": url}}],
-        "users": [],
-    }
 
 
 def readiness(port: int) -> int:

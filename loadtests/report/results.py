@@ -110,7 +110,7 @@ def published_section(found):
     yield "## The harness against the published runs"
     yield ""
     yield (
-        "`python -m loadtests.simulator.published`: allocation at 50, 80, 95, 100, 110, "
+        "`python -m loadtests.quality.published`: allocation at 50, 80, 95, 100, 110, "
         "120 and 130 %, run"
     )
     yield "by run, fixed rank among equals as published; both sides rounded to 0.01."

@@ -1,26 +1,18 @@
 """Rules, runbooks and dashboard: of metrics that there are, and each with an answer."""
 
-import json
 import re
 
 import pytest
 import yaml
 
 from extender.server import metrics
-from tests.kit.deploy import prometheus, tools
+from tests.kit.deploy import dashboard, prometheus, tools
 
 RULES = yaml.safe_load((prometheus.MONITORING / "prometheusrule.yaml").read_text())["spec"][
     "groups"
 ]
 ALERTS = {rule["alert"]: rule for group in RULES for rule in group["rules"] if "alert" in rule}
 RECORDS = {rule["record"]: rule for group in RULES for rule in group["rules"] if "record" in rule}
-DASHBOARD = json.loads((prometheus.MONITORING / "dashboard.json").read_text())
-PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-QUERIES = {
-    f"{panel['title']}: {target['expr']}": target["expr"]
-    for panel in PANELS
-    for target in panel["targets"]
-}
 RUNBOOKS = (tools.ROOT / "docs" / "runbooks.md").read_text()
 WORD = re.compile(r"\b(railyard[:_][a-z0-9_:]+|process_[a-z_]+)")
 
@@ -40,7 +32,7 @@ def exposed():
 def written():
     for name, rule in (ALERTS | RECORDS).items():
         yield name, rule["expr"]
-    yield from QUERIES.items()
+    yield from dashboard.QUERIES.items()
 
 
 @pytest.mark.parametrize(("where", "expression"), list(written()))
@@ -74,7 +66,7 @@ def test_every_alert_and_record_has_a_case_and_every_alert_a_quiet_one():
 
 def test_panels_stand_side_by_side():
     taken = set()
-    for panel in DASHBOARD["panels"]:
+    for panel in dashboard.DASHBOARD["panels"]:
         place = panel["gridPos"]
         cells = {
             (x, y)
@@ -84,4 +76,6 @@ def test_panels_stand_side_by_side():
         assert not cells & taken, panel["title"]
         assert max(x for x, _ in cells) < 24
         taken |= cells
-    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    assert len({panel["id"] for panel in dashboard.DASHBOARD["panels"]}) == len(
+        dashboard.DASHBOARD["panels"]
+    )

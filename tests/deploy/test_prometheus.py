@@ -11,11 +11,9 @@ import pytest
 from extender import settings
 from extender.kube.watch import informers
 from extender.service import live
-from loadtests.performance import coldstart
-from tests.deploy import test_monitoring
-from tests.kit import apiserver
+from tests.kit import apiserver, kubeconfigs
 from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
-from tests.kit.deploy import prometheus, tools
+from tests.kit.deploy import dashboard, prometheus, tools
 
 pytestmark = pytest.mark.prometheus
 
@@ -96,7 +94,7 @@ async def cluster(tmp_path):
         for number in range(PODS):
             put(server, make_claim(f"c-{number}").request("gpu", GPU))
         path = tmp_path / "kubeconfig"
-        path.write_text(json.dumps(coldstart.kubeconfig_of(server.url)))
+        path.write_text(json.dumps(kubeconfigs.of(server.url)))
         chosen = settings.Settings(kubeconfig=path, bind=FREE, admin_bind=FREE)
         async with live.opened(chosen) as sites, aiohttp.ClientSession() as client:
             found = Cluster(server, sites, client)
@@ -115,7 +113,7 @@ async def test_promtool_finds_nothing_wrong_with_the_metrics(tmp_path):
 
 
 async def test_every_query_of_the_dashboard_gives_data(tmp_path):
-    queries = test_monitoring.QUERIES
+    queries = dashboard.QUERIES
     async with cluster(tmp_path) as service:
         with prometheus.scraping(str(service.questions), tmp_path) as port:
             without = set(queries)

@@ -2,6 +2,7 @@ import contextlib
 import functools
 import json
 import math
+import pathlib
 from fractions import Fraction
 
 import pytest
@@ -9,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extender.kube.api import quantity
-from tests import conftest
 
-AMOUNTS = conftest.GOLDEN / "quantities" / "amounts.jsonl"
+AMOUNTS = pathlib.Path(__file__).parents[1] / "golden" / "quantities" / "amounts.jsonl"
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ from extender import settings
 from extender.decisions import engine
 from extender.kube.watch import informers
 from extender.service import live
-from loadtests.performance import coldstart
-from tests.kit import apiserver
+from tests.kit import apiserver, kubeconfigs
 from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
 
 FREE = settings.Address("127.0.0.1", 0)
@@ -70,7 +69,7 @@ async def serving(tmp_path, *broken, fault=None):
         for kind in broken:
             server.broken[PATHS[kind]] = fault or apiserver.refusal(500, "InternalError")
         path = tmp_path / "kubeconfig"
-        path.write_text(json.dumps(coldstart.kubeconfig_of(server.url)))
+        path.write_text(json.dumps(kubeconfigs.of(server.url)))
         chosen = settings.Settings(kubeconfig=path, bind=FREE, admin_bind=FREE)
         async with live.opened(chosen) as sites, aiohttp.ClientSession() as client:
             yield Service(server, sites, client)

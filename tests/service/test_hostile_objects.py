@@ -14,9 +14,8 @@ from extender import settings
 from extender.kube.api import objects
 from extender.kube.watch import informers
 from extender.service import live
-from loadtests.performance import coldstart
 from tests.fuzz import fuzz_objects, fuzz_wire
-from tests.kit import apiserver, hostile_world
+from tests.kit import apiserver, hostile_world, kubeconfigs
 
 FREE = settings.Address("127.0.0.1", 0)
 PATHS = {wanted.kind: wanted.at(wanted.versions[0]).path for wanted in informers.KINDS}
@@ -153,7 +152,7 @@ async def test_a_hostile_object_takes_only_itself_away(
         if when == "before it starts":
             put(server, kind, "bad", body)
         path = tmp_path / "kubeconfig"
-        path.write_text(json.dumps(coldstart.kubeconfig_of(server.url)))
+        path.write_text(json.dumps(kubeconfigs.of(server.url)))
         chosen = settings.Settings(kubeconfig=path, bind=FREE, admin_bind=FREE)
         with caplog.at_level(logging.WARNING):
             async with live.opened(chosen) as sites, aiohttp.ClientSession() as client:

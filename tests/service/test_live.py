@@ -15,8 +15,7 @@ from extender.policy import config
 from extender.server import metrics
 from extender.service import live, sink
 from extender.service.policy_source import active_policy, rebuilding
-from loadtests.performance import coldstart
-from tests.kit import apiserver
+from tests.kit import apiserver, kubeconfigs
 from tests.kit.builders import make_node, make_pod
 from tests.kit.worlds import H100, engine, feed
 
@@ -160,7 +159,7 @@ async def test_a_cluster_is_ready_once_the_index_has_what_was_read(tmp_path):
             server.add(wanted.at(wanted.versions[0]).path, wanted.kind, wanted.versions[0])
         server.put("/api/v1/nodes", "a")
         path = tmp_path / "kubeconfig"
-        path.write_text(json.dumps(coldstart.kubeconfig_of(server.url)))
+        path.write_text(json.dumps(kubeconfigs.of(server.url)))
         chosen = settings.Settings(kubeconfig=path, bind=FREE, admin_bind=FREE)
 
         async with live.opened(chosen) as sites, aiohttp.ClientSession() as client:
@@ -183,7 +182,7 @@ async def following(tmp_path, **options):
         server.add(MAPS, "ConfigMap")
         server.put("/api/v1/nodes", "a")
         path = tmp_path / "kubeconfig"
-        path.write_text(json.dumps(coldstart.kubeconfig_of(server.url)))
+        path.write_text(json.dumps(kubeconfigs.of(server.url)))
         chosen = settings.Settings(
             kubeconfig=path,
             bind=FREE,

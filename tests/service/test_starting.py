@@ -16,8 +16,7 @@ import yaml
 
 from extender import cli
 from extender.kube.watch import informers
-from loadtests.performance import coldstart
-from tests.kit import apiserver
+from tests.kit import apiserver, kubeconfigs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVE = ("serve", "--bind", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0")
@@ -125,7 +124,7 @@ async def server():
 def kubeconfig(tmp_path):
     def write(url):
         path = tmp_path / "kubeconfig"
-        path.write_text(json.dumps(coldstart.kubeconfig_of(url)))
+        path.write_text(json.dumps(kubeconfigs.of(url)))
         return path
 
     return write

@@ -1,4 +1,4 @@
-"""Does the harness give the published results? `python -m loadtests.simulator.published --help`.
+"""Does the harness give the published results? `python -m loadtests.quality.published --help`.
 
 Runs the published policies with the published fixed rank among equals, over the published arrival
 orders, and compares the allocation at seven arrival levels (loadtests/data/SOURCES.md).
