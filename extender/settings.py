@@ -13,6 +13,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from extender import flag_values
 from extender.errors import ConfigError
 
 _MEBIBYTE = 1024 * 1024
@@ -67,6 +68,20 @@ class Tls:
     client_ca: pathlib.Path | None = None
     client_names: frozenset[str] = frozenset()
     """Common names and subject alternative names let in; empty lets in all that the CA signed."""
+    clients_optional: bool = False
+    """Shake hands also with clients that show no certificate; what they may ask is told later."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AdminAccess:
+    """Who may ask on the admin port; with none of these, everybody who reaches it."""
+
+    tls: Tls | None = None
+    token_file: pathlib.Path | None = None
+    kubernetes: bool = False
+    """Let in whose token the API server knows, and whom RBAC lets read the path."""
+    hosts: frozenset[str] = frozenset()
+    """Names that this port answers to, beside addresses and names of Services; `*` for all."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,6 +110,7 @@ class Settings:
     admin_bind: Address = Address("127.0.0.1", 8889)
     insecure_bind: bool = False
     tls: Tls | None = None
+    admin: AdminAccess = AdminAccess()
     limits: Limits = Limits()
     drain: Drain = Drain()
     kubernetes_version: str | None = None
@@ -127,58 +143,9 @@ def address(text: str) -> Address:
     return Address(host or "0.0.0.0", int(port))  # noqa: S104 - the operator said so
 
 
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 3600:
-        raise ValueError(f"{text!r} is not within 0 and 3600 seconds")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value <= 0:
-        raise ValueError(f"{text!r} is not positive")
-    return value
-
-
-def _mebibytes(text: str) -> int:
-    return _positive(text) * _MEBIBYTE
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(name.strip() for name in text.split(",") if name.strip())
-
-
-def gates(text: str) -> dict[str, bool]:
-    """Read NAME=true,OTHER=false, the form of Kubernetes' own flag. Raises ValueError."""
-    found: dict[str, bool] = {}  # gate → on
-    for part in filter(None, map(str.strip, text.split(","))):
-        name, _, value = part.partition("=")
-        if value.lower() not in {"true", "false"}:
-            raise ValueError(f"{part!r} is not NAME=true or NAME=false")
-        found[name.strip()] = value.lower() == "true"
-    return found
-
-
-def _level(text: str) -> str:
-    if text.lower() not in {"debug", "info", "warning", "error"}:
-        raise ValueError(f"{text!r} is none of debug, info, warning, error")
-    return text.lower()
-
-
-def _yes(text: str) -> bool:
-    if text.lower() not in {"true", "false", "1", "0", ""}:
-        raise ValueError(f"{text!r} is neither true nor false")
-    return text.lower() in {"true", "1"}
-
-
-def _paths(text: str) -> tuple[pathlib.Path, ...]:
-    return tuple(pathlib.Path(part) for part in text.split(",") if part)
-
-
 # field → (how to read its text, what the operator reads about it). The flag is the field's name.
 _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "snapshot": (_paths, "a file or folder of kubectl output to serve; may be repeated"),
+    "snapshot": (flag_values.paths, "a file or folder of kubectl output to serve; may be repeated"),
     "kubeconfig": (pathlib.Path, "how to reach the cluster; without it, the cluster we run in"),
     "context": (str, "the kubeconfig context to use"),
     "policy": (pathlib.Path, "the policy file; without it, the default policy"),
@@ -193,21 +160,43 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     ),
     "bind": (address, "HOST:PORT for kube-scheduler"),
     "admin_bind": (address, "HOST:PORT for probes, metrics and questions"),
-    "insecure_bind": (_yes, "allow plain HTTP on an address that other machines reach"),
+    "insecure_bind": (flag_values.yes, "allow plain HTTP on an address that other machines reach"),
     "tls_certificate": (pathlib.Path, "the certificate chain (PEM)"),
     "tls_key": (pathlib.Path, "its private key (PEM)"),
     "client_ca": (pathlib.Path, "require client certificates signed by this CA (PEM)"),
-    "client_names": (_names, "let in only these names of client certificates (comma separated)"),
-    "max_body": (_mebibytes, "the largest request body, in MiB"),
-    "head_seconds": (_seconds, "how long the head of a request may take"),
-    "body_seconds": (_seconds, "how long the body of a request may take"),
-    "idle_seconds": (_seconds, "how long an idle connection is kept; Go clients need over 90"),
-    "max_connections": (_positive, "open connections per port"),
-    "announce_seconds": (_seconds, "on SIGTERM, how long to serve while saying goodbye"),
-    "finish_seconds": (_seconds, "then how long requests in flight may take"),
+    "client_names": (
+        flag_values.names,
+        "let in only these names of client certificates (comma separated)",
+    ),
+    "admin_auth": (
+        flag_values.authority,
+        "none, or kubernetes: the API server knows callers of --admin-bind",
+    ),
+    "admin_token_file": (pathlib.Path, "a file of bearer tokens that may ask, one a line"),
+    "admin_tls_certificate": (pathlib.Path, "the certificate chain of --admin-bind (PEM)"),
+    "admin_tls_key": (pathlib.Path, "its private key (PEM)"),
+    "admin_client_ca": (pathlib.Path, "let in client certificates signed by this CA (PEM)"),
+    "admin_client_names": (flag_values.names, "only these names of them (comma separated)"),
+    "admin_hosts": (
+        flag_values.hosts,
+        "further names that --admin-bind answers to (comma separated)",
+    ),
+    "max_body": (flag_values.mebibytes, "the largest request body, in MiB"),
+    "head_seconds": (flag_values.seconds, "how long the head of a request may take"),
+    "body_seconds": (flag_values.seconds, "how long the body of a request may take"),
+    "idle_seconds": (
+        flag_values.seconds,
+        "how long an idle connection is kept; Go clients need over 90",
+    ),
+    "max_connections": (flag_values.positive, "open connections per port"),
+    "announce_seconds": (flag_values.seconds, "on SIGTERM, how long to serve while saying goodbye"),
+    "finish_seconds": (flag_values.seconds, "then how long requests in flight may take"),
     "kubernetes_version": (str, "predict as the scheduler of this version, such as 1.36"),
-    "feature_gates": (gates, "kube-scheduler's own --feature-gates, where it has some"),
-    "log_level": (_level, "debug, info, warning or error"),
+    "feature_gates": (
+        flag_values.gates,
+        "kube-scheduler's own --feature-flag_values.gates, where it has some",
+    ),
+    "log_level": (flag_values.level, "debug, info, warning or error"),
 }
 
 
@@ -215,9 +204,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of a serving process; they are read by `from_arguments`."""
     for field, (read, text) in _OPTIONS.items():
         flag = "--" + field.replace("_", "-")
-        if read is _yes:
+        if read is flag_values.yes:
             parser.add_argument(flag, action="store_const", const="true", help=text)
-        elif read is _paths:
+        elif read is flag_values.paths:
             parser.add_argument(flag, action="append", metavar="PATH", help=text)
         else:
             parser.add_argument(flag, metavar="VALUE", help=text)
@@ -241,7 +230,7 @@ def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]
         try:
             texts = given if isinstance(given, list) else [given]
             parsed = [read(text) for text in texts]
-            values[field] = sum(parsed, ()) if read is _paths else parsed[-1]
+            values[field] = sum(parsed, ()) if read is flag_values.paths else parsed[-1]
         except ValueError as error:
             problems.append((place, str(error)))
     settings = _settings(values)
@@ -260,16 +249,14 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         "max_connections": "connections",
     }
     plain = {field.name for field in dataclasses.fields(Settings)}
-    tls = None
-    if "tls_certificate" in values and "tls_key" in values:
-        tls = Tls(
-            values["tls_certificate"],
-            values["tls_key"],
-            values.get("client_ca"),
-            values.get("client_names", frozenset()),
-        )
     return Settings(
-        tls=tls,
+        tls=_tls(values, ""),
+        admin=AdminAccess(
+            _tls(values, "admin_"),
+            values.get("admin_token_file"),
+            values.get("admin_auth", False),
+            values.get("admin_hosts", frozenset()),
+        ),
         limits=Limits(**{limits[name]: values[name] for name in limits if name in values}),
         drain=Drain(
             **{n: values[n] for n in ("announce_seconds", "finish_seconds") if n in values}
@@ -278,19 +265,40 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     )
 
 
+def _tls(values: Mapping[str, Any], port: str) -> Tls | None:
+    """The TLS settings of a port, whose flags begin with `port`."""
+    if f"{port}tls_certificate" not in values or f"{port}tls_key" not in values:
+        return None
+    return Tls(
+        values[f"{port}tls_certificate"],
+        values[f"{port}tls_key"],
+        values.get(f"{port}client_ca"),
+        values.get(f"{port}client_names", frozenset()),
+        clients_optional=bool(port),  # probes of the kubelet have none
+    )
+
+
 def _contradictions(values: Mapping[str, Any], settings: Settings) -> list[tuple[str, str]]:
-    lone = ("tls_certificate" in values) != ("tls_key" in values)
-    unsigned = "client_ca" in values and settings.tls is None
-    nameless = "client_names" in values and "client_ca" not in values
     sources = bool(settings.snapshot and settings.kubeconfig)
     policies = bool(settings.policy and settings.policy_config_map)
     unneeded = settings.policy_config_map is None
     followed = bool(settings.policy_config_map and settings.snapshot)
     exposed = settings.tls is None and not settings.bind.loopback and not settings.insecure_bind
+    admin = settings.admin
+    readable = admin.tls is None and not settings.admin_bind.loopback and not settings.insecure_bind
     rules = (
-        (lone, "--tls-certificate", "goes together with --tls-key"),
-        (unsigned, "--client-ca", "needs --tls-certificate and --tls-key"),
-        (nameless, "--client-names", "needs --client-ca"),
+        *_tls_rules(values, settings.tls, ""),
+        *_tls_rules(values, admin.tls, "admin-"),
+        (
+            readable and bool(admin.token_file or admin.kubernetes),
+            "--admin-bind",
+            "would carry tokens over plain HTTP: use --admin-tls-certificate, or --insecure-bind",
+        ),
+        (
+            admin.kubernetes and bool(settings.snapshot),
+            "--admin-auth",
+            "kubernetes needs a cluster; with --snapshot give --admin-token-file",
+        ),
         (sources, "--snapshot", "is read instead of a cluster; leave out --kubeconfig"),
         (policies, "--policy", "is read instead of --policy-config-map; give one"),
         (followed, "--policy-config-map", "is the cluster's; with --snapshot give --policy"),
@@ -307,3 +315,20 @@ def _contradictions(values: Mapping[str, Any], settings: Settings) -> list[tuple
         (exposed, "--bind", "is plain HTTP for other machines: use TLS, or --insecure-bind"),
     )
     return [(place, text) for broken, place, text in rules if broken]
+
+
+def _tls_rules(
+    values: Mapping[str, Any], tls: Tls | None, port: str
+) -> tuple[tuple[bool, str, str], ...]:
+    """What does not go together among the TLS flags of a port, which begin with `port`."""
+    given = {name for name in values if values[name] is not None}
+    field = port.replace("-", "_")
+    lone = (f"{field}tls_certificate" in given) != (f"{field}tls_key" in given)
+    unsigned = f"{field}client_ca" in given and tls is None
+    nameless = f"{field}client_names" in given and f"{field}client_ca" not in given
+    pair = f"--{port}tls-certificate and --{port}tls-key"
+    return (
+        (lone, f"--{port}tls-certificate", f"goes together with --{port}tls-key"),
+        (unsigned, f"--{port}client-ca", f"needs {pair}"),
+        (nameless, f"--{port}client-names", f"needs --{port}client-ca"),
+    )

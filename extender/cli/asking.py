@@ -7,7 +7,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from extender import errors, settings
+from extender import errors, flag_values, settings
 from extender.cli import notes, printing
 from extender.decisions import engine
 from extender.decisions.explanation import explain, explain_filters, explain_table
@@ -65,7 +65,7 @@ def add_version(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say whose kube-scheduler predictions go by."""
     parser.add_argument("--kubernetes-version", default="", metavar="1.36", help="default: newest")
     parser.add_argument(
-        "--feature-gates", type=settings.gates, metavar="NAME=true,…",
+        "--feature-gates", type=flag_values.gates, metavar="NAME=true,…",
         help="of kube-scheduler, where they are not its version's defaults",
     )  # fmt: skip
 

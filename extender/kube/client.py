@@ -1,4 +1,4 @@
-"""The connection to one API server: GET, streamed GET, discovery, and where to find the server.
+"""The connection to one API server: GET, streamed GET, POST of a review, discovery.
 
 Bodies pass through as bytes; what they mean is the callers' affair. Errors are `errors.ApiError`
 and its kinds, never aiohttp's.
@@ -57,7 +57,7 @@ class Stream:
 
 
 class Client:
-    """Sends authorised GET requests to one API server; use as an async context manager, or `close`.
+    """Sends authorised requests to one API server; use as an async context manager, or `close`.
 
     A 401 makes the credentials fetch anew and is raised all the same: the caller's retry has them.
     """
@@ -89,6 +89,14 @@ class Client:
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
                 raise errors.UnreachableError(f"{path}: {_words(error)}") from error
 
+    async def post(self, path: str, body: bytes) -> bytes:
+        """Create what the API server answers at once and keeps nowhere: a review, within 15 s."""
+        async with self._answer(path, None, total=_GET_SECONDS, body=body) as answer:
+            try:
+                return await answer.read()
+            except (aiohttp.ClientError, OSError) as error:
+                raise errors.UnreachableError(f"{path}: {_words(error)}") from error
+
     @contextlib.asynccontextmanager
     async def stream(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Stream]:
         """An answer without a deadline; leaving the block before its end drops the connection."""
@@ -115,11 +123,16 @@ class Client:
 
     @contextlib.asynccontextmanager
     async def _answer(
-        self, path: str, query: Mapping[str, str] | None, *, total: float | None
+        self,
+        path: str,
+        query: Mapping[str, str] | None,
+        *,
+        total: float | None,
+        body: bytes | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         header = await self.server.credentials.authorization()
         try:
-            answer = await self._request(path, query, header, total)
+            answer = await self._request(path, query, header, total, body)
         except aiohttp.ClientConnectorCertificateError as error:
             why = str(error.certificate_error)
             raise errors.UntrustedError(f"its certificate is not trusted: {why}") from error
@@ -127,14 +140,19 @@ class Client:
             # A ValueError is about the URL, a header or the proxy.
             raise errors.UnreachableError(f"{path}: {_words(error)}") from error
         try:
-            if answer.status != 200:
+            if answer.status not in {200, 201}:
                 raise await self._failure(answer, header)
             yield answer
         finally:
             answer.release()  # which closes the connection, should more be due on it
 
     async def _request(
-        self, path: str, query: Mapping[str, str] | None, header: str, total: float | None
+        self,
+        path: str,
+        query: Mapping[str, str] | None,
+        header: str,
+        total: float | None,
+        body: bytes | None,
     ) -> aiohttp.ClientResponse:
         if self._session is None:
             self._session = _new_session()
@@ -146,10 +164,15 @@ class Client:
             options["server_hostname"] = server.tls_name
         if server.proxy:
             options["proxy"] = server.proxy
-        return await self._session.get(
+        headers = {"Authorization": header} if header else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return await self._session.request(
+            "GET" if body is None else "POST",
             server.url + path,
             params=query,
-            headers={"Authorization": header} if header else None,
+            data=body,
+            headers=headers,
             timeout=aiohttp.ClientTimeout(total=total, sock_connect=_CONNECT_SECONDS),
             allow_redirects=False,  # the token is for this server alone
             **options,

@@ -1,4 +1,4 @@
-"""Probes, metrics and questions, on a port of their own without client certificates.
+"""Probes, metrics and questions, on a port of their own; who may ask: `access.gate`.
 
 GET  /livez                       the process answers
 GET  /readyz[?verbose]            calls are judged, and nothing said goodbye; else what is awaited,
@@ -18,6 +18,7 @@ Probes are answered at once. All else is worked out in turns between kube-schedu
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import logging
 import urllib.parse
@@ -30,6 +31,8 @@ from aiohttp import web
 
 from extender.errors import ApiError, ProblemsError, WireError
 from extender.server import admin_queries, admin_routes
+from extender.server.access import browsers
+from extender.server.access import gate as gates
 from extender.server.admin_queries import Questions, Turns
 from extender.server.http import notices, responses
 from extender.server.http.responses import Reply
@@ -79,11 +82,18 @@ class AdminHandler:
     """The handler of the admin port; `closing` tells whether the service says goodbye."""
 
     def __init__(
-        self, admin: Admin, metrics: Metrics, asked: Questions, *, closing: Callable[[], bool]
+        self,
+        admin: Admin,
+        metrics: Metrics,
+        asked: Questions,
+        *,
+        closing: Callable[[], bool],
+        gate: gates.Gate,
     ) -> None:
         self._admin = admin
         self._metrics = metrics
         self._closing = closing
+        self._gate = gate
         self._asked = asked
         self._questions: dict[str, Callable[[], Turns]] = {  # path → who answers
             "/metrics": self._exposition,
@@ -96,12 +106,12 @@ class AdminHandler:
 
     def limit(self, request: web.BaseRequest, *, permitted: bool) -> int:
         """How large the body may be; raises WireError for a request that is refused unread."""
-        del permitted  # there are no client certificates here
+        self._gate.check(request, permitted=permitted)
         if request.path == "/v1/explain":
             if request.method not in {"GET", "HEAD", "POST"}:
                 raise WireError(405, "ask by GET, or POST a manifest")
-            if request.headers.get("Content-Encoding", "identity") != "identity":
-                raise WireError(415, "encoded manifests are not accepted")
+            if request.method == "POST":
+                browsers.check_body_kind(request)
             return MANIFEST_BYTES if request.method == "POST" else _NO_BODY_BYTES
         known = request.path in {"/livez", "/readyz"} or request.path in self._questions
         if not known and self._routes.find(request.path) is None:
@@ -117,7 +127,12 @@ class AdminHandler:
 
     async def answer(self, request: web.BaseRequest, body: bytes) -> Reply:
         """Answer a probe at once, a question when it is worked out."""
+        reply = await self._answer(request, body)
+        return dataclasses.replace(reply, fields=(*browsers.FIELDS, *reply.fields))
+
+    async def _answer(self, request: web.BaseRequest, body: bytes) -> Reply:
         try:
+            await self._gate.review(request)
             if request.path == "/livez":
                 return _json({"live": True})
             if request.path == "/readyz":

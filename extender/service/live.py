@@ -161,7 +161,7 @@ class Live:
         )
         self.metrics = metrics.Metrics(self.front.picture)
         self.sites = listeners.Listeners(
-            self.front, self.front, self.metrics, settings, background=self._background
+            self.front, self.front, self.metrics, settings, background=self._background, api=api
         )
 
     def _engine(self, policy: config.Policy) -> engine.Engine:

@@ -59,8 +59,9 @@ QUESTIONS: dict[str, tuple[str, str, bytes]] = {  # leg → method, target, body
 
 
 def request(method: str, target: str, body: bytes) -> bytes:
-    head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    kind = "Content-Type: application/json"
+    head = f"{method} {target} HTTP/1.1\r\nHost: x\r\n{kind}\r\nContent-Length: {len(body)}"
+    return f"{head}\r\n\r\n".encode() + body
 
 
 async def hammer(address: tuple[str, int], sent: bytes, until: float) -> Counter[str]:

@@ -93,7 +93,8 @@ class Client:
     def explain(self, label, pod):
         """Ask the other port about a pod that need not be in the cluster."""
         if self._admin is not None:
-            self._admin.request("POST", "/v1/explain", orjson.dumps(pod))
+            kind = {"Content-Type": "application/json"}
+            self._admin.request("POST", "/v1/explain", orjson.dumps(pod), kind)
             self._written(f"{label}/explain", self._admin.getresponse())
 
     def _written(self, label, answer):

@@ -82,6 +82,7 @@ class ApiServer:
         self.always = {}  # verb → the fault of every request
         self.forbidden = set()  # paths
         self.broken = {}  # path → the fault of every request to it
+        self.reviewer = None  # what answers TokenReviews and the like: a `reviewer.Reviewer`
         self.tokens = None  # who is let in; None for everybody
         self.watch_lists = True  # whether sendInitialEvents is understood
         self.pages_cached_lists = False  # whether a limit is kept at resourceVersion=0
@@ -96,6 +97,7 @@ class ApiServer:
     async def start(self, ssl_context=None):
         app = web.Application()
         app.router.add_get("/{path:.*}", self._handle)
+        app.router.add_post("/{path:.*}", self._create)
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
         )
@@ -214,6 +216,14 @@ class ApiServer:
             return self._list(collection, query)
         return await self._watch(request, collection, query)
 
+    async def _create(self, request):
+        self.requests.append(Seen("create", request.path, {}, dict(request.headers)))
+        if self.tokens is not None and request.headers.get("Authorization") not in self.tokens:
+            return _answer(refusal(401, "Unauthorized"))
+        if self.reviewer is None or request.path in self.forbidden:
+            return _answer(refusal(403, "Forbidden", f"cannot create {request.path}"))
+        return _json(self.reviewer.answer(request.path, await request.json()), status=201)
+
     def _discovery(self, path):
         if path == "/version":
             return _json({"major": "1", "minor": "36", "gitVersion": "v1.36.3"})
@@ -321,8 +331,10 @@ def _answer(fault):
     return web.Response(status=fault.status, body=fault.body, headers=fault.headers)
 
 
-def _json(body):
-    return web.Response(body=encode(body), headers={"Content-Type": "application/json"})
+def _json(body, status=200):
+    return web.Response(
+        status=status, body=encode(body), headers={"Content-Type": "application/json"}
+    )
 
 
 def _bare(body):

@@ -50,6 +50,9 @@ async def exchange(address, *pieces, patience=5.0):
             await writer.wait_closed()
 
 
+_JSON = "Content-Type: application/json"  # as kube-scheduler says
+
+
 def post(path, body, *headers):
-    head = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
+    head = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", _JSON, *headers]
     return "\r\n".join([*head, "", ""]).encode() + body

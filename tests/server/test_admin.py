@@ -18,8 +18,9 @@ UNREADY = {"Pod": READY["Pod"] | {"synced": False}}
 
 
 async def ask(sites, path, *, method="GET", body=None):
+    headers = {"Content-Type": "application/json"} if body else {}
     async with (
-        aiohttp.ClientSession() as session,
+        aiohttp.ClientSession(headers=headers) as session,
         session.request(method, f"http://{sites.admin_bound}{path}", data=body) as response,
     ):
         answer = await response.read()

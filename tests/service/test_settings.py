@@ -66,12 +66,48 @@ def test_tls_is_read_as_one():
     )
 
 
+def test_who_may_ask_is_read_as_one():
+    found = parsed(
+        *("--admin-tls-certificate", "c", "--admin-tls-key", "k", "--admin-client-ca", "ca"),
+        *("--admin-client-names", "prometheus", "--admin-token-file", "t"),
+        *("--admin-auth", "kubernetes", "--admin-hosts", "Railyard.Example"),
+    ).admin
+    paths = (pathlib.Path("c"), pathlib.Path("k"), pathlib.Path("ca"))
+    assert found.tls == settings.Tls(*paths, frozenset({"prometheus"}), clients_optional=True)
+    assert (found.token_file, found.kubernetes) == (pathlib.Path("t"), True)
+    assert found.hosts == {"railyard.example"}
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--admin-auth", "kubernetes"),
+        ("--admin-token-file", "t"),
+    ],
+)
+def test_tokens_do_not_cross_the_network_in_the_clear_unless_told(flags):
+    assert "--admin-bind" in problems("--admin-bind", ":8889", *flags)
+    assert parsed("--admin-bind", "127.0.0.1:8889", *flags).admin
+    assert parsed("--admin-bind", ":8889", "--insecure-bind", *flags).admin
+    pair = ("--admin-tls-certificate", "c", "--admin-tls-key", "k")
+    assert parsed("--admin-bind", ":8889", *pair, *flags).admin
+
+
 @pytest.mark.parametrize(
     ("flags", "place"),
     [
         pytest.param(["--bind", "nowhere"], "--bind", id="no port"),
         pytest.param(["--bind", "127.0.0.1:65536"], "--bind", id="port out of range"),
         pytest.param(["--bind", "::1:80"], "--bind", id="IPv6 without brackets"),
+        pytest.param(["--admin-auth", "ldap"], "--admin-auth", id="an authority unknown"),
+        pytest.param(["--admin-tls-key", "k"], "--admin-tls-certificate", id="an admin key alone"),
+        pytest.param(["--admin-client-ca", "c"], "--admin-client-ca", id="an admin CA without TLS"),
+        pytest.param(["--admin-client-names", "n"], "--admin-client-names", id="names of no CA"),
+        pytest.param(
+            ["--admin-auth", "kubernetes", "--snapshot", "s"],
+            "--admin-auth",
+            id="no cluster to ask",
+        ),
         pytest.param(["--max-body", "0"], "--max-body", id="no body"),
         pytest.param(["--max-body", "much"], "--max-body", id="no number"),
         pytest.param(["--idle-seconds", "-1"], "--idle-seconds", id="negative time"),

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from extender.kube.watch import supervisor
+from extender.server.access import gate, reviews
 from extender.server.admin import Admin, AdminHandler
 from extender.server.admin_queries import Questions
 from extender.server.handler import VerbHandler
@@ -21,7 +22,7 @@ from extender.server.http.ports import Port
 from extender.server.http.tls import Certificates
 from extender.server.metrics import Metrics
 from extender.server.verbs import Judge, Verbs
-from extender.settings import Limits, Settings
+from extender.settings import Limits, Settings, Tls
 
 _ADMIN_CONNECTIONS = 64  # probes, a scraper or two, people
 # Rested by each admin connection that stays after an answer, and between the pieces of one, times
@@ -48,6 +49,7 @@ class Listeners:
         *,
         clock: Callable[[], float] = time.perf_counter,
         background: supervisor.Supervisor | None = None,
+        api: reviews.Api | None = None,
     ) -> None:
         self._settings = settings
         self._background = background or supervisor.Supervisor()
@@ -57,25 +59,33 @@ class Listeners:
         asked = Questions(quiet=lambda: self._calls.quiet, clock=clock)
         self._metrics = metrics
         metrics.watch("railyard_held_bytes", "answers", lambda: asked.held)
-        self._admin = AdminHandler(admin, metrics, asked, closing=lambda: self.closing)
-        self._certificates = (
-            Certificates(
-                settings.tls, reloaded=lambda good: metrics.reload("certificate", good=good)
-            )
-            if settings.tls
-            else None
+        self._admin = AdminHandler(
+            admin,
+            metrics,
+            asked,
+            closing=lambda: self.closing,
+            gate=gate.opened(settings.admin, api),
         )
+        self._certificates = self._followed(settings.tls)
+        self._admin_certificates = self._followed(settings.admin.tls)
         self._ports: list[Port] = []  # admin, then verbs
-        self._following: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
         self.bound = settings.bind
         self.admin_bound = settings.admin_bind
 
     async def start(self) -> None:
         """Open the admin port, then the extender port. Raises OSError for an address in use."""
         settings = self._settings
-        context = self._certificates.context if self._certificates else None
         limits, fewer = self._limits()
-        admin = Port(self._admin, fewer, rest_seconds=_ADMIN_REST_SECONDS, prefers_newcomers=True)
+        admin = Port(
+            self._admin,
+            fewer,
+            tls=settings.admin.tls,
+            context=self._admin_certificates.context if self._admin_certificates else None,
+            rest_seconds=_ADMIN_REST_SECONDS,
+            prefers_newcomers=True,
+        )
+        context = self._certificates.context if self._certificates else None
         calls = Port(self._calls, limits, tls=settings.tls, context=context)
         watch = self._metrics.watch
         watch("railyard_held_bytes", "bodies", lambda: calls.bodies.held)
@@ -89,9 +99,11 @@ class Listeners:
         except OSError:
             await self.close()
             raise
-        if self._certificates:
-            followed = self._background.keep("certificate", self._certificates.follow)
-            self._following = asyncio.create_task(followed)
+        named = {"certificate": self._certificates, "admin certificate": self._admin_certificates}
+        for name, certificates in named.items():
+            if certificates:
+                followed = self._background.keep(name, certificates.follow)
+                self._following.append(asyncio.create_task(followed))
 
     async def drain(self) -> None:
         """Say goodbye, finish what is in flight, and close both ports."""
@@ -109,8 +121,8 @@ class Listeners:
 
     async def close(self) -> None:
         """Close both ports at once, cutting off what is in flight."""
-        if self._following:
-            self._following.cancel()
+        for task in self._following:
+            task.cancel()
         await self._admin.close()
         for port in self._ports:
             await port.close()
@@ -120,6 +132,12 @@ class Listeners:
     def open_connections(self) -> int:
         """How many connections the extender port holds."""
         return self._ports[-1].open if self._ports else 0
+
+    def _followed(self, tls: Tls | None) -> Certificates | None:
+        if tls is None:
+            return None
+        told = self._metrics.reload
+        return Certificates(tls, reloaded=lambda good: told("certificate", good=good))
 
     def _limits(self) -> tuple[Limits, Limits]:
         """The limits of both ports, as far as there are descriptors for so many connections."""

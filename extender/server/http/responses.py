@@ -38,6 +38,8 @@ def refusal(refused: WireError) -> Reply:
     fields: tuple[tuple[str, str], ...] = ()
     if refused.status == 405:
         fields = (("Allow", "POST" if "by POST" in str(refused) else "GET, HEAD"),)
+    if refused.status == 401:
+        fields = (("WWW-Authenticate", 'Bearer realm="railyard", Basic realm="railyard"'),)
     if refused.status in {429, 503}:
         fields = (("Retry-After", "1"),)
     return Reply(replies.error(str(refused)), refused.status, fields=fields)

@@ -1,4 +1,4 @@
-"""TLS for the extender port: who we are, who may call, and new certificates without a restart.
+"""TLS for a port: who we are, who may call, and new certificates without a restart.
 
 A running context is never touched. Loading a half-rotated pair into a live one raises and leaves
 it unable to shake hands; loading a new CA only adds to the old one. So each change is loaded into
@@ -75,7 +75,11 @@ class Certificates:
 
 def permitted(certificate: Mapping[str, Any] | None, tls: Tls | None) -> bool:
     """Whether a caller with this verified certificate (as `getpeercert` gives it) is let in."""
-    if tls is None or not tls.client_names:
+    if tls is None:
+        return True
+    if tls.clients_optional and tls.client_ca is not None and not certificate:
+        return False
+    if not tls.client_names:
         return True
     names = {value for _, value in (certificate or {}).get("subjectAltName", ())}
     for part in (certificate or {}).get("subject", ()):
@@ -94,7 +98,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
     context.load_cert_chain(tls.certificate, tls.key, password=_NO_PASSWORD)
     if tls.client_ca is not None:
         context.load_verify_locations(tls.client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_OPTIONAL if tls.clients_optional else ssl.CERT_REQUIRED
     return context
 
 

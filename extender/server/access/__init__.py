@@ -1,0 +1,1 @@
+"""Who may ask on the admin port: browsers, bearer tokens, client certificates, the API server."""
