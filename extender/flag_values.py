@@ -5,6 +5,8 @@ from __future__ import annotations
 import pathlib
 
 _MEBIBYTE = 1024 * 1024
+_MOST_DECISIONS = 100_000  # memory ends before: see `history.decision_history`
+_MOST_MINUTES = 7 * 24 * 60
 
 
 def seconds(text: str) -> float:
@@ -18,6 +20,20 @@ def positive(text: str) -> int:
     value = int(text)
     if value <= 0:
         raise ValueError(f"{text!r} is not positive")
+    return value
+
+
+def count(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= _MOST_DECISIONS:
+        raise ValueError(f"{text!r} is not within 0 and {_MOST_DECISIONS}")
+    return value
+
+
+def minutes(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= _MOST_MINUTES:
+        raise ValueError(f"{text!r} is not within 0 and {_MOST_MINUTES} minutes")
     return value
 
 

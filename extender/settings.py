@@ -117,6 +117,10 @@ class Settings:
     feature_gates: Mapping[str, bool] = dataclasses.field(default_factory=dict)
     """Gates of kube-scheduler set against their version's defaults, by name."""
     log_level: str = "info"
+    decisions: int = 2000
+    """The last decisions that are kept; 0 keeps none."""
+    decisions_minutes: float = 60.0
+    log_decisions: bool = False
 
 
 def embedded(name: str) -> pathlib.Path:
@@ -194,9 +198,15 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "kubernetes_version": (str, "predict as the scheduler of this version, such as 1.36"),
     "feature_gates": (
         flag_values.gates,
-        "kube-scheduler's own --feature-flag_values.gates, where it has some",
+        "kube-scheduler's own --feature-gates, where it has some",
     ),
     "log_level": (flag_values.level, "debug, info, warning or error"),
+    "decisions": (
+        flag_values.count,
+        "how many of the last decisions are kept for `railyard why`; 0: none",
+    ),
+    "decisions_minutes": (flag_values.minutes, "for how long decisions are kept"),
+    "log_decisions": (flag_values.yes, "log a line for each decision"),
 }
 
 

@@ -20,6 +20,7 @@ from extender.decisions import (
     allocated_claims,
     assumed,
     prediction_log,
+    recording,
     scored_nodes,
     scorer,
     verb_results,
@@ -77,10 +78,11 @@ class Engine:
         self._learning = observer.DemandObserver(self.resolver, self.room, self.work)
         self.scoring = scorer.Scorer(cluster, self.room, self.gangs)
         self.predictions = prediction_log.PredictionLog(cluster, self.tables, on_prediction)
+        self.recorder: recording.Recorder = recording.Nobody()
         self.assumed = assumed.AssumedPods(cluster, self.gangs, self.predictions)
         self._evictions = nominations.Nominations()
         # why → pods passed unjudged
-        self.unjudged: Counter[str] = Counter(dict.fromkeys(resolver.UNJUDGED, 0))
+        self.unjudged = Counter(dict.fromkeys(resolver.UNJUDGED, 0))
         self._clock = clock
         self._policies = 0  # moves with the policy
         self.use(policy)
@@ -122,6 +124,7 @@ class Engine:
             # A refused name that was asked twice leaves none.
             for name in found.passing(names)[:1]:
                 self._reserve_the_only(pod, name)
+        self.recorder.filtered(pod, names, found)
         return found
 
     def filter_only(self, pod: objects.Pod, names: Sequence[str]) -> verb_results.FilterResult:
@@ -153,7 +156,8 @@ class Engine:
             kept, passing = list(itertools.compress(names, (~bad).tolist())), rows[~bad]
         ticket = Ticket(pod, kept, passing, self.index.layout)
         distinct = not unknown and self.index.distinct(rows)
-        return verb_results.FilterResult(refused, unresolvable, unknown, ticket, distinct)
+        judged = (rows, bad) if resolved.by_node is None else None
+        return verb_results.FilterResult(refused, unresolvable, unknown, ticket, distinct, judged)
 
     def prioritize(
         self, pod: objects.Pod, names: Sequence[str], ticket: Ticket | None = None
@@ -171,12 +175,11 @@ class Engine:
         if scored is None:
             return np.zeros(0, dtype=np.int64)
         resolved, candidates = scored.resolved, scored.candidates
+        self.recorder.prioritized(pod, names, scored)
         best = int(np.argmax(scored.scores))
         if resolved.claims and resolved.by_node is None:
-            now = self._clock()
-            self.predictions.predicted(
-                pod, resolved, candidates.rows, candidates.states, candidates.table, now=now
-            )
+            judged = candidates.rows, candidates.states, candidates.table
+            self.predictions.predicted(pod, resolved, *judged, now=self._clock())
         if candidates.rows[best] >= 0 and resolved.question:
             self._reserve(pod, resolved, names[best], int(candidates.states[best]))
         return scored.scores
@@ -269,8 +272,6 @@ class Engine:
             found, agreed, on=self.verdicts.of(resolved), cluster=self.index
         )
 
-    # ------------------------------------------------------------ what a decision leaves behind
-
     @property
     def unsettled(self) -> bool:
         """Whether there is something to do that no request has come for."""
@@ -282,6 +283,7 @@ class Engine:
 
     def settle(self, *, rest: bool = False) -> None:
         """Bring the index, the mix and the prices up to date; at `rest` however little is new."""
+        self.recorder.condense()
         self.work.allow(work.SETTLING)
         self.expire()
         self.index.settle()

@@ -47,6 +47,7 @@ class _PendingPrediction:
     kept: what tells a table is, and it may have to judge the one state again.
     """
 
+    uid: str
     pod: str
     rows: NDArray[np.int32]
     states: NDArray[np.int32]
@@ -96,6 +97,7 @@ class PredictionLog:
         self.bytes = 0  # of what is pending, about
         self._index = cluster
         self._on_result = on_result
+        self.on_pod: Callable[[str, str], None] = lambda *_: None  # hears (pod uid, result)
         self._pending: OrderedDict[str, _PendingPrediction] = OrderedDict()  # pod uid → decision
         self._of_claim: dict[store.Key, tuple[str, int]] = {}  # claim → pod uid, claim's number
         self.mismatches: deque[Mismatch] = deque(maxlen=_MOST_MISMATCHES)
@@ -126,6 +128,7 @@ class PredictionLog:
         known = rows >= 0
         order = np.argsort(rows[known], kind="stable")
         pending = _PendingPrediction(
+            uid=pod.metadata.uid,
             pod=f"{namespace}/{pod.metadata.name}",
             rows=rows[known][order].astype(np.int32),
             states=states[known][order].astype(np.int32),
@@ -160,7 +163,7 @@ class PredictionLog:
         state = pending.state_on(self._index.rows.get(node, -1))
         detail = self._index.detail(node)
         if state < 0 or detail is None:
-            self._on_result(ELSEWHERE, None)
+            self._report(uid, ELSEWHERE)
         else:
             self._compare(pending, number, state, detail, claim)
         return uid if complete else ""
@@ -188,25 +191,27 @@ class PredictionLog:
         machine = detail.machine
         numbered = pending.numbered
         if numbered is not self._index.states or machine.shape is not numbered[state].shape:
-            self._on_result(EXPIRED, None)  # the node's hardware changed, or the states' numbers
+            self._report(
+                pending.uid, EXPIRED
+            )  # the node's hardware changed, or the states' numbers
             return
         table = self._tables.of(pending.question, numbered, pending.surroundings)
         verdict = table.verdict(state)
         if table.is_unseen(state):
-            self._on_result(EXPIRED, None)  # too costly to judge again
+            self._report(pending.uid, EXPIRED)  # too costly to judge again
             return
         predicted = _predicted(machine, verdict.picks, number)
         actual = _allocated(claim)
         if predicted == actual:
-            self._on_result(SAME, None)
+            self._report(pending.uid, SAME)
             return
         picked = _as_bits(machine, actual)
         try:
             if not verdict.certain and picked and table.may_pick(state, number, picked):
-                self._on_result(POSSIBLE, None)
+                self._report(pending.uid, POSSIBLE)
                 return
         except work.SpentError:
-            self._on_result(EXPIRED, None)  # too costly to tell
+            self._report(pending.uid, EXPIRED)  # too costly to tell
             return
         mismatch = Mismatch(
             claim=f"{claim.metadata.namespace}/{claim.metadata.name}",
@@ -217,11 +222,15 @@ class PredictionLog:
             note=verdict.reason or verdict.detail,
         )
         self.mismatches.append(mismatch)
-        self._on_result(DIFFERENT, mismatch)
+        self._report(pending.uid, DIFFERENT, mismatch)
+
+    def _report(self, uid: str, result: str, mismatch: Mismatch | None = None) -> None:
+        self._on_result(result, mismatch)
+        self.on_pod(uid, result)
 
     def _expire(self, uid: str) -> None:
         for _ in range(self._drop(uid)):
-            self._on_result(EXPIRED, None)
+            self._report(uid, EXPIRED)
 
     def _drop(self, uid: str) -> int:
         """Forget the pod's decision; how many of its claims were still open."""

@@ -15,6 +15,8 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from extender.server import policy_figures
+
 VERBS = ("filter", "prioritize", "preempt")
 RELOADED = ("certificate", "policy")
 RETRY_OUTCOMES = ("fits", "refused")
@@ -89,19 +91,6 @@ class KindFigures:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class PolicyFigures:
-    """The policy in force: what replicas that agree have in common, and where it comes from.
-
-    `refused_since` is when a ConfigMap was first not followed, in seconds since 1970; 0 when it is.
-    """
-
-    fingerprint: str = ""
-    origin: str = ""
-    refused_since: float = 0.0
-    notes: tuple[str, ...] = ()  # for people: what is wrong with it
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class ClusterFigures:
     """The cluster as the index holds it at scrape time."""
 
@@ -124,7 +113,9 @@ class ClusterFigures:
     # size → GPUs in whole free sets of it
     headroom: Mapping[str, float] = dataclasses.field(default_factory=dict)
     kinds: Mapping[str, KindFigures] = dataclasses.field(default_factory=dict)  # kind → figures
-    policy: PolicyFigures = PolicyFigures()
+    policy: policy_figures.PolicyFigures = dataclasses.field(
+        default_factory=policy_figures.PolicyFigures
+    )
     notes: tuple[str, ...] = ()  # what an operator should know, beside the policy's
 
 
@@ -320,24 +311,8 @@ class _ClusterCollector(Collector):
             unread.add_metric([kind], float(figures.decode_failures))
             untaken.add_metric([kind], float(figures.sink_failures))
         yield from (synced, objects, age, degraded, unread, untaken, unreadable)
-        yield from _of_policy(picture.policy)
+        yield from policy_figures.families(picture.policy)
 
     def describe(self) -> list[GaugeMetricFamily]:
         # Without this, registering would collect once, before there is a picture.
         return []
-
-
-def _of_policy(figures: PolicyFigures) -> Iterator[GaugeMetricFamily]:
-    told = GaugeMetricFamily(
-        "railyard_policy_info",
-        "The policy in force, by a hash of what it says: replicas that agree show the same.",
-        labels=["hash"],
-    )
-    if figures.fingerprint:
-        told.add_metric([figures.fingerprint], 1.0)
-    yield told
-    yield GaugeMetricFamily(
-        "railyard_policy_refused_since_seconds",
-        "When the ConfigMap stopped being followed, in seconds since 1970; 0 while it is.",
-        value=figures.refused_since,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -18,9 +19,10 @@ from extender.hardware.shape import Shape
 from extender.hardware.usage import Usage
 from extender.kube.api import objects
 from extender.kube.watch.api_resource import KindStatus
-from extender.server import admin_queries, admin_routes, metrics
+from extender.server import admin_queries, admin_routes, metrics, policy_figures
 from extender.service import capacity_route
 
+_LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 Statuses = Callable[[], Mapping[str, KindStatus]]
 
@@ -40,7 +42,7 @@ class Facade:
         degraded: Callable[[], Mapping[str, str]] = dict,
         restarts: Callable[[], Mapping[str, int]] = dict,
         statuses: Statuses = dict,
-        policy: Callable[[], metrics.PolicyFigures] = metrics.PolicyFigures,
+        policy: Callable[[], policy_figures.PolicyFigures] = policy_figures.PolicyFigures,
         notes: Callable[[], tuple[str, ...]] = tuple,
         routes: Iterable[admin_routes.Route] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -55,6 +57,7 @@ class Facade:
         self._notes = notes
         self._clock = clock
         self._began = clock()
+        self._named: set[str] = set()  # what was logged because it cannot be used
 
     def waiting_for(self) -> Mapping[str, str]:
         return self._waiting()
@@ -113,6 +116,13 @@ class Facade:
             yield kind, key if isinstance(key, str) else "/".join(key), why
         for name, why in self.engine.index.unreadable.items():
             yield "Node", name, why
+
+    def log_unusable(self) -> None:
+        """Name what was decoded and still cannot be used; what is not decoded is named there."""
+        found = {f"{kind} {name}": why for kind, name, why in self.unusable()}
+        for name in found.keys() - self._named:
+            _LOG.error("%s cannot be used and is left out: %s", name, found[name])
+        self._named = set(found)
 
     def routes(self) -> tuple[admin_routes.Route, ...]:
         """What else the admin port answers; known before it opens."""

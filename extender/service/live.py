@@ -39,6 +39,7 @@ from extender.service import (
     stopping,
 )
 from extender.service.policy_source import active_policy, rebuilding
+from extender.service.questions import kept_decisions
 from extender.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ class Live:
         self._features = self._features_for(policy)
         told = settings.kubernetes_version or policy.kubernetes_version
         self._version = server_version.ServerVersion(api, told=told)
+        self._decisions = kept_decisions.KeptDecisions(settings)
         self.engine = self._engine(policy)
         kinds: tuple[informers.Wanted, ...] = informers.KINDS
         config_map = ""
@@ -148,7 +150,6 @@ class Live:
         self.informers = informers.Informers(
             api, self._sink, kinds=kinds, background=self._background
         )
-        self._told: set[str] = set()  # what was named because it cannot be used
         self._settled = False  # whether everything read has been in the index once
         self.front = facade.Facade(
             self.engine,
@@ -158,6 +159,7 @@ class Live:
             statuses=lambda: self.informers.statuses,
             policy=self.policies.figures,
             notes=self._notes,
+            routes=self._decisions.routes(lambda: self.engine, self.policies),
         )
         self.metrics = metrics.Metrics(self.front.picture)
         self.sites = listeners.Listeners(
@@ -165,13 +167,15 @@ class Live:
         )
 
     def _engine(self, policy: config.Policy) -> engine.Engine:
-        return assembly.assemble(
+        judging = assembly.assemble(
             policy=policy,
             features=self._features,
             hardware=assembly.read_catalogue(),
             patient=False,
             on_prediction=self._on_prediction,
         )
+        self._decisions.follow(judging)
+        return judging
 
     async def read(self) -> None:
         """Keep everything current until cancelled; ends only where the API server refuses us."""
@@ -298,14 +302,7 @@ class Live:
             elif moment == self.engine.index.writes:
                 self._compaction.step(self.engine.index)
             moment = self.engine.index.writes
-            self._tell_unreadable()
-
-    def _tell_unreadable(self) -> None:
-        """Name what was decoded and still cannot be used; what is not decoded is named there."""
-        found = {f"{kind} {name}": why for kind, name, why in self.front.unusable()}
-        for name in found.keys() - self._told:
-            _LOG.error("%s cannot be used and is left out: %s", name, found[name])
-        self._told = set(found)
+            self.front.log_unusable()
 
     async def _take_in(self) -> None:
         """Put what was read for the first time into the index, in turns."""

@@ -11,7 +11,10 @@ _MOST_CHARACTERS = 4096  # of one message; a traceback fits
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes time (RFC 3339, UTC), level, logger, message and, for faults, the traceback."""
+    """Writes time (RFC 3339, UTC), level, logger, message and, for faults, the traceback.
+
+    `extra={"fields": {…}}` adds members of one's own, of any shape that JSON holds.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         when = dt.datetime.fromtimestamp(record.created, tz=dt.UTC)
@@ -25,7 +28,7 @@ class JsonFormatter(logging.Formatter):
             line["traceback"] = self.formatException(record.exc_info)[-_MOST_CHARACTERS:]
         # A lone surrogate (a file name, say) is no JSON text: it is written as a question mark.
         clean = {key: value.encode("utf-8", "replace").decode() for key, value in line.items()}
-        return orjson.dumps(clean).decode()
+        return orjson.dumps(getattr(record, "fields", {}) | clean).decode()
 
 
 def set_up(level: str) -> None:

@@ -11,6 +11,7 @@ from extender.server import metrics
 from extender.server.http import listeners
 from extender.service import assembly, facade, startup, threads
 from extender.service.policy_source import active_policy
+from extender.service.questions import kept_decisions
 from extender.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -32,8 +33,13 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
     standing = active_policy.Policies(
         judging.use, fallback=active_policy.given(policy, settings.policy)
     )
+    decisions = kept_decisions.KeptDecisions(settings)
     front = facade.Facade(
-        judging, waiting=lambda: waiting, policy=standing.figures, notes=lambda: notes
+        judging,
+        waiting=lambda: waiting,
+        policy=standing.figures,
+        notes=lambda: notes,
+        routes=decisions.routes(lambda: front.engine, standing),
     )
 
     async def read() -> None:
@@ -45,6 +51,7 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
                 feature_gates=settings.feature_gates,
             )
         )
+        decisions.follow(front.engine)
         for kind, count in sorted(snapshot.ignored.items()):
             _LOG.warning("ignored %d of kind %s", count, kind)
         startup.settled_memory()

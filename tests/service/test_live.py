@@ -239,7 +239,7 @@ async def test_without_a_usable_config_map_it_is_not_ready_and_says_why(tmp_path
             "railyard_policy_refused_since_seconds 0.0"
         ]
         assert await asked.metric("railyard_policy_info") == [
-            f'railyard_policy_info{{hash="{found["policy"]["hash"]}"}} 1.0'
+            f'railyard_policy_info{{hash="{found["policy"]["hash"]}",source="configmap"}} 1.0'
         ]
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from extender import errors
 from extender.kube.api import objects
 from extender.policy import config
-from extender.server import metrics
+from extender.server import policy_figures
 from extender.service import assembly
 from extender.service.policy_source import policy_text
 
@@ -30,17 +30,24 @@ BUILTIN = "builtin"
 _MOST_TOLD = 1000  # characters of a refusal that are shown
 
 
+# Kinds of sources, as the metric's label names them.
+CONFIG_MAP, FILE, LAST_GOOD, FALLBACK = "configmap", "file", "last-good", "fallback"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fallback:
     """What is used where no ConfigMap's policy can be: the policy, and what it is called."""
 
     policy: config.Policy
     origin: str
+    kind: str = BUILTIN
 
 
 def given(policy: config.Policy, path: pathlib.Path | None) -> Fallback:
     """The policy of `--policy`, which is all there is without a ConfigMap."""
-    return Fallback(policy, f"the file {path}" if path is not None else "the built-in policy")
+    if path is None:
+        return Fallback(policy, "the built-in policy", BUILTIN)
+    return Fallback(policy, f"the file {path}", FILE)
 
 
 def named(text: str | None) -> Fallback | None:
@@ -52,11 +59,31 @@ def named(text: str | None) -> Fallback | None:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Refused:
-    """Why the ConfigMap is not followed, and since when (seconds since 1970)."""
+class Refused:
+    """Why the ConfigMap is not followed, and since when (seconds since 1970).
+
+    `problems` are (place, what is wrong) where its text was read.
+    """
 
     why: str
     since: float
+    resource_version: str = ""
+    problems: tuple[tuple[str, str], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InForce:
+    """The policy that judges, where it comes from, and since when (seconds since 1970)."""
+
+    policy: config.Policy
+    origin: str
+    kind: str
+    since: float
+    resource_version: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        return config.fingerprint(self.policy)
 
 
 class Policies:
@@ -82,36 +109,48 @@ class Policies:
         self._counted = counted
         self._clock = clock
         self._text: object = None  # of the ConfigMap when it was looked at last
-        self._refused: _Refused | None = None
-        self._origin = ""
-        self._policy: config.Policy | None = None
+        self._refused: Refused | None = None
+        self.last_refused: Refused | None = None  # the last one, mended since or not
+        self._in_force: InForce | None = None
         if not config_map and fallback is not None:
-            self._take(fallback.policy, fallback.origin)
+            self._take(fallback.policy, fallback.origin, fallback.kind)
 
     # ------------------------------------------------------------ what is in force
 
     def waiting_for(self) -> dict[str, str]:
         """What must be mended before anything is judged; empty when a policy is in force."""
-        if self._policy is not None:
+        if self._in_force is not None:
             return {}
         why = self._refused.why if self._refused is not None else "has not been read yet"
         return {"a policy": f"{self._name} {why}"}
 
-    def figures(self) -> metrics.PolicyFigures:
+    def figures(self) -> policy_figures.PolicyFigures:
         """What metrics, readiness and explain tell of the policy."""
-        policy, refused = self._policy, self._refused
-        return metrics.PolicyFigures(
-            fingerprint=config.fingerprint(policy) if policy is not None else "",
-            origin=self._origin,
+        used, refused = self._in_force, self._refused
+        return policy_figures.PolicyFigures(
+            fingerprint=used.fingerprint if used is not None else "",
+            origin=used.origin if used is not None else "",
+            source=used.kind if used is not None else "",
             refused_since=refused.since if refused is not None else 0.0,
             notes=self.notes(),
         )
 
+    @property
+    def in_force(self) -> InForce | None:
+        """The policy that judges; None before one could be used."""
+        return self._in_force
+
+    @property
+    def refused(self) -> Refused | None:
+        """Why the ConfigMap is not followed now; None while it is."""
+        return self._refused
+
     def notes(self) -> tuple[str, ...]:
         """What an operator should know of the policy, in sentences."""
-        found = config.warnings(self._policy) if self._policy is not None else ()
+        in_force = self._in_force
+        found = config.warnings(in_force.policy) if in_force is not None else ()
         if self._refused is not None:
-            used = f"; in force is {self._origin}" if self._policy is not None else ""
+            used = f"; in force is {in_force.origin}" if in_force is not None else ""
             found = (f"{self._name} is not followed: {self._refused.why}{used}", *found)
         return found
 
@@ -120,43 +159,57 @@ class Policies:
     def see(self, item: objects.ConfigMap) -> None:
         """The watch shows the ConfigMap; the same content again is no news."""
         text = (item.data or {}).get(policy_text.KEY), sorted(item.binary_data or ())
+        version = item.metadata.resource_version
         if text == self._text:
+            self._unchanged(version)
             return
         self._text = text
         try:
             policy = policy_text.of_config_map(item, source=self._name)
         except errors.ConfigError as error:
             self._counted(False)
-            self._refuse(_sentence(error).removeprefix(f"{self._name} "))
+            why = _sentence(error).removeprefix(f"{self._name} ")
+            self._refuse(why, version, tuple(error.problems))
             return
         self._counted(True)
         self._refused = None
-        self._take(policy, self._name)
+        self._take(policy, self._name, CONFIG_MAP, version)
         self._keep(text[0] or "")
+
+    def _unchanged(self, version: str) -> None:
+        """Labels or annotations of the ConfigMap changed, or it was listed again."""
+        if self._refused is not None:
+            self._refused = dataclasses.replace(self._refused, resource_version=version)
+        elif self._in_force is not None:
+            self._in_force = dataclasses.replace(self._in_force, resource_version=version)
 
     def missing(self, why: str = "does not exist") -> None:
         """The watch shows that there is no such ConfigMap, or it may not be read."""
         if self._refused is not None and self._text is None:
             self._refused = dataclasses.replace(self._refused, why=why[:_MOST_TOLD])
+            self.last_refused = self._refused
             return  # as before, however it is put now
         self._text = None
         self._counted(False)
         self._refuse(why)
 
-    def _refuse(self, why: str) -> None:
+    def _refuse(
+        self, why: str, version: str = "", problems: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         since = self._refused.since if self._refused is not None else self._clock()
-        self._refused = _Refused(why[:_MOST_TOLD], since)
-        if self._policy is None:
+        self._refused = Refused(why[:_MOST_TOLD], since, version, problems)
+        self.last_refused = self._refused
+        if self._in_force is None:
             self._resort()
-        if self._policy is None:
+        if self._in_force is None:
             _LOG.error("%s %s: not ready without a policy", self._name, why)
         else:
-            _LOG.error("%s %s: %s stays in force", self._name, why, self._origin)
+            _LOG.error("%s %s: %s stays in force", self._name, why, self._in_force.origin)
 
-    def _take(self, policy: config.Policy, origin: str) -> None:
-        self._policy, self._origin = policy, origin
+    def _take(self, policy: config.Policy, origin: str, kind: str, version: str = "") -> None:
+        self._in_force = InForce(policy, origin, kind, self._clock(), version)
         self._use(policy)
-        _LOG.info("%s is in force, policy %s", origin, config.fingerprint(policy))
+        _LOG.info("%s is in force, policy %s", origin, self._in_force.fingerprint)
 
     # ------------------------------------------------------------ what a restart goes by
 
@@ -164,9 +217,9 @@ class Policies:
         """Use what there is instead: the last good policy, else the fallback."""
         found = self._kept()
         if found is not None:
-            self._take(found, f"the last good policy of {self._name}")
+            self._take(found, f"the last good policy of {self._name}", LAST_GOOD)
         elif self._fallback is not None:
-            self._take(self._fallback.policy, f"the fallback, {self._fallback.origin}")
+            self._take(self._fallback.policy, f"the fallback, {self._fallback.origin}", FALLBACK)
 
     def _kept(self) -> config.Policy | None:
         if self._last_good is None:

@@ -1,0 +1,43 @@
+"""Who is told of each decision: the decision history, or nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from extender.decisions import scored_nodes, verb_results
+from extender.kube.api import objects
+
+
+class Recorder(Protocol):
+    """Hears of decisions on the request path, so it only keeps what it is handed.
+
+    `condense` is called before anything changes that the decision rests on, mostly while nobody
+    waits: there is the time to make a short record of it.
+    """
+
+    def filtered(
+        self, pod: objects.Pod, names: Sequence[str], found: verb_results.FilterResult
+    ) -> None:
+        """Filter has judged the pod on these nodes."""
+
+    def prioritized(
+        self, pod: objects.Pod, names: Sequence[str], scored: scored_nodes.ScoredNodes
+    ) -> None:
+        """Prioritize has scored these nodes for the pod; the arrays are parallel to `names`."""
+
+    def condense(self) -> None:
+        """The cluster is about to move on."""
+
+
+class Nobody:
+    """Keeps nothing."""
+
+    def filtered(self, *_: object) -> None:
+        """Nothing is kept."""
+
+    def prioritized(self, *_: object) -> None:
+        """Nothing is kept."""
+
+    def condense(self) -> None:
+        """Nothing is kept."""

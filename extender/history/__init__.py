@@ -1,0 +1,1 @@
+"""What was decided of late: each decision with its reasons, and what became of it."""

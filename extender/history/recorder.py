@@ -1,0 +1,298 @@
+"""From what filter and prioritize have found to the decision that is kept.
+
+On the request path only references are taken. They are condensed when the engine next settles,
+before it takes anything in: that is mostly once the reply is on its way, and always while the
+cluster is as the decision saw it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extender.cluster import index
+from extender.decisions import engine, scored_nodes, scorer, verb_results
+from extender.decisions.explanation import explain, explain_demand
+from extender.history import decision, decision_history
+from extender.kube.api import objects
+from extender.policy import config
+from extender.verdicts import resolver
+
+BEST = 5  # nodes that are kept with their parts and devices
+
+
+@dataclasses.dataclass(slots=True)
+class _Open:
+    """What was handed over and is not condensed yet."""
+
+    pod: objects.Pod
+    names: Sequence[str]
+    policy: config.Policy
+    found: verb_results.FilterResult | None = None
+    scored_names: Sequence[str] = ()
+    scored: scored_nodes.ScoredNodes | None = None
+
+
+class Recorder:
+    """Keeps the decisions of one engine in a history; pods without devices are passed over.
+
+    `attach` makes it hear of the engine's decisions and of what the watch shows.
+    """
+
+    def __init__(self, judging: engine.Engine, history: decision_history.DecisionHistory) -> None:
+        self._engine = judging
+        self._history = history
+        self._open: _Open | None = None
+        self._policy: tuple[config.Policy, str] | None = None  # the last one, and its hash
+
+    def attach(self) -> None:
+        """Hear of decisions from now on."""
+        self._engine.recorder = self
+        self._engine.predictions.on_pod = self._compared
+        self._engine.store.listeners.append(self._observe)
+
+    # ------------------------------------------------------------ the request path
+
+    def filtered(
+        self, pod: objects.Pod, names: Sequence[str], found: verb_results.FilterResult
+    ) -> None:
+        if self._open is not None:
+            self.condense()
+        self._open = _Open(pod, names, self._engine.policy, found)
+
+    def prioritized(
+        self, pod: objects.Pod, names: Sequence[str], scored: scored_nodes.ScoredNodes
+    ) -> None:
+        if self._open is not None:
+            if self._open.pod.metadata.uid == pod.metadata.uid and self._open.scored is None:
+                self._open.scored, self._open.scored_names = scored, names
+                return
+            self.condense()
+        self._open = _Open(pod, names, self._engine.policy, None, names, scored)
+
+    # ------------------------------------------------------------ afterwards
+
+    def condense(self) -> None:
+        """Make a short record of what is open."""
+        if self._open is None:
+            return
+        taken, self._open = self._open, None
+        if not taken.pod.metadata.uid or not self._history.bounds.decisions:
+            return
+        number = self._recorded(taken) if taken.found is not None else self._known(taken)
+        if number and taken.scored is not None:
+            kept = self._history.latest(taken.pod.metadata.uid)
+            answers = kept.answers if kept is not None else None
+            if answers is not None:
+                answers = self._with_scores(answers, taken.scored)
+            self._history.scored(number, self._best(taken.scored, taken.scored_names), answers)
+
+    def _known(self, taken: _Open) -> int:
+        """The decision that filter began, which this prioritize goes on with."""
+        kept = self._history.latest(taken.pod.metadata.uid)
+        if kept is not None and not kept.best and not kept.everywhere_refused:
+            return kept.number
+        if not self._engine.concerns(taken.pod):
+            return 0
+        return self._recorded(taken)
+
+    def _recorded(self, taken: _Open) -> int:
+        found = taken.found or verb_results.FilterResult()
+        resolved = self._engine.resolver.resolve(taken.pod, taken.policy)
+        if isinstance(resolved, resolver.ResolvedPod):
+            demand, profile = explain_demand.demand(resolved), resolved.profile.name
+        else:
+            demand, profile = f"not judged: {resolved.why}", ""
+        refused, reason = self._refused(taken.names, found)
+        meta, now = taken.pod.metadata, self._history.wall()
+        made = decision.Decision(
+            number=self._history.total + 1,
+            first=now,
+            last=now,
+            namespace=meta.namespace or "default",
+            name=meta.name,
+            uid=meta.uid,
+            demand=demand,
+            profile=profile,
+            policy=self._hash(taken.policy),
+            asked=len(taken.names),
+            passed=len(taken.names) - len(found.failed) - len(found.unresolvable),
+            unknown=found.unknown,
+            refused=refused,
+            answers=decision.NodeAnswers(
+                key=self._keys(taken.names, found),
+                reason=reason,
+                cost=np.full(len(reason), np.nan, dtype=np.float32),
+                score=np.full(len(reason), -1, dtype=np.int16),
+            ),
+        )
+        return self._history.add(made).number
+
+    def _hash(self, policy: config.Policy) -> str:
+        """The policy's hash, worked out once for each policy in force."""
+        if self._policy is None or self._policy[0] is not policy:
+            self._policy = policy, config.fingerprint(policy)
+        return self._policy[1]
+
+    def _keys(self, names: Sequence[str], found: verb_results.FilterResult) -> NDArray[np.int64]:
+        """What tells the asked nodes apart later, when they have other rows."""
+        rows = found.judged[0] if found.judged is not None else self._engine.index.rows_of(names)
+        keys: NDArray[np.int64] = self._engine.index.order[rows]
+        for place in np.flatnonzero(rows < 0).tolist():
+            keys[place] = index.order_of(names[place])
+        return keys
+
+    def _refused(
+        self, names: Sequence[str], found: verb_results.FilterResult
+    ) -> tuple[tuple[decision.Refused, ...], NDArray[np.int16]]:
+        """The reasons, the most frequent first; and which of them each asked node has."""
+        if found.judged is not None:
+            reasons, codes = self._by_state(names, found, *found.judged)
+        else:
+            reasons, codes = _by_name(names, found)
+        counts = np.bincount(codes[codes >= 0], minlength=len(reasons))
+        order = np.argsort(-counts, kind="stable")
+        place = np.zeros(len(reasons) + 1, dtype=np.int16)
+        place[order] = np.arange(len(order))
+        place[-1] = -1
+        listed = [decision.Refused(reasons[n][1], int(counts[n]), reasons[n][0]) for n in order]
+        return tuple(listed), place[codes]
+
+    def _by_state(
+        self,
+        names: Sequence[str],
+        found: verb_results.FilterResult,
+        rows: NDArray[np.int32],
+        bad: NDArray[np.bool_],
+    ) -> tuple[list[tuple[bool, str]], NDArray[np.int16]]:
+        """The distinct refusals, and the number of each node's: one look per state."""
+        codes = np.full(len(rows), -1, dtype=np.int16)
+        places = np.flatnonzero(bad)
+        if not len(places):
+            return [], codes
+        states = self._engine.index.state[rows[places]]
+        sample = np.full(int(states.max()) + 1, -1, dtype=np.int32)
+        sample[states] = places
+        code_of = np.zeros(len(sample), dtype=np.int16)
+        numbers: dict[tuple[bool, str], int] = {}
+        for state in np.flatnonzero(sample >= 0).tolist():
+            refusal = _refusal(found, names[int(sample[state])])
+            code_of[state] = numbers.setdefault(refusal, len(numbers))
+        codes[places] = code_of[states]
+        return list(numbers), codes
+
+    def _with_scores(
+        self, answers: decision.NodeAnswers, scored: scored_nodes.ScoredNodes
+    ) -> decision.NodeAnswers:
+        """The answers with the costs and scores of the nodes that were scored."""
+        rows = scored.candidates.rows
+        keys = self._engine.index.order[rows]
+        passed = np.flatnonzero(answers.reason < 0)
+        if len(passed) != len(keys) or not (answers.key[passed] == keys).all():
+            place_of = {key: place for place, key in enumerate(answers.key.tolist())}
+            passed = np.array([place_of.get(key, -1) for key in keys.tolist()], dtype=np.intp)
+        known = (rows >= 0) & (passed >= 0)
+        answers.cost[passed[known]] = scored.cost[known]
+        answers.score[passed[known]] = scored.scores[known]
+        return answers
+
+    def _best(
+        self, scored: scored_nodes.ScoredNodes, names: Sequence[str]
+    ) -> tuple[decision.BestNode, ...]:
+        """The nodes ranked first, with the parts of their costs as they were."""
+        chosen = _leading(scored)
+        known = [place for place in chosen if scored.candidates.rows[place] >= 0]
+        parts = self._parts(scored, known)
+        return tuple(
+            self._node(scored, place, names[place], {n: v[at] for n, v in parts.items()})
+            for at, place in enumerate(known)
+        )
+
+    def _parts(self, scored: scored_nodes.ScoredNodes, places: list[int]) -> dict[str, list[float]]:
+        """Part of the cost → its value at each of these places."""
+        parts = scored.parts
+        if not parts and scored.resolved.question:
+            candidates = scored.candidates
+            some = scorer.CandidateNodes(
+                candidates.table, candidates.rows[places], candidates.states[places]
+            )
+            costs = self._engine.scoring.cost_by_part(scored.resolved, some)
+            return {name: values.tolist() for name, values in costs.parts.items()}
+        return {name: values[places].tolist() for name, values in parts.items()}
+
+    def _node(
+        self,
+        scored: scored_nodes.ScoredNodes,
+        place: int,
+        name: str,
+        parts: dict[str, float],
+    ) -> decision.BestNode:
+        row, state = int(scored.candidates.rows[place]), int(scored.candidates.states[place])
+        detail = self._engine.index.details[row]
+        verdict = scored.candidates.table.verdicts.get(state)
+        devices: tuple[decision.Device, ...] = ()
+        locality = ""
+        if detail is not None and verdict is not None and scored.resolved.question:
+            found = explain.devices(scored.resolved, detail, verdict)
+            devices = tuple((d.claim, d.request, d.driver, d.pool, d.device) for d in found)
+            locality = verdict.locality.why if verdict.locality else ""
+        cost, tie = float(scored.cost[place]), float(scored.tie[place])
+        score = int(scored.scores[place])
+        return decision.BestNode(name, score, cost, tie, parts, devices, locality)
+
+    # ------------------------------------------------------------ what becomes of it
+
+    def _compared(self, uid: str, result: str) -> None:
+        self.condense()
+        self._history.compared(uid, result)
+
+    def _observe(self, kind: str, old: objects.Object | None, new: objects.Object | None) -> None:
+        if kind == "Pod":
+            pod = new or old
+            if isinstance(pod, objects.Pod) and (new is None or pod.spec.node_name):
+                self.condense()  # a pod may be bound before anything else is asked
+                if pod.spec.node_name:
+                    self._history.bound(pod.metadata.uid, pod.spec.node_name)
+                else:
+                    self._history.gone(pod.metadata.uid)
+
+
+def _refusal(found: verb_results.FilterResult, name: str) -> tuple[bool, str]:
+    """Whether the node is refused for good, and why."""
+    never = name in found.unresolvable
+    return never, (found.unresolvable if never else found.failed).get(name, "")
+
+
+def _by_name(
+    names: Sequence[str], found: verb_results.FilterResult
+) -> tuple[list[tuple[bool, str]], NDArray[np.int16]]:
+    codes = np.full(len(names), -1, dtype=np.int16)
+    numbers: dict[tuple[bool, str], int] = {}
+    if found.failed or found.unresolvable:
+        for place, name in enumerate(names):
+            refusal = _refusal(found, name)
+            if refusal[1]:
+                codes[place] = numbers.setdefault(refusal, len(numbers))
+    return list(numbers), codes
+
+
+def _leading(scored: scored_nodes.ScoredNodes) -> list[int]:
+    """The places of the best nodes: by score, of equal ones the least cost, then the first."""
+    scores = scored.scores
+    if len(scores) > BEST:
+        least = np.partition(scores, len(scores) - BEST)[len(scores) - BEST]
+        above = np.flatnonzero(scores >= least)
+        if len(above) > 16 * BEST:
+            # Many share the last score; of these any few will do that cost the least.
+            better = np.flatnonzero(scores > least)
+            equal = np.flatnonzero(scores == least)
+            cheap = np.argpartition(scored.cost[equal], BEST)[:BEST]
+            above = np.concatenate([better, equal[np.sort(cheap)]])
+    else:
+        above = np.arange(len(scores))
+    order = np.lexsort((scored.tie[above], scored.cost[above], -scores[above]))
+    found: list[int] = above[order[:BEST]].tolist()
+    return found

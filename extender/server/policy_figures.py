@@ -1,0 +1,46 @@
+"""Which policy is in force, as readiness and metrics tell it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PolicyFigures:
+    """The policy in force: what replicas that agree have in common, and where it comes from.
+
+    `source` is one of a few words for the kind of `origin`.
+
+    `refused_since` is when a ConfigMap was first not followed, in seconds since 1970; 0 when it is.
+    """
+
+    fingerprint: str = ""
+    origin: str = ""
+    source: str = ""
+    refused_since: float = 0.0
+    notes: tuple[str, ...] = ()  # for people: what is wrong with it
+
+
+def families(figures: PolicyFigures) -> Iterator[GaugeMetricFamily]:
+    """The figures as Prometheus reads them."""
+    told = GaugeMetricFamily(
+        "railyard_policy_info",
+        "The policy in force, by a hash of what it says: replicas that agree show the same.",
+        labels=["hash", "source"],
+    )
+    if figures.fingerprint:
+        told.add_metric([figures.fingerprint, figures.source], 1.0)
+    yield told
+    yield GaugeMetricFamily(
+        "railyard_policy_refused",
+        "1 while the ConfigMap's policy is not followed, as it is broken or missing.",
+        value=float(figures.refused_since > 0),
+    )
+    yield GaugeMetricFamily(
+        "railyard_policy_refused_since_seconds",
+        "When the ConfigMap stopped being followed, in seconds since 1970; 0 while it is.",
+        value=figures.refused_since,
+    )

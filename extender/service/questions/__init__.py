@@ -1,0 +1,1 @@
+"""What the admin port is asked beside explain: decisions, the policy in force."""

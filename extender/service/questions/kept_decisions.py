@@ -1,0 +1,53 @@
+"""The decision history of a service, and what the admin port tells of it and of the policy."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from extender.decisions import engine
+from extender.history import decision, decision_history, decision_json, recorder
+from extender.server import admin_routes
+from extender.service.policy_source import active_policy
+from extender.service.questions import decision_routes, policy_routes
+from extender.settings import Settings
+
+_LOG = logging.getLogger(__name__)
+_MOST_REASONS = 20  # in a line of the log; /v1/decisions tells all
+
+
+class KeptDecisions:
+    """A history within the bounds of the settings, of whichever engine judges."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.history = decision_history.DecisionHistory(
+            decision_history.Bounds(settings.decisions, settings.decisions_minutes * 60),
+            wall=time.time,
+            on_decision=_logged if settings.log_decisions else lambda _: None,
+        )
+
+    def follow(self, judging: engine.Engine) -> None:
+        """Keep the engine's decisions."""
+        if self.history.bounds.decisions:
+            recorder.Recorder(judging, self.history).attach()
+
+    def routes(
+        self, judging: Callable[[], engine.Engine], policies: active_policy.Policies
+    ) -> tuple[admin_routes.Route, ...]:
+        """What the admin port answers of decisions and of the policy."""
+
+        def complete() -> None:
+            judging().recorder.condense()
+
+        return (
+            *decision_routes.routes(self.history, complete),
+            *policy_routes.routes(policies),
+        )
+
+
+def _logged(made: decision.Decision) -> None:
+    told = decision_json.of(made)
+    told["refused"] = told["refused"][:_MOST_REASONS]
+    fields = {"decision": told}
+    _LOG.info("decided on pod %s", made.pod, extra={"fields": fields})

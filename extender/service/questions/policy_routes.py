@@ -1,0 +1,51 @@
+"""GET /v1/policy: the policy in force with all its defaults, where it comes from, since when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from extender.history import decision_json
+from extender.policy import config
+from extender.server import admin_queries, admin_routes
+from extender.service.policy_source import active_policy
+
+
+def routes(policies: active_policy.Policies) -> Iterator[admin_routes.Route]:
+    """The route over these policies."""
+
+    def answer(_: admin_routes.Parameters) -> admin_queries.Turns:
+        yield
+        return [admin_queries.encoded(as_json(policies)), b"\n"]
+
+    yield admin_routes.Route("/v1/policy", answer)
+
+
+def as_json(policies: active_policy.Policies) -> dict[str, Any]:
+    """What is in force; `refused` is null while the ConfigMap is followed."""
+    used, refused, last = policies.in_force, policies.refused, policies.last_refused
+    told: dict[str, Any] = {"hash": None, "policy": None, "warnings": []}
+    if used is not None:
+        told = {
+            "hash": used.fingerprint,
+            "source": used.origin,
+            "sourceKind": used.kind,
+            "resourceVersion": used.resource_version or None,
+            "since": decision_json.timestamp(used.since),
+            "policy": msgspec.to_builtins(used.policy),
+            "warnings": config.warnings(used.policy),
+        }
+    told["refused"] = _refused(refused) if refused is not None else None
+    told["lastRefused"] = _refused(last) if last is not None else None
+    return told
+
+
+def _refused(refused: active_policy.Refused) -> dict[str, Any]:
+    return {
+        "why": refused.why,
+        "since": decision_json.timestamp(refused.since),
+        "resourceVersion": refused.resource_version or None,
+        "problems": [{"place": place, "problem": told} for place, told in refused.problems],
+    }

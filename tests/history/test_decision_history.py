@@ -1,0 +1,195 @@
+import pytest
+
+from extender.history import decision, decision_history, decision_json, recorder
+from tests.kit.builders import make_claim, make_class, make_node, make_pod
+from tests.kit.clock import Clock
+from tests.kit.worlds import GPU, H100, engine, feed, p4d
+
+NODES = ["a", "b", "c"]
+
+
+class World:
+    """Three nodes of eight GPUs, a history, and the verbs as kube-scheduler calls them."""
+
+    def __init__(self, bounds=None, *items):
+        self.wall = Clock(1_000_000.0)
+        self.complete = []
+        self.history = decision_history.DecisionHistory(
+            bounds or decision_history.Bounds(), wall=self.wall, on_decision=self.complete.append
+        )
+        self.engine = engine()
+        recorder.Recorder(self.engine, self.history).attach()
+        self.tell(*(make_node(name).gpus(H100, 8) for name in NODES), *items)
+
+    def tell(self, *items):
+        feed(self.engine, *items)
+
+    def ask(self, pod, names=NODES):
+        found = self.engine.filter(pod, list(names))
+        if len(passing := found.passing(names)) > 1:
+            self.engine.prioritize(pod, passing, found.ticket)
+        self.engine.settle()
+        return found
+
+    def told(self, **wanted):
+        found = decision_json.matching(self.history, **wanted)
+        return [decision_json.of(made) for made in found if made is not None]
+
+
+def pod_of(gpus, name="p"):
+    return make_pod(name).gpus(gpus).obj()
+
+
+def test_a_decision_tells_what_was_asked_what_was_answered_and_by_which_policy():
+    world = World(None, make_pod("holder").gpus(6).node("a"))
+    world.ask(pod_of(4))
+
+    (told,) = world.told()
+    assert told["pod"] == {"namespace": "default", "name": "p", "uid": "uid-p"}
+    assert told["demand"] == "4 GPUs"
+    assert len(told["policy"]) == 12
+    assert (told["asked"], told["passed"]) == (3, 2)
+    refused = {"reason": "needs 4 GPUs; 2 of 8 GPUs are free", "nodes": 1, "forGood": False}
+    assert told["refused"] == [refused]
+    assert {node["node"] for node in told["best"]} == {"b", "c"}
+    assert told["best"][0]["score"] == 10
+    assert len(told["best"][0]["devices"]) == 4
+
+
+def test_the_parts_of_the_best_nodes_are_those_of_the_decision_and_add_up():
+    world = World(None, make_pod("holder").gpus(4).node("a"))
+    pod = pod_of(2)
+    scored = world.engine.score(pod, NODES)
+    world.ask(pod)
+
+    (told,) = world.told()
+    costs = dict(zip(NODES, scored.cost.tolist(), strict=True))
+    for node in told["best"]:
+        assert node["cost"] == pytest.approx(costs[node["node"]], abs=1e-5)
+        assert sum(node["parts"].values()) == pytest.approx(node["cost"], abs=1e-5)
+
+
+def test_what_becomes_of_a_pod_is_kept_with_its_decision():
+    world = World()
+    world.ask(pod_of(8))
+    (told,) = world.told()
+    assert told["outcome"]["state"] == "waiting"
+    best = told["best"][0]["node"]
+
+    world.wall.now += 2.0
+    world.tell(make_pod("p").gpus(8).node(best))
+
+    (told,) = world.told()
+    assert told["outcome"] == {
+        "state": "bound", "node": best, "time": decision_json.timestamp(1_000_002.0),
+        "asPredicted": True, "devices": {}, "ourBest": True, "scoreThere": 10,
+    }  # fmt: skip
+
+
+def test_a_pod_that_went_elsewhere_was_not_as_predicted():
+    world = World()
+    world.ask(pod_of(8))
+    other = world.told()[0]["best"][2]["node"]
+
+    world.tell(make_pod("p").gpus(8).node(other))
+
+    outcome = world.told()[0]["outcome"]
+    assert outcome["asPredicted"] is False
+    assert outcome["scoreThere"] < 10
+
+
+def test_the_allocation_of_a_claim_is_compared_with_what_was_predicted():
+    world = World(
+        None, *p4d("x"), *p4d("y"), make_class(GPU),
+        make_claim("c").request("r", GPU, 2),
+    )  # fmt: skip
+    world.ask(make_pod("p").claim("c").obj(), ["x", "y"])
+    best = world.told()[0]["best"][0]
+    got = [("r", GPU, best["node"], device["device"]) for device in best["devices"]]
+
+    world.tell(make_claim("c").request("r", GPU, 2).allocated(best["node"], *got))
+    world.tell(make_pod("p").claim("c").node(best["node"]))
+
+    outcome = world.told()[0]["outcome"]
+    assert outcome["devices"] == {"same": 1}
+    assert outcome["asPredicted"] is True
+
+
+def test_a_pod_that_is_refused_everywhere_again_and_again_is_one_decision():
+    world = World()
+    for _ in range(5):
+        world.wall.now += 1.0
+        world.ask(pod_of(9))
+    world.ask(pod_of(1, "other"))
+
+    newest, again = world.told()
+    assert newest["pod"]["name"] == "other"
+    assert again["attempts"] == 5
+    assert again["firstTime"] < again["time"]
+    assert again["refused"][0]["nodes"] == 3
+
+
+def test_a_pod_that_was_deleted_before_it_had_a_node_is_gone():
+    world = World()
+    pod = make_pod("p").gpus(8)
+    world.tell(pod)
+    world.ask(pod.obj())
+
+    world.engine.store.apply("Pod", "DELETED", pod.obj())
+
+    assert world.told()[0]["outcome"]["state"] == "gone"
+
+
+def test_decisions_are_found_by_pod_by_node_and_by_time_newest_first():
+    world = World()
+    for number in range(4):
+        world.wall.now += 10.0
+        world.ask(pod_of(1, f"p{number}"), NODES[: 2 + number % 2])
+
+    assert [told["pod"]["name"] for told in world.told()] == ["p3", "p2", "p1", "p0"]
+    assert [told["pod"]["name"] for told in world.told(pod="default/p1")] == ["p1"]
+    assert [told["pod"]["name"] for told in world.told(pod="uid-p1")] == ["p1"]
+    assert [told["pod"]["name"] for told in world.told(node="c")] == ["p3", "p1"]
+    assert [told["pod"]["name"] for told in world.told(since=world.wall.now - 15)] == ["p3", "p2"]
+
+
+def test_each_asked_node_has_its_answer_also_once_nodes_came_and_went():
+    world = World(None, make_pod("holder").gpus(6).node("a"))
+    world.ask(pod_of(4), ["a", "b", "c"])
+    world.engine.store.apply("Node", "DELETED", make_node("b").obj())
+    world.tell(make_node("d").gpus(H100, 8))
+    world.engine.settle()
+
+    (made,) = world.history.newest_first()
+    assert decision_json.on_node(made, "a")["reason"] == "needs 4 GPUs; 2 of 8 GPUs are free"
+    assert decision_json.on_node(made, "b")["verdict"] == "passed"
+    assert decision_json.on_node(made, "d")["verdict"] == "not asked"
+
+
+def test_the_oldest_go_beyond_a_number_and_beyond_an_age():
+    world = World(decision_history.Bounds(decisions=3, seconds=60))
+    for number in range(5):
+        world.ask(pod_of(1, f"p{number}"))
+    assert [told["pod"]["name"] for told in world.told()] == ["p4", "p3", "p2"]
+
+    world.wall.now += 61
+    world.ask(pod_of(1, "late"))
+    assert [told["pod"]["name"] for told in world.told()] == ["late"]
+
+
+def test_a_decision_on_a_pod_without_devices_is_not_kept():
+    world = World()
+    world.engine.prioritize(make_pod("cpu").request("cpu", 1).obj(), NODES)
+    world.engine.settle()
+
+    assert world.told() == []
+
+
+def test_each_decision_is_reported_once_when_it_is_complete():
+    world = World()
+    world.ask(pod_of(1, "fits"))
+    world.ask(pod_of(9, "refused"))
+
+    assert [made.name for made in world.complete] == ["fits", "refused"]
+    assert world.complete[0].best
+    assert isinstance(world.complete[1], decision.Decision)
