@@ -14,6 +14,13 @@ pytestmark = pytest.mark.controlplane
 FILES = {"caFile": "ca.crt", "certFile": "tls.crt", "keyFile": "tls.key"}
 # What an installation leaves outside its namespace.
 OUTSIDE = ("clusterrole/railyard", "clusterrolebinding/railyard")
+OUTSIDE_ACCESS = (
+    "clusterrole/railyard-reviews",
+    "clusterrolebinding/railyard-reviews",
+    "clusterrole/railyard-metrics-reader",
+    "clusterrole/railyard-viewer",
+    "clusterrolebinding/scraping",
+)
 OUTSIDE_SCHEDULER = (
     "clusterrolebinding/railyard-gpu-scheduler",
     "clusterrolebinding/railyard-gpu-scheduler-volumes",
@@ -48,7 +55,7 @@ def empty(plane):
 
 
 def remove(plane):
-    plane.kubectl("delete", "--ignore-not-found", *OUTSIDE, *OUTSIDE_SCHEDULER)
+    plane.kubectl("delete", "--ignore-not-found", *OUTSIDE, *OUTSIDE_ACCESS, *OUTSIDE_SCHEDULER)
     binding = "rolebinding/railyard-gpu-scheduler-authentication"
     plane.kubectl("-n", "kube-system", "delete", "--ignore-not-found", binding)
     plane.kubectl("delete", "--ignore-not-found", "--wait", "namespace/railyard")
@@ -141,6 +148,37 @@ def test_who_has_no_certificate_or_another_name_is_not_let_in(empty, shell, tmp_
     finally:
         started.stop(kill=True)
     assert status == 403
+
+
+def test_rbac_says_who_may_scrape_and_ask(empty, shell, tmp_path):
+    install(shell, "Helm")
+    shell.run(
+        "helm upgrade railyard deploy/charts/railyard -n railyard --set adminAuth.enabled=true\n"
+        "kubectl -n railyard create serviceaccount prometheus\n"
+        "kubectl create clusterrolebinding scraping --clusterrole=railyard-metrics-reader"
+        " --serviceaccount=railyard:prometheus"
+    )
+    token = empty.kubectl("-n", "railyard", "create", "token", "prometheus").strip()
+    started, _, port = installed.railyard(empty, tmp_path)
+    tls = ssl.create_default_context(cafile=str(shell.folder / "ca.crt"))
+    tls.check_hostname = False
+    started.start()
+    try:
+        started.wait_until_answers("/readyz", port=port, tls=tls)
+        asked = [
+            process.get(path, port=port, tls=tls, token=shown)
+            for path, shown in (
+                ("/metrics", token),
+                ("/v1/topology", token),
+                ("/metrics", f"{token}x"),
+                ("/metrics", ""),
+            )
+        ]
+    finally:
+        started.stop(kill=True)
+    assert [status for status, _ in asked] == [200, 403, 401, 401]
+    assert "railyard_requests_total" in asked[0][1]
+    assert "/v1/topology" in asked[1][1]
 
 
 CHANGED = '{"data": {"policy.yaml": "{scores: {maximum: 100}}"}}'
