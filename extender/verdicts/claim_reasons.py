@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import operator
+from collections.abc import Hashable, Mapping
 
 from extender.demand import requests
 from extender.demand.allocator import capacity, unschedulable
@@ -32,6 +34,14 @@ def of_claims(query: queries.Query, prepared: ClaimOptions, usage: Usage, *, nev
         return reasons.unclear(query)
     words = _ClaimWords(query, prepared, usage, found, never=never)
     return reasons.bounded(words.reason())
+
+
+def basis(prepared: ClaimOptions, usage: Usage) -> Hashable:
+    """What of a usage the reason depends on. Raises work.SpentError."""
+    try:
+        return unschedulable.relevant(prepared, usage)
+    except unschedulable.UNJUDGEABLE:
+        return ()
 
 
 class _ClaimWords:
@@ -278,26 +288,18 @@ class _ClaimWords:
         """Why no value of the attribute has enough of all; empty where one has."""
         thing, _ = queries.group(constraint.attribute)
         used = NOTHING.taken if self._never else self._usage.taken
-        by_value: dict[object, list[int]] = {}  # value → devices of each candidate
-        for place, each in enumerate(under):
-            some = False
-            for device in bitmask.positions(each.roomy & ~used):
-                value = self._prepared.value(constraint, device)
-                some |= value is not None
-                for member in () if value is None else _members(value):
-                    by_value.setdefault(member, [0] * len(under))[place] += 1
-            if not some and each.need:
+        masks = self._prepared.with_value(constraint)
+        some = functools.reduce(operator.or_, masks, 0)
+        for each in under:
+            if each.need and not each.roomy & some:
                 word = queries.one(self._word(each))
                 return Text.NOT_PUBLISHED.format(needs=self._needs, device=word, group=thing)
         needs = [each.need for each in under]
-        if any(
-            all(n <= have for n, have in zip(needs, row, strict=True)) for row in by_value.values()
-        ):
+        rows = [[(each.roomy & ~used & mask).bit_count() for each in under] for mask in masks]
+        met = [sum(map(min, needs, row)) for row in rows]
+        if not met or max(met) == sum(needs):
             return ""
-        best = max(
-            by_value.values(),
-            key=lambda row: sum(min(n, have) for n, have in zip(needs, row, strict=True)),
-        )
+        best = rows[met.index(max(met))]
         counts: dict[str, int] = {}
         for each, have in zip(under, best, strict=True):
             word = self._word(each)
@@ -342,8 +344,3 @@ def _is_under(candidates: Candidates, claim: int, constraint: requests.Constrain
     name = candidates.choice.name
     named = constraint.requests
     return not named or name in named or name.partition("/")[0] in named
-
-
-def _members(value: tuple[str, object]) -> tuple[object, ...]:
-    """The values of a list, or the one value."""
-    return value[1] if isinstance(value[1], tuple) else (value,)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 from extender.cluster import plugin_usage
 from extender.demand.allocator import allocator
@@ -71,13 +71,8 @@ class Verdict:
         return str(self.words)
 
     @property
-    def worded(self) -> bool:
-        """Whether the reason is final; else the allowance ended before it was made."""
-        return not isinstance(self.words, reasons.Lazy) or self.words.made
-
-    @property
     def fits(self) -> bool:
-        return self.code in {VerdictCode.FITS, VerdictCode.UNJUDGED}
+        return self.code < REFUSED_FROM
 
     def devices(self) -> tuple[int, ...]:
         """The devices that the pod would get together, as indices into the shape."""
@@ -201,30 +196,9 @@ class Evaluator:
         steps: int,
     ) -> Verdict:
         """Refuse for good where the unused node would not do either; the words come later."""
-        empty = NodeState(state.shape, NOTHING)
-        never = isinstance(self.planner.allocate(empty, claims), NoFit)
-        return Verdict(
-            VerdictCode.NEVER if never else VerdictCode.BUSY,
-            reasons.Lazy(
-                lambda: self._worded(query, state, claims, never=never),
-                meanwhile=lambda: reasons.unclear(query),
-            ),
-            steps=steps,
-        )
-
-    def _worded(
-        self,
-        query: queries.Query,
-        state: NodeState,
-        claims: tuple[ClaimDemand, ...],
-        *,
-        never: bool,
-    ) -> str:
-        """The reason for which claims are refused. Raises work.SpentError."""
-        self.work.check()
-        self.work.spend(_WORDING)
-        prepared = self.planner.options(state.shape, claims)
-        return claim_reasons.of_claims(query, prepared, state.usage, never=never)
+        never = self.planner.never_fits(state.shape, claims)
+        code = VerdictCode.NEVER if never else VerdictCode.BUSY
+        return Verdict(code, _OfClaims(self.planner, query, state, claims), steps=steps)
 
     # ------------------------------------------------------------ locality
 
@@ -258,6 +232,40 @@ class Evaluator:
         return dataclasses.replace(found, code=code, words=words)
 
 
+class _OfClaims(reasons.Lazy):
+    """The reason for which claims are refused, made later."""
+
+    __slots__ = ("_claims", "_planner", "_query", "_state")
+
+    def __init__(
+        self,
+        planner: allocator.Planner,
+        query: queries.Query,
+        state: NodeState,
+        claims: tuple[ClaimDemand, ...],
+    ) -> None:
+        super().__init__()
+        self._planner, self._query, self._state, self._claims = planner, query, state, claims
+
+    def make(self) -> str:
+        planner, (hardware, usage) = self._planner, self._state
+        planner.work.check()
+        planner.work.spend(_WORDING)
+        return claim_reasons.of_claims(
+            self._query,
+            planner.options(hardware, self._claims),
+            usage,
+            never=planner.never_fits(hardware, self._claims),
+        )
+
+    def basis(self) -> Hashable:
+        prepared = self._planner.options(self._state.shape, self._claims)
+        return self._state.shape, claim_reasons.basis(prepared, self._state.usage)
+
+    def meanwhile(self) -> str:
+        return reasons.unclear(self._query)
+
+
 def _plugin_part(
     query: queries.Query, state: NodeState
 ) -> tuple[tuple[int, ...] | None, tuple[tuple[str, tuple[int, ...]], ...], list[str]]:
@@ -266,6 +274,8 @@ def _plugin_part(
     A name that no plug-in here offers is the special claim's business.
     """
     hardware, usage = state
+    if not query.extended:
+        return usage.held or (0,) * len(hardware.resources), (), []
     held = list(usage.held or (0,) * len(hardware.resources))
     requested: list[tuple[int, int]] = []  # (position, units)
     missing: list[str] = []
@@ -287,13 +297,15 @@ def _plugin_part(
 
 def _lack(query: queries.Query, hardware: shape.Shape) -> VerdictCode:
     """Whether too few units are free, or the node never had as many."""
-    counts = {resource.name: resource.count for resource in hardware.resources}
-    short = any(counts.get(name, count) < count for name, count in query.extended)
-    return VerdictCode.NEVER if short else VerdictCode.BUSY
+    requested = dict(query.extended)
+    for resource in hardware.resources:
+        if resource.count < requested.get(resource.name, 0):
+            return VerdictCode.NEVER
+    return VerdictCode.BUSY
 
 
 def _too_few_units(code: VerdictCode, query: queries.Query, state: NodeState) -> Verdict:
-    return Verdict(code, reasons.Lazy(lambda: reasons.of_units(query, *state)))
+    return Verdict(code, reasons.OfUnits(query, *state))
 
 
 def _nearest_pair(hardware: shape.Shape, taken: int) -> shape.Level:

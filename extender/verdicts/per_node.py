@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from extender.cluster import index
 from extender.cluster.states import States
 from extender.demand import selectors, work
-from extender.demand.allocator import allocator, options
-from extender.demand.allocator.outcome import Outcome
+from extender.demand.allocator import allocator, plan
 from extender.demand.requests import ClaimDemand
 from extender.hardware import shape
 from extender.hardware.usage import NodeState
@@ -327,18 +326,8 @@ class _Planner(allocator.Planner):
 
     variant = shape.Shape()
 
-    def allocate(
-        self,
-        state: NodeState,
-        claims: tuple[ClaimDemand, ...],
-        *,
-        surroundings: shape.Broken | None = None,
-    ) -> Outcome:
-        own = NodeState(self.variant, state.usage)
-        return super().allocate(own, claims, surroundings=surroundings)
-
-    def options(self, _: shape.Shape, claims: tuple[ClaimDemand, ...]) -> options.ClaimOptions:
-        return super().options(self.variant, claims)
+    def _plan(self, _: shape.Shape, claims: tuple[ClaimDemand, ...]) -> plan.ClaimsPlan:
+        return super()._plan(self.variant, claims)
 
     def may_pick(
         self,

@@ -7,8 +7,9 @@ situation is. docs/reasons.md lists them all.
 
 from __future__ import annotations
 
+import abc
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Hashable, Mapping
 
 from extender.demand import work
 from extender.hardware.shape import Level, Shape
@@ -56,30 +57,49 @@ class Text(enum.StrEnum):
     ELSEWHERE = "claim is allocated on another node"
 
 
-class Lazy:
+class Lazy(abc.ABC):
     """A text that is made when it is read first; most verdicts are never read.
 
     Where `make` raises work.SpentError, `meanwhile` is read instead; the next reader tries again.
     """
 
-    __slots__ = ("_make", "_meanwhile", "_text")
+    __slots__ = ("_text",)
 
-    def __init__(self, make: Callable[[], str], *, meanwhile: Callable[[], str] = str) -> None:
-        self._make: Callable[[], str] | None = make
-        self._meanwhile = meanwhile
-        self._text = ""
+    def __init__(self) -> None:
+        self._text: str | None = None
+
+    @abc.abstractmethod
+    def make(self) -> str:
+        """The text. Raises work.SpentError."""
+
+    @abc.abstractmethod
+    def basis(self) -> Hashable:
+        """All that the text depends on, its query apart. Raises work.SpentError."""
+
+    def meanwhile(self) -> str:
+        """What is read where the allowance ends before the text is made."""
+        return ""
 
     @property
     def made(self) -> bool:
-        return self._make is None
+        return self._text is not None
 
     def __str__(self) -> str:
-        if self._make is not None:
+        return self.text({})
+
+    def text(self, known: dict[Hashable, str]) -> str:
+        """The text; taken from `known`, by its basis, or left there."""
+        found = self._text
+        if found is None:
             try:
-                self._text, self._make = self._make(), None
+                basis = self.basis()
+                found = known.get(basis)
+                if found is None:
+                    found = known[basis] = self.make()
             except work.SpentError:
-                return self._meanwhile()
-        return self._text
+                return self.meanwhile()
+            self._text = found
+        return found
 
     def __eq__(self, other: object) -> bool:
         return str(self) == str(other)
@@ -121,6 +141,22 @@ def of_units(query: queries.Query, machine: Shape, usage: Usage) -> str:
         return bounded(Text.THERE.format(needs=needs, there=there(present)))
     few = [free_of(free[w], present[w], w) for w, count in needed.items() if free[w] < count]
     return bounded(Text.FREE.format(needs=needs, free=", ".join(few)))
+
+
+class OfUnits(Lazy):
+    """The reason where units of device plug-ins are too few, made later."""
+
+    __slots__ = ("_machine", "_query", "_usage")
+
+    def __init__(self, query: queries.Query, machine: Shape, usage: Usage) -> None:
+        super().__init__()
+        self._query, self._machine, self._usage = query, machine, usage
+
+    def make(self) -> str:
+        return of_units(self._query, self._machine, self._usage)
+
+    def basis(self) -> Hashable:
+        return self._machine, self._usage.held
 
 
 def units(query: queries.Query, machine: Shape, *, all_of_them: bool = False) -> dict[str, int]:

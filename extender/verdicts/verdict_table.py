@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -57,6 +57,7 @@ class VerdictTable:
         self.verdicts: dict[int, Verdict] = {}  # state → verdict
         self.left: list[int] = []  # states asked for that no verdict was found for yet
         self._refusals: dict[int, Refusal] = {}  # state → refusal, of those that were read
+        self._reasons: dict[Hashable, str] = {}  # what a reason depends on → the reason
         self._judge = judge
         self.surroundings = surroundings
 
@@ -123,8 +124,12 @@ class VerdictTable:
         found = self._refusals.get(number)
         if found is None:
             verdict = self.verdicts[number]
-            found = verdict.code is VerdictCode.NEVER, verdict.reason
-            if verdict.worded:
+            words, never = verdict.words, verdict.code is VerdictCode.NEVER
+            if isinstance(words, str):
+                found = self._refusals[number] = never, words
+                return found
+            found = never, words.text(self._reasons)
+            if words.made:
                 self._refusals[number] = found
         return found
 

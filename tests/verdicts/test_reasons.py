@@ -4,6 +4,7 @@ import pathlib
 
 import pytest
 
+from extender.demand import work
 from extender.policy import config
 from extender.verdicts import reasons
 from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
@@ -193,12 +194,46 @@ def test_a_required_locality_is_told_with_the_nearest_that_is_free():
     )
 
 
-def test_a_reason_is_made_when_it_is_read_and_only_once():
-    made = []
-    lazy = reasons.Lazy(lambda: made.append(1) or "why")
-    assert not made
+class Counted(reasons.Lazy):
+    """A text that counts how often it is made, of as many allowances."""
 
-    assert (str(lazy), str(lazy), made) == ("why", "why", [1])
+    def __init__(self, basis, *, spent=0):
+        super().__init__()
+        self._basis, self._spent, self.times = basis, spent, 0
+
+    def make(self):
+        self.times += 1
+        if self.times <= self._spent:
+            raise work.SpentError
+        return "why"
+
+    def basis(self):
+        return self._basis
+
+    def meanwhile(self):
+        return "later"
+
+
+def test_a_reason_is_made_when_it_is_read_and_only_once():
+    lazy = Counted("b")
+    assert not lazy.times
+
+    assert (str(lazy), str(lazy), lazy.times) == ("why", "why", 1)
+
+
+def test_a_reason_whose_basis_is_known_is_not_made_again():
+    known = {}
+    one, other, third = Counted("b"), Counted("b"), Counted("c")
+
+    assert [each.text(known) for each in (one, other, third)] == ["why"] * 3
+    assert [each.times for each in (one, other, third)] == [1, 0, 1]
+
+
+def test_a_reason_that_the_allowance_did_not_reach_is_made_by_the_next_reader():
+    known, lazy = {}, Counted("b", spent=1)
+
+    assert (lazy.text(known), lazy.made) == ("later", False)
+    assert (lazy.text(known), lazy.made, known) == ("why", True, {"b": "why"})
 
 
 def test_a_long_reason_is_cut():

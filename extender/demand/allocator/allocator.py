@@ -133,11 +133,15 @@ class Planner:
         """
         return self._plan(state.shape, claims).answer(state.usage, surroundings)
 
+    def never_fits(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...], /) -> bool:
+        """Whether the claims do not fit while nothing is in use either."""
+        return self._plan(machine, claims).never_fits
+
     def options(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...], /) -> ClaimOptions:
         """What is known of each device of the machine for the claims."""
         return self._plan(machine, claims).prepared
 
-    def _plan(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...]) -> plan.ClaimsPlan:
+    def _plan(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...], /) -> plan.ClaimsPlan:
         if claims is not self._last:
             self._last, self._last_plans = claims, self._plans.setdefault(claims, {})
         known = self._last_plans.get(machine)

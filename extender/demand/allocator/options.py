@@ -117,8 +117,13 @@ class ClaimOptions:
         self.wall = _wall(machine) if features.mixed_slices else None
         self._totals: dict[int, dict[tuple[str, str], int]] = {}
         self._draws: dict[int, tuple[tuple[tuple[str, str], int], ...]] = {}
+        # The devices that draw counters, as bits.
+        self.drawing = _drawing(machine, self.count) if features.partitionable else 0
+        # Devices that nothing here tells apart, as sets of bits; None until somebody asks.
+        self.alike: tuple[int, ...] | None = None
         # constraint → device → value
         self._values: dict[requests.Constraint, dict[int, shape.Value | None]] = {}
+        self._with_value: dict[requests.Constraint, tuple[int, ...]] = {}
 
     def each_option(self) -> Iterator[Option]:
         """Yield the options of all requests of all claims, in order."""
@@ -263,12 +268,34 @@ class ClaimOptions:
             known[device] = found
         return known[device]
 
+    def with_value(self, constraint: requests.Constraint) -> tuple[int, ...]:
+        """The devices with each value of the attribute, as bits; one with a list has several."""
+        known = self._with_value.get(constraint)
+        if known is None:
+            masks: dict[object, int] = {}
+            for device in range(self.count):
+                for member in _members(self.value(constraint, device)):
+                    masks[member] = masks.get(member, 0) | 1 << device
+            known = self._with_value[constraint] = tuple(masks.values())
+        return known
+
     def shares(self, device: int) -> bool:
         """Whether the device may be allocated several times."""
         return (
             self.features.consumable_capacity
             and self.machine.devices[device].allow_multiple_allocations
         )
+
+
+def _members(value: shape.Value | None) -> tuple[object, ...]:
+    """The values of a list, or the one value."""
+    if value is None:
+        return ()
+    return value[1] if isinstance(value[1], tuple) else (value,)
+
+
+def _drawing(machine: shape.Shape, count: int) -> int:
+    return sum(1 << d for d, each in enumerate(machine.devices[:count]) if each.consumes_counters)
 
 
 def _wall(machine: shape.Shape) -> int | None:

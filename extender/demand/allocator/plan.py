@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TypeAlias
 
 from extender import errors
@@ -12,7 +13,7 @@ from extender.demand.allocator.outcome import Allocated, Failed, NoFit, Outcome,
 from extender.demand.allocator.search import OutOfBudgetError, Search
 from extender.demand.requests import ClaimDemand
 from extender.hardware import bitmask, shape
-from extender.hardware.usage import Usage
+from extender.hardware.usage import NOTHING, Usage
 
 # What of a usage matters to the claims: taken devices, and where they matter shares and counters.
 _Key: TypeAlias = int | tuple[int, object, object]
@@ -60,9 +61,18 @@ class ClaimsPlan:
         """What is known of each device for the claims."""
         return self._prepared
 
+    @functools.cached_property
+    def never_fits(self) -> bool:
+        """Whether the search says no even while nothing is in use."""
+        return isinstance(self.answer(NOTHING, None), NoFit)
+
     def _known(self, usage: Usage) -> Outcome:
         found = self._solutions
-        if found is not None and any(found.relevant >> device & 1 for device, _ in usage.shared):
+        if (
+            usage.shared
+            and found is not None
+            and any(found.relevant >> device & 1 for device, _ in usage.shared)
+        ):
             found = None
         key: _Key = (
             (usage.taken & self._devices, usage.shared, usage.drawn)

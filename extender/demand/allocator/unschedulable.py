@@ -7,6 +7,7 @@ cannot be had even alone, and what stands in its way; `shortfall` adds which dev
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Hashable
 
 from extender import errors
 from extender.demand.allocator import counters
@@ -100,6 +101,39 @@ def shortfall(prepared: ClaimOptions, usage: Usage) -> Shortfall | None:
     return Shortfall(CONSTRAINT if constrained else TOGETHER, None, tuple(nearest))
 
 
+def relevant(prepared: ClaimOptions, usage: Usage) -> Hashable:
+    """What of the usage `shortfall` depends on; equal where it says the same but for positions.
+
+    Whole devices that neither a request nor a constraint tells apart count by their number. Raises
+    what the selectors raise, and work.SpentError.
+    """
+    if not prepared.cheap:
+        return ()
+    if prepared.drawing:
+        return usage.taken & ((1 << prepared.count) - 1), usage.shared, usage.drawn
+    if prepared.alike is None:
+        prepared.alike = _alike(prepared)
+    taken = usage.taken
+    return tuple([(group & taken).bit_count() for group in prepared.alike]), usage.shared
+
+
+def _alike(prepared: ClaimOptions) -> tuple[int, ...]:
+    """The sets of devices that have the same driver, kind and values and suit the same requests."""
+    masks = []
+    for option in prepared.each_option():
+        prepared.look(option)
+        masks += [prepared.admitted(option), prepared.welcome(option)]
+        masks += [_of_class(prepared, option), _roomy(prepared, option, NOTHING)]
+    constraints = [each for claim in prepared.claims for each in claim.constraints]
+    groups: dict[Hashable, int] = {}
+    for number, device in enumerate(prepared.machine.devices[: prepared.count]):
+        values = tuple([prepared.value(constraint, number) for constraint in constraints])
+        suits = tuple([mask >> number & 1 for mask in masks])
+        key = device.driver, device.kind, values, suits
+        groups[key] = groups.get(key, 0) | 1 << number
+    return tuple(groups.values())
+
+
 def free_placements(prepared: ClaimOptions, usage: Usage) -> int:
     """The devices of counters that are free and could each be drawn now, as bits."""
     prepared.work.check()
@@ -169,9 +203,7 @@ def _of_drivers(prepared: ClaimOptions, option: Option) -> int:
 
 def _drawing(prepared: ClaimOptions, devices: int) -> int:
     """Those of the devices that draw counters."""
-    if not prepared.features.partitionable:
-        return 0
-    return sum(1 << d for d in bitmask.positions(devices) if prepared.draws(d))
+    return devices & prepared.drawing
 
 
 def _drawable(prepared: ClaimOptions, usage: Usage, devices: int) -> int:
@@ -195,7 +227,7 @@ def reason_for(prepared: ClaimOptions, usage: Usage, steps: int) -> NoFit:
     try:
         # What no usage can change tells more than what is in use.
         lacking = _first_lacking(prepared, NOTHING, steps) or _first_lacking(prepared, usage, steps)
-        draws = any(_draws(prepared, option) for option in prepared.each_option())
+        draws = any(_drawing(prepared, prepared.admitted(o)) for o in prepared.each_option())
     except UNJUDGEABLE:
         return NoFit(steps, TOGETHER)  # a device behind the search's end cannot be judged
     if lacking is not None:
@@ -311,10 +343,3 @@ def _roomy(prepared: ClaimOptions, option: Option, usage: Usage) -> int:
         if found >> device & 1 and not prepared.has_room(option, device, dict(amounts)):
             found &= ~(1 << device)
     return found
-
-
-def _draws(prepared: ClaimOptions, option: Option) -> bool:
-    devices = prepared.machine.devices
-    return prepared.features.partitionable and any(
-        devices[device].consumes_counters for device in bitmask.positions(prepared.admitted(option))
-    )
