@@ -34,22 +34,12 @@ def held_by(
     taken, inferred = 0, False
     places = {resource.name: place for place, resource in enumerate(shape.resources)}
     for tenant in sorted(present, key=_age):
-        known: list[int] = []  # the pod's devices that its annotation names
-        asked: list[tuple[int, int]] = []  # (place, units) of which nothing is said
         for name, count in tenant.asked.extended:
-            place = places.get(name)
-            if place is None:
-                continue
-            held[place] += count
-            resource = shape.resources[place]
-            if resource.replicas > 1 or not resource.devices:
-                continue
-            told = _told(tenant, name, resource, taken, count) if tenant.told else ()
-            known += told
-            if not told:
-                asked.append((place, count))
+            if name in places:
+                held[places[name]] += count
+        known, guessed = _devices_of(tenant, shape, places, taken)
         taken |= _mask(known)
-        for _, devices in likely(shape, taken, tuple(asked), tuple(known)) if asked else ():
+        for devices in guessed:
             taken |= _mask(devices)
             inferred = True
     for place, resource in enumerate(shape.resources):
@@ -57,6 +47,46 @@ def held_by(
         if inferred and zones:
             taken = _moved(shape, resource, zones, taken)
     return tuple(held), taken, inferred
+
+
+def devices_by_pod(
+    present: Mapping[tuple[str, str], bound_pods.BoundPod], shape: Shape
+) -> dict[tuple[str, str], tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Pod → the devices behind plug-ins that its annotation names, and those it is thought to have.
+
+    As `held_by` counts them without a NodeResourceTopology, which names no pods.
+    """
+    found, taken = {}, 0
+    places = {resource.name: place for place, resource in enumerate(shape.resources)}
+    for key, tenant in sorted(present.items(), key=lambda each: each[1].age) if places else ():
+        known, guessed = _devices_of(tenant, shape, places, taken)
+        likely_ones = tuple(device for devices in guessed for device in devices)
+        taken |= _mask(known) | _mask(likely_ones)
+        if known or likely_ones:
+            found[key] = known, likely_ones
+    return found
+
+
+def _devices_of(
+    tenant: bound_pods.BoundPod, shape: Shape, places: Mapping[str, int], taken: int
+) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """The pod's devices that its annotation names, and those inferred for each other resource."""
+    known: list[int] = []
+    asked: list[tuple[int, int]] = []  # (place, units) of which nothing is said
+    for name, count in tenant.asked.extended:
+        place = places.get(name)
+        if place is None:
+            continue
+        resource = shape.resources[place]
+        if resource.replicas > 1 or not resource.devices:
+            continue
+        told = _told(tenant, name, resource, taken, count) if tenant.told else ()
+        known += told
+        if not told:
+            asked.append((place, count))
+    taken |= _mask(known)
+    guessed = likely(shape, taken, tuple(asked), tuple(known)) if asked else ()
+    return tuple(known), tuple(devices for _, devices in guessed)
 
 
 def _told(

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import itertools
 import logging
 import urllib.parse
@@ -178,10 +179,18 @@ class AdminHandler:
         return Reply(found.pieces(), kind=kind)
 
     async def _routed(self, route: admin_routes.Route, rest: str, query: dict[str, str]) -> Reply:
-        given = admin_routes.parameters(route, rest, query)
-        moment = self._admin.moment() if route.kept else None
-        key = tuple(sorted(given.items()))
-        found = await self._asked.answer(route.path, key, moment, lambda: route.answer(given))
+        try:
+            given = admin_routes.parameters(route, rest, query)
+            moment = self._admin.moment() if route.kept else None
+            key = tuple(sorted(given.items()))
+            work = functools.partial(route.answer, given)
+            found = await self._asked.answer(route.path, key, moment, work, queued=route.queued)
+        except WireError as refused:
+            if route.refusal is None:
+                raise
+            reply = responses.refusal(refused)
+            fields = (*route.fields, *reply.fields)
+            return Reply(route.refusal(refused), refused.status, kind=route.kind, fields=fields)
         return Reply(found.pieces(), kind=route.kind, fields=route.fields)
 
     def _explanation(

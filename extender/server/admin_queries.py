@@ -14,6 +14,7 @@ import dataclasses
 import gc
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -118,6 +119,7 @@ class Questions:
         self._turn = asyncio.Lock()
         self._working: dict[str, _Work] = {}  # kind of question → what is being worked out
         self._kept: dict[str, _Kept] = {}  # kind of question → its last answer
+        self._queued: Counter[str] = Counter()  # kind of question → who waits for their turn
         self._alive: weakref.WeakSet[Answer] = weakref.WeakSet()
 
     @property
@@ -126,13 +128,22 @@ class Questions:
         return sum(answer.size for answer in self._alive)
 
     async def answer(
-        self, kind: str, key: Hashable, moment: Hashable | None, work: Callable[[], Turns]
+        self,
+        kind: str,
+        key: Hashable,
+        moment: Hashable | None,
+        work: Callable[[], Turns],
+        *,
+        queued: bool = False,
     ) -> Answer:
         """The answer to one question of this kind.
 
         `moment` is what it rests on: a kept answer of the same moment serves; None keeps none.
+        `queued`: wait while another question of this kind is answered, as a page does for people.
         Raises WireError 429 where too much is asked at once, and what the work raises.
         """
+        if queued:
+            await self._others_done(kind, key)
         kept = self._kept.get(kind)
         if kept is not None and self._clock() >= kept.until:
             del self._kept[kind]
@@ -154,6 +165,17 @@ class Questions:
             return await asyncio.shield(mine.task)
         finally:
             mine.waiting -= 1
+
+    async def _others_done(self, kind: str, key: Hashable) -> None:
+        """Wait until no other question of this kind is being answered."""
+        if self._queued[kind] >= _MOST_WAITING:
+            raise WireError(429, "too many questions of this kind are waiting; ask again")
+        self._queued[kind] += 1
+        try:
+            while (mine := self._working.get(kind)) is not None and mine.key != key:
+                await asyncio.wait([mine.task])
+        finally:
+            self._queued[kind] -= 1
 
     async def close(self) -> None:
         """Give up what is being worked out."""

@@ -24,7 +24,9 @@ class Route:
     """One question by GET.
 
     `answer` is called with the parameters that were given; `kept`: the answer serves again while
-    the cluster has not moved; `fields` are response headers beside the usual ones.
+    the cluster has not moved; `fields` are response headers beside the usual ones. `queued`: who
+    asks while another question of the path is answered waits instead of being told to come back.
+    `refusal` words a refusal in the route's own kind; without it, it is JSON.
     """
 
     path: str
@@ -33,6 +35,8 @@ class Route:
     kind: str = responses.JSON
     kept: bool = False
     fields: tuple[tuple[str, str], ...] = ()
+    queued: bool = False
+    refusal: Callable[[WireError], bytes] | None = None
 
 
 class Routes:

@@ -19,6 +19,7 @@ from extender.hardware.shape import Shape
 from extender.hardware.usage import Usage
 from extender.kube.api import objects
 from extender.kube.watch.api_resource import KindStatus
+from extender.page import site
 from extender.server import admin_queries, admin_routes, metrics, policy_figures
 from extender.service import capacity_route
 
@@ -49,6 +50,7 @@ class Facade:
     ) -> None:
         self.engine = judging
         self._routes = tuple(routes)
+        self.pages = site.Site(lambda: self)
         self._waiting = waiting
         self._degraded = degraded
         self._restarts = restarts
@@ -126,7 +128,8 @@ class Facade:
 
     def routes(self) -> tuple[admin_routes.Route, ...]:
         """What else the admin port answers; known before it opens."""
-        return (*self._routes, capacity_route.route(self._ready_engine))
+        capacity = capacity_route.route(self._ready_engine)
+        return (*self._routes, capacity, *self.pages.routes())
 
     def topology(self) -> admin_queries.Turns:
         """Each node by its state, each state once."""

@@ -38,11 +38,13 @@ async def opened(
         problem = [("", error.strerror or str(error))]
         raise errors.ConfigError("the ports cannot be opened", problem) from error
     task = asyncio.create_task(reading, name="reading")
+    history = asyncio.create_task(front.pages.keep_history(), name="history")
     try:
         yield Opened(sites, front, task)
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        history.cancel()
+        await asyncio.gather(task, history, return_exceptions=True)
         await sites.close()
 
 

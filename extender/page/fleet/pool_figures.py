@@ -1,0 +1,134 @@
+"""What a pool, or the whole cluster, has free, in which sizes, and how broken up that is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extender.decisions import engine
+from extender.page.fleet import places
+from extender.pricing.mix.demand_mix import Floats
+
+SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
+_CHUNK = 64  # rows whose states may have to be counted
+_ALMOST = 1e-6
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Figures:
+    """GPUs of some nodes. `whole` are free GPUs of nodes on which nothing is held.
+
+    `stranded` are free GPUs without the CPU and memory that pods of the observed mix need.
+    `sets`: size → free GPUs in whole sets of it on one node. `blocked` counts nodes where no pod
+    goes; what is free there is not counted as free.
+    """
+
+    nodes: int = 0
+    blocked: int = 0
+    gpus: float = 0.0
+    free: float = 0.0
+    whole: float = 0.0
+    stranded: float = 0.0
+    largest: float = 0.0
+    sets: tuple[tuple[int, float], ...] = ()
+
+    out: float = 0.0  # free on nodes where no pod goes
+
+    @property
+    def held(self) -> float:
+        return max(self.gpus - self.free - self.out, 0.0)
+
+    @property
+    def fragmented(self) -> float:
+        """The share of the free GPUs that is on nodes in part use: 0 is all in one piece."""
+        return 1.0 - self.whole / self.free if self.free > _ALMOST else 0.0
+
+
+def counted(
+    judging: engine.Engine, rows: NDArray[np.int64]
+) -> Generator[None, None, tuple[Floats, Floats]]:
+    """Free GPUs and GPUs of each row, counted in turns; 0 for a row that has no node any more."""
+    cluster, inventory = judging.index, judging.room.inventory
+    left, total = np.zeros(len(rows)), np.zeros(len(rows))
+    for first in range(0, len(rows), _CHUNK):
+        there = rows[first : first + _CHUNK]
+        states = cluster.state[there]
+        known = np.flatnonzero(states >= 0)
+        left[first + known] = inventory.left(states[known])
+        total[first + known] = inventory.gpus(states[known])
+        yield
+    return left, total
+
+
+def of_rows(
+    judging: engine.Engine, rows: NDArray[np.int64], left: Floats, total: Floats, blocked: Floats
+) -> Figures:
+    """The figures of these rows, whose GPUs were counted before."""
+    shut = blocked.astype(np.bool_)
+    usable = np.where(shut, 0.0, left)
+    empty = (total > 0) & (left >= total - _ALMOST)
+    free = float(usable.sum())
+    room = judging.room
+    live = rows[judging.index.state[rows] >= 0]
+    coverage = room.inventory.coverage(room.mix.mean_demand(), live) if free and len(live) else 1.0
+    floors = np.floor(usable + _ALMOST)
+    return Figures(
+        nodes=len(rows),
+        blocked=int(shut.sum()),
+        gpus=float(total.sum()),
+        free=free,
+        whole=float(usable[empty].sum()),
+        stranded=free * (1.0 - min(coverage, 1.0)),
+        largest=float(floors.max()) if len(floors) else 0.0,
+        sets=tuple((size, float((floors // size * size).sum())) for size in SIZES),
+        out=float(left[shut].sum()),
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class PoolFigures:
+    """A pool with its figures; `left`, `total` and `blocked` are parallel to the pool's rows."""
+
+    pool: places.Pool
+    figures: Figures
+    left: Floats
+    total: Floats
+    blocked: Floats
+
+
+def of_pools(
+    judging: engine.Engine, known: places.Places
+) -> Generator[None, None, tuple[PoolFigures, ...]]:
+    """The figures of each pool, in turns."""
+    found = []
+    for pool in known.pools:
+        left, total = yield from counted(judging, pool.rows)
+        blocked = known.blocked[pool.rows].astype(np.float64)
+        figures = of_rows(judging, pool.rows, left, total, blocked)
+        found.append(PoolFigures(pool, figures, left, total, blocked))
+        yield
+    return tuple(found)
+
+
+def together(parts: Sequence[Figures]) -> Figures:
+    """The sum of the figures of several pools."""
+    return Figures(
+        nodes=sum(each.nodes for each in parts),
+        blocked=sum(each.blocked for each in parts),
+        gpus=sum(each.gpus for each in parts),
+        free=sum(each.free for each in parts),
+        whole=sum(each.whole for each in parts),
+        stranded=sum(each.stranded for each in parts),
+        largest=max((each.largest for each in parts), default=0.0),
+        sets=tuple((size, sum(dict(each.sets).get(size, 0.0) for each in parts)) for size in SIZES),
+        out=sum(each.out for each in parts),
+    )
+
+
+def most_fragmented(pools: Sequence[PoolFigures]) -> PoolFigures | None:
+    """The pool with the largest share of its free GPUs on nodes in part use, None if none has."""
+    broken = [each for each in pools if each.figures.fragmented > _ALMOST]
+    return max(broken, key=lambda each: (each.figures.fragmented, each.figures.free), default=None)

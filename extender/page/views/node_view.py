@@ -1,0 +1,346 @@
+"""One node: its device tree (NUMA node → PCIe root → GPUs and NICs), and who holds what."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from extender.cluster import index, store
+from extender.hardware.shape import Device, Kind, Level, Shape
+from extender.kube.api import objects
+from extender.page import links
+from extender.page.fleet import gpu_states, places
+from extender.page.views import holders
+from extender.page.views.holders import Holder
+
+_LEVELS = {
+    Level.NVLINK: ("NVLink", "joined by NVLink or its like"),
+    Level.PIX: ("PIX", "behind one PCIe bridge"),
+    Level.PXB: ("PXB", "several PCIe bridges under one root"),
+    Level.PHB: ("PHB", "one PCIe root"),
+    Level.NODE: ("NODE", "one NUMA node, other PCIe roots"),
+    Level.SYS: ("SYS", "across NUMA nodes"),
+    Level.UNKNOWN: ("unknown", "not published"),
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """A partition or a share in use; `start` and `size` are memory slices of its GPU."""
+
+    name: str
+    profile: str
+    start: int
+    size: int
+    href: str
+    holders: tuple[Holder, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GpuView:
+    """One physical GPU. `room`: the largest partition that its free memory slices still take."""
+
+    number: int
+    name: str
+    href: str
+    state: str
+    holders: tuple[Holder, ...]
+    parts: tuple[Part, ...] = ()
+    slots: int = 0
+    room: str = ""
+    taints: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OtherView:
+    """A NIC, or another device."""
+
+    name: str
+    kind: str
+    href: str
+    state: str
+    holders: tuple[Holder, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Root:
+    """What hangs off one PCIe root; the empty title is one that is not published."""
+
+    title: str
+    gpus: tuple[GpuView, ...]
+    others: tuple[OtherView, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Numa:
+    """What one NUMA node has; None is one that is not published."""
+
+    number: int | None
+    roots: tuple[Root, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NodeView:
+    """The page of a node."""
+
+    name: str
+    place: places.Place
+    product: str
+    platform: str
+    sources: tuple[str, ...]
+    cpu: tuple[float, float]  # cores: free, in all
+    memory: tuple[float, float]  # GiB: free, in all
+    gpus: tuple[GpuView, ...]
+    numas: tuple[Numa, ...]
+    units: tuple[gpu_states.Units, ...]
+    tenants: tuple[holders.Tenant, ...]
+    names: Mapping[int, str]  # device → its name, for the tenants
+    conditions: tuple[tuple[str, str, str], ...]
+    labels: tuple[tuple[str, str], ...]
+    inferred: bool
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Free GPUs, and GPUs."""
+        return sum(each.state == gpu_states.FREE for each in self.gpus), len(self.gpus)
+
+
+def view(detail: index.Row, source: store.ClusterStore) -> NodeView:
+    """Describe one node as the index has it."""
+    machine, usage = detail.machine, detail.usage
+    held = holders.of_node(detail, source)
+    listed = tuple(_gpus(detail, held))
+    status = detail.node.status
+    return NodeView(
+        name=detail.name,
+        place=places.place_of(detail.node, machine.shape.product),
+        product=machine.shape.product,
+        platform=machine.shape.platform,
+        sources=tuple(sorted(machine.shape.sources)),
+        cpu=((detail.cpu - detail.cpu_asked) / 1000, detail.cpu / 1000),
+        memory=((detail.memory - detail.memory_asked) / 2**30, detail.memory / 2**30),
+        gpus=listed,
+        numas=_tree(detail, listed, held),
+        units=gpu_states.units(machine.shape, usage),
+        tenants=tuple(holders.tenants(detail, source, held)),
+        names={place: device.name for place, device in enumerate(machine.shape.devices)},
+        conditions=tuple((c.type, c.status, c.reason) for c in status.conditions or ()),
+        labels=tuple(sorted((detail.node.metadata.labels or {}).items())),
+        inferred=usage.inferred,
+    )
+
+
+def href(detail: index.Row, place: int) -> str:
+    """The address of a device's page."""
+    machine = detail.machine
+    device = machine.shape.devices[place]
+    pool = ""
+    if place < len(machine.inventory.pool_of):
+        pool = machine.pool_names[machine.inventory.pool_of[place]][1]
+    return links.device(detail.name, device.driver, pool, device.name)
+
+
+def _gpus(detail: index.Row, held: Mapping[int, tuple[Holder, ...]]) -> list[GpuView]:
+    hardware, usage = detail.machine.shape, detail.usage
+    shares, found = gpu_states.behind_shares(hardware, usage), []
+    states = gpu_states.states(hardware, usage)
+    for number, (gpu, state) in enumerate(zip(gpu_states.of_shape(hardware), states, strict=True)):
+        first = (gpu.whole or gpu.devices)[0]
+        device = hardware.devices[first]
+        parts = tuple(_parts(detail, gpu, held))
+        in_shares = bool(shares & set(gpu.devices))
+        found.append(
+            GpuView(
+                number=number,
+                name=device.name,
+                href=href(detail, first),
+                state=state,
+                holders=tuple(each for place in gpu.whole for each in held.get(place, ())),
+                parts=parts,
+                slots=gpu.slots,
+                room=_room(hardware, gpu, parts) if state == gpu_states.PART else "",
+                taints=tuple(map(_taint, device.taints)),
+                note="some of its shares are held, which ones is not published" * in_shares,
+            )
+        )
+    return found
+
+
+def _parts(
+    detail: index.Row, gpu: gpu_states.Gpu, held: Mapping[int, tuple[Holder, ...]]
+) -> list[Part]:
+    """The partitions in use, in the order of their memory slices."""
+    hardware, found = detail.machine.shape, []
+    for place in gpu.devices:
+        device = hardware.devices[place]
+        if place in gpu.whole or not detail.usage.taken >> place & 1:
+            continue
+        taken = gpu_states.slices_of(device)
+        start = taken[0] if taken else 0
+        address, owners = href(detail, place), held.get(place, ())
+        found.append(
+            Part(device.name, gpu_states.profile(device), start, len(taken), address, owners)
+        )
+    return sorted(found, key=lambda part: (part.start, part.name))
+
+
+def _room(hardware: Shape, gpu: gpu_states.Gpu, parts: Sequence[Part]) -> str:
+    taken = {slot for part in parts for slot in range(part.start, part.start + part.size)}
+    best: tuple[int, str] = (0, "")
+    for place in gpu.devices:
+        device = hardware.devices[place]
+        wanted = gpu_states.slices_of(device)
+        if wanted and taken.isdisjoint(wanted):
+            best = max(best, (len(wanted), gpu_states.profile(device)))
+    return best[1]
+
+
+def _tree(
+    detail: index.Row, listed: Sequence[GpuView], held: Mapping[int, tuple[Holder, ...]]
+) -> tuple[Numa, ...]:
+    hardware = detail.machine.shape
+    branches: dict[int | None, dict[str, tuple[list[GpuView], list[OtherView]]]] = {}
+
+    def branch(place: int) -> tuple[list[GpuView], list[OtherView]]:
+        roots = branches.setdefault(hardware.numa[place], {})
+        return roots.setdefault(hardware.root[place] or "", ([], []))
+
+    for gpu, shown in zip(gpu_states.of_shape(hardware), listed, strict=True):
+        branch((gpu.whole or gpu.devices)[0])[0].append(shown)
+    for place, device in enumerate(hardware.devices):
+        if device.kind in {Kind.NIC, Kind.OTHER}:
+            branch(place)[1].append(_other(detail, place, device, held.get(place, ())))
+    numbers = sorted(branches, key=lambda number: (number is None, number or 0))
+    return tuple(
+        Numa(
+            number,
+            tuple(
+                Root(title, tuple(of_gpus), tuple(others))
+                for title, (of_gpus, others) in sorted(
+                    branches[number].items(),
+                    key=lambda each: (not each[0], places.natural(each[0])),
+                )
+            ),
+        )
+        for number in numbers
+    )
+
+
+def _other(detail: index.Row, place: int, device: Device, owners: tuple[Holder, ...]) -> OtherView:
+    state = gpu_states.FREE if gpu_states.usable(device) else gpu_states.UNUSABLE
+    if detail.usage.taken >> place & 1:
+        state = gpu_states.HELD
+    elif place in dict(detail.usage.shared):
+        state = gpu_states.PART
+    kind = "NIC" if device.kind is Kind.NIC else "device"
+    return OtherView(device.name, kind, href(detail, place), state, owners)
+
+
+# ---------------------------------------------------------------- one device
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeviceView:
+    """The page of a device. `near`: (name, address, level, words) of the others, nearest first."""
+
+    node: str
+    place: places.Place
+    name: str
+    kind: str
+    driver: str
+    pool: str
+    state: str
+    numa: int | None
+    root: str
+    holders: tuple[Holder, ...]
+    attributes: tuple[tuple[str, str], ...]
+    capacity: tuple[tuple[str, str], ...]
+    taints: tuple[str, ...]
+    near: tuple[tuple[str, str, str, str], ...]
+
+
+_KINDS = {Kind.GPU: "GPU", Kind.PARTITION: "GPU partition", Kind.NIC: "NIC", Kind.OTHER: "device"}
+
+
+def device_view(
+    detail: index.Row, source: store.ClusterStore, path: Sequence[str]
+) -> DeviceView | None:
+    """The device that an address names (driver, pool …, device); None where there is none."""
+    machine = detail.machine
+    hardware = machine.shape
+    wanted = links.device(detail.name, path[0], "/".join(path[1:-1]), path[-1])
+    place = next((p for p in range(len(hardware.devices)) if href(detail, p) == wanted), None)
+    if place is None:
+        return None
+    device, published = hardware.devices[place], None
+    if place < len(machine.inventory.published):
+        published = machine.inventory.published[place]
+    return DeviceView(
+        node=detail.name,
+        place=places.place_of(detail.node, hardware.product),
+        name=device.name,
+        kind=_KINDS[device.kind],
+        driver=device.driver,
+        pool="/".join(path[1:-1]),
+        state=_state(detail, place),
+        numa=hardware.numa[place],
+        root=hardware.root[place] or "",
+        holders=holders.of_node(detail, source).get(place, ()),
+        attributes=tuple(_attributes(published)) if published else tuple(_plain(device)),
+        capacity=tuple(_capacity(published)) if published else (),
+        taints=tuple(map(_taint, device.taints)),
+        near=tuple(_near(detail, place)),
+    )  # fmt: skip
+
+
+def _state(detail: index.Row, place: int) -> str:
+    for gpu, state in zip(
+        gpu_states.of_shape(detail.machine.shape),
+        gpu_states.states(detail.machine.shape, detail.usage),
+        strict=True,
+    ):
+        if place in gpu.whole:
+            return state
+    return _other(detail, place, detail.machine.shape.devices[place], ()).state
+
+
+def _near(detail: index.Row, place: int) -> list[tuple[str, str, str, str]]:
+    hardware = detail.machine.shape
+    body = next((g.devices for g in gpu_states.of_shape(hardware) if place in g.devices), (place,))
+    others = [
+        (hardware.levels[place][other], other)
+        for other, device in enumerate(hardware.devices)
+        if other not in body and device.kind in {Kind.GPU, Kind.NIC}
+    ]
+    return [
+        (hardware.devices[other].name, href(detail, other), *_LEVELS[Level(level)])
+        for level, other in sorted(others)
+    ]
+
+
+def _attributes(published: objects.Device) -> list[tuple[str, str]]:
+    found = []
+    for name, value in sorted((published.attributes or {}).items()):
+        told = next(iter(msgspec.to_builtins(value).values()), "")
+        text = ", ".join(map(str, told)) if isinstance(told, list | tuple) else str(told)
+        found.append((name, text))
+    return found
+
+
+def _capacity(published: objects.Device) -> list[tuple[str, str]]:
+    """The amounts as published; before resource/v1beta2 a bare quantity."""
+    return [
+        (name, str(told.value if isinstance(told, objects.DeviceCapacity) else told))
+        for name, told in sorted((published.capacity or {}).items())
+    ]
+
+
+def _taint(told: objects.DeviceTaint) -> str:
+    return f"{told.key}{f'={told.value}' if told.value else ''}:{told.effect}"
+
+
+def _plain(device: Device) -> list[tuple[str, str]]:
+    return [(name, str(value)) for name, (_, value) in sorted(device.attributes.items())]

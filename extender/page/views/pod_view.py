@@ -1,0 +1,140 @@
+"""One pod: what it asks for, where it is or why it is nowhere, and which nodes are the best."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator
+
+import numpy as np
+
+from extender.decisions import engine
+from extender.decisions.explanation import explain, explain_demand
+from extender.demand import claims
+from extender.kube.api import objects
+from extender.page import links
+from extender.page.views import node_view, pending
+from extender.verdicts import resolver
+
+_BEST = 5  # nodes that are told in full
+_CHUNK = 16
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Held:
+    """A device that the pod has, or would get."""
+
+    request: str
+    name: str
+    href: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PodView:
+    """The page of a pod. `best` are the nodes with the highest scores, the first first."""
+
+    namespace: str
+    name: str
+    phase: str
+    node: str
+    demand: str
+    profile: str
+    priority: int
+    created: str
+    held: tuple[Held, ...]
+    inferred: bool
+    judged: pending.Judged | None
+    best: tuple[explain.Explained, ...]
+    notes: tuple[str, ...]
+
+
+def view(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, PodView]:
+    """Describe a pod, in turns."""
+    judging.settle()
+    resolved = judging.resolver.resolve(pod, judging.policy)
+    demand = profile = ""
+    notes: tuple[str, ...] = ()
+    if isinstance(resolved, resolver.NotJudged):
+        notes = (resolved.why,)
+    else:
+        demand, profile = explain_demand.demand(resolved), resolved.profile.name
+    judged: pending.Judged | None = None
+    best: tuple[explain.Explained, ...] = ()
+    if pending.is_waiting(pod):
+        judged = yield from pending.judged(judging, pod)
+        if judged.passing:
+            best = yield from _best(judging, pod)
+    held, inferred = _held(judging, pod)
+    meta = pod.metadata
+    return PodView(
+        namespace=meta.namespace or "default",
+        name=meta.name,
+        phase=pod.status.phase or "Pending",
+        node=pod.spec.node_name,
+        demand=demand,
+        profile=profile,
+        priority=pod.spec.priority or 0,
+        created=meta.creation_timestamp or "",
+        held=held,
+        inferred=inferred,
+        judged=judged,
+        best=best,
+        notes=notes,
+    )
+
+
+def _best(
+    judging: engine.Engine, pod: objects.Pod
+) -> Generator[None, None, tuple[explain.Explained, ...]]:
+    """The nodes with the highest scores, explained."""
+    names = sorted(judging.index.rows)
+    refused: set[str] = set()
+    for first in range(0, len(names), _CHUNK):
+        with judging.assumed.suspended(pod):
+            found = judging.filter_only(pod, names[first : first + _CHUNK])
+        refused |= found.failed.keys() | found.unresolvable.keys()
+        yield
+    passing = [name for name in names if name not in refused]
+    with judging.assumed.suspended(pod):
+        scored = judging.score(pod, passing, with_parts=False) if passing else None
+    if scored is None:
+        return ()
+    order = np.argsort(-scored.scores, kind="stable")[:_BEST].tolist()
+    yield
+    found_words = yield from explain.explaining(judging, pod, [passing[place] for place in order])
+    return found_words.nodes
+
+
+def _held(judging: engine.Engine, pod: objects.Pod) -> tuple[tuple[Held, ...], bool]:
+    """The devices that the pod has, and whether these are our guess."""
+    detail = judging.index.detail(pod.spec.node_name) if pod.spec.node_name else None
+    if detail is None or pending.is_over(pod):
+        return (), False
+    found: list[Held] = []
+    own = claims.of_pod(pod, judging.store) if pod.spec.resource_claims else ()
+    for claim in own if isinstance(own, tuple) else ():
+        allocation = claim.allocation
+        for each in (allocation.devices.results or ()) if allocation is not None else ():
+            href = links.device(detail.name, each.driver, each.pool, each.device)
+            found.append(Held(f"{claim.name}/{each.request}", each.device, href))
+    return _with_plugin(judging, pod, found)
+
+
+def _with_plugin(
+    judging: engine.Engine, pod: objects.Pod, found: list[Held]
+) -> tuple[tuple[Held, ...], bool]:
+    detail = judging.index.detail(pod.spec.node_name)
+    inferred = False
+    if detail is not None and detail.machine.shape.resources:
+        shown = node_view.view(detail, judging.store)
+        key = (pod.metadata.namespace or "default", pod.metadata.name)
+        known = {each.href for each in found}
+        for tenant in shown.tenants:
+            if (tenant.namespace, tenant.pod) != key:
+                continue
+            found += [Held("device plug-in", text, "") for text in tenant.units]
+            for place in tenant.devices:
+                href = node_view.href(detail, place)
+                if href not in known:
+                    inferred |= shown.inferred
+                    found.append(Held("", shown.names[place], href))
+    return tuple(found), inferred
