@@ -70,6 +70,18 @@ class Process:
             while (await self.get("/readyz"))[0] != 200:  # noqa: ASYNC110 - a probe
                 await asyncio.sleep(0.05)
 
+    async def handling(self, number):
+        """Until the process handles the signal: before, the interpreter is still starting."""
+        bit = 1 << (number - 1)
+        async with asyncio.timeout(60):
+            while not self._caught() & bit:  # noqa: ASYNC110 - a probe
+                await asyncio.sleep(0.02)
+
+    def _caught(self):
+        """The signals that the process handles, as bits."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16)
+
     def signal(self, number):
         self.process.send_signal(number)
 
@@ -301,7 +313,8 @@ async def test_a_signal_ends_whatever_the_start_is_at(start, pipe, tmp_path, stu
         assert (await railyard.get("/livez"))[0] == 200
         assert (await railyard.get("/readyz"))[1]["waiting"] == {"the snapshot": "is being read"}
     else:
-        await asyncio.sleep(0.3 if stuck == "imports" else 4)
+        await railyard.handling(signal.SIGTERM)
+        await asyncio.sleep(0.2 if stuck == "imports" else 4)
     railyard.signal(number)
     assert await railyard.ended(20) == 0
     assert railyard.sentences == []
