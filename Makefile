@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 KUBERNETES ?= 1.36.3
 N ?= 10000
+SCENARIO ?= steady
+LOAD_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 
@@ -22,7 +24,7 @@ demo: $(VENV)/.ready ## serve the embedded snapshot and rank its nodes for a GPU
 	$(BIN)/railyard demo $(DEMO)
 
 test: $(VENV)/.ready ## run the tests
-	$(BIN)/pytest -q -n auto -m "not controlplane and not prometheus"
+	$(BIN)/pytest -q -n auto -m "not controlplane and not prometheus and not locust"
 
 lint: $(VENV)/.ready ## check format, lint, types and room contracts
 	$(BIN)/ruff format --check .
@@ -36,8 +38,18 @@ lock: $(VENV)/.ready ## resolve the dependencies again, with hashes
 	$(BIN)/uv pip compile -q pyproject.toml --extra report --group test --group page --group docs --group release --universal --python-version 3.11 -c requirements-dev.txt --generate-hashes --no-header --no-annotate -o requirements-tools.txt
 	$(BIN)/uv pip compile -q pyproject.toml --group test --group load --universal --python-version 3.11 -c requirements.txt --generate-hashes --no-header --no-annotate -o requirements-load.txt
 
-load: $(VENV)/.ready requirements-load.txt ## install what the load tests need
+$(VENV)/.load: $(VENV)/.ready requirements-load.txt
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-load.txt
+	@touch $@
+
+load: $(VENV)/.load ## run the load test SCENARIO for LOAD_SECONDS: a table, and a report in loadtests/out/load
+	$(BIN)/python -m loadtests.traffic.run --scenario $(SCENARIO) --seconds $(LOAD_SECONDS) $(if $(LOAD_NODES),--nodes $(LOAD_NODES))
+
+load-ui: $(VENV)/.load ## the same with locust's page, on loopback
+	$(BIN)/python -m loadtests.traffic.run --scenario $(SCENARIO) --seconds $(LOAD_SECONDS) $(if $(LOAD_NODES),--nodes $(LOAD_NODES)) --ui
+
+test-load: $(VENV)/.load ## run the tests of the load tests: locust, for seconds
+	$(BIN)/pytest -q -m locust tests/loadtests
 
 $(VENV)/.tools: $(VENV)/.ready requirements-tools.txt
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-tools.txt
@@ -74,4 +86,4 @@ fuzz-objects: $(VENV)/.ready ## put N hostile values into every field that is re
 fuzz-wire: $(VENV)/.ready ## send N mutated bodies to the verbs
 	$(BIN)/python -m tests.fuzz.fuzz_wire --cases $(N) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help demo test lint lock load docs schema controlplane test-controlplane test-monitoring fuzz-allocator fuzz-selectors fuzz-objects fuzz-wire
+.PHONY: help demo test lint lock load load-ui test-load docs schema controlplane test-controlplane test-monitoring fuzz-allocator fuzz-selectors fuzz-objects fuzz-wire

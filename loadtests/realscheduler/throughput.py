@@ -1,13 +1,16 @@
 """Pods per second of the real kube-scheduler: alone, with an echo, with Railyard.
 
-    python -m loadtests.realscheduler.throughput [--nodes 1000] [--rounds 3] [--output
-    throughput.json]
+    python -m loadtests.realscheduler.throughput [--nodes 1000] [--rounds 3] [--loads plugin cpu]
+    [--kubernetes 1.37.1] [--output throughput.jsonl]
 
 Each leg finds the same pods waiting, starts its extender and then kube-scheduler, and measures from
 the moment a tenth of the pods is bound until the last one is. The legs take turns within a round,
 and a ratio compares legs of one round only, so that a slow minute of the machine hits both sides.
-The extender interface itself costs about a third; what an extender can lose or win is the distance
-to one that merely echoes.
+The pods of a load are identical, so that kube-scheduler may reuse for one what it found for the
+last (opportunistic batching). It does not while PodTopologySpread has default constraints, which is
+how it comes (`default`); all other legs run without them. `batching` then may, `unbatched` has that
+switched off, and with any extender kube-scheduler does not do it either. What an extender itself
+can lose or win is the distance to one that merely echoes.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import os
 import pathlib
 import shlex
 import statistics
@@ -26,9 +30,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from prometheus_client import parser as metrics_text
+
+from loadtests.realscheduler import pod_loads
 from loadtests.simulator import argument_checks
 from tests.kit.controlplane import api as kube_api
-from tests.kit.controlplane import build, configuration, fleet, process, railyard
+from tests.kit.controlplane import build, configuration, process, railyard
 from tests.kit.controlplane.plane import REPOSITORY, ControlPlane
 
 ECHO = (
@@ -37,37 +44,12 @@ ECHO = (
 )
 # Larger than any other score, as the manuals recommend where placement shall follow the extender.
 WEIGHT = 100
-GPUS_WANTED = (1, 1, 2, 1, 4, 1, 2, 8)  # of device-plugin pods, in turn
-
-
-@dataclasses.dataclass(frozen=True)
-class Load:
-    """One kind of pods: what the nodes carry, the pods, and how many of them a leg binds."""
-
-    name: str
-    pods: int
-    nodes: int
-
-    def objects(self) -> Iterator[fleet.Object]:
-        """Yield what the cluster holds before the first leg."""
-        if self.name == "claims":
-            yield from (fleet.gpu_class(), fleet.nic_class(), fleet.gpu_with_near_nic())
-        for number in range(self.nodes):
-            name = f"node-{number:05}"
-            if self.name == "plugin":
-                yield fleet.node(name, resources={fleet.GPU_RESOURCE: "8"})
-                continue
-            yield fleet.node(name)
-            roots = [f"pci{number:04x}:00" for number in range(8)]
-            yield fleet.resource_slice(name, fleet.GPU_DRIVER, fleet.gpus(roots))
-            yield fleet.resource_slice(name, fleet.NIC_DRIVER, fleet.nics(roots))
-
-    def pod(self, number: int) -> fleet.Object:
-        name = f"pod-{number:05}"
-        if self.name == "claims":
-            return fleet.pod(name, claim_templates=["gpu-near-nic"])
-        wanted = GPUS_WANTED[number % len(GPUS_WANTED)]
-        return fleet.pod(name, resources={fleet.GPU_RESOURCE: str(wanted)})
+BATCHING = "OpportunisticBatching"
+# No pod is batched while this plugin has constraints of its own, as it has by default.
+NO_SPREADING = {
+    "name": "PodTopologySpread",
+    "args": {"defaultingType": "List", "defaultConstraints": []},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +59,8 @@ class Leg:
     name: str
     command: str = ""  # with {placeholders}
     ready_port: str = "port"  # which of them answers /readyz
+    gates: dict[str, bool] = dataclasses.field(default_factory=dict)  # of kube-scheduler
+    as_it_comes: bool = False  # kube-scheduler with its default profile
 
 
 class Bench:
@@ -84,7 +68,7 @@ class Bench:
         self._plane, self._client = plane, client
         self._server, self._scheduler = plane.extender_pairs()
 
-    async def set_up(self, load: Load) -> None:
+    async def set_up(self, load: pod_loads.Load) -> None:
         await self._client.create_all(load.objects())
 
     async def tear_down(self) -> None:
@@ -97,24 +81,29 @@ class Bench:
         ):
             await self._client.clear(kind, namespace)
 
-    async def run(self, load: Load, leg: Leg) -> dict[str, Any]:
+    async def run(self, load: pod_loads.Load, leg: Leg) -> dict[str, Any]:
         """Bind the pods once; return pods per second, and the extender's processor time per pod."""
         await self._client.create_all(map(load.pod, range(load.pods)))
-        if load.name == "claims":
+        if load.kind.claims:
             await self._client.wait("ResourceClaim", lambda claims: len(claims) == load.pods)
         try:
             return await self._measure(load, leg)
         finally:
             await self._remove_pods()
 
-    async def _measure(self, load: Load, leg: Leg) -> dict[str, Any]:
+    async def _measure(self, load: pod_loads.Load, leg: Leg) -> dict[str, Any]:
         with self._extender(leg) as (extender, options):
             times = asyncio.create_task(self._bind_times(load.pods))
             before = extender.cpu_seconds() if extender else 0.0
-            scheduling = configuration.Scheduling(extenders=options)
+            scheduling = configuration.Scheduling(
+                extenders=options,
+                feature_gates=leg.gates,
+                plugin_config=() if leg.as_it_comes else (NO_SPREADING,),
+            )
             await asyncio.to_thread(self._plane.start_scheduler, scheduling)
             try:
                 bound = await times
+                hints = await asyncio.to_thread(batched, self._plane)
             finally:
                 times.cancel()
                 await asyncio.to_thread(self._plane.stop_scheduler)
@@ -124,6 +113,7 @@ class Bench:
         return {
             "pods_per_second": round(rate, 1),
             "extender_cpu_ms_per_pod": round(1000 * used / load.pods, 2),
+            "batched": round(hints / load.pods, 2),
         }
 
     async def _bind_times(self, count: int) -> list[float]:
@@ -172,29 +162,42 @@ class Bench:
         await self._client.clear("ResourceClaim")
 
 
+def batched(plane: ControlPlane) -> float:
+    """Return how many pods kube-scheduler placed by what it had found for the one before."""
+    return sum(
+        sample.value
+        for family in metrics_text.text_string_to_metric_families(plane.scheduler_metrics())
+        for sample in family.samples
+        if sample.name == "scheduler_batch_attempts_total"
+        and sample.labels.get("result") == "hint_used"
+    )
+
+
 async def run(options: argparse.Namespace, legs: list[Leg], plane: ControlPlane) -> dict[str, Any]:
     deadline = time.monotonic() + options.time_limit
-    loads = [
-        Load("plugin", options.plugin_pods, options.nodes),
-        Load("claims", options.claim_pods, options.nodes),
-    ]
-    report: dict[str, Any] = {"kubernetes": options.kubernetes, "nodes": options.nodes}
+    loads = [pod_loads.Load(name, options.nodes, options.pods) for name in options.loads]
+    report: dict[str, Any] = {
+        "benchmark": "throughput",
+        "date": time.strftime("%Y-%m"),
+        "kubernetes": options.kubernetes,
+        "nodes": options.nodes,
+        "cores": os.cpu_count(),
+        "loads": {},
+    }
     async with plane.api() as client:
         bench = Bench(plane, client)
         for number, load in enumerate(loads):
-            if load.pods == 0:
-                continue
-            # Half of the time is the second load's, however slow the first one was.
-            until = deadline - options.time_limit / 2 * (len(loads) - 1 - number)
+            # Each load has its share of the time, however slow the ones before it were.
+            until = deadline - options.time_limit / len(loads) * (len(loads) - 1 - number)
             await bench.set_up(load)
             rounds = await run_rounds(bench, load, legs, count=options.rounds, until=until)
             await bench.tear_down()
-            report[load.name] = summary(load, rounds)
+            report["loads"][load.name] = summary(load, rounds)
     return report
 
 
 async def run_rounds(
-    bench: Bench, load: Load, legs: list[Leg], *, count: int, until: float
+    bench: Bench, load: pod_loads.Load, legs: list[Leg], *, count: int, until: float
 ) -> list[dict[str, dict[str, Any]]]:
     rounds: list[dict[str, dict[str, Any]]] = []  # leg name → result, per round
     for number in range(count):
@@ -205,16 +208,16 @@ async def run_rounds(
                 progress(f"{load.name}: out of time in round {number + 1}")
                 return rounds
             results[leg.name] = await bench.run(load, leg)
-            rate, used = results[leg.name].values()
+            rate, used, hinted = results[leg.name].values()
             progress(
                 f"{load.name} round {number + 1}/{count} {leg.name:9} {rate:7.1f} pods/s"
-                f"  {used:6.2f} ms of its CPU per pod"
+                f"  {used:6.2f} ms of its CPU per pod, {hinted:4.0%} batched"
             )
         rounds.append(results)
     return rounds
 
 
-def summary(load: Load, rounds: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
+def summary(load: pod_loads.Load, rounds: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
     """Return medians per leg, and the ratio of each leg to the echo of the same round."""
     if not rounds:
         return {"pods": load.pods, "rounds": []}
@@ -231,6 +234,9 @@ def summary(load: Load, rounds: list[dict[str, dict[str, Any]]]) -> dict[str, An
         "pods_per_second": {
             leg: round(statistics.median(r[leg]["pods_per_second"] for r in rounds), 1)
             for leg in rounds[0]
+        },
+        "batched": {
+            leg: round(statistics.median(r[leg]["batched"] for r in rounds), 2) for leg in rounds[0]
         },
         "to_echo": {
             leg: {
@@ -250,19 +256,26 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure kube-scheduler with and without us.")
     parser.add_argument("--kubernetes", default=build.default_version())
     parser.add_argument("--nodes", type=argument_checks.count, default=1000)
-    parser.add_argument("--plugin-pods", type=int, default=1000, help="0 leaves this load out")
-    parser.add_argument("--claim-pods", type=int, default=80, help="0 leaves this load out")
+    parser.add_argument(
+        "--loads", nargs="+", choices=pod_loads.KINDS, default=list(pod_loads.KINDS), metavar="LOAD"
+    )
+    parser.add_argument("--pods", type=int, default=0, help="of each load; 0: as each load has it")
     parser.add_argument("--rounds", type=argument_checks.count, default=3)
     parser.add_argument("--time-limit", type=float, default=900, help="seconds for all legs")
     parser.add_argument(
         "--railyard", default=railyard.COMMAND, help="its command line; empty: no such leg"
     )
-    parser.add_argument("--output", type=pathlib.Path, help="also write the JSON here")
+    parser.add_argument("--output", type=pathlib.Path, help="also add the JSON there, in a line")
     return parser.parse_args()
 
 
 def legs_of(options: argparse.Namespace) -> list[Leg]:
-    legs = [Leg("alone"), Leg("echo", ECHO)]
+    legs = [
+        Leg("default", as_it_comes=True),
+        Leg("batching"),
+        Leg("unbatched", gates={BATCHING: False}),
+        Leg("echo", ECHO),
+    ]
     if options.railyard:
         return [*legs, Leg("railyard", options.railyard, "admin_port")]
     progress("no command line for Railyard: its leg is left out")
@@ -277,10 +290,11 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         ControlPlane(build.binary(options.kubernetes), pathlib.Path(folder)) as plane,
     ):
-        report = json.dumps(asyncio.run(run(options, legs_of(options), plane)), indent=2)
-    print(report)
+        report = asyncio.run(run(options, legs_of(options), plane))
+    print(json.dumps(report, indent=2))
     if options.output:
-        options.output.write_text(report + "\n")
+        with options.output.open("a") as out:
+            out.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

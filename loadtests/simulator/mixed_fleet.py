@@ -71,7 +71,6 @@ def classes():
 
 def cluster(count, *, seed=7, patient=False, learn=True):
     """A settled engine over `count` nodes."""
-    rng = random.Random(seed)
     judging = assembly.assemble(
         policy=config.DEFAULT,
         features=allocator_features.AllocatorFeatures(),
@@ -79,21 +78,28 @@ def cluster(count, *, seed=7, patient=False, learn=True):
         patient=patient,
     )
     sharing = interning.Interner()
+    for kind, item in contents(count, seed=seed):
+        judging.store.apply(kind, "ADDED", sharing(item))
+    if learn:
+        for number in range(200):
+            title = ("gpu", "gpu-nic", "four-gpus", "mig-1g-10gb")[number % 4]
+            judging.store.apply("Pod", "ADDED", synthetic.pod(f"seen-{number}", title))
+    settle(judging)
+    return judging
+
+
+def contents(count, *, seed=7):
+    """Yield the (kind, object) pairs of `count` nodes and of what holds their devices."""
+    rng = random.Random(seed)
     known = kinds()
     titles = [*COPIED, *WRITTEN]
     weights = [_WEIGHT.get(title, 1.0) for title in titles]
     for number in range(count):
         title = titles[number] if number < len(titles) else rng.choices(titles, weights)[0]
         name = f"n{number:05}"
-        if isinstance(title, str):
-            made = known[title].on(name)
-        else:
-            gpus, nics = title
-            made = [("Node", synthetic.node(name))]
-            made += [("ResourceSlice", s) for s in synthetic.slices(name, gpus=gpus, nics=nics)]
         devices = []
-        for kind, item in made:
-            judging.store.apply(kind, "ADDED", sharing(item))
+        for kind, item in _machine(known, title, name):
+            yield kind, item
             if kind == "ResourceSlice":
                 devices += [
                     (item.spec.driver, device.name)
@@ -103,18 +109,22 @@ def cluster(count, *, seed=7, patient=False, learn=True):
         share = rng.random() * _MOST_TAKEN
         taken = [device for device in devices if rng.random() < share]
         if taken:
-            judging.store.apply("ResourceClaim", "ADDED", synthetic.held(name, taken))
+            yield "ResourceClaim", synthetic.held(name, taken)
         if isinstance(title, str) and title.startswith("dgx"):
             for pod in _tenants(name, rng):
-                judging.store.apply("Pod", "ADDED", pod)
-    for kind, item in classes():
-        judging.store.apply(kind, "ADDED", item)
-    if learn:
-        for number in range(200):
-            title = ("gpu", "gpu-nic", "four-gpus", "mig-1g-10gb")[number % 4]
-            judging.store.apply("Pod", "ADDED", synthetic.pod(f"seen-{number}", title))
-    settle(judging)
-    return judging
+                yield "Pod", pod
+    yield from classes()
+
+
+def _machine(known, title, name):
+    """The node and its slices; the title is a kind's name, or how many GPUs and NICs."""
+    if isinstance(title, str):
+        yield from known[title].on(name)
+        return
+    gpus, nics = title
+    yield "Node", synthetic.node(name)
+    for item in synthetic.slices(name, gpus=gpus, nics=nics):
+        yield "ResourceSlice", item
 
 
 def settle(judging):

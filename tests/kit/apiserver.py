@@ -240,7 +240,8 @@ class ApiServer:
         if token and self.continues_expired:
             return _answer(refusal(410, "Expired", "the continue token is too old"))
         start, at = map(int, token.split(".")) if token else (0, self.version)
-        items = [body for body in collection.objects.values() if _selected(body, query)][start:]
+        kept = collection.objects.items()
+        items = [body for key, body in kept if _selected(key, body, query)][start:]
         limit = int(query.get("limit", 0))
         meta = {"resourceVersion": str(at)}
         if limit and len(items) > limit and (version != "0" or self.pages_cached_lists):
@@ -261,8 +262,8 @@ class ApiServer:
             return _answer(refusal(410, "Expired", f"too old resource version: {version}"))
         queue = asyncio.Queue()
         if initial:
-            for body in collection.objects.values():
-                if _selected(body, query):
+            for key, body in collection.objects.items():
+                if _selected(key, body, query):
                     queue.put_nowait(line("ADDED", body))
             end = self._mark(collection, annotations=END_OF_LIST)
             queue.put_nowait(line("BOOKMARK", end))
@@ -344,11 +345,14 @@ def _bare(body):
     return {key: value for key, value in body.items() if key not in {"kind", "apiVersion"}}
 
 
-def _selected(body, query):
-    """Whether the object passes the fieldSelector: terms of = and != on dotted paths."""
+def _selected(key, body, query):
+    """Whether the object passes the fieldSelector: terms of = and != on dotted paths.
+
+    Of an object that is kept encoded only the name is looked at.
+    """
     for term in filter(None, query.get("fieldSelector", "").split(",")):
         path, wanted = term.replace("!=", "=").split("=")
-        value = body
+        value = {"metadata": {"name": key[1]}} if isinstance(body, msgspec.Raw) else body
         for step in path.split("."):
             value = value.get(step, {})
         if ((value or "") == wanted) is ("!=" in term):

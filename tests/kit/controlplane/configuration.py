@@ -68,6 +68,9 @@ class Scheduling:
     percentage_of_nodes_to_score: int = 0  # 0: kube-scheduler's own formula
     max_backoff_seconds: int = 2  # a refused pod comes back soon; 10 in production
     plugins: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the one profile
+    plugin_config: Sequence[Mapping[str, Any]] = ()  # of the same: name and args
+    feature_gates: Mapping[str, bool] = dataclasses.field(default_factory=dict)
+    """Gate → on; kube-scheduler's alone, beside those of the whole control plane."""
 
     def document(self, kubeconfig: pathlib.Path) -> dict[str, Any]:
         return {
@@ -79,7 +82,13 @@ class Scheduling:
             "podInitialBackoffSeconds": 1,
             "podMaxBackoffSeconds": self.max_backoff_seconds,
             "percentageOfNodesToScore": self.percentage_of_nodes_to_score,
-            "profiles": [{"schedulerName": SCHEDULER_NAME, "plugins": dict(self.plugins)}],
+            "profiles": [
+                {
+                    "schedulerName": SCHEDULER_NAME,
+                    "plugins": dict(self.plugins),
+                    "pluginConfig": list(self.plugin_config),
+                }
+            ],
             "extenders": [extender.document() for extender in self.extenders],
         }
 

@@ -155,7 +155,7 @@ class ControlPlane:
         config = configuration.write_json(
             self.folder / "kube-scheduler.json", options.document(self.kubeconfig(user))
         )
-        self._start("kube-scheduler", self._scheduler_flags(config, user))
+        self._start("kube-scheduler", self._scheduler_flags(config, options, user))
         self.wait_ready("kube-scheduler")
 
     def stop_scheduler(self) -> None:
@@ -260,11 +260,13 @@ class ControlPlane:
             *gate_flags(self.feature_gates),
         ]
 
-    def _scheduler_flags(self, config: pathlib.Path, user: str) -> list[str]:
+    def _scheduler_flags(
+        self, config: pathlib.Path, options: configuration.Scheduling, user: str
+    ) -> list[str]:
         return [
             f"--config={config}",
             *self._serving_flags(user, self._scheduler_port)[1:],
-            *gate_flags(self.feature_gates),
+            *gate_flags({**self.feature_gates, **options.feature_gates}),
         ]
 
     def _serving_flags(self, user: str, port: int) -> list[str]:
