@@ -103,8 +103,8 @@ class TopologyIndex:
         return int(np.count_nonzero(seen)) == len(rows)
 
     def in_use(self) -> NDArray[np.int64]:
-        """The rows of all nodes, in no particular order."""
-        return np.fromiter(self.rows.values(), dtype=np.int64, count=len(self.rows))
+        """The rows of all nodes, ascending."""
+        return np.flatnonzero(self.state >= 0)
 
     def detail(self, name: str) -> Row | None:
         row = self.rows.get(name)

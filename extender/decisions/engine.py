@@ -21,9 +21,11 @@ from extender.decisions import (
     assumed,
     prediction_log,
     recording,
+    refusals,
     scored_nodes,
     scorer,
     verb_results,
+    work_ahead,
 )
 from extender.decisions.eviction import nominations, victim_selection
 from extender.decisions.ticket import Ticket
@@ -74,6 +76,7 @@ class Engine:
             patient=patient,
             spending=self.work,
         )
+        self.ahead = work_ahead.WorkAhead(cluster, self.verdicts, self.work)
         self.gangs = gangs.Gangs()
         self._learning = observer.DemandObserver(self.resolver, self.room, self.work)
         self.scoring = scorer.Scorer(cluster, self.room, self.gangs)
@@ -136,28 +139,27 @@ class Engine:
         if not resolved.question and not resolved.bound_to:
             return verb_results.FilterResult()
         rows = self.index.rows_of(names)
+        self.ahead.names.see(names, rows)
         known = rows >= 0
         unknown = len(names) - int(np.count_nonzero(known))
-        bad, refusal_at = self.verdicts.judged(resolved, rows, known)
+        judged = self.verdicts.judged(resolved, rows, known)
         self.unjudged[resolver.UNFINISHED] += self.work.spent
-        refused: dict[str, str] = {}
-        unresolvable: dict[str, str] = {}
-        for place in bad.nonzero()[0].tolist():
-            never, reason = refusal_at(place)
-            into = unresolvable if never else refused
-            into[names[place]] = reason
+        names = names if isinstance(names, list) else list(names)
+        distinct = self.index.distinct(rows if not unknown else rows[known])
+        refused, unresolvable = refusals.of(names, judged, distinct=distinct)
         if resolved.bound_to:
             known_names = list(itertools.compress(names, known))
-            unresolvable |= allocated_claims.elsewhere(resolved, known_names, self.index)
-            refused = {name: why for name, why in refused.items() if name not in unresolvable}
+            elsewhere = allocated_claims.elsewhere(resolved, known_names, self.index)
+            refused, unresolvable = refusals.moved(refused, unresolvable, elsewhere)
             return verb_results.FilterResult(refused, unresolvable, unknown=unknown)
-        kept, passing = names if isinstance(names, list) else list(names), rows
+        kept, passing = names, rows
         if refused or unresolvable:
-            kept, passing = list(itertools.compress(names, (~bad).tolist())), rows[~bad]
+            passes = ~judged.refused
+            kept, passing = refusals.kept(names, passes), rows[passes]
         ticket = Ticket(pod, kept, passing, self.index.layout)
-        distinct = not unknown and self.index.distinct(rows)
-        judged = (rows, bad) if resolved.by_node is None else None
-        return verb_results.FilterResult(refused, unresolvable, unknown, ticket, distinct, judged)
+        kept_for = None if resolved.by_node is not None else (rows, judged.refused)
+        distinct = distinct and not unknown
+        return verb_results.FilterResult(refused, unresolvable, unknown, ticket, distinct, kept_for)
 
     def prioritize(
         self, pod: objects.Pod, names: Sequence[str], ticket: Ticket | None = None
@@ -275,7 +277,8 @@ class Engine:
     @property
     def unsettled(self) -> bool:
         """Whether there is something to do that no request has come for."""
-        return self.store.pending or self.unfinished or self.assumed.overdue(self._clock())
+        waiting = self.store.pending or self.unfinished or self.ahead.unfinished
+        return waiting or self.assumed.overdue(self._clock())
 
     def expire(self) -> None:
         """End the reservations that are past their deadline."""
@@ -298,11 +301,6 @@ class Engine:
     def unfinished(self) -> bool:
         """Whether the next settling has something to go on with."""
         return self.room.unfinished or bool(self._learning) or self.verdicts.unfinished
-
-    def advance(self) -> None:
-        """Go on with verdicts that requests asked for and their allowance did not reach."""
-        self.work.allow(work.IDLE)
-        self.verdicts.advance()
 
     @property
     def unlearnt(self) -> int:

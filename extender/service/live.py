@@ -286,7 +286,7 @@ class Live:
         _LOG.info("ready: %r %r", self.engine.store, self.engine.index)
         moment = -1
         while True:
-            more = self.engine.verdicts.unfinished or self.engine.index.outdated
+            more = self.engine.ahead.unfinished or self.engine.index.outdated
             idle = _TURN_SECONDS if more else _IDLE_SECONDS
             await asyncio.sleep(0 if self._rebuilding.step() else idle)
             self._look_after_policy()
@@ -296,7 +296,7 @@ class Live:
                 self.engine.index.settle(most=_TURN_NODES)
             elif self.engine.unsettled:
                 self.engine.settle()
-                self.engine.advance()
+                self.engine.ahead.step()
             elif self.engine.room.aged and moment == self.engine.index.writes:
                 self.engine.settle(rest=True)  # nothing happens: agree with the other replicas
             elif moment == self.engine.index.writes:

@@ -32,10 +32,11 @@ class VerdictCode(enum.IntEnum):
 
 
 # For comparisons with arrays of codes: to read a member off its class each time is slow.
-UNSEEN, UNJUDGED, REFUSED_FROM = (
+UNSEEN, UNJUDGED, REFUSED_FROM, NEVER = (
     int(VerdictCode.UNSEEN),
     int(VerdictCode.UNJUDGED),
     int(VerdictCode.BUSY),
+    int(VerdictCode.NEVER),
 )
 
 UNREAD = "what DRA offers here cannot be read"

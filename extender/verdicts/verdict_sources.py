@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,17 @@ from numpy.typing import NDArray
 from extender.cluster import index
 from extender.verdicts import evaluator, per_node, resolver, verdict_table
 
-# Which rows are refused, and the refusal of one of these by its position.
-Judged: TypeAlias = tuple[NDArray[np.bool_], Callable[[int], verdict_table.Refusal]]
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdicts on the rows of a request, by their positions in it.
+
+    `reasons` has the reasons of refused positions, in their order.
+    """
+
+    codes: NDArray[np.int8]  # UNSEEN where the node is not known
+    refused: NDArray[np.bool_]
+    reasons: Callable[[NDArray[np.intp]], list[str]]
 
 
 class VerdictSources:
@@ -45,12 +54,21 @@ class VerdictSources:
         """Judge the known ones of these rows, as far as the call's allowance goes."""
         if asked.by_node is not None:
             single = self.single.of(asked.by_node)
-            bad = single.fill(rows) >= evaluator.REFUSED_FROM
-            return bad, lambda position: single.refusal(int(rows[position]))
+            codes = single.fill(rows)
+            return Judged(
+                codes,
+                codes >= evaluator.REFUSED_FROM,
+                lambda places: [single.refusal(row)[1] for row in rows[places].tolist()],
+            )
         table, states = self._table(asked), self._index.state[rows]
-        table.fill(states if known.all() else states[known])
-        bad = (table.code[states] >= evaluator.REFUSED_FROM) & known
-        return bad, lambda position: table.refusal(int(states[position]))
+        all_known = bool(known.all())
+        table.fill(states if all_known else states[known])
+        codes = table.code[states]
+        if not all_known:
+            codes[~known] = evaluator.UNSEEN
+        return Judged(
+            codes, codes >= evaluator.REFUSED_FROM, lambda places: table.reasons(states[places])
+        )
 
     def of(self, asked: resolver.ResolvedPod) -> Callable[[str], verdict_table.Verdicts]:
         """The verdicts by node."""

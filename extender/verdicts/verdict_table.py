@@ -22,7 +22,7 @@ MOST_TABLES = 256
 # Bytes of all tables; with 5,000 states, each with a verdict and its own usage after it, one takes
 # about 3 MB. The latest stays, whatever it takes.
 _MOST_BYTES = 48 << 20
-_CELL, _VERDICT = 21, 500  # bytes of a state's columns, and of a verdict
+_CELL, _VERDICT = 29, 500  # bytes of a state's columns, and of a verdict
 # Steps searched in one call; ordinary claims need a few per state, most come from memory for none.
 _MOST_STEPS = 100_000
 
@@ -56,8 +56,10 @@ class VerdictTable:
         self.preference: NDArray[np.float64] = np.zeros(_FIRST_STATES)
         self.verdicts: dict[int, Verdict] = {}  # state → verdict
         self.left: list[int] = []  # states asked for that no verdict was found for yet
-        self._refusals: dict[int, Refusal] = {}  # state → refusal, of those that were read
-        self._reasons: dict[Hashable, str] = {}  # what a reason depends on → the reason
+        # State → its reason, of those that were read and are final.
+        self._reasons: NDArray[np.object_] = np.full(_FIRST_STATES, None, dtype=object)
+        # What a reason depends on, or its words → the one object of it.
+        self._texts: dict[Hashable, str] = {}
         self._judge = judge
         self.surroundings = surroundings
 
@@ -119,19 +121,24 @@ class VerdictTable:
                 found = Verdict(VerdictCode.UNJUDGED, detail=NOT_YET, after=usage)
         return found
 
-    def refusal(self, number: int) -> Refusal:
-        """Whether a state that `fill` has refused is so for good, and why."""
-        found = self._refusals.get(number)
-        if found is None:
+    def reasons(self, numbers: NDArray[np.int32]) -> list[str]:
+        """Why these states, which `fill` has refused, are so; kept by state once they are final."""
+        found: list[str | None] = self._reasons[numbers].tolist()
+        if None in found:
+            for place, number in enumerate(numbers.tolist()):
+                found[place] = found[place] or self._reason(number)
+        return found  # type: ignore[return-value]  # none is left
+
+    def _reason(self, number: int) -> str:
+        known: str | None = self._reasons[number]
+        if known is None:
             verdict = self.verdicts[number]
-            words, never = verdict.words, verdict.code is VerdictCode.NEVER
-            if isinstance(words, str):
-                found = self._refusals[number] = never, words
-                return found
-            found = never, words.text(self._reasons)
-            if words.made:
-                self._refusals[number] = found
-        return found
+            words = verdict.words
+            known = words if isinstance(words, str) else words.text(self._texts)
+            if verdict.worded:
+                # Equal words are one object: a reply tells them apart by their hashes.
+                known = self._reasons[number] = self._texts.setdefault(known, known)
+        return known
 
     def may_pick(self, number: int, claim: int, picked: Mapping[str, int]) -> bool:
         """Whether the pod's claim of this number could get these devices in the state."""
@@ -167,6 +174,7 @@ class VerdictTable:
         self.after = np.concatenate([self.after, np.full(size, -1, dtype=np.int32)])
         self.locality = np.concatenate([self.locality, np.ones(size)])
         self.preference = np.concatenate([self.preference, np.zeros(size)])
+        self._reasons = np.concatenate([self._reasons, np.full(size, None, dtype=object)])
 
 
 class VerdictTables:

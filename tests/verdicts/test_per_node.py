@@ -291,7 +291,7 @@ def test_what_shared_states_were_asked_for_in_vain_is_judged_without_another_cal
         if not judging.verdicts.unfinished:
             break
         judging.settle()
-        judging.advance()
+        judging.ahead.step()
 
     monkeypatch.setattr(work, "JUDGING", 0)
     assert judging.filter_only(pod, names).passing(names) == []
