@@ -92,8 +92,8 @@ def answers(judging):
         told.append(
             {
                 "pod": pod.metadata.name,
-                "failed": found.failed,
-                "never": found.unresolvable,
+                "failed": dict(found.failed),
+                "never": dict(found.unresolvable),
                 "scores": None if scored is None else scored.scores.tolist(),
                 "explained": explain.explain(judging, pod).as_json() | {"generation": 0},
             }
