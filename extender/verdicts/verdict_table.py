@@ -132,10 +132,9 @@ class VerdictTable:
     def _reason(self, number: int) -> str:
         known: str | None = self._reasons[number]
         if known is None:
-            verdict = self.verdicts[number]
-            words = verdict.words
+            words = self.verdicts[number].words
             known = words if isinstance(words, str) else words.text(self._texts)
-            if verdict.worded:
+            if isinstance(words, str) or words.made:
                 # Equal words are one object: a reply tells them apart by their hashes.
                 known = self._reasons[number] = self._texts.setdefault(known, known)
         return known
