@@ -43,7 +43,7 @@ def counting(judging: engine.Engine, shape: pod_shape.PodShape) -> Turns:
         yield
     judging.settle()
     yield
-    asked = yield from _resolved(judging, shape)
+    asked = yield from resolved(judging, shape)
     cluster = judging.index.frozen()
     judged = {name for name, _ in asked.question.extended}
     filters = node_filters.NodeFilters(shape.pod, judging.store, judged)
@@ -78,9 +78,10 @@ def counting(judging: engine.Engine, shape: pod_shape.PodShape) -> Turns:
     )
 
 
-def _resolved(
+def resolved(
     judging: engine.Engine, shape: pod_shape.PodShape
 ) -> Generator[None, None, resolver.ResolvedPod]:
+    """What a pod of the shape asks for; ConfigError where nobody can tell."""
     known = pod_shape.Unallocated(shape.extra, judging.store)
     why = ""
     for _ in range(_MOST_TURNS):

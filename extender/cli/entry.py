@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import extender
 from extender import errors, settings
-from extender.cli import asking, asking_capacity, checking, printing
+from extender.cli import asking, checking, printing
+from extender.cli.planning import capacity, simulate
 from extender.service import demo, live
 
 OK, NO_FIT, USAGE = printing.OK, printing.NO_FIT, printing.USAGE
@@ -53,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     demonstrated.set_defaults(run=_demo)
 
     asking.add_commands(commands)
-    asking_capacity.add_commands(commands)
+    capacity.add_commands(commands)
+    simulate.add_commands(commands)
     checking.add_commands(commands)
     return parser
 

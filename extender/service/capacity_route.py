@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Generator, Mapping
 
 from extender import errors
-from extender.capacity import counting, pod_shape
+from extender.capacity import counting, draining, pod_shape
 from extender.decisions import engine
 from extender.server import admin_queries, admin_routes
+from extender.service import assembly
 
 _ASK = "name the shape: ?shape=nvidia.com/gpu=8, or a pod to count like it: ?pod=NAMESPACE/NAME"
 
@@ -19,7 +21,7 @@ def route(judging: Callable[[], engine.Engine]) -> admin_routes.Route:
         return _answered(judging(), parameters)
 
     return admin_routes.Route(
-        "/v1/capacity", answer, parameters=frozenset({"shape", "pod"}), kept=True
+        "/v1/capacity", answer, parameters=frozenset({"shape", "pod", "drain"}), kept=True
     )
 
 
@@ -27,12 +29,34 @@ def _answered(judging: engine.Engine, parameters: Mapping[str, str]) -> admin_qu
     shape = _shape(judging, parameters)
     try:
         found = yield from counting.counting(judging, shape)
+        if "drain" in parameters:
+            copied = yield from _copied(judging)
+            drained = yield from draining.draining(copied, shape, parameters["drain"])
+            found = dataclasses.replace(found, drained=drained)
     except errors.ConfigError as error:
         raise _refused(error) from error
     text = admin_queries.Text()
     text.json(found.as_json())
     text.add(b"\n")
     return text.pieces()
+
+
+def _copied(judging: engine.Engine) -> Generator[None, None, engine.Engine]:
+    """An engine over the same objects, which may be changed."""
+    copied = assembly.assemble(
+        policy=judging.policy,
+        features=judging.index.builder.features,
+        hardware=assembly.read_catalogue(),
+        clock=lambda: 0.0,
+    )
+    for kind, items in judging.store.contents():
+        for item in items:
+            copied.store.apply(kind, "ADDED", item)
+            yield
+    while copied.index.settle(most=1):
+        yield
+    copied.settle()
+    return copied
 
 
 def _shape(judging: engine.Engine, parameters: Mapping[str, str]) -> pod_shape.PodShape:

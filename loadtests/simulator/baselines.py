@@ -7,14 +7,14 @@ kube-default: LeastAllocated + BalancedAllocation of kube-scheduler.
 
 import numpy as np
 
+from extender.simulation import in_tree as intree
 from loadtests.simulator import openb, simulated_cluster
 
 MOST_CPU = 128000  # the simulator's largest node: thousandths of a core,
 MOST_GPU = 8000  # and thousandths of a GPU
 POPULAR = 0.95  # FGD looks at the most frequent demands that make up this share of pods
 STEPS = 100  # scores are 0..100
-BALANCES = ("1.35", "1.36")  # the Kubernetes whose BalancedAllocation is meant, or one like it
-NEWEST = BALANCES[-1]
+BALANCES, NEWEST = intree.BALANCES, intree.NEWEST
 INT_MAX = np.iinfo(np.int64).max
 
 
@@ -260,25 +260,13 @@ def free(gpu):
 
 
 def in_tree(cluster, kind, rows, kubernetes=NEWEST):
-    """kube-scheduler's default resource scores, 0..200: LeastAllocated + BalancedAllocation.
-
-    The latter is the balance of a node with the pod; from Kubernetes 1.36 on it is how much the pod
-    betters it.
-    """
+    """kube-scheduler's default resource scores, 0..200: LeastAllocated + BalancedAllocation."""
     nodes = cluster.nodes
-    cpu_left = cluster.cpu[rows] - kind.cpu
-    memory_left = cluster.memory[rows] - kind.memory
-    least = (cpu_left * STEPS // nodes.cpu[rows] + memory_left * STEPS // nodes.memory[rows]) // 2
-    then = balance(cpu_left / nodes.cpu[rows], memory_left / nodes.memory[rows])
-    if kubernetes != NEWEST:
-        return least + then
-    now = balance(cluster.cpu[rows] / nodes.cpu[rows], cluster.memory[rows] / nodes.memory[rows])
-    return least + STEPS // 2 + (STEPS // 2 + then - now) // 2
-
-
-def balance(cpu_left, memory_left):
-    """1 less the standard deviation of the two shares in use, in whole steps."""
-    return np.trunc((1 - np.abs(cpu_left - memory_left) / 2) * STEPS).astype(np.int64)
+    return intree.scores(
+        (nodes.cpu[rows], cluster.cpu[rows], kind.cpu),
+        (nodes.memory[rows], cluster.memory[rows], kind.memory),
+        kubernetes,
+    )
 
 
 NAMES = ("BestFit", "DotProd", "GpuPacking", "GpuClustering", "Random", "kube", "MostAllocated")

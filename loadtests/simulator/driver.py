@@ -15,6 +15,7 @@ from extender.decisions.explanation import explain
 from extender.hardware import allocator_features
 from extender.kube.api import objects
 from extender.service import assembly
+from extender.simulation import binding
 from extender.verdicts import resolver
 from loadtests.simulator import machines
 
@@ -148,18 +149,10 @@ def claim_of(uid, gpus, nics):
 
 def status_of(uid, name, devices):
     """The allocation of these devices on the node, reserved for the pod."""
-    results = tuple(
+    results = [
         objects.DeviceRequestAllocationResult(
             request=one.request, driver=one.driver, pool=one.pool, device=one.device
         )
         for one in devices
-    )
-    here = objects.NodeSelectorRequirement(key="metadata.name", operator="In", values=(name,))
-    allocation = objects.AllocationResult(
-        devices=objects.DeviceAllocationResult(results=results),
-        node_selector=objects.NodeSelector(
-            node_selector_terms=(objects.NodeSelectorTerm(match_fields=(here,)),)
-        ),
-    )
-    user = objects.ResourceClaimConsumerReference(resource="pods", name=f"pod-{uid}", uid=uid)
-    return objects.ResourceClaimStatus(allocation=allocation, reserved_for=(user,))
+    ]
+    return binding.status_of(pod_of(uid, None), name, results)

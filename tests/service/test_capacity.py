@@ -89,7 +89,22 @@ async def test_the_command_asks_a_service(site, run):
     assert "5 more pods fit" in out
 
 
+async def test_a_drain_is_told_by_a_service_as_by_a_snapshot(site, run):
+    _, out, _ = run("--shape", "nvidia.com/gpu=4", "--drain", "dgx-a100-1", "-o", "json")
+
+    status, found = await asked(site, "?shape=nvidia.com/gpu=4&drain=dgx-a100-1")
+
+    drained = json.loads(out)["drained"]
+    assert status == 200
+    assert found["drained"] == drained
+    assert len(drained["moved"]) == 2
+    assert "" not in {each["node"] for each in drained["moved"]}
+    assert drained["freed"] == 2
+    assert drained["fits_elsewhere"] == 16
+
+
 QUESTIONS = {
+    "?shape=cpu=1&drain=nope": (400, "nope: no such node"),
     "": (400, "name the shape"),
     "?shape=x": (400, "a shape is NAME=COUNT"),
     "?shape=nope.example=1": (400, "could not retrieve device class"),

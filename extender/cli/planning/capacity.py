@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pathlib
 from typing import Any
 
 import msgspec
 
 from extender import errors, settings
-from extender.capacity import answer, capacity_table, counting, pod_shape
+from extender.capacity import answer, capacity_table, counting, draining, pod_shape
 from extender.cli import admin_client, asking, notes, printing
 from extender.decisions import engine
 from extender.kube.api import objects
@@ -41,6 +42,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="count pods like these: manifests with their claims and templates, - for standard"
         " input, or a pod of the snapshot",
     )  # fmt: skip
+    parser.add_argument("--drain", metavar="NODE", help="also tell what draining this node changes")
     parser.add_argument(
         "--snapshot", action="append", type=pathlib.Path, metavar="PATH",
         help="what `kubectl get … -A -o yaml` prints, as for explain; default: the demo",
@@ -84,7 +86,28 @@ def _capacity(arguments: argparse.Namespace) -> int:
 def _offline(arguments: argparse.Namespace) -> tuple[list[answer.Capacity], list[str]]:
     judging, remarks, like = _open(arguments)
     shapes = [*(pod_shape.parse(text) for text in arguments.shape or ()), *like]
-    return [counting.count(judging, shape) for shape in shapes], remarks
+    found = [counting.count(judging, shape) for shape in shapes]
+    if arguments.drain:
+        found = [
+            dataclasses.replace(each, drained=_drained(arguments, shape))
+            for each, shape in zip(found, shapes, strict=True)
+        ]
+    return found, remarks
+
+
+def _drained(arguments: argparse.Namespace, shape: pod_shape.PodShape) -> answer.Drained:
+    """Drain the node of a cluster that is read anew for it: nothing of it is used afterwards."""
+    if files.STDIN in (arguments.snapshot or ()):
+        problem = [("--drain", "needs a snapshot that can be read again, not standard input")]
+        raise errors.SnapshotError("the node cannot be drained", problem)
+    judging, _, _ = _open(argparse.Namespace(**vars(arguments) | {"pod": None}))
+    turns = draining.draining(judging, shape, arguments.drain)
+    while True:
+        try:
+            next(turns)
+        except StopIteration as over:
+            found: answer.Drained = over.value
+            return found
 
 
 def _online(arguments: argparse.Namespace) -> tuple[list[answer.Capacity], list[str]]:
@@ -96,10 +119,11 @@ def _online(arguments: argparse.Namespace) -> tuple[list[answer.Capacity], list[
         problem = [(arguments.pod, "give NAMESPACE/NAME of a pod that the service knows")]
         raise errors.ConfigError("a manifest is counted with --snapshot only", problem)
     wanted = [("shape", text) for text in arguments.shape or ()]
+    drain = {"drain": arguments.drain} if arguments.drain else {}
     wanted += [("pod", arguments.pod)] if arguments.pod else []
     return [
         msgspec.convert(
-            admin_client.get(arguments.url, "/v1/capacity", {name: text}), answer.Capacity
+            admin_client.get(arguments.url, "/v1/capacity", {name: text, **drain}), answer.Capacity
         )
         for name, text in wanted
     ], []

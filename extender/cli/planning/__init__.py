@@ -1,0 +1,1 @@
+"""The commands that plan ahead: capacity, simulate, and what they read: dump, record."""

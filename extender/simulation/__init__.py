@@ -1,0 +1,1 @@
+"""kube-scheduler with Railyard, pod after pod, on objects that nobody else sees."""
