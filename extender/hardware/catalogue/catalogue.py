@@ -30,6 +30,7 @@ from extender.hardware.catalogue.machine_types import (
     is_spelt,
 )
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first takes a tenth of the time
 _FIELDS = ("products", "platforms", "instances", "resources")  # of a file
 
 _Entry = TypeVar("_Entry", Product, MachineType, Instance, resource_names.Resource)
@@ -158,7 +159,7 @@ def parse(files: Mapping[str, bytes]) -> Catalogue:
 
 def _document(name: str, content: bytes, problems: list[tuple[str, str]]) -> Mapping[str, object]:
     try:
-        document = yaml.safe_load(content)
+        document = yaml.load(content, Loader=_LOADER)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         problems.append((name, f"not YAML: {error}"))
         return {}
