@@ -6,21 +6,27 @@ KUBERNETES ?= 1.36.3
 N ?= 10000
 SCENARIO ?= steady
 LOAD_SECONDS ?= 60
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
-# The virtual environment is remade when a lock file changes.
-$(VENV)/.ready: requirements-dev.txt pyproject.toml
+# The virtual environment is brought up to date when a lock file changes. First what the program needs
+# to run, and setuptools, which installs it without reaching out; then what developers need.
+$(VENV)/.run: requirements.txt requirements-build.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Railyard needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.txt
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.txt --requirement requirements-build.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(VENV)/.ready ## serve the embedded snapshot and rank its nodes for a GPU+NIC pod
+$(VENV)/.ready: $(VENV)/.run requirements-dev.txt
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/.run ## serve the embedded snapshot and rank its nodes for a GPU+NIC pod
 	$(BIN)/railyard demo $(DEMO)
 
 test: $(VENV)/.ready ## run the tests
@@ -34,7 +40,8 @@ lint: $(VENV)/.ready ## check format, lint, types and room contracts
 
 lock: $(VENV)/.ready ## resolve the dependencies again, with hashes
 	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.txt
-	$(BIN)/uv pip compile -q pyproject.toml --extra report --group test --group lint --universal --python-version 3.11 -c requirements.txt --generate-hashes --no-header --no-annotate -o requirements-dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml --extra report --group test --group lint --group package --universal --python-version 3.11 -c requirements.txt --generate-hashes --no-header --no-annotate -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --group package --universal --python-version 3.11 -c requirements-dev.txt --generate-hashes --no-header --no-annotate -o requirements-build.txt
 	$(BIN)/uv pip compile -q pyproject.toml --extra report --group test --group page --group docs --group release --universal --python-version 3.11 -c requirements-dev.txt --generate-hashes --no-header --no-annotate -o requirements-tools.txt
 	$(BIN)/uv pip compile -q pyproject.toml --group test --group load --universal --python-version 3.11 -c requirements.txt --generate-hashes --no-header --no-annotate -o requirements-load.txt
 
@@ -58,6 +65,17 @@ $(VENV)/.tools: $(VENV)/.ready requirements-tools.txt
 docs: $(VENV)/.tools ## build the pages of docs/ into build/docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
 	@echo "build/docs/index.html"
+
+image: ## build the image with podman on BASE, which is pinned by digest
+	@case "$(BASE)" in *@sha256:*) ;; *) echo "BASE=python:3.13-slim@sha256:… pins the base image; docs/releasing.md says how to find it"; exit 2;; esac
+	podman build --file deploy/Containerfile --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) --tag railyard:$(VERSION) .
+
+sbom: $(VENV)/.tools ## write the software bill of materials of the runtime lock into dist/
+	$(BIN)/python -m deploy.release sbom
+
+release: $(VENV)/.tools ## build wheel, sdist, chart and SBOM into dist/, and check them; DRAFT=1: before there is a tag
+	$(BIN)/python -m deploy.release $(if $(DRAFT),--draft)
 
 schema: $(VENV)/.ready ## write the policy's JSON schema again
 	$(BIN)/railyard schema > config/policy.schema.json
@@ -86,4 +104,4 @@ fuzz-objects: $(VENV)/.ready ## put N hostile values into every field that is re
 fuzz-wire: $(VENV)/.ready ## send N mutated bodies to the verbs
 	$(BIN)/python -m tests.fuzz.fuzz_wire --cases $(N) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help demo test lint lock load load-ui test-load docs schema controlplane test-controlplane test-monitoring fuzz-allocator fuzz-selectors fuzz-objects fuzz-wire
+.PHONY: help demo test lint lock load load-ui test-load docs image sbom release schema controlplane test-controlplane test-monitoring fuzz-allocator fuzz-selectors fuzz-objects fuzz-wire

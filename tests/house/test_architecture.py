@@ -349,9 +349,7 @@ def test_a_file_names_nothing_that_only_its_author_has(path):
         assert NOTES.findall(text) == []
 
 
-@pytest.mark.parametrize(
-    "name", ["requirements.txt", "requirements-dev.txt", "requirements-load.txt"]
-)
+@pytest.mark.parametrize("name", sorted(path.name for path in ROOT.glob("requirements*.txt")))
 def test_a_lock_file_has_hashes_and_names_no_index(name):
     text = read(name)
     pinned = re.findall(r"^[a-z0-9].*==", text, re.MULTILINE)
