@@ -214,9 +214,10 @@ class TopologyIndex:
             )
             detail.cpu_asked = sum([each.asked.cpu for each in bound])
             detail.memory_asked = sum([each.asked.memory for each in bound])
-        self._write(row, detail)
+        self.write(row, detail)
 
-    def _write(self, row: int, detail: Row) -> None:
+    def write(self, row: int, detail: Row) -> None:
+        """Number the row's states by what is kept of it, and say so if they are others."""
         shape = detail.machine.shape
         self.state[row] = self.states.number(shape, detail.usage)
         usage, cpu, memory = detail.usage, detail.cpu_asked, detail.memory_asked

@@ -115,8 +115,6 @@ class Engine:
     def table(self, question: Query) -> verdict_table.VerdictTable:
         return self.tables.of(question, self.index.states, self.index.surroundings)
 
-    # ------------------------------------------------------------ the verbs
-
     def filter(self, pod: objects.Pod, names: Sequence[str]) -> verb_results.FilterResult:
         """Refuse the nodes where the pod cannot get its devices; unknown nodes pass."""
         self.assumed.withdraw(pod.metadata.uid)
@@ -136,6 +134,12 @@ class Engine:
         if isinstance(resolved, resolver.NotJudged):
             self.unjudged[resolved.kind] += 1
             return verb_results.FilterResult()
+        return self.filter_resolved(pod, resolved, names)
+
+    def filter_resolved(
+        self, pod: objects.Pod, resolved: resolver.ResolvedPod, names: Sequence[str]
+    ) -> verb_results.FilterResult:
+        """Judge what the pod was found to ask for; all is settled already."""
         if not resolved.question and not resolved.bound_to:
             return verb_results.FilterResult()
         rows = self.index.rows_of(names)
@@ -192,7 +196,7 @@ class Engine:
         # Members of a gang come and go without moving what an answer rests on.
         if isinstance(resolved, resolver.NotJudged) or resolved.together:
             return ticket
-        scored = self._scored(resolved, ticket.rows_in(self.index), with_parts=False)
+        scored = self.scored(resolved, ticket.rows_in(self.index), with_parts=False)
         return dataclasses.replace(ticket, scored=scored, moment=self.moment)
 
     def _still_valid(self, ticket: Ticket) -> scored_nodes.ScoredNodes | None:
@@ -232,16 +236,17 @@ class Engine:
         resolved = self._ask(ticket.pod)
         if isinstance(resolved, resolver.NotJudged):
             return None
-        return self._scored(resolved, ticket.rows_in(self.index), with_parts=with_parts)
+        return self.scored(resolved, ticket.rows_in(self.index), with_parts=with_parts)
 
     def _ask(self, pod: objects.Pod) -> resolver.Resolution:
         """What the pod asks for, once all that has happened is taken in."""
         self.settle()
         return self.resolver.resolve(pod, self.policy)
 
-    def _scored(
+    def scored(
         self, resolved: resolver.ResolvedPod, rows: NDArray[np.int32], *, with_parts: bool
     ) -> scored_nodes.ScoredNodes | None:
+        """Score these rows; all is settled already."""
         if not (rows >= 0).any():
             return None
         states = self.index.expected[rows]

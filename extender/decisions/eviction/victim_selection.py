@@ -16,10 +16,9 @@ import functools
 import itertools
 from collections.abc import Callable, Mapping
 
-from extender.cluster import index, machines, store
-from extender.cluster.pods import bound_pods
+from extender.cluster import index
 from extender.decisions import verb_results
-from extender.decisions.eviction import node_fit, victim_search
+from extender.decisions.eviction import node_fit, node_without, victim_search
 from extender.hardware.usage import NOTHING
 from extender.kube.api import objects
 from extender.verdicts import verdict_table
@@ -89,7 +88,7 @@ class _Place:
             for each in source.nominated_on.get(detail.name, {}).values()
             if (each.spec.priority or 0) >= mine and each.metadata.uid != pod.metadata.uid
         )
-        holding = _holding(detail, source)
+        holding = node_without.holding(detail, source)
         self._candidates = [
             victim_search.Candidate(
                 uid=uid,
@@ -213,21 +212,6 @@ class _Place:
         )
 
 
-def _holding(detail: index.Row, source: store.ClusterStore) -> dict[str, object]:
-    """The pods on the node that hold devices there: uid → what, equal where it is as much."""
-    names = {resource.name for resource in detail.machine.shape.resources}
-    found: dict[str, object] = {}
-    for tenant in source.tenants_on.get(detail.name, {}).values():
-        units = tuple([entry for entry in tenant.asked.extended if entry[0] in names])
-        if units:
-            found[tenant.uid] = units
-    for pool in dict.fromkeys(detail.machine.pool_names):
-        for key in source.allocated.get(pool, {}):
-            for consumer in source.claims[key].status.reserved_for or ():
-                found[consumer.uid] = consumer.uid
-    return found
-
-
 def _verdict(
     gone: frozenset[str],
     nominated: tuple[objects.Pod, ...],
@@ -236,23 +220,5 @@ def _verdict(
     cluster: index.TopologyIndex,
 ) -> Verdict:
     """The verdict on the node without these pods and the claims that only they use."""
-    source = cluster.store
-    bound = [
-        each for each in source.tenants_on.get(detail.name, {}).values() if each.uid not in gone
-    ]
-    bound += map(bound_pods.bound_pod, nominated)
-    allocated = {
-        pool: {
-            key: results
-            for key, results in source.allocated.get(pool, {}).items()
-            if not _released(source.claims[key], gone)
-        }
-        for pool in detail.machine.pool_names
-    }
-    usage = machines.usage(detail.machine, allocated, bound, features=cluster.builder.features)
+    usage = node_without.usage(detail, cluster, gone, nominated)
     return table.verdict(cluster.states.number(detail.machine.shape, usage))
-
-
-def _released(claim: objects.ResourceClaim, gone: frozenset[str]) -> bool:
-    users = {consumer.uid for consumer in claim.status.reserved_for or ()}
-    return bool(users) and users <= gone

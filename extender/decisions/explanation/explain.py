@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import bisect
-import contextlib
 import dataclasses
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from extender.cluster import index
 from extender.decisions import engine, scored_nodes, scorer
-from extender.decisions.explanation import explain_costs, explain_demand
+from extender.decisions.explanation import as_new, explain_costs, explain_demand
 from extender.kube.api import objects
 from extender.policy import profile
 from extender.verdicts import resolver
@@ -132,31 +131,34 @@ def explaining(
     names = names + [name for name in shown if name not in judging.index.rows]
     meta = pod.metadata
     title = f"{meta.namespace or 'default'}/{meta.name}"
-    resolved = judging.resolver.resolve(pod, judging.policy)
+    coming = as_new.arrival(judging, pod)
+    resolved = coming.resolve()
     generation = judging.index.generation
     remarks = profile.remarks(pod, heeded=judging.policy.pod_annotations == "Allow")
+    if coming.node:
+        remarks = (as_new.AS_NEW.format(node=coming.node), *remarks)
     if isinstance(resolved, resolver.NotJudged):
         unjudged: list[Explained] = []
         for name in shown:
             unjudged.append(Explained(name, _WORDS[VerdictCode.UNJUDGED], resolved.why))
             yield
         return Explanation(title, "", "", generation, tuple(unjudged), (resolved.why, *remarks))
-    refused = yield from _refused(judging, pod, names)
+    refused = yield from _refused(coming, resolved, names)
     passing = [name for name in names if name not in refused and name not in excluded]
     place = {name: number for number, name in enumerate(passing)}
     yield
-    with _without_reservation(judging, pod):
-        scored = judging.score(pod, passing) if passing else None
+    with coming.without([coming.node]):
+        rows = judging.index.rows_of(passing)
+        scored = judging.scored(resolved, rows, with_parts=True) if passing else None
         generation = judging.index.generation
     yield
-    found = yield from _described(judging, pod, resolved, shown, refused, scored, place)
+    found = yield from _described(coming, resolved, shown, refused, scored, place)
     demand = explain_demand.demand(resolved)
     return Explanation(title, demand, resolved.profile.name, generation, tuple(found), remarks)
 
 
 def _described(
-    judging: engine.Engine,
-    pod: objects.Pod,
+    coming: as_new.Arrival,
     resolved: resolver.ResolvedPod,
     shown: Sequence[str],
     refused: Mapping[str, str],
@@ -169,17 +171,19 @@ def _described(
     for first in range(0, len(shown), _NODES_A_TURN):
         some = shown[first : first + _NODES_A_TURN]
         passed = [name for name in some if name in place]
-        with _without_reservation(judging, pod):
-            words = _grounds(judging, pod, scored, [place[name] for name in passed])
+        judging = coming.judging
+        with coming.without(some):
+            words = _grounds(judging, coming.pod, scored, [place[name] for name in passed])
         yield
         words_of = dict(zip(passed, words, strict=False))
-        for name in some:
-            node = _node(judging, resolved, name, refused.get(name), scored, place.get(name))
-            node = dataclasses.replace(node, grounds=words_of.get(name, {}))
-            key = _order(node)
-            at = bisect.bisect(keys, key)
-            keys.insert(at, key)
-            nodes.insert(at, node)
+        with coming.given_back(some):
+            for name in some:
+                node = _node(judging, resolved, name, refused.get(name), scored, place.get(name))
+                node = dataclasses.replace(node, grounds=words_of.get(name, {}))
+                key = _order(node)
+                at = bisect.bisect(keys, key)
+                keys.insert(at, key)
+                nodes.insert(at, node)
         yield
     while keys:  # so many at once take milliseconds to go
         del keys[-_FREED_A_TURN:]
@@ -187,21 +191,15 @@ def _described(
     return nodes
 
 
-@contextlib.contextmanager
-def _without_reservation(judging: engine.Engine, pod: objects.Pod) -> Iterator[None]:
-    """For one turn, nothing is reserved for the pod."""
-    with judging.assumed.suspended(pod):
-        judging.settle()
-        yield
-
-
 def _refused(
-    judging: engine.Engine, pod: objects.Pod, names: Sequence[str]
+    coming: as_new.Arrival, resolved: resolver.ResolvedPod, names: Sequence[str]
 ) -> Generator[None, None, dict[str, str]]:
     """Which nodes filter refuses, and why; each state is judged once, so this fills the tables."""
     found: dict[str, str] = {}
     for first in range(0, len(names), _NODES_A_TURN):
-        refused = judging.filter_only(pod, names[first : first + _NODES_A_TURN])
+        some = names[first : first + _NODES_A_TURN]
+        with coming.given_back(some):
+            refused = coming.judging.filter_resolved(coming.pod, resolved, some)
         found.update(refused.failed)
         found.update(refused.unresolvable)
         yield
