@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import extender
 from extender import errors, settings
-from extender.cli import asking, checking, printing
+from extender.cli import asking, asking_why, checking, printing
 from extender.cli.planning import capacity, simulate
 from extender.service import demo, live
 
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     asking.add_commands(commands)
     capacity.add_commands(commands)
     simulate.add_commands(commands)
+    asking_why.add_commands(commands)
     checking.add_commands(commands)
     return parser
 

@@ -7,7 +7,6 @@ here awaits, reads a clock or writes; soft reservations are the one thing a deci
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -84,8 +83,7 @@ class Engine:
         self.recorder: recording.Recorder = recording.Nobody()
         self.assumed = assumed.AssumedPods(cluster, self.gangs, self.predictions)
         self._evictions = nominations.Nominations()
-        # why → pods passed unjudged
-        self.unjudged = Counter(dict.fromkeys(resolver.UNJUDGED, 0))
+        self.unjudged = Counter(dict.fromkeys(resolver.UNJUDGED, 0))  # why → pods passed so
         self._clock = clock
         self._policies = 0  # moves with the policy
         self.use(policy)
@@ -152,8 +150,8 @@ class Engine:
         distinct = self.index.distinct(rows if not unknown else rows[known])
         refused, unresolvable = refusals.of(names, judged, distinct=distinct)
         if resolved.bound_to:
-            known_names = list(itertools.compress(names, known))
-            elsewhere = allocated_claims.elsewhere(resolved, known_names, self.index)
+            asked = refusals.kept(names, known)
+            elsewhere = allocated_claims.elsewhere(resolved, asked, self.index)
             refused, unresolvable = refusals.moved(refused, unresolvable, elsewhere)
             return verb_results.FilterResult(refused, unresolvable, unknown=unknown)
         kept, passing = names, rows
@@ -161,7 +159,7 @@ class Engine:
             passes = ~judged.refused
             kept, passing = refusals.kept(names, passes), rows[passes]
         ticket = Ticket(pod, kept, passing, self.index.layout)
-        kept_for = None if resolved.by_node is not None else (rows, judged.refused)
+        kept_for = None if resolved.by_node is not None else (rows, judged.codes)
         distinct = distinct and not unknown
         return verb_results.FilterResult(refused, unresolvable, unknown, ticket, distinct, kept_for)
 

@@ -31,10 +31,10 @@ class FilterResult:
     """The names that pass, in the order asked, and what prioritize can use of this judgement."""
     distinct: bool = False
     """Whether the judge saw that no name was asked twice; else the caller looks, at a cost."""
-    judged: tuple[NDArray[np.int32], NDArray[np.bool_]] | None = dataclasses.field(
+    judged: tuple[NDArray[np.int32], NDArray[np.int8]] | None = dataclasses.field(
         default=None, compare=False
     )
-    """The rows of the asked nodes, and which are refused, where equal states are judged alike."""
+    """Rows of the asked nodes and codes of their verdicts, where equal states are judged alike."""
 
     def passing(self, names: Sequence[str]) -> list[str]:
         """The asked names that pass, in the order asked."""

@@ -119,6 +119,10 @@ class DecisionHistory:
         number = self._latest.get(uid)
         return self._kept.get(number) if number is not None else None
 
+    def latest_of(self, pod: str) -> decision.Decision | None:
+        """The last decision on NAMESPACE/NAME."""
+        return next((made for made in self.newest_first() if made.pod == pod), None)
+
     def newest_first(self) -> Iterator[decision.Decision]:
         """The decisions that are not too old; those that come meanwhile are left out."""
         self._prune()

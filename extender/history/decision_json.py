@@ -97,6 +97,55 @@ def score_on(made: decision.Decision, node: str) -> int | None:
     return score if score >= 0 else None
 
 
+def outvoted(made: decision.Decision) -> dict[str, Any] | None:
+    """Where kube-scheduler preferred another node than ours, and by how much at least.
+
+    `steps` are of our score: each counts the extender's weight x 10 points in kube-scheduler. None
+    where the pod has no node yet, or the one that we ranked first.
+    """
+    best, bound = made.expected, made.outcome
+    if best is None or bound.state != decision.BOUND or bound.node == best.node:
+        return None
+    there = score_on(made, bound.node)
+    return {
+        "best": best.node,
+        "bestScore": best.score,
+        "node": bound.node,
+        "score": there,
+        "steps": best.score - there if there is not None else None,
+    }
+
+
+def sentences(made: decision.Decision) -> list[str]:
+    """What was decided and what became of it, for people."""
+    asked = f"asked about {made.asked} nodes, {made.passed} could take it"
+    if made.attempts > 1:
+        asked += f", tried {made.attempts} times since {timestamp(made.first)}"
+    found = [asked]
+    best, bound = made.expected, made.outcome
+    if best is not None:
+        found.append(f"Railyard ranked {best.node} first")
+    if bound.state == decision.GONE:
+        found.append("the pod was deleted before it had a node")
+    if bound.state != decision.BOUND:
+        return found
+    lost = outvoted(made)
+    if lost is None:
+        found.append(f"kube-scheduler bound it to {bound.node} at {timestamp(bound.at)}")
+    elif lost["steps"] is None:
+        found.append(f"kube-scheduler bound it to {bound.node}, which we did not score")
+    else:
+        found.append(
+            f"outvoted: kube-scheduler bound it to {bound.node}, which had {lost['score']} of our"
+            f" points and {lost['best']} {lost['bestScore']}: its other scores put {bound.node}"
+            f" ahead by at least {lost['steps']} x 10 x the extender's weight"
+        )
+    if bound.devices:
+        counts = ", ".join(f"{count} {result}" for result, count in sorted(bound.devices.items()))
+        found.append(f"its claims' devices compared with the prediction: {counts}")
+    return found
+
+
 def on_node(made: decision.Decision, node: str) -> dict[str, Any]:
     """What was answered for one node."""
     told: dict[str, Any] = {"node": node, "verdict": "not asked"}

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
-from extender.decisions import engine, scored_nodes, scorer, verb_results
+from extender.decisions import engine, refusals, scored_nodes, scorer, verb_results
 from extender.decisions.explanation import explain, explain_demand
 from extender.history import decision, decision_history
 from extender.kube.api import objects
 from extender.policy import config
-from extender.verdicts import resolver
+from extender.verdicts import evaluator, resolver
 
 BEST = 5  # nodes that are kept with their parts and devices
 
@@ -149,8 +149,9 @@ class Recorder:
         self, names: Sequence[str], found: verb_results.FilterResult
     ) -> tuple[tuple[decision.Refused, ...], NDArray[np.int16]]:
         """The reasons, the most frequent first; and which of them each asked node has."""
-        if found.judged is not None:
-            reasons, codes = self._by_state(names, found, *found.judged)
+        rows_and_verdicts = found.judged if found.distinct else None
+        if rows_and_verdicts is not None:
+            reasons, codes = self._by_state(found, *rows_and_verdicts)
         else:
             reasons, codes = _by_name(names, found)
         counts = np.bincount(codes[codes >= 0], minlength=len(reasons))
@@ -163,25 +164,29 @@ class Recorder:
 
     def _by_state(
         self,
-        names: Sequence[str],
         found: verb_results.FilterResult,
         rows: NDArray[np.int32],
-        bad: NDArray[np.bool_],
+        verdicts: NDArray[np.int8],
     ) -> tuple[list[tuple[bool, str]], NDArray[np.int16]]:
         """The distinct refusals, and the number of each node's: one look per state."""
         codes = np.full(len(rows), -1, dtype=np.int16)
-        places = np.flatnonzero(bad)
-        if not len(places):
-            return [], codes
-        states = self._engine.index.state[rows[places]]
-        sample = np.full(int(states.max()) + 1, -1, dtype=np.int32)
-        sample[states] = places
-        code_of = np.zeros(len(sample), dtype=np.int16)
         numbers: dict[tuple[bool, str], int] = {}
-        for state in np.flatnonzero(sample >= 0).tolist():
-            refusal = _refusal(found, names[int(sample[state])])
-            code_of[state] = numbers.setdefault(refusal, len(numbers))
-        codes[places] = code_of[states]
+        for never, texts in ((False, found.failed), (True, found.unresolvable)):
+            chosen = verdicts == evaluator.NEVER
+            if not never:
+                chosen = (verdicts >= evaluator.REFUSED_FROM) & ~chosen
+            places = np.flatnonzero(chosen)
+            if not len(places):
+                continue
+            listed = texts.texts if isinstance(texts, refusals.Refusals) else list(texts.values())
+            states = self._engine.index.state[rows[places]]
+            sample = np.full(int(states.max()) + 1, -1, dtype=np.int32)
+            sample[states] = np.arange(len(places))
+            code_of = np.zeros(len(sample), dtype=np.int16)
+            for state in np.flatnonzero(sample >= 0).tolist():
+                refusal = never, listed[int(sample[state])]
+                code_of[state] = numbers.setdefault(refusal, len(numbers))
+            codes[places] = code_of[states]
         return list(numbers), codes
 
     def _with_scores(

@@ -17,6 +17,7 @@ from extender.decisions import engine, engine_snapshot
 from extender.decisions.explanation import explain
 from extender.hardware.shape import Shape
 from extender.hardware.usage import Usage
+from extender.history import decision, decision_history, past_explanation
 from extender.kube.api import objects
 from extender.kube.watch.api_resource import KindStatus
 from extender.page import site
@@ -46,11 +47,13 @@ class Facade:
         policy: Callable[[], policy_figures.PolicyFigures] = policy_figures.PolicyFigures,
         notes: Callable[[], tuple[str, ...]] = tuple,
         routes: Iterable[admin_routes.Route] = (),
+        history: decision_history.DecisionHistory | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine = judging
         self._routes = tuple(routes)
         self.pages = site.Site(lambda: self)
+        self._history = history
         self._waiting = waiting
         self._degraded = degraded
         self._restarts = restarts
@@ -194,7 +197,12 @@ class Facade:
 
     def _explained(self, pod: objects.Pod, node: str | None) -> admin_queries.Turns:
         shown = None if node is None else [node]
-        found = yield from explain.explaining(self.engine, pod, shown)
+        made = self._decided(pod)
+        if made is not None:
+            names = shown if shown is not None else sorted(self.engine.index.rows)
+            found = yield from past_explanation.explained(made, names)
+        else:
+            found = yield from explain.explaining(self.engine, pod, shown)
         notes = (*found.notes, *self._policy().notes, *self._notes())
         rest = found.as_json(nodes=False) | {"notes": notes, "staleSeconds": self._staleness()}
         left = list(reversed(found.nodes))
@@ -207,6 +215,14 @@ class Facade:
             yield
         text.add(b"],", admin_queries.encoded(rest)[1:], b"\n")
         return text.pieces()
+
+    def _decided(self, pod: objects.Pod) -> decision.Decision | None:
+        """The decision by which the pod got its node, if it has one and it is kept."""
+        if self._history is None or not pod.spec.node_name or not pod.metadata.uid:
+            return None
+        self.engine.recorder.condense()
+        made = self._history.latest(pod.metadata.uid)
+        return made if made is not None and made.answers is not None else None
 
     def _age(self, status: KindStatus) -> float:
         """Seconds since what we have of the kind was current; of what is not served, none is."""

@@ -160,6 +160,7 @@ class Live:
             policy=self.policies.figures,
             notes=self._notes,
             routes=self._decisions.routes(lambda: self.engine, self.policies),
+            history=self._decisions.history,
         )
         self.metrics = metrics.Metrics(self.front.picture)
         self.sites = listeners.Listeners(

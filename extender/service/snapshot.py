@@ -40,6 +40,7 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
         policy=standing.figures,
         notes=lambda: notes,
         routes=decisions.routes(lambda: front.engine, standing),
+        history=decisions.history,
     )
 
     async def read() -> None:

@@ -1,6 +1,10 @@
+import json
+
 import pytest
 
-from extender.history import decision, decision_history, decision_json, recorder
+from extender.cli import asking_why
+from extender.history import decision, decision_history, decision_json, recorder, why
+from extender.service import facade
 from tests.kit.builders import make_claim, make_class, make_node, make_pod
 from tests.kit.clock import Clock
 from tests.kit.worlds import GPU, H100, engine, feed, p4d
@@ -193,3 +197,81 @@ def test_each_decision_is_reported_once_when_it_is_complete():
     assert [made.name for made in world.complete] == ["fits", "refused"]
     assert world.complete[0].best
     assert isinstance(world.complete[1], decision.Decision)
+
+
+# ---------------------------------------------------------------- read back
+
+
+def finished(turns):
+    while True:
+        try:
+            next(turns)
+        except StopIteration as over:
+            return over.value
+
+
+def bound_elsewhere(world):
+    """A pod that was ranked first on one node, and bound to another."""
+    pod = make_pod("p").gpus(8)
+    world.tell(pod)
+    world.ask(pod.obj())
+    best, other = (world.told()[0]["best"][place]["node"] for place in (0, -1))
+    world.tell(make_pod("p").gpus(8).node(other))
+    world.engine.settle()
+    return best, other
+
+
+def test_a_pod_bound_elsewhere_was_outvoted_by_so_many_steps():
+    world = World()
+    best, other = bound_elsewhere(world)
+    (made,) = world.history.newest_first()
+
+    lost = decision_json.outvoted(made)
+
+    assert (lost["best"], lost["node"]) == (best, other)
+    assert lost["steps"] == lost["bestScore"] - lost["score"] > 0
+    assert any("outvoted" in text for text in decision_json.sentences(made))
+
+
+def test_explain_of_a_bound_pod_answers_from_the_decision():
+    world = World(None, make_pod("holder").gpus(6).node("a"))
+    pod = make_pod("p").gpus(4)
+    world.tell(pod)
+    world.ask(pod.obj())
+    best = world.told()[0]["best"][0]
+    world.tell(make_pod("p").gpus(4).node(best["node"]), make_pod("late").gpus(8).node("c"))
+    front = facade.Facade(world.engine, history=world.history)
+
+    found = json.loads(b"".join(finished(front.explain_pod("default", "p", None))))
+
+    nodes = {node["node"]: node for node in found["nodes"]}
+    assert nodes["a"]["reason"] == "needs 4 GPUs; 2 of 8 GPUs are free"
+    assert nodes["c"]["verdict"] == "fits"  # as it was then
+    assert nodes[best["node"]]["cost"] == best["cost"]
+    assert "as decided at" in found["notes"][0]
+
+
+def test_explain_of_a_bound_pod_without_a_decision_says_that_it_is_judged_anew():
+    world = World(None, make_pod("p").gpus(8).node("a"))
+    world.engine.settle()
+    front = facade.Facade(world.engine, history=world.history)
+
+    found = json.loads(b"".join(finished(front.explain_pod("default", "p", None))))
+
+    assert {node["verdict"] for node in found["nodes"]} == {"fits"}
+    assert "judged as if it were not there" in found["notes"][0]
+
+
+def test_why_reads_as_text_of_eighty_columns():
+    world = World(None, make_pod("holder").gpus(6).node("a").priority(-1))
+    bound_elsewhere(world)
+    (made,) = world.history.newest_first()
+    pod = world.engine.store.pods["default", "p"]
+
+    found = finished(why.why(world.engine, pod, made, "a"))
+    text = list(asking_why.lines(found))
+
+    assert max(map(len, text)) <= 80
+    assert text[0].startswith("pod default/p is on ")
+    assert "  a then: refused: needs 8 GPUs; 2 of 8 GPUs are free" in text
+    assert "      - if default/holder (6 GPUs, priority -1) goes; this pod may preempt it" in text

@@ -26,6 +26,7 @@ _WORDS = {
 }
 NOT_KNOWN = "node is not known here"
 ALLOCATED = "claim is allocated here"
+NO_OPINION = "Railyard has no opinion on this pod"
 _FREED_A_TURN = 500
 _NODES_A_TURN = 4  # a millisecond's work at the most
 
@@ -143,7 +144,7 @@ def explaining(
             unjudged.append(Explained(name, _WORDS[VerdictCode.UNJUDGED], resolved.why))
             yield
         return Explanation(title, "", "", generation, tuple(unjudged), (resolved.why, *remarks))
-    refused = yield from _refused(coming, resolved, names)
+    refused = yield from refusals(coming, resolved, names)
     passing = [name for name in names if name not in refused and name not in excluded]
     place = {name: number for number, name in enumerate(passing)}
     yield
@@ -191,7 +192,7 @@ def _described(
     return nodes
 
 
-def _refused(
+def refusals(
     coming: as_new.Arrival, resolved: resolver.ResolvedPod, names: Sequence[str]
 ) -> Generator[None, None, dict[str, str]]:
     """Which nodes filter refuses, and why; each state is judged once, so this fills the tables."""

@@ -10,7 +10,7 @@ from extender.decisions import engine
 from extender.history import decision, decision_history, decision_json, recorder
 from extender.server import admin_routes
 from extender.service.policy_source import active_policy
-from extender.service.questions import decision_routes, policy_routes
+from extender.service.questions import decision_routes, policy_routes, why_routes
 from extender.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ class KeptDecisions:
 
         return (
             *decision_routes.routes(self.history, complete),
+            *why_routes.routes(self.history, judging),
             *policy_routes.routes(policies),
         )
 
