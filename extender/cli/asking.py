@@ -166,7 +166,7 @@ def _open(arguments: argparse.Namespace) -> _Opened:
     if path != files.STDIN and not path.exists():
         pods = [known(judging, arguments.pod)]
     else:
-        given = snapshots.read([path])
+        given = snapshots.read([path], what="the pod's file")
         pods = given_pods(path, given)
         assembly.feed(judging, [(kind, item) for kind, item in given.objects if kind != "Pod"])
         remarks += notes.of_snapshot(given)

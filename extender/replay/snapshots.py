@@ -62,11 +62,13 @@ class Snapshot:
     skipped: tuple[documents.Problem, ...] = ()
 
 
-def read(paths: Sequence[pathlib.Path], *, strict: bool = True) -> Snapshot:
+def read(
+    paths: Sequence[pathlib.Path], *, strict: bool = True, what: str = "the snapshot"
+) -> Snapshot:
     """The snapshot in these files and folders, "-" being standard input.
 
-    SnapshotError names every broken document; if not `strict`, it is raised only where a path is
-    wrong, or not one object could be read.
+    `what`: how errors call it. SnapshotError names every broken document; if not `strict`, it is
+    raised only where a path is wrong, or not one object could be read.
     """
     report = documents.Report()
     snapshot = _read(paths, report)
@@ -74,11 +76,11 @@ def read(paths: Sequence[pathlib.Path], *, strict: bool = True) -> Snapshot:
     nothing = not snapshot.objects and not snapshot.ignored
     if report.missing or (broken and (strict or nothing)):
         raise errors.SnapshotError(
-            "the snapshot cannot be read:", broken if not nothing else [*broken, *report.skipped]
+            f"{what} cannot be read:", broken if not nothing else [*broken, *report.skipped]
         )
     if nothing and paths:
         empty = [(str(path), "holds no objects") for path in paths]
-        raise errors.SnapshotError("the snapshot holds no objects:", report.skipped or empty)
+        raise errors.SnapshotError(f"{what} holds no objects:", report.skipped or empty)
     return snapshot
 
 

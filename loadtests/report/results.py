@@ -22,6 +22,15 @@ def reports(folder):
                 yield json.loads(line)
 
 
+AGAIN = "packing .* --seed 42 --policy railyard$"
+WHY_MORE_ARE_REJECTED = (
+    "More pods may be rejected although more GPUs are allocated: allocation counts GPUs, and a",
+    "pod of eight takes what many small ones would. Where whole machines are kept for those that",
+    "come late, the cluster fills up with larger pods, and small ones that come after them find",
+    "it full. The share of 8-GPU pods that were accepted shows it.",
+)
+
+
 def packing_section(found):
     groups = tables.grouped(found, "trace")
     rows = []
@@ -44,6 +53,8 @@ def packing_section(found):
         "`python -m loadtests.quality.packing --pods TRACE --seed N --policy P --json`, "
         "random ties."
     )
+    yield ""
+    yield from WHY_MORE_ARE_REJECTED
     yield ""
     yield from tables.table(head, rows)
 
@@ -256,11 +267,13 @@ def realtrace_section(found):
                 for x in levels
             ]
             counts = [str(r[key]) for key in ("pods", "rejected")]
+            counts.append(tables.number(r.get("large_accepted"), 1))
             plan = [trace, mode, str(nodes), str(percentage), extender]
             rows.append([*plan, *cells, *counts, tables.number(r["seconds"], 0), str(seed)])
     head = (
         *("trace", "mode", "nodes", "% scored", "extender", "at 95 %", "at 100 %", "at 130 %"),
-        *("simulator: at 95 %", "at 100 %", "at 130 %", "pods", "rejected", "seconds", "seed"),
+        *("simulator: at 95 %", "at 100 %", "at 130 %", "pods", "rejected", "8-GPU %"),
+        *("seconds", "seed"),
     )
     yield "## openb through the real kube-scheduler: GPU allocation in %"
     yield ""
@@ -269,6 +282,7 @@ def realtrace_section(found):
         "N --percentage P`,"
     )
     yield "Kubernetes 1.36.3, extender weight 100; `plugin` turns shares of a GPU into whole ones."
+    yield "Why more pods are rejected where more is allocated: see the table above."
     yield ""
     yield from tables.table(head, rows)
 
@@ -327,9 +341,29 @@ def events_section(found):
     yield from tables.table(("pods with", "nodes", "pods a node", *steps, "all"), rows)
 
 
+def again_section(found):
+    latest = {(r["trace"], r["seed"]): r for r in found}
+    levels = ("95", "100", "130")
+    rows, differences = [], []
+    for (trace, seed), r in sorted(latest.items()):
+        differences.append(r["allocation"]["130"] - r["before"]["130"])
+        cells = [tables.number(r["allocation"][x]) for x in levels]
+        rows.append([trace, *cells, tables.number(differences[-1]), str(seed)])
+    yield "## Saturation, run again with the code of today"
+    yield ""
+    yield f"`python -m loadtests.report.suite --again --only '{AGAIN}'`:"
+    yield "one order of each trace, and how far it is from the run of the same order above."
+    yield "Which of equal nodes is taken changes with any change of the code; over all traces"
+    yield f"the difference is {tables.with_error(differences, 3)}."
+    yield ""
+    head = ("trace", "at 95 %", "at 100 %", "at 130 %", "difference at 130 %", "seed")
+    yield from tables.table(head, rows)
+
+
 SECTIONS = {
     "published": published_section,
     "packing": packing_section,
+    "again": again_section,
     "realtrace": realtrace_section,
     "churn": churn_section,
     "mig_churn": mig_section,

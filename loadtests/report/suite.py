@@ -19,6 +19,7 @@ import time
 
 from loadtests.simulator import argument_checks
 
+AGAIN = "again"  # the file, and the benchmark, of runs made once more
 OUT = pathlib.Path(__file__).parents[1] / "out"
 # benchmark → the folder of loadtests it is in; all others are in `quality`
 ROOM = {
@@ -130,7 +131,10 @@ def made(folder):
 
 
 def make(folder, name, command):
-    """Run one command and keep what it reports; returns seconds, or why there is no report."""
+    """Run one command and keep what it reports; returns seconds, or why there is no report.
+
+    Under the name AGAIN the report stands beside the allocation of the line that was there.
+    """
     began = time.monotonic()
     module, *arguments = shlex.split(command)
     done = subprocess.run(
@@ -150,10 +154,19 @@ def make(folder, name, command):
     found = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if not found:
         return f"no report: {done.stderr.strip().splitlines()[-1:]}"
+    more = {"command": command}
+    if name == AGAIN:
+        more = again(command, lines(folder))
     with (folder / f"{name}.jsonl").open("a") as stream:
         for line in found:
-            stream.write(json.dumps(json.loads(line) | {"command": command}) + "\n")
+            stream.write(json.dumps(json.loads(line) | more) + "\n")
     return f"{time.monotonic() - began:.0f} s"
+
+
+def again(command, known):
+    """What a report of a command that was run before says besides: no line of its own."""
+    before = next(each for each in known if each.get("command") == command)
+    return {"benchmark": AGAIN, "run_again": command, "before": before["allocation"]}
 
 
 def folder_of_tree():
@@ -164,6 +177,9 @@ def main(arguments=None):
     parse = argparse.ArgumentParser(description=__doc__)
     parse.add_argument("--jobs", type=argument_checks.count, default=1, help="runs at once")
     parse.add_argument("--only", default="", help="commands in which this pattern is found")
+    parse.add_argument(
+        "--again", action="store_true", help="run packing anew where a line is there, and compare"
+    )
     parse.add_argument("--list", action="store_true", help="print what is left to do, do nothing")
     parse.add_argument("--out", type=pathlib.Path, default=OUT)
     options = parse.parse_args(arguments)
@@ -171,8 +187,10 @@ def main(arguments=None):
     left = [
         (name, command)
         for name, command in commands()
-        if command not in known and re.search(options.only, command)
+        if (command in known) == options.again and re.search(options.only, command)
     ]
+    if options.again:
+        left = [(AGAIN, command) for _, command in left if command.startswith("packing ")]
     if options.list:
         print("\n".join(command for _, command in left))
         return 0

@@ -118,3 +118,21 @@ def test_physical_gpus_are_counted(case, files):
 def test_each_varies_a_case_that_there_is_and_asks_something():
     assert {case.of for case in CASES} <= {path.name for path in FOLDER.iterdir()}
     assert [case.name for case in CASES if case not in ASKED + COUNTED] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "the pod's file holds no objects"),
+        ("kind: Pod\napiVersion: v1\nspec: {}\n", "Pod has no name"),
+        ("kind: Deployment\napiVersion: apps/v1\nmetadata: {name: d}\n", "holds no Pod, but Depl"),
+    ],
+)
+def test_a_pods_file_that_is_of_no_use_is_not_called_the_snapshot(tmp_path, capsys, text, told):
+    (tmp_path / "pod.yaml").write_text(text)
+
+    assert cli.main(["explain", "--pod", str(tmp_path / "pod.yaml")]) == 2
+
+    error = capsys.readouterr().err
+    assert told in error
+    assert "snapshot" not in error

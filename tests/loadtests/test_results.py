@@ -92,13 +92,14 @@ def test_the_real_scheduler_stands_beside_what_the_simulator_says(tmp_path):
     levels = {"95": 94.0, "100": 95.0, "130": 95.5}
     base = {"benchmark": "realtrace", "trace": "default", "mode": "plugin", "nodes": 100}
     base |= {"percentage": 100, "seed": 42, "pods": 700, "rejected": 80, "seconds": 61.2}
+    base |= {"large_accepted": 25.0}
     said = {"none": {"allocation": {"130": 91.0}}, "railyard": {"allocation": levels}}
     text = written(
         tmp_path,
         base | {"extender": "none", "allocation": {"95": 90.0}},
         base | {"extender": "railyard", "allocation": levels, "simulated": said},
     )
-    assert "| none | 90.00 | – | – | – | – | 91.00 | 700 | 80 | 61 | 42 |" in text
+    assert "| none | 90.00 | – | – | – | – | 91.00 | 700 | 80 | 25.0 | 61 | 42 |" in text
     assert "| railyard | 94.00 | 95.00 | 95.50 | 94.00 | 95.00 | 95.50 | 700 |" in text
 
 
@@ -117,3 +118,11 @@ def test_events_show_each_step(tmp_path):
     row = {"benchmark": "events", "kind": "plugin", "nodes": 1000, "per_node": 8, "all": 95.2}
     text = written(tmp_path, row | {"microseconds_per_pod": steps})
     assert "| plugin | 1000 | 8 | 30 | 20 | 40 | 5 | 95 |" in text
+
+
+def test_a_run_made_again_is_told_with_its_distance_from_the_first(tmp_path):
+    row = report("railyard", 42, 95.0) | {"benchmark": "again", "before": {"130": 94.75}}
+    text = written(tmp_path, row, row | {"trace": "cpu250", "before": {"130": 95.25}})
+
+    assert "| default | 95.00 | 95.00 | 95.00 | 0.25 | 42 |" in text
+    assert "the difference is 0.000 ± 0.250." in text

@@ -30,3 +30,16 @@ def test_a_run_that_fails_is_told_and_not_kept(tmp_path, capsys):
     told = suite.make(tmp_path, "x", "packing --pods no-such-list")
     assert told.startswith("no report")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_made_again_stands_beside_what_was_there_and_is_no_line_of_its_own(tmp_path):
+    command = "packing --pods multigpu50 --seed 42 --policy BestFit"
+    there = {"command": command, "allocation": {"130": 90.0}}
+    (tmp_path / "baselines.jsonl").write_text(json.dumps(there) + "\n")
+    options = ["--only", f"^{command}$", "--out", str(tmp_path)]
+
+    assert suite.main(["--again", *options]) == 0
+
+    (line,) = (json.loads(row) for row in (tmp_path / "again.jsonl").read_text().splitlines())
+    assert (line["benchmark"], line["before"]) == ("again", {"130": 90.0})
+    assert suite.made(tmp_path) == {command}

@@ -160,6 +160,6 @@ def _like(named: str, judging: engine.Engine) -> list[pod_shape.PodShape]:
     path = pathlib.Path(named)
     if path != files.STDIN and not path.exists():
         return [pod_shape.like(asking.known(judging, named))]
-    given = snapshots.read([path])
+    given = snapshots.read([path], what="the pod's file")
     others = [item for _, item in given.objects if not isinstance(item, objects.Pod)]
     return [pod_shape.like(pod, others) for pod in asking.given_pods(path, given)]
