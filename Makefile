@@ -30,7 +30,7 @@ demo: $(VENV)/.run ## serve the embedded snapshot and rank its nodes for a GPU+N
 	$(BIN)/railyard demo $(DEMO)
 
 test: $(VENV)/.ready ## run the tests
-	$(BIN)/pytest -q -n auto -m "not controlplane and not prometheus and not locust"
+	$(BIN)/pytest -q -n auto -m "not controlplane and not prometheus and not locust and not browser"
 
 lint: $(VENV)/.ready ## check format, lint, types and room contracts
 	$(BIN)/ruff format --check .
@@ -92,6 +92,10 @@ test-monitoring: $(VENV)/.ready ## run the rules, the dashboard and the metrics 
 	$(BIN)/python -m tests.kit.deploy.prometheus
 	$(BIN)/pytest -q -m prometheus tests/deploy
 
+test-page: $(VENV)/.tools ## run the web page in Debian's Chromium (needs Debian)
+	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium; } >/dev/null
+	$(BIN)/pytest -q -m browser tests/page
+
 fuzz-allocator: $(VENV)/.ready ## compare N predictions with the real allocator of KUBERNETES (needs Go)
 	$(BIN)/python -m tests.fuzz.fuzz_allocator --cases $(N) --kubernetes $(KUBERNETES) $(if $(SEED),--seed $(SEED))
 
@@ -104,4 +108,4 @@ fuzz-objects: $(VENV)/.ready ## put N hostile values into every field that is re
 fuzz-wire: $(VENV)/.ready ## send N mutated bodies to the verbs
 	$(BIN)/python -m tests.fuzz.fuzz_wire --cases $(N) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help demo test lint lock load load-ui test-load docs image sbom release schema controlplane test-controlplane test-monitoring fuzz-allocator fuzz-selectors fuzz-objects fuzz-wire
+.PHONY: help demo test lint lock load load-ui test-load docs image sbom release schema controlplane test-controlplane test-monitoring test-page fuzz-allocator fuzz-selectors fuzz-objects fuzz-wire

@@ -48,9 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
 
     demonstrated = commands.add_parser(
-        "demo", help="serve the embedded snapshot and ask it about a pod"
+        "demo", help="serve the embedded snapshot with its web page, and ask it about a pod"
     )
     demonstrated.add_argument("--once", action="store_true", help="exit after the ranking")
+    demonstrated.add_argument(
+        "--frozen", action="store_true", help="leave the cluster as it is: no pods come and go"
+    )
     demonstrated.set_defaults(run=_demo)
 
     asking.add_commands(commands)
@@ -66,4 +69,4 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    return demo.run(once=arguments.once)
+    return demo.run(once=arguments.once, frozen=arguments.frozen)

@@ -13,20 +13,23 @@ from extender import errors, settings
 from extender.decisions.explanation import explain, explain_table
 from extender.kube.api import objects
 from extender.replay import snapshots
-from extender.service import live, logs, stopping
+from extender.service import assembly, demo_traffic, logs, snapshot, stopping
 
 POD = ("default", "train-0")
 
 
-def run(*, once: bool) -> int:
-    """Serve on free loopback ports, ask, print; stay until Ctrl-C unless `once`."""
+def run(*, once: bool, frozen: bool = False) -> int:
+    """Serve on free loopback ports, ask, print; stay until Ctrl-C unless `once`.
+
+    Pods come and go meanwhile, unless `frozen`.
+    """
     logs.set_up("warning")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_demonstrate(once=once))
+        runner.run(_demonstrate(once=once, frozen=frozen))
     return 0
 
 
-async def _demonstrate(*, once: bool) -> None:
+async def _demonstrate(*, once: bool, frozen: bool) -> None:
     folder = settings.embedded("demo")
     found = snapshots.read([folder]).objects
     pod = next((item for _, item in found if _is_asked(item)), None)
@@ -35,16 +38,29 @@ async def _demonstrate(*, once: bool) -> None:
     names = sorted(item.metadata.name for _, item in found if isinstance(item, objects.Node))
     free = settings.Address("127.0.0.1", 0)
     chosen = settings.Settings(snapshot=(folder,), bind=free, admin_bind=free)
-    async with live.opened(chosen) as sites:
-        url, admin = f"http://{sites.bound}", f"http://{sites.admin_bound}"
+    async with snapshot.opened(chosen, assembly.read_policy(None)) as service:
+        url, admin = f"http://{service.sites.bound}", f"http://{service.sites.admin_bound}"
+        if not once:
+            print(
+                f"Open {admin}/ in a browser: the cluster, and pods that come and go.\n", flush=True
+            )
+        await service.reading
         async with aiohttp.ClientSession() as session:
             await _ask(session, url, admin, pod, names)
-        if not once:
+            if once:
+                return
             print(f"\nverbs      {url}/filter {url}/prioritize {url}/preempt")
             print(f"questions  {admin}/v1/explain?pod={POD[0]}/{POD[1]} {admin}/v1/topology")
-            print(f"metrics    {admin}/metrics\nCtrl-C ends the demo.", flush=True)
-            with stopping.asked() as signalled:
-                await signalled()
+            print(f"metrics    {admin}/metrics")
+            print(f"page       {admin}/\nCtrl-C ends the demo.", flush=True)
+            traffic = demo_traffic.Traffic(service.front, session, verbs=url, questions=admin)
+            flowing = asyncio.create_task(asyncio.sleep(0) if frozen else traffic.flow())
+            try:
+                with stopping.asked() as signalled:
+                    await signalled()
+            finally:
+                flowing.cancel()
+                await asyncio.gather(flowing, return_exceptions=True)
 
 
 async def _ask(

@@ -52,6 +52,7 @@ class Facade:
     ) -> None:
         self.engine = judging
         self._routes = tuple(routes)
+        self.decisions = history
         self.pages = site.Site(lambda: self)
         self._history = history
         self._waiting = waiting

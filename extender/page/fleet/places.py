@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
+from extender.hardware.shape import Kind, Shape
 from extender.kube.api import objects
 
 _POOL_LABELS = (
@@ -38,6 +39,7 @@ _GROUP_LABELS = (
     ("failure-domain.beta.kubernetes.io/zone", "zone"),
 )
 NO_GPUS = "No GPUs"
+NOT_TOLD = "GPUs of a model that is not told"
 _NOT_LABELLED = "all nodes"
 BLOCK = 64  # nodes of one piece of a map: eight rows of eight
 _MOST_TITLE = 18  # characters above a block
@@ -90,6 +92,12 @@ def place_of(node: objects.Node, product: str) -> Place:
     return Place(pool or product or NO_GPUS, group, kind, problems_of(node))
 
 
+def product_of(hardware: Shape) -> str:
+    """The GPU product of a machine, or that it has some; empty where it has none."""
+    gpus = any(device.kind in {Kind.GPU, Kind.PARTITION} for device in hardware.devices)
+    return hardware.product or (NOT_TOLD if gpus else "")
+
+
 def problems_of(node: objects.Node) -> tuple[str, ...]:
     """Why no pod goes to the node, whatever it asks for."""
     found = ["cordoned"] if node.spec.unschedulable else []
@@ -109,6 +117,7 @@ class Places:
         self._of: dict[str, Place] = {}  # node name → place
         self._read: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # row → version it was read in
         self._layout = -1
+        self._moved = False  # whether a node is in another place than the pools say
 
     def of(self, name: str) -> Place | None:
         """The node's place, None where it was not there at the last refresh."""
@@ -131,14 +140,19 @@ class Places:
             self._read = np.concatenate([self._read, np.full(more, -1, dtype=np.int64)])
             self.blocked = np.concatenate([self.blocked, np.zeros(more, dtype=np.bool_)])
         stale = np.flatnonzero(self._read[:size] != cluster.read)
-        moved = False
         for number, row in enumerate(stale.tolist()):
-            moved |= self._see(row)
+            self._moved |= self._see(row)
             if number % _TURN == 0:
                 yield
-        if moved or self._layout != cluster.layout:
-            self._layout = cluster.layout
-            yield from self._arrange()
+        while self._moved or self._layout != cluster.layout:
+            layout, self._moved = cluster.layout, False
+            done = False
+            try:
+                yield from self._arrange()
+                done = True
+            finally:
+                self._moved |= not done  # who asked is gone: the next one arranges
+            self._layout = layout
 
     def _see(self, row: int) -> bool:
         """Read one row's node; whether it is in another place now."""
@@ -147,7 +161,7 @@ class Places:
         detail = cluster.details[row] if row < len(cluster.details) else None
         if detail is None:
             return True
-        place = place_of(detail.node, detail.machine.shape.product)
+        place = place_of(detail.node, product_of(detail.machine.shape))
         self.blocked[row] = bool(place.problems)
         was = self._of.get(detail.name)
         self._of[detail.name] = place

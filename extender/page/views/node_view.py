@@ -116,7 +116,7 @@ def view(detail: index.Row, source: store.ClusterStore) -> NodeView:
     status = detail.node.status
     return NodeView(
         name=detail.name,
-        place=places.place_of(detail.node, machine.shape.product),
+        place=places.place_of(detail.node, places.product_of(machine.shape)),
         product=machine.shape.product,
         platform=machine.shape.platform,
         sources=tuple(sorted(machine.shape.sources)),
@@ -280,7 +280,7 @@ def device_view(
         published = machine.inventory.published[place]
     return DeviceView(
         node=detail.name,
-        place=places.place_of(detail.node, hardware.product),
+        place=places.place_of(detail.node, places.product_of(hardware)),
         name=device.name,
         kind=_KINDS[device.kind],
         driver=device.driver,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from extender.cluster import relevant_fields, store
 from extender.decisions import engine
@@ -19,7 +19,10 @@ from extender.verdicts import resolver
 
 _CHUNK = 16  # nodes of one turn
 _PODS = 64  # pods looked at in one turn
-MOST_GROUPS = 24  # judged for one page; each is every node once
+# Of one page, groups times nodes: 40,000 take half a second of the processor, in turns.
+_MOST_JUDGED = 40_000
+_MOST_GROUPS = 24
+_KEPT_SECONDS = 30.0  # that a group's judgement is told again
 _MOST_REASONS = 12
 _WAITS = frozenset({"Pending", ""})
 
@@ -82,21 +85,39 @@ def waiting(source: store.ClusterStore) -> Generator[None, None, list[objects.Po
     return sorted(found, key=lambda pod: (pod.metadata.creation_timestamp or "", pod.metadata.name))
 
 
-def groups(judging: engine.Engine) -> Generator[None, None, list[Group]]:
-    """The waiting pods by what they ask for, judged, in turns."""
-    judging.settle()
-    waits = yield from waiting(judging.store)
-    same: dict[object, list[objects.Pod]] = {}
-    for pod in waits:
-        same.setdefault(_demand(judging, pod), []).append(pod)
-        yield
-    found = []
-    for number, members in enumerate(same.values()):
-        known = None
-        if number < MOST_GROUPS:
-            known = yield from judged(judging, members[0])
-        found.append(Group(tuple(members), known))
-    return found
+class Groups:
+    """The waiting pods by what they ask for; each group is judged every half minute at the most."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._known: dict[object, tuple[float, Judged]] = {}  # what they ask for → when, how judged
+
+    def of(self, judging: engine.Engine) -> Generator[None, None, list[Group]]:
+        """The groups now, the one that waits longest first, in turns."""
+        judging.settle()
+        waits = yield from waiting(judging.store)
+        same: dict[object, list[objects.Pod]] = {}
+        for pod in waits:
+            same.setdefault(_demand(judging, pod), []).append(pod)
+            yield
+        self._known = {key: each for key, each in self._known.items() if key in same}
+        most = max(min(_MOST_GROUPS, _MOST_JUDGED // max(len(judging.index.rows), 1)), 1)
+        found = []
+        for number, (key, members) in enumerate(same.items()):
+            known = yield from self._judged(judging, key, members[0], new=number < most)
+            found.append(Group(tuple(members), known))
+        # Those that fit nowhere first: the others are about to go.
+        return sorted(found, key=lambda each: bool(each.judged and each.judged.passing))
+
+    def _judged(
+        self, judging: engine.Engine, key: object, pod: objects.Pod, *, new: bool
+    ) -> Generator[None, None, Judged | None]:
+        at, known = self._known.get(key, (0.0, None))
+        if not new or (known is not None and self._clock() - at < _KEPT_SECONDS):
+            return known
+        found = yield from judged(judging, pod)
+        self._known[key] = self._clock(), found
+        return found
 
 
 def _demand(judging: engine.Engine, pod: objects.Pod) -> object:

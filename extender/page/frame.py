@@ -1,0 +1,111 @@
+"""What all pages have in common: the engine once it is ready, the places, the page around them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Generator
+from typing import Protocol
+
+from extender import errors
+from extender.decisions import engine
+from extender.history import decision_history
+from extender.page import rendering
+from extender.page.fleet import places
+from extender.server import admin_queries, admin_routes, metrics
+
+Current = Generator[None, None, tuple[engine.Engine, places.Places]]
+
+
+class Source(Protocol):
+    """Who is asked: the facade of the service."""
+
+    engine: engine.Engine
+    decisions: decision_history.DecisionHistory | None
+
+    def standing(self) -> metrics.ClusterFigures:
+        """How ready we are, and which policy is in force."""
+
+
+class Frame:
+    """The pages' common ground; `source` is asked at each request."""
+
+    def __init__(
+        self, source: Callable[[], Source], *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._source = source
+        self.clock = clock
+        self.templates = rendering.templates()
+        self._places: places.Places | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is nothing to show yet."""
+        return bool(self._source().standing().waiting)
+
+    def judging(self) -> engine.Engine:
+        """The engine; WireError while there is nothing to show."""
+        if waiting := self._source().standing().waiting:
+            what = "; ".join(f"{name} {why}" for name, why in waiting.items())
+            raise errors.WireError(503, f"Still waiting for {what}")
+        return self._source().engine
+
+    def decisions(self) -> decision_history.DecisionHistory | None:
+        """The decisions that are kept, complete; None where none are."""
+        history = self._source().decisions
+        if history is None or not history.bounds.decisions:
+            return None
+        self._source().engine.recorder.condense()
+        return history
+
+    def places(self) -> places.Places:
+        """The places of the nodes, as they were last read."""
+        cluster = self._source().engine.index
+        if self._places is None or self._places.index is not cluster:
+            self._places = places.Places(cluster)
+        return self._places
+
+    def current(self) -> Current:
+        """The engine and the places, brought up to date in turns."""
+        judging = self.judging()
+        judging.settle()
+        yield
+        known = self.places()
+        yield from known.refresh()
+        return judging, known
+
+    def route(
+        self,
+        path: str,
+        answer: Callable[[admin_routes.Parameters], admin_queries.Turns],
+        *parameters: str,
+        kept: bool = False,
+    ) -> admin_routes.Route:
+        """A page at an address."""
+        return admin_routes.Route(
+            path,
+            answer,
+            frozenset(parameters),
+            kind=rendering.HTML,
+            kept=kept,
+            fields=rendering.PAGE_FIELDS,
+            queued=True,
+            refusal=self.templates.problem,
+        )
+
+    def shown(
+        self, name: str, *, section: str, crumbs: tuple[tuple[str, str], ...] = (), **told: object
+    ) -> admin_queries.Turns:
+        """A template with what is told, and the page around it."""
+        standing = self._source().standing()
+        now = dt.datetime.fromtimestamp(self.clock(), dt.UTC)
+        return self.templates.page(
+            name,
+            section=section,
+            crumbs=crumbs,
+            policy=standing.policy,
+            degraded=standing.degraded,
+            remarks=(*standing.policy.notes, *standing.notes),
+            as_of=now.strftime("%H:%M:%S UTC"),
+            **told,
+        )
