@@ -22,7 +22,7 @@ class PodPages:
         route = self._frame.route
         return (
             route("/pods", self._pods, "q"),
-            route("/pods/", self._pod),
+            route("/pods/", self._pod, "node"),
             route("/decisions", self._decisions, "q"),
             route("/decisions/", self._decision, "node"),
             route("/capacity", self._capacity, "shape", "pod"),
@@ -49,10 +49,14 @@ class PodPages:
         ways: tuple[freeing.Way, ...] = ()
         if shown.judged is not None and not shown.judged.passing:
             ways = yield from freeing.ways(judging, pod)
+        asked, why = given.get("node", "").strip(), None
+        if asked:
+            why = yield from freeing.on_node(judging, pod, asked)
         crumbs = (("Pods", "/pods"), (f"{namespace}/{name}", ""))
         decided = decision_view.of_pod(self._frame.decisions(), pod.metadata.uid)
         return (yield from self._frame.shown(
-            "pod", section="pods", crumbs=crumbs, pod=shown, ways=ways, decided=decided
+            "pod", section="pods", crumbs=crumbs, pod=shown, ways=ways, decided=decided,
+            asked=asked, why=why,
         ))  # fmt: skip
 
     def _decisions(self, given: admin_routes.Parameters) -> admin_queries.Turns:

@@ -82,6 +82,12 @@ PAGES = [
     "/pods/ml/train",
     "/pods/ml/big",
     "/pods/ml/more",
+    "/pods/ml/more?node=h-1",
+    "/pods/ml/train?node=p4d-1",
+    "/decisions",
+    "/capacity",
+    "/capacity?shape=nvidia.com/gpu%3D6",
+    "/capacity?pod=ml/more",
     "/history",
     "/policy",
     "/search?q=p4d",
@@ -166,6 +172,10 @@ async def test_an_address_that_is_markup_comes_back_as_text():
         ("/pools/research?state=odd", 400),
         ("/?odd=1", 400),
         ("/map/nothing", 404),
+        ("/decisions/1", 404),
+        ("/decisions/x", 404),
+        ("/capacity?shape=odd", 400),
+        ("/capacity?pod=ml/nobody", 404),
     ],
 )
 async def test_what_is_not_there_is_said_so(path, status):
@@ -221,11 +231,15 @@ async def test_the_questions_of_a_stranger_have_answers():
     async with serving(cluster()) as session:
         _, overview = await got(session, "/")
         _, pods = await got(session, "/pods")
+        _, waits = await got(session, "/pods/ml/more")
         _, device = await got(session, f"/nodes/p4d-1/devices/{GPU}/p4d-1/gpu-0")
         _, policy = await got(session, "/policy")
 
         assert "most fragmented" in overview
         assert "fits no node" in pods
+        assert "needs 6 GPUs" in pods
+        free = waits.partition("What would free it")[2]
+        assert "ml/train" in free
         assert "held-p4d-1-gpu-0" in device
         assert "apiVersion: railyard.dev/v1alpha1" in policy
 
@@ -233,9 +247,9 @@ async def test_the_questions_of_a_stranger_have_answers():
 async def test_a_page_leaves_nothing_behind():
     judging = cluster()
     async with serving(judging) as session:
-        before = judging.moment, len(judging.index.reservations)
+        before = judging.store.version, len(judging.index.reservations)
         for path in PAGES:
             await got(session, path)
 
-        assert (judging.moment, len(judging.index.reservations)) == before
+        assert (judging.store.version, len(judging.index.reservations)) == before
         assert judging.index.verify() == []

@@ -1,99 +1,64 @@
-"""What would let a waiting pod go: the fewest pods that would have to leave one node.
-
-It is the search of preemption, asked as if the pod were more important than all others; nothing is
-evicted, and nothing is reserved.
-"""
+"""What would let a waiting pod go: the smallest changes that each make one node take it."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator
 
-import msgspec
-
-from extender.decisions import engine, verb_results
-from extender.decisions.eviction import victim_selection
+from extender.decisions import engine
+from extender.decisions.counterfactual import changes, why_node
 from extender.kube.api import objects
-from extender.verdicts import resolver
 
-_MOST_PRIORITY = 2**31 - 1
 _CHUNK = 16  # nodes judged in one turn
-_SEARCHED = 32  # nodes with the most free GPUs: each search is a millisecond or two
-_SHOWN = 3
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Leaving:
-    """A pod that would have to go; `preemptible`: the waiting pod may evict it by its priority."""
-
-    namespace: str
-    name: str
-    priority: int
-    preemptible: bool
+_SEARCHED = 12  # nodes with the most free GPUs: each search tries some sets of pods
+_SHOWN = 4
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Way:
-    """One node that takes the pod once these have left."""
+    """One node, why it refuses, and the changes of which each alone makes it take the pod."""
 
     node: str
-    pods: tuple[Leaving, ...]
+    reason: str
+    changes: tuple[changes.Change, ...]
 
 
 def ways(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, tuple[Way, ...]]:
-    """The nodes that the fewest pods would have to leave, in turns."""
-    busy: list[tuple[float, str]] = []
+    """The nodes for which the fewest pods would have to leave, in turns."""
+    busy = yield from _busy(judging, pod)
+    now = yield from why_node.picture(judging, pod, among=frozenset(busy))
+    found: list[tuple[int, int, Way]] = []
+    for place, name in enumerate(busy):
+        why = yield from why_node.why(now, name)
+        if why.changes:
+            leaving = [len(each.pods) for each in why.changes if each.pods]
+            way = Way(name, why.reason, why.changes)
+            found.append((min(leaving, default=1), place, way))
+        yield
+    return tuple(way for *_, way in sorted(found, key=lambda each: each[:2])[:_SHOWN])
+
+
+def _busy(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, list[str]]:
+    """Nodes that refuse the pod now and could take it, those with the most free GPUs first."""
+    found: list[tuple[float, str]] = []
     names = sorted(judging.index.rows)
     yield
     for first in range(0, len(names), _CHUNK):
-        some = names[first : first + _CHUNK]
         with judging.assumed.suspended(pod):
-            failed = judging.filter_only(pod, some).failed
+            failed = judging.filter_only(pod, names[first : first + _CHUNK]).failed
         for name in failed:
             row = judging.index.rows.get(name)
             if row is not None:
                 free = float(judging.room.inventory.left(judging.index.state[[row]])[0])
-                busy.append((-free, name))
+                found.append((-free, name))
         yield
-    found: list[tuple[int, int, str, Way]] = []
-    for _, name in sorted(busy)[:_SEARCHED]:
-        way = _way(judging, pod, name)
-        if way is not None:
-            barred = sum(not each.preemptible for each in way.pods)
-            found.append((len(way.pods), barred, name, way))
-        yield
-    return tuple(way for *_, way in sorted(found, key=lambda each: each[:3])[:_SHOWN])
+    return [name for _, name in sorted(found)[:_SEARCHED]]
 
 
-def _way(judging: engine.Engine, pod: objects.Pod, name: str) -> Way | None:
-    """Who would have to leave this node; None where nobody's leaving helps, or it is unknown."""
-    spec = msgspec.structs.replace(pod.spec, priority=_MOST_PRIORITY)
-    urgent = msgspec.structs.replace(pod, spec=spec)
-    with judging.assumed.suspended(pod):
-        resolved = judging.resolver.resolve(pod, judging.policy)
-        if isinstance(resolved, resolver.NotJudged) or not resolved.question:
-            return None
-        kept = victim_selection.keep(
-            urgent,
-            {name: verb_results.Victims()},
-            on=judging.verdicts.of(resolved),
-            cluster=judging.index,
-        )
-    victims = kept.get(name)
-    if victims is None or not victims.pods:
-        return None
-    mine = pod.spec.priority or 0
-    present = {p.metadata.uid: p for p in judging.store.pods_on.get(name, {}).values()}
-    leaving = [present[uid] for uid in victims.pods if uid in present]
-    return Way(
-        name,
-        tuple(
-            Leaving(
-                each.metadata.namespace or "default",
-                each.metadata.name,
-                each.spec.priority or 0,
-                preemptible=(each.spec.priority or 0) < mine,
-            )
-            for each in leaving
-        ),
-    )
+def on_node(
+    judging: engine.Engine, pod: objects.Pod, name: str
+) -> Generator[None, None, why_node.WhyNode]:
+    """How one node stands for the pod now, and what would change that."""
+    now = yield from why_node.picture(judging, pod)
+    found = yield from why_node.why(now, name)
+    return found

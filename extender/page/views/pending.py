@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 
 from extender.cluster import relevant_fields, store
-from extender.decisions import engine
+from extender.decisions import engine, verb_results
 from extender.decisions.explanation import explain_demand, node_filters
 from extender.demand import pod as pods
 from extender.kube.api import objects
@@ -116,7 +116,8 @@ class Groups:
         if not new or (known is not None and self._clock() - at < _KEPT_SECONDS):
             return known
         found = yield from judged(judging, pod)
-        self._known[key] = self._clock(), found
+        if not found.note:  # what is not judged yet is soon
+            self._known[key] = self._clock(), found
         return found
 
 
@@ -153,7 +154,7 @@ def judged(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, Ju
         with judging.assumed.suspended(pod):
             found = judging.filter_only(pod, some)
         for name in some:
-            told = _refusal(name, found.failed, found.unresolvable)
+            told = _refusal(name, found)
             told = told or _theirs(filters, judging.store.nodes.get(name))
             if told is None:
                 passing += 1
@@ -169,10 +170,10 @@ def judged(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, Ju
     return Judged(explain_demand.demand(resolved), passing, len(names), tuple(ordered))
 
 
-def _refusal(name: str, failed: object, unresolvable: object) -> tuple[str, bool, bool] | None:
-    for found, lasting in ((failed, False), (unresolvable, True)):
-        if isinstance(found, dict) and name in found:
-            return found[name], lasting, True
+def _refusal(name: str, found: verb_results.FilterResult) -> tuple[str, bool, bool] | None:
+    for reasons, lasting in ((found.failed, False), (found.unresolvable, True)):
+        if name in reasons:
+            return reasons[name], lasting, True
     return None
 
 
