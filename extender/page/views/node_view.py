@@ -189,13 +189,12 @@ def _parts(
 
 def _room(hardware: Shape, gpu: gpu_states.Gpu, parts: Sequence[Part]) -> str:
     taken = {slot for part in parts for slot in range(part.start, part.start + part.size)}
-    best: tuple[int, str] = (0, "")
-    for place in gpu.devices:
-        device = hardware.devices[place]
-        wanted = gpu_states.slices_of(device)
-        if wanted and taken.isdisjoint(wanted):
-            best = max(best, (len(wanted), gpu_states.profile(device)))
-    return best[1]
+    room = [
+        (-len(wanted), len(gpu_states.profile(device)), gpu_states.profile(device))
+        for device in (hardware.devices[place] for place in gpu.devices)
+        if (wanted := gpu_states.slices_of(device)) and taken.isdisjoint(wanted)
+    ]
+    return min(room)[2] if room else ""  # of equal ones the plain one, without media engines
 
 
 def _tree(
