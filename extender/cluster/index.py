@@ -26,9 +26,6 @@ from extender.hardware.shape import Broken
 from extender.kube.api import objects
 
 _FIRST_ROWS = 256
-# A random 8-GPU cluster of 5,000 nodes has about 1,000 states; every placement may add a few.
-_MOST_STATES = 50_000
-_STATES_PER_ROW = 16
 _VERIFIED_A_TURN = 2  # nodes built anew: about a millisecond
 
 
@@ -44,6 +41,7 @@ class Row:
     memory: int = 0  # allocatable, bytes
     cpu_asked: int = 0  # by the pods bound here
     memory_asked: int = 0
+    doubted: Sequence[tuple[str, str]] = ()  # pods here whose annotation is not believed, and why
 
 
 class TopologyIndex:
@@ -147,7 +145,7 @@ class TopologyIndex:
             reshape, recount = name in source.dirty_shapes, name in source.dirty
             self._read(name, reshape=reshape, reuse=not recount)
         self.generation += bool(touched)
-        if len(self.states) > max(_MOST_STATES, _STATES_PER_ROW * len(self.rows)):
+        if self.states.too_many(len(self.rows)):
             self.compact()
         for marked in (source.dirty_shapes, source.dirty, self._marked):
             marked.difference_update(touched)
@@ -205,12 +203,15 @@ class TopologyIndex:
             reuse = False
         if not reuse:
             bound = self.store.tenants_on.get(name, {}).values()
+            doubted: list[tuple[str, str]] = []
+            detail.doubted = doubted
             detail.usage = machines.usage(
                 detail.machine,
                 self.store.allocated,
                 bound,
                 features=self.builder.features,
                 topology=self.store.topologies.get(name),
+                doubted=doubted,
             )
             detail.cpu_asked = sum([each.asked.cpu for each in bound])
             detail.memory_asked = sum([each.asked.memory for each in bound])

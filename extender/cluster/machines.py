@@ -229,10 +229,12 @@ def usage(
     *,
     features: allocator_features.AllocatorFeatures,
     topology: objects.NodeResourceTopology | None = None,
+    doubted: list[tuple[str, str]] | None = None,
 ) -> Usage:
     """What allocated claims and bound pods take of the machine.
 
-    `topology` is the node's NodeResourceTopology, where there is one.
+    `topology` is the node's NodeResourceTopology, where there is one. To `doubted` goes which pod's
+    annotation is not believed, and why.
     """
     results = [
         result
@@ -243,7 +245,7 @@ def usage(
     used = slices.used(machine.inventory, results, features=features)
     if not machine.shape.resources:
         return used
-    held, taken, inferred = plugin_usage.held_by(bound, machine.shape, topology)
+    held, taken, inferred = plugin_usage.held_by(bound, machine.shape, topology, doubted)
     return Usage(used.taken | taken, used.shared, used.drawn, held, inferred)
 
 

@@ -11,29 +11,36 @@ marked so.
 
 from __future__ import annotations
 
-import functools
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from extender import bounded_cache
 from extender.cluster.pods import bound_pods
 from extender.hardware.shape import Kind, PluginResource, Shape
 from extender.kube.api import objects, quantity
 
-_MOST_NEAREST = 65536  # answers kept; a machine of 8 GPUs has 255 sets of free ones
+_SHORT = 60  # characters of a name that anybody may write
+_MOST_NEAREST = 16_384  # answers kept; a machine of 8 GPUs has 255 sets of free ones
 
 
 def held_by(
     present: Iterable[bound_pods.BoundPod],
     shape: Shape,
     topology: objects.NodeResourceTopology | None = None,
+    doubted: list[tuple[str, str]] | None = None,
 ) -> tuple[tuple[int, ...], int, bool]:
-    """What pods hold: units per `shape.resources`, a mask of devices, whether it is inferred."""
+    """What pods hold: units per `shape.resources`, a mask of devices, whether it is inferred.
+
+    To `doubted` goes which pod's annotation is not believed, and why.
+    """
     if not shape.resources:
         return (), 0, False
     held = [0] * len(shape.resources)
     taken, inferred = 0, False
     places = {resource.name: place for place, resource in enumerate(shape.resources)}
     for tenant in sorted(present, key=_age):
+        if doubted is not None and (tenant.told or tenant.misread):
+            doubted += ((tenant.name, why) for why in _doubts(tenant, shape, taken))
         for name, count in tenant.asked.extended:
             if name in places:
                 held[places[name]] += count
@@ -98,10 +105,39 @@ def _told(
     holds, all of which are there and nobody else's.
     """
     told = dict(tenant.told).get(name, ())
-    if len(told) != count or max(told, default=-1) >= len(resource.devices):
+    if _doubt(told, name, resource, taken, count):
         return ()
-    devices = tuple(resource.devices[number] for number in told)
-    return () if _mask(devices) & taken else devices
+    return tuple(resource.devices[number] for number in told)
+
+
+def _doubt(
+    told: tuple[int, ...], name: str, resource: PluginResource, taken: int, count: int
+) -> str:
+    """Why the devices told of a resource are not believed; empty where they are."""
+    if len(told) != count:
+        return f"it names {len(told)} of {name}, and the pod holds {count}"
+    if max(told, default=-1) >= len(resource.devices):
+        return f"it names {max(told)} of {name}, and the node has 0 to {len(resource.devices) - 1}"
+    if _mask(resource.devices[number] for number in told) & taken:
+        return f"it names devices of {name} that another pod holds"
+    return ""
+
+
+def _doubts(tenant: bound_pods.BoundPod, shape: Shape, taken: int) -> Iterator[str]:
+    """Yield what of the pod's annotation is not believed."""
+    if tenant.misread:
+        yield tenant.misread
+    asked = dict(tenant.asked.extended)
+    known = {resource.name: resource for resource in shape.resources}
+    for name, told in tenant.told:
+        resource = known.get(name)
+        if name not in asked:
+            yield f"the pod does not request {name[:_SHORT]!r}"
+            continue
+        if resource is None or resource.replicas > 1 or not resource.devices:
+            continue
+        if why := _doubt(told, name, resource, taken, asked[name]):
+            yield why
 
 
 def _by_zone(
@@ -156,7 +192,7 @@ def nearest(shape: Shape, free: Sequence[int], count: int) -> tuple[int, ...]:
     return best[1] if best is not None else ()
 
 
-@functools.lru_cache(maxsize=_MOST_NEAREST)
+@bounded_cache.remembered("likely-devices", _MOST_NEAREST)
 def likely(
     shape: Shape, taken: int, asked: tuple[tuple[int, int], ...], known: tuple[int, ...] = ()
 ) -> tuple[tuple[int, tuple[int, ...]], ...]:

@@ -44,6 +44,10 @@ class StaleNodes:
         """How many nodes would be answered by what was there before."""
         return len(self._due)
 
+    def unread(self) -> list[str]:
+        """The nodes whose hardware may be other than their rows say."""
+        return [name for name, hardware in self._due.items() if hardware]
+
     def mark_changes(
         self,
         source: store.ClusterStore,

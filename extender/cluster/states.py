@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from extender import bounded_cache
 from extender.hardware.shape import Shape
 from extender.hardware.usage import NOTHING, NodeState, Usage
 
 __all__ = ["NOTHING", "States", "Usage"]
 
 _FIRST = 1024
+# 5,000 nodes have 1,000 to 14,000 states, and every placement may add a few. Each takes 420 bytes,
+# and a cell in each table by state.
+_MOST = 16_384
+_MOST_PER_NODE = 6
 _WORD = (1 << 64) - 1
 
 
@@ -34,6 +39,16 @@ class States:
 
     def __getitem__(self, number: int) -> NodeState:
         return self._states[number]
+
+    def figures(self, nodes: int) -> bounded_cache.Figures:
+        """How many have a number, those included that none of so many nodes is in any more."""
+        bound = max(_MOST, _MOST_PER_NODE * nodes)
+        return bounded_cache.Figures("states", len(self), bound, bounded_cache.ENTRIES)
+
+    def too_many(self, nodes: int) -> bool:
+        """Whether they are to be numbered anew."""
+        figures = self.figures(nodes)
+        return figures.used > figures.bound
 
     @property
     def shape_of(self) -> NDArray[np.int32]:

@@ -26,7 +26,7 @@ from extender.decisions import (
     verb_results,
     work_ahead,
 )
-from extender.decisions.eviction import nominations, victim_selection
+from extender.decisions.eviction import preemption
 from extender.decisions.ticket import Ticket
 from extender.demand import pod as pods
 from extender.demand import work
@@ -82,7 +82,7 @@ class Engine:
         self.predictions = prediction_log.PredictionLog(cluster, self.tables, on_prediction)
         self.recorder: recording.Recorder = recording.Nobody()
         self.assumed = assumed.AssumedPods(cluster, self.gangs, self.predictions)
-        self._evictions = nominations.Nominations()
+        self.evictions = preemption.Preemption(cluster, self.verdicts, self.work)
         self.unjudged = Counter(dict.fromkeys(resolver.UNJUDGED, 0))  # why → pods passed so
         self._clock = clock
         self._policies = 0  # moves with the policy
@@ -117,7 +117,7 @@ class Engine:
         """Refuse the nodes where the pod cannot get its devices; unknown nodes pass."""
         self.assumed.withdraw(pod.metadata.uid)
         found = self.filter_only(pod, names)
-        if found.failed and self._evictions:
+        if found.failed:
             found = self._once_victims_are_gone(pod, found)
         if len(names) - len(found.failed) - len(found.unresolvable) == 1:
             # A refused name that was asked twice leaves none.
@@ -145,7 +145,7 @@ class Engine:
         known = rows >= 0
         unknown = len(names) - int(np.count_nonzero(known))
         judged = self.verdicts.judged(resolved, rows, known)
-        self.unjudged[resolver.UNFINISHED] += self.work.spent
+        self.unjudged[resolver.UNFINISHED] += self.work.spent or self.verdicts.passed_unread
         names = names if isinstance(names, list) else list(names)
         distinct = self.index.distinct(rows if not unknown else rows[known])
         refused, unresolvable = refusals.of(names, judged, distinct=distinct)
@@ -216,11 +216,10 @@ class Engine:
         resolved = self._ask(pod)
         if isinstance(resolved, resolver.NotJudged) or not resolved.question:
             return dict(offered)
-        kept = victim_selection.keep(
-            pod, offered, on=self.verdicts.of(resolved), cluster=self.index
-        )
-        self._evictions.agree(pod.metadata.uid, kept, now=self._clock())
-        return kept
+        now = self._clock()
+        kept = self.evictions.choose(pod, resolved, offered, policy=self._policies, now=now)
+        self.unjudged[resolver.UNFINISHED] += kept.unjudged > 0
+        return kept.nodes
 
     def score(
         self, pod: objects.Pod, names: Sequence[str], *, with_parts: bool = True
@@ -269,13 +268,11 @@ class Engine:
         self, pod: objects.Pod, found: verb_results.FilterResult
     ) -> verb_results.FilterResult:
         """Let pass where the pod fits without the victims it was granted, seen to go or not."""
-        agreed = self._evictions.of(pod.metadata.uid, now=self._clock())
-        resolved = self.resolver.resolve(pod, self.policy) if agreed else None
+        granted = self.evictions.granted(pod.metadata.uid, now=self._clock())
+        resolved = self.resolver.resolve(pod, self.policy) if granted else None
         if not isinstance(resolved, resolver.ResolvedPod):
             return found
-        return victim_selection.passing(
-            found, agreed, on=self.verdicts.of(resolved), cluster=self.index
-        )
+        return self.evictions.passing(found, granted, resolved)
 
     @property
     def unsettled(self) -> bool:
@@ -341,7 +338,7 @@ class Engine:
                 self._learning.observe(pod)
             if new is None or pod.spec.node_name:
                 self.resolver.forget(pod.metadata.uid)
-                self._evictions.forget(pod.metadata.uid)
+                self.evictions.forget(pod.metadata.uid)
             self.assumed.pod_changed(pod, gone=new is None)
         elif isinstance(new, objects.ResourceClaim | objects.ResourceClaimTemplate) and old is None:
             self._learning.appeared(kind, new.metadata.name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from extender import bounded_cache
 from extender.decisions import engine
 
 _SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
@@ -24,7 +25,7 @@ class EngineSnapshot:
     unknown_predictions: int
     unjudged: Mapping[str, int]  # why → pods passed unjudged
     headroom: Mapping[str, float]  # GPUs of a pod → free GPUs that pods of this size can take
-    kept: Mapping[str, int]  # what is remembered beside the objects → bytes, about
+    caches: tuple[bounded_cache.Figures, ...]  # of what is remembered beside the objects
 
 
 def of(judging: engine.Engine) -> EngineSnapshot:
@@ -43,10 +44,20 @@ def of(judging: engine.Engine) -> EngineSnapshot:
         unknown_predictions=judging.judge.unknown,
         unjudged=judging.unjudged,
         headroom={str(size): gpus for size, gpus in priced.inventory.whole_sets(_SIZES).items()},
-        kept={
-            "answers": judging.resolver.bytes,
-            "predictions": judging.predictions.bytes,
-            "verdicts": judging.tables.bytes,
-            "room": priced.bytes,
-        },
+        caches=tuple(_caches(judging)),
     )
+
+
+def _caches(judging: engine.Engine) -> Iterator[bounded_cache.Figures]:
+    """How full all caches are, each once."""
+    yield judging.index.states.figures(len(judging.index.rows))
+    yield judging.index.reservations.figures
+    yield judging.gangs.figures
+    yield judging.predictions.figures
+    yield from judging.evictions.caches()
+    yield from judging.resolver.caches()
+    yield judging.tables.figures
+    yield from judging.verdicts.single.caches()
+    yield judging.judge.planner.figures
+    yield from judging.room.caches()
+    yield from bounded_cache.of_functions()

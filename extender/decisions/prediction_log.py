@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from extender import bounded_cache
 from extender.cluster import index, machines, store
 from extender.cluster.states import States
 from extender.demand import work
@@ -30,8 +31,8 @@ POSSIBLE = "possible"  # other devices, where this version of Kubernetes chooses
 # (request, driver, pool, device), …
 Picks: TypeAlias = tuple[tuple[str, str, str, str], ...]
 
-# Of all decisions kept: 400 of 5,000 nodes each. A burst holds 10–30 undecided ones.
-_MOST_BYTES = 16 << 20
+# Of all decisions kept: 200 of 5,000 nodes each. A burst holds 10–30 undecided ones.
+_MOST_BYTES = 8 * bounded_cache.MIB
 _OVERHEAD = 2048  # bytes of a decision without its arrays
 _MOST_MISMATCHES = 100
 # kube-scheduler writes an allocation within a second, or waits up to ten minutes for binding
@@ -104,6 +105,11 @@ class PredictionLog:
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    @property
+    def figures(self) -> bounded_cache.Figures:
+        """How much the pending predictions take."""
+        return bounded_cache.Figures("predictions", self.bytes, _MOST_BYTES)
 
     def predicted(
         self,

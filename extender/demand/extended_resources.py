@@ -144,7 +144,7 @@ class ExtendedResourceClasses:
         # (requests, which names) → the claim: asked for on state after state of one question
         self._claims: bounded_cache.BoundedCache[
             tuple[_Special, frozenset[str]], tuple[requests.ClaimDemand | None]
-        ] = bounded_cache.BoundedCache(_MOST_CLAIMS)
+        ] = bounded_cache.BoundedCache("special-claims", _MOST_CLAIMS)
 
     def claim(
         self, question: DeviceRequestKey, names: frozenset[str]
@@ -161,9 +161,9 @@ class ExtendedResourceClasses:
         return known[0]
 
     @property
-    def bytes(self) -> int:
-        """What the claims remembered take, about."""
-        return self._claims.bytes
+    def figures(self) -> bounded_cache.Figures:
+        """How full the cache of claims is."""
+        return self._claims.figures
 
     def _new(
         self, question: DeviceRequestKey, names: frozenset[str]

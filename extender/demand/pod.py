@@ -11,10 +11,10 @@ pod-level resources win over both; the overhead comes on top.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from extender import bounded_cache
 from extender.kube.api import objects, quantity
 
 _CPU, _MEMORY = "cpu", "memory"
@@ -121,7 +121,7 @@ def _add_up(
 
 
 # Pods of one template ask the same. Each has at most 64 amounts of about 200 bytes: 13 MB in all.
-_added_up = functools.lru_cache(maxsize=1024)(_add_up)
+_added_up = bounded_cache.remembered("pod-sums", 1024)(_add_up)
 
 
 def _amounts(told: _Told) -> _Amounts:

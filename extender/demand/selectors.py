@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from extender import bounded_cache, errors
@@ -20,16 +20,16 @@ from extender.hardware import shape
 
 # How many expressions are kept, as in kube-scheduler's own cache of one per class and claim.
 PROGRAMS = 1000
-# Characters of all expressions kept; a program takes up to a hundred bytes for each: 25 MB.
-MOST_CHARACTERS = 256 << 10
+# Bytes of all programs kept; one takes up to a hundred for each character of its text.
+_MOST_PROGRAMS = 12 * bounded_cache.MIB
 # How many results are kept over all expressions; one takes about 100 bytes.
-RESULTS = 200_000
+RESULTS = 100_000
 
 Result: TypeAlias = bool | errors.SelectorError | errors.UnknownSelectorError
 
-# Bytes: of a program for each character, of a result, and of what a text reads beside its names.
-_CHARACTER, _RESULT, _READS = 100, 100, 300
-_MOST_READS = 2 << 20
+# Bytes: of a program for each character, and of what a text reads beside its names.
+_CHARACTER, _READS = 100, 300
+_MOST_READS = 2 * bounded_cache.MIB
 # Texts of which part is compiled: a tree of the longest takes a megabyte.
 _MOST_BEGUN = 8
 _TURNS = 3  # that `compiler.selector_in_turns` takes, of about the same length
@@ -96,7 +96,7 @@ class Selectors:
         self._begun: dict[str, compiler.Turns] = {}
         # text → what it reads
         self._reads: bounded_cache.BoundedCache[str, tuple[frozenset[str] | None]] = (
-            bounded_cache.BoundedCache(_MOST_READS)
+            bounded_cache.BoundedCache("selector-reads", _MOST_READS)
         )
 
     def matches(self, expression: str, device: shape.Device) -> bool:
@@ -131,10 +131,14 @@ class Selectors:
             return names
         return known[0]
 
-    @property
-    def bytes(self) -> int:
-        """What programs and their results take, about."""
-        return _CHARACTER * self._characters + _RESULT * self._results + self._reads.bytes
+    def caches(self) -> Iterator[bounded_cache.Figures]:
+        """How full its caches are."""
+        used = _CHARACTER * self._characters
+        yield bounded_cache.Figures("selector-programs", used, _MOST_PROGRAMS)
+        yield bounded_cache.Figures(
+            "selector-results", self._results, self._most_results, bounded_cache.ENTRIES
+        )
+        yield self._reads.figures
 
     def _entry(self, text: str) -> _Expression:
         entry = self._expressions.get(text)
@@ -142,7 +146,8 @@ class Selectors:
             entry = self._expressions[text] = self._compiled(text)
             self._characters += len(text)
             while len(self._expressions) > 1 and (
-                len(self._expressions) > self._most_programs or self._characters > MOST_CHARACTERS
+                len(self._expressions) > self._most_programs
+                or _CHARACTER * self._characters > _MOST_PROGRAMS
             ):
                 old, dropped = self._expressions.popitem(last=False)
                 self._results -= dropped.size()

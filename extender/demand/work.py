@@ -13,6 +13,8 @@ from extender import errors
 # together, and the one piece of work that passes the limit, stay below 20 ms.
 JUDGING = 4_000
 SETTLING = 2_000
+# Units of a preempt, which comes once for a pod that fits nowhere: 100 nodes of 8 pods.
+PREEMPTING = 12_000
 # Units of a turn between two requests, for verdicts that were not finished: half a millisecond.
 IDLE = 250
 _NO_LIMIT = 1 << 62

@@ -11,11 +11,11 @@ bare ones belong to the driver's own domain.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias, TypeVar
 
+from extender import bounded_cache
 from extender.hardware import fabric, shape
 from extender.kube.api import objects
 
@@ -122,7 +122,7 @@ def device_facts(driver: str, device: objects.Device) -> DeviceFacts:
     return place if body is None else dataclasses.replace(place, body=body)
 
 
-@functools.lru_cache(maxsize=256)
+@bounded_cache.remembered("body-attributes", 256)
 def body_names(driver: str) -> tuple[str, ...]:
     """The attributes whose text tells physical devices apart, as they may be published.
 
@@ -131,7 +131,7 @@ def body_names(driver: str) -> tuple[str, ...]:
     return tuple(each for name in _BODY_NAMES for each in (name, f"{driver}/{name}"))
 
 
-@functools.lru_cache(maxsize=256)
+@bounded_cache.remembered("telling-attributes", 256)
 def _telling(driver: str) -> tuple[str, ...]:
     """The attribute names that may tell the place or kind of a driver's devices."""
     names = tuple(_names(_TELLING, driver))
@@ -139,7 +139,7 @@ def _telling(driver: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*names, *bare)))
 
 
-@functools.lru_cache(maxsize=65536)
+@bounded_cache.remembered("device-places", 16_384)
 def _place(
     driver: str, told: tuple[objects.DeviceAttribute | None, ...], part: bool
 ) -> DeviceFacts:

@@ -9,10 +9,10 @@ no devices at all, only a count.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from extender import bounded_cache
 from extender.hardware import device_topology, physical_gpus, resource_names, shape
 from extender.hardware.catalogue import catalogue, label_evidence
 from extender.hardware.catalogue.machine_types import MachineType, Product
@@ -169,7 +169,7 @@ def _linked(
     return bool(products) and all(each is not None and each.linked for each in products)
 
 
-@functools.lru_cache(maxsize=4096)
+@bounded_cache.remembered("plug-in-devices", 4096)
 def _device(resource: str, place: _Place, product: str) -> shape.Device:
     """One object for each device that equal machines have, as identity is equality."""
     kind, number = place

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import functools
 import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import msgspec
 
+from extender import bounded_cache
 from extender.hardware import mig_profiles, shape
 
 # openshift.io/mlx5_ib, mellanox.com/cx7_vf, intel.com/intel_sriov_netdevice, example.com/hca. Not
@@ -109,7 +109,7 @@ def _found(entries: tuple[Resource, ...], name: str) -> Resource | None:
     return None
 
 
-@functools.lru_cache(maxsize=4096)
+@bounded_cache.remembered("vendors", 4096)
 def vendor_of(name: str) -> str:
     """Whose devices these are: the registered domain of a resource's or a driver's name."""
     domain = name.partition("/")[0].lower()

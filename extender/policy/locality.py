@@ -12,10 +12,10 @@ uneven machines come out right. What is not published is neither near nor far.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+from extender import bounded_cache
 from extender.hardware import fabric, resource_names
 from extender.hardware.shape import Kind, Level, Shape
 from extender.policy import assignment
@@ -73,7 +73,7 @@ def assess(
 
 
 # Many states of a machine lead to the same devices.
-@functools.lru_cache(maxsize=32768)
+@bounded_cache.remembered("localities", 8192)
 def _assessed(
     shape: Shape, devices: tuple[int, ...], communication_share: float, calibration: Calibration
 ) -> Assessment:
@@ -120,7 +120,7 @@ def assign(
     return _assign(_machine(shape, calibration), gpus, nics)
 
 
-@functools.lru_cache(maxsize=4096)
+@bounded_cache.remembered("possible-pairs", 4096)
 def possible(shape: Shape, *, gpus: int, nics: int, level: Level) -> bool:
     """Whether the machine, empty, has that many GPUs and NICs that can be paired within `level`.
 
@@ -178,7 +178,7 @@ class _MachineDevices:
     link: str  # "NVLink", "XGMI" or "NeuronLink", empty where no GPUs are joined
 
 
-@functools.lru_cache(maxsize=1024)
+@bounded_cache.remembered("distances", 1024)
 def _machine(shape: Shape, calibration: Calibration) -> _MachineDevices:
     kinds = tuple(device.kind for device in shape.devices)
     gpus = [i for i, kind in enumerate(kinds) if kind in _GPUS]

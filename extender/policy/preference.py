@@ -8,10 +8,10 @@ sizes are our own; whose conditions, labels and names they read stands beside ea
 from __future__ import annotations
 
 import enum
-import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from extender import bounded_cache
 from extender.demand.allocator.outcome import Pick
 from extender.demand.requests import ClaimDemand
 from extender.hardware.shape import Kind, Level, Shape
@@ -146,7 +146,7 @@ def _bad_conditions(
             yield condition
 
 
-_bad_statuses = functools.lru_cache(maxsize=1024)(signals.bad_statuses)
+_bad_statuses = bounded_cache.remembered("bad-conditions", 1024)(signals.bad_statuses)
 
 
 def _unhealthy(node: objects.Node, hardware: Shape) -> Iterable[tuple[str, int, int]]:
@@ -184,7 +184,7 @@ def wanted(pod: objects.Pod, names: Iterable[str] = (), *, passed: bool = False)
     return Sandbox.NONE
 
 
-@functools.lru_cache(maxsize=4096)
+@bounded_cache.remembered("runtime-classes", 4096)
 def _words(name: str) -> frozenset[str]:
     return frozenset(re.split(r"[^a-z0-9]+", name.lower()))
 

@@ -9,12 +9,13 @@ placed, one after the other, by the same verdicts that answer requests.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from extender import bounded_cache
 from extender.cluster import index
 from extender.demand import work
 from extender.policy import config
@@ -95,10 +96,12 @@ class HeadroomPricer:
         """Whether an allowance ran out before all headroom was counted."""
         return self._stale
 
-    @property
-    def bytes(self) -> int:
-        """Bytes that cached headroom and losses take, about."""
-        return self._counts.bytes + self._losses.bytes
+    def caches(self) -> Iterator[bounded_cache.Figures]:
+        """How full the caches of counts, headroom and losses are."""
+        yield self._counts.figures
+        yield self._device_headroom.figures
+        yield self._losses.figures
+        yield self.lookahead.figures
 
     @property
     def priced(self) -> bool:

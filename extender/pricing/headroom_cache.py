@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from extender import bounded_cache
 from extender.cluster.states import States
 from extender.pricing import formula, placement_counts
 from extender.pricing.mix.demand_mix import DemandClasses, Floats
@@ -17,7 +18,7 @@ from extender.pricing.mix.demand_mix import DemandClasses, Floats
 StateHeadroom: TypeAlias = tuple[list[float], list[float]]
 
 _FIRST = 256
-_MOST_KEPT = 8192  # states; with 128 classes they take 16 MB
+_MOST_KEPT = 8192  # states; with 128 classes they take 24 MB
 
 
 class DeviceHeadroomCache:
@@ -41,6 +42,13 @@ class DeviceHeadroomCache:
     def weighted(self) -> bool:
         """Whether some placement of some class is worth less than another."""
         return self._mean_worth is not None
+
+    @property
+    def figures(self) -> bounded_cache.Figures:
+        """How many states are kept."""
+        return bounded_cache.Figures(
+            "device-headroom", self._kept, _MOST_KEPT, bounded_cache.ENTRIES
+        )
 
     def of(
         self,

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from extender import bounded_cache
 from extender.cluster import index
 from extender.pricing.mix.demand_mix import DemandClasses, Floats, Ints
 
@@ -22,8 +23,9 @@ Rows: TypeAlias = NDArray[np.integer]
 # not known yet
 LossFunction: TypeAlias = Callable[[Rows, Ints | None], Floats]
 
-_MOST_BYTES = 32 << 20  # of one engine's matrices; 5,000 rows and 40 classes are 1.6 MB a size
-_LEAST_SIZES = 8
+# Of one engine's matrices; 5,000 rows and 40 classes are 1.6 MB a size, 128 classes 8.
+_MOST_BYTES = 24 * bounded_cache.MIB
+_LEAST_SIZES = 3
 
 
 class ClassVersions:
@@ -132,12 +134,13 @@ class LossCache:
         self._sizes: dict[object, _PodSizeLoss] = {}  # size → what it takes, the latest last
 
     @property
-    def bytes(self) -> int:
-        """Bytes of the cached matrices, about."""
-        return sum(
+    def figures(self) -> bounded_cache.Figures:
+        """How much the cached matrices take."""
+        used = sum(
             each.by_class.values.nbytes + each.by_class.version.nbytes + each.loss.nbytes
             for each in self._sizes.values()
         )
+        return bounded_cache.Figures("losses", used, _MOST_BYTES)
 
     def priced(
         self, size: object, rows: Rows, loss_of: LossFunction, *, prices: Floats, epoch: int

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from extender import bounded_cache
 from extender.cluster.states import States
 from extender.demand import work
 from extender.hardware.shape import Shape
@@ -24,8 +25,10 @@ _FIRST_STATES = 1024
 _FIRST_UNITS = 16
 _FEW = 8  # states up to which counting one by one is quicker than arrays
 _MOST_UNITS = 512  # columns kept; beyond that all are dropped and counted anew
-# States times units, 16 bytes each: 32 MB, unless the current units need more.
-_MOST_CELLS = 2 << 20
+# Of the arrays, 16 bytes a state and unit, unless the current units need more.
+_MOST_BYTES = 32 * bounded_cache.MIB
+_CELL = 16
+_MORE_UNITS = 16  # so many more columns at a time
 # More than that on one node adds nothing about scarcity; it bounds the counting.
 _LONGEST_CHAIN = 256
 _WORD_BITS = 64  # of `States.taken`
@@ -113,14 +116,18 @@ class PlacementCounts:
         return found
 
     @property
-    def bytes(self) -> int:
-        """What the counts take."""
-        return self._free.nbytes + self._chain.nbytes
+    def figures(self) -> bounded_cache.Figures:
+        """How much the counts take."""
+        worth = sum(each.nbytes for each in self._worth.values())
+        used = self._free.nbytes + self._chain.nbytes + worth
+        return bounded_cache.Figures("placement-counts", used, _MOST_BYTES)
 
     def _columns_of(self, units: Sequence[object], states: States) -> NDArray[np.intp]:
         """The columns of the units, in arrays that are large enough for them and the states."""
         known = self._column_of
-        most = max(min(_MOST_UNITS, _MOST_CELLS // len(self._chain)), 2 * len(units))
+        # With some to spare: else each new unit would drop what was counted.
+        enough = len(units) + _MORE_UNITS + len(units) // 4
+        most = max(min(_MOST_UNITS, _MOST_BYTES // (_CELL * len(self._chain))), enough)
         if states is not self._states or len(known) > most:
             self._states = states
             self._free = np.full((_FIRST_STATES, _FIRST_UNITS), np.nan)
@@ -130,8 +137,7 @@ class PlacementCounts:
         rows, width = self._chain.shape
         while rows < len(states):
             rows *= 2
-        while width < len(known):
-            width *= 2
+        width = max(width, -(-len(known) // _MORE_UNITS) * _MORE_UNITS)
         if (rows, width) != self._chain.shape:
             self._free = _enlarged(self._free, rows, width)
             self._chain = _enlarged(self._chain, rows, width)

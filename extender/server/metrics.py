@@ -15,6 +15,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from extender import bounded_cache
 from extender.server import policy_figures
 
 VERBS = ("filter", "prioritize", "preempt")
@@ -38,9 +39,9 @@ _COUNTERS: dict[str, tuple[str, tuple[str, ...], list[_Values]]] = {
         [(verb, code) for verb in (*VERBS, "other") for code in STATUSES],
     ),
     "railyard_fail_open": (
-        "Requests let through unjudged after a fault of ours.",
+        "Requests let through unjudged after a fault of ours; prepare is work between requests.",
         ("verb",),
-        [(verb,) for verb in VERBS],
+        [(verb,) for verb in (*VERBS, "prepare")],
     ),
     "railyard_not_ready": (
         "Requests that came before the first sync.",
@@ -109,7 +110,7 @@ class ClusterFigures:
     gpus: float = 0.0
     unknown_predictions: int = 0
     unjudged: Mapping[str, int] = dataclasses.field(default_factory=dict)  # why → pods
-    kept: Mapping[str, int] = dataclasses.field(default_factory=dict)  # what is remembered → bytes
+    caches: tuple[bounded_cache.Figures, ...] = ()  # of what is remembered beside the objects
     # size → GPUs in whole free sets of it
     headroom: Mapping[str, float] = dataclasses.field(default_factory=dict)
     kinds: Mapping[str, KindFigures] = dataclasses.field(default_factory=dict)  # kind → figures
@@ -258,14 +259,8 @@ class _ClusterCollector(Collector):
         )
         for size, gpus in picture.headroom.items():
             headroom.add_metric([size], gpus)
-        kept = GaugeMetricFamily(
-            "railyard_kept_bytes",
-            "What is remembered beside the objects, about; each has a bound.",
-            labels=["what"],
-        )
-        for memory, bytes_ in picture.kept.items():
-            kept.add_metric([memory], float(bytes_))
-        yield from (unjudged, headroom, kept)
+        yield from (unjudged, headroom)
+        yield from _of_caches(picture.caches)
         restarts = CounterMetricFamily(
             "railyard_task_restarts",
             "Background tasks started again after a fault of ours.",
@@ -316,3 +311,14 @@ class _ClusterCollector(Collector):
     def describe(self) -> list[GaugeMetricFamily]:
         # Without this, registering would collect once, before there is a picture.
         return []
+
+
+def _of_caches(caches: tuple[bounded_cache.Figures, ...]) -> Iterator[GaugeMetricFamily]:
+    for name, text, values in (
+        ("used", "What is remembered beside the objects.", [each.used for each in caches]),
+        ("limit", "Beyond this a cache drops values.", [each.bound for each in caches]),
+    ):
+        family = GaugeMetricFamily(f"railyard_cache_{name}", text, labels=["cache", "unit"])
+        for each, value in zip(caches, values, strict=True):
+            family.add_metric([each.name, each.unit], float(value))
+        yield family

@@ -136,8 +136,8 @@ class Verbs:
             following.awaited = False
             if engine.scores(following.ticket.pod):
                 following.take(engine.prepare(following.ticket))
-        except Exception:  # noqa: BLE001, S110 - the next call meets the same fault, and counts it
-            pass
+        except Exception:  # noqa: BLE001 - the next call may not meet it: counted and logged here
+            self._fault("prepare", None)
 
     def prioritize(self, body: bytes) -> bytes:
         """Answer prioritize: a score per node, or `[]` for no opinion."""
@@ -192,12 +192,16 @@ class Verbs:
         self._followed = False
         return reply.body
 
-    def _fault(self, verb: str, pod: objects.Pod) -> None:
+    def _fault(self, verb: str, pod: objects.Pod | None) -> None:
         self._metrics.fail_open(verb)
         now = self._clock()
         if now - self._logged.get(verb, -_QUIET_SECONDS) >= _QUIET_SECONDS:
             self._logged[verb] = now
-            _LOG.exception("%s of %r failed; nodes pass unjudged", verb, pod.metadata.name[:253])
+            if pod is None:
+                _LOG.exception("%s failed between calls", verb)
+            else:
+                name = pod.metadata.name[:253]
+                _LOG.exception("%s of %r failed; nodes pass unjudged", verb, name)
 
 
 _ALL = FilterResult()

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from extender import errors
+from extender.cluster.pods import bound_pods
 from extender.decisions import engine, engine_snapshot
 from extender.decisions.explanation import explain
 from extender.hardware.shape import Shape
@@ -27,6 +28,7 @@ from extender.service import capacity_route
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 Statuses = Callable[[], Mapping[str, KindStatus]]
+_MOST_DOUBTED = 3  # pods that a note names
 
 
 class Facade:
@@ -91,8 +93,18 @@ class Facade:
                 for kind, status in self._statuses().items()
             },
             policy=self._policy(),
-            notes=self._notes(),
+            notes=(*self._notes(), *self._doubts()),
         )
+
+    def _doubts(self) -> Iterator[str]:
+        """Yield a sentence on annotations of bound pods that are not believed, if there are any."""
+        details = (row for row in self.engine.index.details if row is not None)
+        found = [told for row in details if row.doubted for told in row.doubted]
+        if found:
+            named = "; ".join(f"{pod}: {why}" for pod, why in sorted(found)[:_MOST_DOUBTED])
+            rest = f" and {len(found) - _MOST_DOUBTED} more" if len(found) > _MOST_DOUBTED else ""
+            name = bound_pods.DEVICES_ANNOTATION
+            yield f"the annotation {name} is not believed where it must be wrong: {named}{rest}"
 
     def picture(self) -> metrics.ClusterFigures:
         found = engine_snapshot.of(self.engine)

@@ -12,27 +12,28 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from extender import bounded_cache
 from extender.cluster import index
 from extender.cluster.states import States
 from extender.demand import selectors, work
-from extender.demand.allocator import allocator, plan
-from extender.demand.requests import ClaimDemand
 from extender.hardware import shape
 from extender.hardware.usage import NodeState
-from extender.verdicts import selector_matches, selector_split, verdict_table
+from extender.verdicts import node_planner, selector_matches, selector_split, verdict_table
 from extender.verdicts.evaluator import UNSEEN, Evaluator, Verdict, VerdictCode
 from extender.verdicts.query import Query
 
-# Questions kept; each takes about 100 kB at 5,000 nodes.
-_MOST_QUESTIONS = 64
-# Different verdicts kept per question: one for each state and set of findings on it.
-_MOST_VERDICTS = 16_384
+# Bytes of all questions' tables; one takes about 140 kB at 5,000 nodes, and different verdicts,
+# one for each state and set of findings on it, as much again each thousand. The latest stays.
+_MOST_BYTES = 16 * bounded_cache.MIB
+_TABLE, _ROW, _VERDICT = 4000, 21, 800  # bytes of a table, of a row, and of a verdict
+# Different verdicts kept per question.
+_MOST_VERDICTS = 8192
 # Units of work: to look up a node, and to judge it by what was found there, beside the search.
 _LOOKING_UP, _JUDGING = 5, 100
 
@@ -56,8 +57,8 @@ class PerNodeVerdicts:
         self.splitter = splitter
         self._index = cluster
         self._shared = shared
-        self._selectors = _Selectors(shared)
-        self._planner = verdicts.planner.like(_Planner, self._selectors)
+        self._selectors = node_planner.NodeSelectors(shared)
+        self._planner = verdicts.planner.like(node_planner.NodePlanner, self._selectors)
         self._judge = verdicts.by(self._planner)
         self._work = verdicts.work
         self._findings = selector_matches.Findings(cluster, shared, self._work)
@@ -105,11 +106,23 @@ class PerNodeVerdicts:
             chains = self.splitter.chains(question)
             own = tuple(chain for chain in chains if any(map(reads, chain)))
             table = self._tables[key] = PerNodeTable(self, question, key[1], own)
-            if len(self._tables) > _MOST_QUESTIONS:
+            while len(self._tables) > 1 and self._used() > _MOST_BYTES:
                 self._tables.popitem(last=False)
         else:
             self._tables.move_to_end(key)
         return table
+
+    def caches(self) -> Iterator[bounded_cache.Figures]:
+        """How full its caches are."""
+        yield bounded_cache.Figures("verdicts-by-node", self._used(), _MOST_BYTES)
+        yield from self._findings.caches()
+        yield from self._shared.each.caches()
+        yield self.splitter.figures
+        own = self._planner.figures
+        yield dataclasses.replace(own, name="allocator-plans-by-node")
+
+    def _used(self) -> int:
+        return sum(table.bytes for table in self._tables.values())
 
     # ------------------------------------------------------------ for tables
 
@@ -191,6 +204,11 @@ class PerNodeTable:
         self._verdicts: list[Verdict | None] = [None] * rows
         # (state, what the selectors say there) → verdict
         self._known: dict[tuple[int, selector_matches.Found], Verdict] = {}
+
+    @property
+    def bytes(self) -> int:
+        """What the table takes, about."""
+        return _TABLE + _ROW * len(self._code) + _VERDICT * len(self._known)
 
     def stands(self, expressions: Collection[str]) -> bool:
         """Whether all its selectors are among these."""
@@ -292,48 +310,3 @@ class OnNode:
 
     def may_pick(self, number: int, claim: int, picked: Mapping[str, int]) -> bool:
         return self._table.may_pick(self._row, number, claim, picked)
-
-
-class _Selectors:
-    """Answers for the devices of one node: what was found there, else what their shape tells."""
-
-    def __init__(self, shared: selectors.Shared) -> None:
-        self._shared = shared
-        # device of the variant → that of the shape, what its selectors say
-        self._found: dict[shape.Device, tuple[shape.Device, dict[str, selectors.Result]]] = {}
-
-    def take(self, hardware: shape.Shape, found: selector_matches.Found) -> shape.Shape:
-        """Answer so from now on; returns the shape with devices of its own."""
-        devices = list(hardware.devices)
-        self._found = {}
-        for place, said in selector_matches.by_device(found).items():
-            devices[place] = dataclasses.replace(hardware.devices[place])
-            self._found[devices[place]] = hardware.devices[place], said
-        return dataclasses.replace(hardware, devices=tuple(devices))
-
-    def matches(self, expression: str, device: shape.Device) -> bool:
-        original, said = self._found.get(device, (device, None))
-        if said is None or expression not in said:
-            return self._shared.matches(expression, original)
-        result = said[expression]
-        if isinstance(result, bool):
-            return result
-        raise selectors.again(result)
-
-
-class _Planner(allocator.Planner):
-    """Plans for one node at a time, whose devices stand in for those of its shape."""
-
-    variant = shape.Shape()
-
-    def _plan(self, _: shape.Shape, claims: tuple[ClaimDemand, ...]) -> plan.ClaimsPlan:
-        return super()._plan(self.variant, claims)
-
-    def may_pick(
-        self,
-        machine: shape.Shape,  # noqa: ARG002 (its devices are stood in for)
-        claims: tuple[ClaimDemand, ...],
-        number: int,
-        picked: Mapping[str, int],
-    ) -> bool:
-        return super().may_pick(self.variant, claims, number, picked)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 from collections.abc import Sequence
 
+from extender import bounded_cache
 from extender.demand import extended_resources as special_claim
 from extender.demand import pod as pods
 from extender.demand.requests import EXACT, ClaimDemand, DeviceChoice, Request
@@ -117,7 +117,7 @@ def query_of(
     )
 
 
-@functools.lru_cache(maxsize=4096)
+@bounded_cache.remembered("nouns", 4096)
 def noun(name: str) -> str:
     """The word for a device class or resource: GPU, NIC, GPU partition, …, or its own name."""
     parts = re.split(r"[^a-z0-9]+", name.lower().replace("dra.net", "dranet"))
@@ -148,7 +148,7 @@ def group(attribute: str) -> tuple[str, str]:
     return _GROUPS.get(attribute, (plain, f"with the same {plain}"))
 
 
-@functools.lru_cache(maxsize=_MOST_DESCRIBED)
+@bounded_cache.remembered("descriptions", _MOST_DESCRIBED)
 def describe(query: Query, *, times: int = 1) -> str:
     """The demand in words, the same for every node: "2 GPUs + 2 NICs behind one PCIe root".
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias
 
 from extender import bounded_cache, errors
@@ -20,9 +20,9 @@ TOO_LARGE = "too-large"  # the word for a pod beyond `demand.limits`
 # Without one of these nobody can tell which devices a claim would get. (A claim or template that
 # is not seen is missing by itself.)
 _NEEDED = frozenset({"ResourceSlice", "ResourceClaim", "DeviceClass"})
-_MOST_QUESTIONS = 4096  # of which equal ones are one
-# Bytes of claims' demands remembered, and of pods that wait with their answers: about 3,000 each.
-_MOST_DEMANDS = _MOST_ANSWERS = 8 << 20
+_MOST_QUESTIONS = 2048  # of which equal ones are one
+# Claims' demands, and pods that wait with their answers: about 2,000 each.
+_MOST_DEMANDS = _MOST_ANSWERS = 6 * bounded_cache.MIB
 
 
 # Why pods pass unjudged, as metrics name it.
@@ -100,19 +100,23 @@ class Resolver:
         self._splitter = splitter
         self._features = features
         self._table = table
-        self._questions: dict[questions.Query, questions.Query] = {}  # equal ones are one
+        # Equal ones are one.
+        self._questions: bounded_cache.BoundedCache[questions.Query, questions.Query] = (
+            bounded_cache.BoundedCache("questions", _MOST_QUESTIONS, bounded_cache.ENTRIES)
+        )
         # pod uid → the pod, policy and version of what claims ask that the answer is of
         self._answers: bounded_cache.BoundedCache[
             str, tuple[objects.Pod, config.Policy, int, Resolution]
-        ] = bounded_cache.BoundedCache(_MOST_ANSWERS)
+        ] = bounded_cache.BoundedCache("pod-answers", _MOST_ANSWERS)
         self._demands: bounded_cache.BoundedCache[tuple[object, ...], requests.ClaimDemand] = (
-            bounded_cache.BoundedCache(_MOST_DEMANDS)
+            bounded_cache.BoundedCache("claim-demands", _MOST_DEMANDS)
         )
 
-    @property
-    def bytes(self) -> int:
-        """What is remembered takes, about."""
-        return self._answers.bytes + self._demands.bytes
+    def caches(self) -> Iterator[bounded_cache.Figures]:
+        """How full its caches are."""
+        yield self._answers.figures
+        yield self._demands.figures
+        yield self._questions.figures
 
     def resolve(self, pod: objects.Pod, policy: config.Policy) -> Resolution:
         """Read what the pod asks for; a pod that the watch showed has its answer at hand."""
@@ -201,10 +205,8 @@ class Resolver:
                 question, by_node = self._splitter.split(question)
             except work.SpentError:
                 return NotJudged(COMPILING, unfinished=True)
-        if len(self._questions) >= _MOST_QUESTIONS:
-            self._questions.clear()
         return ResolvedPod(
-            question=self._questions.setdefault(question, question),
+            question=self._the_one(question),
             requests=asked,
             profile=chosen,
             claims=open_claims,
@@ -214,6 +216,14 @@ class Resolver:
             uid=pod.metadata.uid,
             by_node=by_node,
         )
+
+    def _the_one(self, question: questions.Query) -> questions.Query:
+        """The first question that was equal to this one."""
+        known = self._questions.use(question)
+        if known is not None:
+            return known
+        self._questions.put(question, question)
+        return question
 
     def _judged(self, asked: pods.Requests, *, blind: bool) -> tuple[tuple[str, int], ...]:
         """The extended resources that are ours to judge.

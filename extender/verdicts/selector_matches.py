@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from extender import errors
+from extender import bounded_cache, errors
 from extender.cluster import index
 from extender.demand import selectors, work
 from extender.hardware import shape
 from extender.hardware.dra import device_reader as published_devices
 from extender.verdicts import selector_split
 
-# Selectors kept; each takes 16 bytes a node, and what it says of devices is mostly the same.
-_MOST_TEXTS = 256
-_MOST_SAID = 65_536  # remembered so that equal ones are one
+# Bytes of all selectors' columns: 16 a node, and what one says of devices is mostly the same.
+_MOST_COLUMNS = 8 * bounded_cache.MIB
+_CELL = 16
+_MOST_SAID = 16_384  # remembered so that equal ones are one; 250 bytes each
 # Units of work: to make a device as published, and to ask a selector that is in memory.
 _PUBLISHING, _ASKING = 12, 1
 
@@ -108,12 +109,20 @@ class Findings:
         """What the selector says."""
         found = self._columns.get(text)
         if found is None:
-            if len(self._columns) >= _MOST_TEXTS:
+            rows = len(self._index.state)
+            while self._columns and _CELL * rows * (len(self._columns) + 1) > _MOST_COLUMNS:
                 del self._columns[next(iter(self._columns))]
-            found = self._columns[text] = _Column(len(self._index.state))
+            found = self._columns[text] = _Column(rows)
         if len(found.said) < len(self._index.state):
             found.grow(len(self._index.state))
         return found
+
+    def caches(self) -> Iterator[bounded_cache.Figures]:
+        """How full its caches are."""
+        used = _CELL * sum(len(column.said) for column in self._columns.values())
+        yield bounded_cache.Figures("selector-matches", used, _MOST_COLUMNS)
+        entries = bounded_cache.ENTRIES
+        yield bounded_cache.Figures("selector-findings", len(self._same), _MOST_SAID, entries)
 
     def one(self, said: Said) -> Said:
         """The one of all equal ones."""

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TypeAlias
 
+from extender import bounded_cache
 from extender.demand import extended_resources, selectors
 from extender.demand.requests import ClaimDemand
 from extender.verdicts.query import Query
@@ -27,6 +28,11 @@ class Splitter:
     def version(self) -> object:
         """Another object whenever answers of `split` may be others."""
         return self._shared.apart
+
+    @property
+    def figures(self) -> bounded_cache.Figures:
+        """How full the cache of special claims is."""
+        return self._classes.figures
 
     def split(self, question: Query) -> tuple[Query, Query | None]:
         """The part that shared states can answer, and the question if that is not all of it.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable
+
+from extender import bounded_cache
 
 # A name after a dot, in brackets, or asked for by `in`.
 _READ = re.compile(
@@ -34,7 +35,7 @@ _OF = frozenset({"model", "architecture", "type", "brand", "profile", "family"})
 _MOST = 2  # named; a selector that reads more is named as a whole
 
 
-@functools.lru_cache(maxsize=1024)
+@bounded_cache.remembered("selector-words", 1024)
 def properties(texts: tuple[str, ...]) -> tuple[str, ...]:
     """The properties that the selectors read, each once, in the order of the text."""
     found = (

@@ -37,6 +37,7 @@ class VerdictSources:
         self._index = cluster
         self._tables = shared
         self.single = single
+        self.passed_unread = False  # whether `judged` passed nodes that are still to be read anew
 
     @property
     def unfinished(self) -> bool:
@@ -52,6 +53,36 @@ class VerdictSources:
         self, asked: resolver.ResolvedPod, rows: NDArray[np.int32], known: NDArray[np.bool_]
     ) -> Judged:
         """Judge the known ones of these rows, as far as the call's allowance goes."""
+        found = self._judged(asked, rows, known)
+        self.passed_unread = False
+        if asked.question.extended and (unread := self._unread(asked)):
+            late = np.isin(rows, np.array(unread, dtype=np.int32)) & found.refused
+            self.passed_unread = bool(late.any())
+            codes = np.where(late, found.codes.dtype.type(evaluator.UNSEEN), found.codes)
+            return dataclasses.replace(found, codes=codes, refused=found.refused & ~late)
+        return found
+
+    def _unread(self, asked: resolver.ResolvedPod) -> list[int]:
+        """The rows that lack a resource asked for, which their nodes offer.
+
+        It has only now become one that is judged (a class or the policy names it), and the node is
+        still to be read again.
+        """
+        cluster, found = self._index, []
+        names = [name for name, _ in asked.question.extended]
+        for node in cluster.outdated.unread():
+            detail = cluster.detail(node)
+            if detail is None:
+                continue
+            offered = detail.node.status.allocatable or {}
+            read = {resource.name for resource in detail.machine.shape.resources}
+            if any(name in offered and name not in read for name in names):
+                found.append(cluster.rows[node])
+        return found
+
+    def _judged(
+        self, asked: resolver.ResolvedPod, rows: NDArray[np.int32], known: NDArray[np.bool_]
+    ) -> Judged:
         if asked.by_node is not None:
             single = self.single.of(asked.by_node)
             codes = single.fill(rows)

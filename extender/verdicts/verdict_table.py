@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from extender import bounded_cache
 from extender.cluster.states import States
 from extender.demand import work
 from extender.hardware.shape import Broken, Shape
@@ -20,9 +21,10 @@ _FIRST_STATES = 1024
 # A burst holds tens of distinct questions.
 MOST_TABLES = 256
 # Bytes of all tables; with 5,000 states, each with a verdict and its own usage after it, one takes
-# about 3 MB. The latest stays, whatever it takes.
-_MOST_BYTES = 48 << 20
-_CELL, _VERDICT = 29, 500  # bytes of a state's columns, and of a verdict
+# about 4 MB. The latest stays, whatever it takes.
+_MOST_BYTES = 32 * bounded_cache.MIB
+_TABLE = 4000  # bytes of a table without its states, its question included
+_CELL, _VERDICT, _TEXT = 29, 650, 400  # bytes of a state's columns, a verdict, and a reason
 # Steps searched in one call; ordinary claims need a few per state, most come from memory for none.
 _MOST_STEPS = 100_000
 
@@ -95,7 +97,8 @@ class VerdictTable:
     @property
     def bytes(self) -> int:
         """What the table takes, about."""
-        return _CELL * len(self.code) + _VERDICT * len(self.verdicts)
+        verdicts = _VERDICT * len(self.verdicts) + _TEXT * len(self._texts)
+        return _TABLE + _CELL * len(self.code) + verdicts
 
     def unseen(self, numbers: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of the states no search has come to yet; none where no devices are asked for."""
@@ -204,9 +207,10 @@ class VerdictTables:
         self._tables.clear()
 
     @property
-    def bytes(self) -> int:
-        """What all tables take, about."""
-        return sum(table.bytes for table in self._tables.values())
+    def figures(self) -> bounded_cache.Figures:
+        """How much all tables take."""
+        used = sum(table.bytes for table in self._tables.values())
+        return bounded_cache.Figures("verdict-tables", used, _MOST_BYTES)
 
     def of(self, question: Query, states: States, surroundings: Broken | None) -> VerdictTable:
         """The question's table for the states of the moment."""
@@ -218,7 +222,7 @@ class VerdictTables:
         if table is None:
             table = self._tables[key] = VerdictTable(question, self._judge, states, surroundings)
             while len(self._tables) > 1 and (
-                len(self._tables) > self._most or self.bytes > _MOST_BYTES
+                len(self._tables) > self._most or self.figures.used > _MOST_BYTES
             ):
                 self._tables.popitem(last=False)
         else:

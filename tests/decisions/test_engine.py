@@ -458,3 +458,24 @@ def test_a_reservation_ends_after_its_seconds_although_nobody_asks():
     assert judging.unsettled
     judging.expire()
     assert len(judging.index.reservations) == 0
+
+
+def test_a_node_is_not_refused_for_a_resource_that_is_judged_only_now_until_it_is_read_again():
+    """One row a turn is read anew when a class begins to serve a resource."""
+    judging = engine(patient=False)
+    judging.index.at_once = 1
+    names = [f"n{number}" for number in range(5)]
+    feed(judging, *(make_node(name).resource("example.com/widget", 2) for name in names))
+    judging.settle()
+    pod = make_pod("p").request("example.com/widget", 1).obj()
+    large = make_pod("q").request("example.com/widget", 3).obj()
+    assert judging.filter(pod, names).passing(names) == names
+
+    feed(judging, make_class("widgets").extended_resource("example.com/widget"))
+    unread = 5
+    while unread:
+        assert judging.filter(pod, names).passing(names) == names
+        found = judging.filter_only(large, names).passing(names)
+        assert len(found) < unread, "fewer nodes are unread with each call"
+        unread = len(found)
+    assert judging.unjudged["unfinished"] >= 3

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extender.decisions.verb_results import Victims
+from extender.demand import work
 from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
 from tests.kit.worlds import GPU, H100, NIC, engine, feed, p4d
 
@@ -406,3 +407,82 @@ def test_who_dies_is_enough_and_lower_and_needed(world, mine, needless):
     assert kept["n"].pdb_violations == (
         violations if dying == offered else stay + len(dying - offered)
     )
+
+
+# ---------------------------------------------------------------- within an allowance
+
+
+def many_busy_nodes(count, *, patient=True):
+    """Nodes of eight GPUs, each held by a pod of its own, and what kube-scheduler offers there."""
+    judging = engine(patient=patient)
+    for n in range(count):
+        feed(judging, make_node(f"n{n}").gpus(H100, 8))
+        for k in range(8):
+            feed(judging, make_pod(f"p{n}-{k}").gpus(1).node(f"n{n}").priority(k % 3))
+    return judging, {f"n{n}": Victims((f"uid-p{n}-2",)) for n in range(count)}
+
+
+def urgent(name="urgent"):
+    return make_pod(name).gpus(4).priority(9).obj()
+
+
+def held(name, priority=0):
+    return make_pod(name).gpus(1).node("n0").priority(priority)
+
+
+# What may happen on a node after victims were chosen there.
+CHANGES = {
+    "a pod is gone": lambda e: e.store.apply("Pod", "DELETED", held("p0-2").obj()),
+    "a pod ends": lambda e: feed(e, held("p0-5").phase("Succeeded")),
+    "a pod is more important": lambda e: feed(e, held("p0-0", 8)),
+    "a pod is being deleted": lambda e: feed(e, leaving(held("p0-1", 1))),
+    "a pod starts later": lambda e: feed(e, started(held("p0-3"), 7)),
+    "another pod waits for the node": lambda e: feed(
+        e, nominated(make_pod("waits").gpus(2).priority(9), "n0")
+    ),
+    "the node has less": lambda e: feed(e, make_node("n0").gpus(H100, 8).allocatable(pods="3")),
+    "the node has fewer GPUs": lambda e: feed(e, make_node("n0").gpus(H100, 4)),
+}
+
+
+def test_beyond_the_allowance_what_was_offered_stands_and_the_next_call_goes_on(monkeypatch):
+    patient, offered = many_busy_nodes(6)
+    expected = patient.preempt(urgent(), offered)
+    assert all(kept != offered[name] for name, kept in expected.items())
+
+    monkeypatch.setattr(work, "PREEMPTING", 700)
+    hasty, _ = many_busy_nodes(6, patient=False)
+    answers = [hasty.preempt(urgent(f"u{number}"), offered) for number in range(6)]
+    assert answers[0].keys() == offered.keys()
+    judged = [sum(answer[name] == expected[name] for name in offered) for answer in answers]
+    assert 0 < judged[0] < 6
+    assert judged == sorted(judged)
+    assert answers[-1] == expected
+    assert hasty.unjudged["unfinished"] == sum(answer != expected for answer in answers)
+
+
+def test_what_kube_scheduler_is_likely_to_choose_is_judged_first(monkeypatch):
+    monkeypatch.setattr(work, "PREEMPTING", 60)
+    judging, offered = many_busy_nodes(3, patient=False)
+    likely = {**offered, "n0": Victims(("uid-p0-2",), 1), "n1": Victims(("uid-p1-2", "uid-p1-5"))}
+    first = next(
+        judged
+        for kept in (judging.preempt(urgent(), likely) for _ in range(20))
+        if (judged := [name for name in offered if kept[name] != likely[name]])
+    )
+    assert first == ["n2"]
+
+
+@given(st.lists(st.sampled_from(sorted(CHANGES)), min_size=1, max_size=4))
+@settings(max_examples=20, deadline=None)
+def test_what_was_chosen_before_is_never_answered_for_another_world(changes):
+    judging, offered = many_busy_nodes(2)
+    judging.preempt(urgent(), offered)
+    done = []
+    for name in changes:
+        CHANGES[name](judging)
+        done.append(CHANGES[name])
+        fresh, _ = many_busy_nodes(2)
+        for each in done:
+            each(fresh)
+        assert judging.preempt(urgent(), offered) == fresh.preempt(urgent(), offered)

@@ -16,12 +16,13 @@ class Clock:
         return self.now
 
 
-def engine(policy=config.DEFAULT, *, clock=None, features=None):
+def engine(policy=config.DEFAULT, *, clock=None, features=None, patient=True):
     return assembly.assemble(
         policy=policy,
         features=features or allocator_features.AllocatorFeatures(),
         hardware=assembly.read_catalogue(),
         clock=clock or Clock(),
+        patient=patient,
     )
 
 

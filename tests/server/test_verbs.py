@@ -386,7 +386,7 @@ def test_nothing_is_prepared_where_nothing_is_asked_or_known(body):
     assert "prepare" not in [verb for verb, *_ in judge.asked]
 
 
-def test_a_fault_while_preparing_is_left_to_prioritize():
+def test_a_fault_while_preparing_is_counted_and_left_to_prioritize():
     class Faulty(NameJudge):
         def prepare(self, _ticket):
             raise RuntimeError("a fault of ours")
@@ -395,6 +395,18 @@ def test_a_fault_while_preparing_is_left_to_prioritize():
 
     assert asked_after_filter(subject) == service()[0].prioritize(args("a", "slow-b"))
     assert value(figures, "railyard_fail_open_total", verb="prioritize") == 0
+    assert value(figures, "railyard_fail_open_total", verb="prepare") == 1
+
+
+def test_a_fault_while_settling_between_calls_is_counted_and_logged(caplog):
+    class Faulty(NameJudge):
+        def settle(self):
+            raise RuntimeError("a fault of ours")
+
+    subject, figures = service(Faulty())
+    subject.prepare()
+    assert value(figures, "railyard_fail_open_total", verb="prepare") == 1
+    assert "prepare failed between calls" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -132,3 +132,43 @@ def test_mismatches_are_listed_with_both_picks(front, judging):
 
     assert found["predicted"] == [["r", GPU, "c", "gpu-0"]]
     assert found["allocated"] == [["r", GPU, "c", "gpu-6"]]
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ("nvidia.com/gpu=" + "9" * 60, "is not RESOURCE=NUMBER,NUMBER,…"),
+        ("nvidia.com/gpu=1", "it names 1 of nvidia.com/gpu, and the pod holds 2"),
+        ("nvidia.com/gpu=7,8", "it names 8 of nvidia.com/gpu, and the node has 0 to 7"),
+        ("nvidia.com/gpu=0,1", "it names devices of nvidia.com/gpu that another pod holds"),
+        ("amd.com/gpu=0,1", "the pod does not request 'amd.com/gpu'"),
+        ("x" * 5000, "it has more than 4096 characters"),
+    ],
+)
+def test_an_annotation_that_is_not_believed_is_noted_until_it_is_right(judging, front, told, why):
+    def liar(devices):
+        return make_pod("liar").gpus(2).node("a").annotation("railyard.dev/devices", devices)
+
+    feed(judging, make_pod("honest").gpus(2).node("a").annotation(
+        "railyard.dev/devices", "nvidia.com/gpu=0,1"))  # fmt: skip
+    judging.store.apply("Pod", "DELETED", make_pod("holder").gpus(2).node("a").obj())
+    feed(judging, liar(told))
+    judging.settle()
+    [note] = front.standing().notes
+    assert "default/liar: " in note
+    assert why in note
+    assert len(note) < 400
+
+    feed(judging, liar("nvidia.com/gpu=2,3"))
+    judging.settle()
+    assert front.standing().notes == ()
+
+
+def test_of_many_annotations_that_are_not_believed_three_are_named(judging, front):
+    for number in range(6):
+        pod = make_pod(f"liar-{number}").gpus(1).node("a")
+        feed(judging, pod.annotation("railyard.dev/devices", "nonsense"))
+    judging.settle()
+    [note] = front.standing().notes
+    assert note.count("default/liar-") == 3
+    assert note.endswith("and 3 more")

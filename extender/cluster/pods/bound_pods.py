@@ -19,6 +19,7 @@ DEVICES_ANNOTATION = relevant_fields.ANNOTATION_PREFIX + "devices"
 # Characters of the annotation: 128 devices of eight resources are half as many. A longer one is as
 # good as absent.
 _MOST_TEXT = 4096
+_SHORT = 60  # characters of it that are shown
 
 _Key = tuple[str, str]  # (namespace, name)
 # Of a pod with more names than are read: the resources that are one name each, looked up by it.
@@ -36,13 +37,20 @@ AnnotatedDevices = tuple[tuple[str, tuple[int, ...]], ...]
 class BoundPod:
     """A bound pod; `age` puts the pods of a node in the order in which they were created.
 
-    `told` are the devices that its annotation names: resource, and their numbers.
+    `told` are the devices that its annotation names: resource, and their numbers; `misread` says
+    why that, or a part of it, cannot be read.
     """
 
     uid: str
     age: tuple[str, str, str]
     asked: pods.Requests
     told: AnnotatedDevices = ()
+    misread: str = ""
+
+    @property
+    def name(self) -> str:
+        """As people write it: "namespace/name"."""
+        return f"{self.age[1] or 'default'}/{self.age[2]}"
 
 
 def bound_pod(pod: objects.Pod) -> BoundPod:
@@ -51,7 +59,8 @@ def bound_pod(pod: objects.Pod) -> BoundPod:
     asked = pods.requests_of(_reduced(pod) if limits.excess_of_pod(pod) else pod)
     text = meta.annotations.get(DEVICES_ANNOTATION, "") if meta.annotations else ""
     age = (meta.creation_timestamp or "", meta.namespace, meta.name)
-    return BoundPod(meta.uid, age, asked, _told(text) if 0 < len(text) <= _MOST_TEXT else ())
+    told, misread = _told(text) if text else ((), "")
+    return BoundPod(meta.uid, age, asked, told, misread)
 
 
 def leave(
@@ -91,15 +100,20 @@ def _few(containers: tuple[objects.Container, ...] | None) -> tuple[objects.Cont
     return tuple(found)
 
 
-def _told(text: str) -> AnnotatedDevices:
-    """The annotation's devices: `name=0,1;other=3`; what cannot be read is as good as absent."""
+def _told(text: str) -> tuple[AnnotatedDevices, str]:
+    """The annotation's devices: `name=0,1;other=3`; what cannot be read is absent, and why."""
+    if len(text) > _MOST_TEXT:
+        return (), f"it has more than {_MOST_TEXT} characters"
     found: dict[str, tuple[int, ...]] = {}
+    misread = ""
     for entry in text.split(";"):
         name, equals, numbers = entry.strip().partition("=")
         devices = tuple(map(number, numbers.split(",")))
         if equals and None not in devices and len(set(devices)) == len(devices):
             found[name] = tuple(device for device in devices if device is not None)
-    return tuple(found.items())
+        elif entry.strip():
+            misread = misread or f"{entry.strip()[:_SHORT]!r} is not RESOURCE=NUMBER,NUMBER,…"
+    return tuple(found.items()), misread
 
 
 def number(text: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from extender import bounded_cache
 from extender.demand import gang
 from extender.kube.api import objects
 
@@ -23,6 +24,12 @@ class Gangs:
 
     def __len__(self) -> int:
         return len(self._nodes)
+
+    @property
+    def figures(self) -> bounded_cache.Figures:
+        """How many members are assumed to have a node."""
+        entries = bounded_cache.ENTRIES
+        return bounded_cache.Figures("gang-members", len(self._assumed), _MOST_ASSUMED, entries)
 
     def nodes(self, name: str) -> Counter[str]:
         """How many members of the gang are on which node."""

@@ -21,6 +21,7 @@ import math
 from collections.abc import Iterator
 from typing import TypeAlias
 
+from extender import bounded_cache
 from extender.demand.allocator.outcome import Pick
 
 ClaimKey: TypeAlias = tuple[str, str]  # (namespace, name)
@@ -69,6 +70,12 @@ class Reservations:
 
     def __len__(self) -> int:
         return len(self._of)
+
+    @property
+    def figures(self) -> bounded_cache.Figures:
+        """How many pods hold something."""
+        entries = bounded_cache.ENTRIES
+        return bounded_cache.Figures("reservations", len(self._of), self._limit, entries)
 
     def copy(self) -> Reservations:
         """The same reservations, which change no more."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 
+from extender import bounded_cache
 from extender.decisions.verb_results import Victims
 
 # Longer than pods take to end: their grace period is 30 s unless they say otherwise.
@@ -25,6 +26,12 @@ class Nominations:
 
     def __len__(self) -> int:
         return len(self._agreed)
+
+    @property
+    def figures(self) -> bounded_cache.Figures:
+        """How many pods were granted evictions."""
+        entries = bounded_cache.ENTRIES
+        return bounded_cache.Figures("granted-evictions", len(self._agreed), _MOST, entries)
 
     def agree(self, uid: str, kept: Mapping[str, Victims], *, now: float) -> None:
         """Note what preempt answered; it stands in for what it answered before."""

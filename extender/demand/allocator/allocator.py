@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from extender import errors
+from extender import bounded_cache, errors
 from extender.demand import work
 from extender.demand.allocator import plan
 from extender.demand.allocator.options import ClaimOptions, Selectors
@@ -39,9 +39,9 @@ __all__ = [
 
 # Steps and candidates that one search may take: about 5 ms, so that no other call waits longer.
 BUDGET = 2_500
-# Plans kept: so many shapes times kinds of pods; each is some kilobytes, at most about a megabyte.
-_MOST_PLANS = 512
-_MOST_ANSWERS = 60_000  # of all plans, 400 bytes each: 24 MB
+# Bytes of all plans, with the answers remembered. One is some kilobytes; with 1,024 solutions and
+# 8,192 answers it would be 4 MB.
+_MOST_BYTES = 16 * bounded_cache.MIB
 _PREPARING = 10  # units of work for an option, before any device is looked at
 
 
@@ -106,9 +106,8 @@ class Planner:
         self._selectors = selectors
         self._features = features
         self._budget = budget
-        # claims → shape → plan
+        # claims → shape → plan, those made last at the end
         self._plans: dict[tuple[ClaimDemand, ...], dict[shape.Shape, plan.ClaimsPlan]] = {}
-        self._count = 0
         self._begun: tuple[shape.Shape, tuple[ClaimDemand, ...], ClaimOptions] | None = None
         # The claims asked about last: one pod is asked about on many nodes, and hashing is slow.
         self._last: tuple[ClaimDemand, ...] = ()
@@ -217,25 +216,39 @@ class Planner:
         """Drop all plans: selectors, and so answers, may mean something else now."""
         self._plans.clear()
         self._begun = None
-        self._count = 0
         self._last = ()
         self._last_plans = self._plans.setdefault((), {})
 
-    def _kept(self) -> int:
-        return sum(known.kept for plans in self._plans.values() for known in plans.values())
+    @property
+    def figures(self) -> bounded_cache.Figures:
+        """How much the plans take."""
+        used = sum(_size_of(plans) for plans in self._plans.values())
+        return bounded_cache.Figures("allocator-plans", used, _MOST_BYTES)
+
+    def _make_room(self) -> None:
+        """Drop the plans of the claims asked about longest ago, but for those of the last."""
+        left = self.figures.used
+        for claims in list(self._plans):
+            if left <= _MOST_BYTES:
+                break
+            if claims is not self._last:
+                left -= _size_of(self._plans.pop(claims))
+        if left > _MOST_BYTES:
+            self._last_plans.clear()
 
     def _new(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...]) -> plan.ClaimsPlan:
-        if self._count >= _MOST_PLANS or self._kept() > _MOST_ANSWERS:
-            self.forget()
-            self._last, self._last_plans = claims, self._plans.setdefault(claims, {})
+        self._make_room()
         if self._begun is None or self._begun[:2] != (machine, claims):
             self._begun = machine, claims, self._prepared(machine, claims, self._features)
         _, _, prepared = self._begun
         # What is known of the devices stays where an allowance ends in the middle of this.
         known = self._last_plans[machine] = plan.ClaimsPlan(prepared, budget=self._budget)
         self._begun = None
-        self._count += 1
         return known
+
+
+def _size_of(plans: Mapping[shape.Shape, plan.ClaimsPlan]) -> int:
+    return sum(known.bytes for known in plans.values())
 
 
 def _by_request(picks: Iterable[Pick]) -> dict[str, int]:

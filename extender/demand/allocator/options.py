@@ -28,6 +28,9 @@ _PASSED = 8
 # Units for a device that is looked at for the first time: its selectors, rules and capacities.
 _FIRST = 3
 
+# Bytes: of an option, of one thing known of a device, and of a pick or what it takes.
+_OPTION, _KNOWN, _PICK = 1200, 60, 250
+
 _BLOCKING = {"NoSchedule", "NoExecute"}
 
 
@@ -75,6 +78,12 @@ class Option:
         self.lack_when_empty: str | None = None  # the cause there; see `unschedulable`
         self.sound: bool | None = None  # `deadends.sound`
         self.plain: bool | None = None  # `solutions`: only taken devices matter
+
+    @property
+    def bytes(self) -> int:
+        """What its memories take, about."""
+        known = len(self.admitted) + len(self.tolerated) + len(self.fits_empty)
+        return _KNOWN * known + _PICK * (len(self.picks) + len(self.wanted))
 
 
 class ClaimOptions:
@@ -124,6 +133,11 @@ class ClaimOptions:
         # constraint → device → value
         self._values: dict[requests.Constraint, dict[int, shape.Value | None]] = {}
         self._with_value: dict[requests.Constraint, tuple[int, ...]] = {}
+
+    @property
+    def bytes(self) -> int:
+        """What is known of the devices takes, about."""
+        return sum(_OPTION + option.bytes for option in self.each_option())
 
     def each_option(self) -> Iterator[Option]:
         """Yield the options of all requests of all claims, in order."""

@@ -19,6 +19,7 @@ from extender.hardware.usage import NOTHING, Usage
 _Key: TypeAlias = int | tuple[int, object, object]
 # Answers kept per plan: a node of thirteen devices has so many conditions.
 _MOST = 8192
+_ANSWER = 400  # bytes of an answer, or of a solution
 
 _INVALID = "invalid resource pools were encountered"
 _NOT_ALL = Failed(
@@ -41,9 +42,10 @@ class ClaimsPlan:
         self._begun: tuple[Usage, Search] | None = None
 
     @property
-    def kept(self) -> int:
-        """How many answers are remembered."""
-        return len(self._answers)
+    def bytes(self) -> int:
+        """What is known of devices, the solutions and the answers take, about."""
+        found = 0 if self._solutions is None else len(self._solutions)
+        return self._prepared.bytes + _ANSWER * (len(self._answers) + found)
 
     def answer(self, usage: Usage, surroundings: shape.Broken | None) -> Outcome:
         """Return what the search says, see `allocator.allocate`."""

@@ -38,6 +38,9 @@ class Solutions:
         for option in prepared.each_option():
             self.relevant |= prepared.admitted(option)
 
+    def __len__(self) -> int:
+        return len(self._found)
+
     def first(self, taken: int, *, budget: int) -> Allocated | NoFit:
         """Return the first solution without the taken devices, or that there is none.
 

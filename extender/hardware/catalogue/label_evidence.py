@@ -7,12 +7,12 @@ instance types stand in where they are silent.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from extender import bounded_cache
 from extender.hardware import mig_profiles
 from extender.hardware.catalogue import machine_types
 
@@ -83,7 +83,7 @@ _PATTERNS = (_INTEL_COUNT, _AMD_ID, _NFD_ID, _MIG_REPLICAS)
 _MOST_DIGITS = 6  # of a number that a label may hold
 
 
-@functools.lru_cache(maxsize=16384)
+@bounded_cache.remembered("labels", 16_384)
 def _is_read(label: str) -> bool:
     return label in _EXACT or any(pattern.fullmatch(label) for pattern in _PATTERNS)
 

@@ -12,10 +12,10 @@ amount.go (AsScaledInt64, Add), math.go (positiveScaleInt64, negativeScaleInt64)
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import NamedTuple
 
+from extender import bounded_cache
 from extender.kube.api.objects import Quantity
 
 NANO = 10**9
@@ -159,7 +159,7 @@ def _read(text: str) -> Amount:
     return size._replace(number=-size.number) if match["sign"] == "-" else size
 
 
-_remembered = functools.lru_cache(maxsize=65536)(_read)
+_remembered = bounded_cache.remembered("quantities", 16_384)(_read)
 
 
 def _exponent(suffix: str) -> int | None:

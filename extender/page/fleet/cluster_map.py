@@ -7,12 +7,12 @@ a link to its list, which says the same in words.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from extender import bounded_cache
 from extender.hardware.shape import Shape
 from extender.hardware.usage import Usage
 from extender.page.fleet import gpu_states, places, pool_figures
@@ -132,7 +132,7 @@ def strip(states: Sequence[str], fills: Sequence[float]) -> Strip:
     return Strip(width, "".join(cells), "".join(held), "".join(crossed), words)
 
 
-@functools.lru_cache(maxsize=4096)
+@bounded_cache.remembered("node-strips", 4096)
 def strip_of(hardware: Shape, usage: Usage) -> Strip:
     """The strip of one node; nodes in the same state share it."""
     return strip(gpu_states.states(hardware, usage), gpu_states.fills(hardware, usage))

@@ -7,9 +7,9 @@ it is one. MIG devices show which memory slices they take.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 
+from extender import bounded_cache
 from extender.hardware import gpu_count
 from extender.hardware.shape import Device, Kind, PluginResource, Shape
 from extender.hardware.usage import Usage
@@ -30,7 +30,7 @@ class Gpu:
     slots: int = 0  # memory slices that its partitions are made of; 0 where it tells none
 
 
-@functools.lru_cache(maxsize=_MOST_KEPT)
+@bounded_cache.remembered("gpus-of-shapes", _MOST_KEPT)
 def of_shape(hardware: Shape) -> tuple[Gpu, ...]:
     """The GPUs of a machine in the order in which they are published."""
     bodies: dict[object, list[int]] = {}
@@ -105,7 +105,7 @@ def held_part(gpu: Gpu, hardware: Shape, usage: Usage) -> float:
     return len(taken) / gpu.slots if taken and gpu.slots else 0.5
 
 
-@functools.lru_cache(maxsize=_MOST_KEPT)
+@bounded_cache.remembered("gpu-shares", _MOST_KEPT)
 def fills(hardware: Shape, usage: Usage) -> tuple[float, ...]:
     """How much of each GPU is held, parallel to `states`."""
     return tuple(
@@ -114,7 +114,7 @@ def fills(hardware: Shape, usage: Usage) -> tuple[float, ...]:
     )
 
 
-@functools.lru_cache(maxsize=_MOST_KEPT)
+@bounded_cache.remembered("gpu-states", _MOST_KEPT)
 def states(hardware: Shape, usage: Usage) -> tuple[str, ...]:
     """How each GPU of the machine stands, parallel to `of_shape`."""
     shared = behind_shares(hardware, usage)

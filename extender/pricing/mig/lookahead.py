@@ -12,6 +12,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from extender import bounded_cache
 from extender.cluster import index
 from extender.cluster.states import States
 from extender.hardware.shape import Shape
@@ -24,7 +25,8 @@ Rows = NDArray[np.integer]
 
 _MOST_GPU_STATES = 8192  # with 16 units 4 MB
 _MOST_QUESTIONS = 256  # of a burst, whose unit is known
-_MOST_SIZES = 32  # of pods of a burst; 5,000 rows and 16 units are 640 KB each
+# Of the pod sizes of a burst; 5,000 rows and 16 units are 700 KB each. The latest stays.
+_MOST_BYTES = 8 * bounded_cache.MIB
 # Rows read per request: at 20 µs each, what a request may wait.
 ALLOWANCE = 200
 _NO_LIMIT = 1 << 62
@@ -38,6 +40,11 @@ class _UnitCosts:
 
     costs: Floats
     version: NDArray[np.int64]
+
+    @property
+    def bytes(self) -> int:
+        """What both take."""
+        return self.costs.nbytes + self.version.nbytes
 
 
 class Lookahead:
@@ -74,6 +81,12 @@ class Lookahead:
     def units(self) -> tuple[Query, ...]:
         """The units that may come next."""
         return self._units.units
+
+    @property
+    def figures(self) -> bounded_cache.Figures:
+        """How much the costs beside pods take."""
+        used = sum(known.bytes for known in self._known.values())
+        return bounded_cache.Figures("partition-look-ahead", used, _MOST_BYTES)
 
     def names(self) -> list[str]:
         """Their names for people: the profile of a device that serves it, where it has one."""
@@ -205,9 +218,9 @@ class Lookahead:
         key = unit, cpu, memory
         known = self._known.pop(key, None)
         if known is None:
-            if len(self._known) >= _MOST_SIZES:
-                del self._known[next(iter(self._known))]
             known = _UnitCosts(np.empty_like(self._costs), np.full_like(self._version, _UNKNOWN))
+            while self._known and self.figures.used + known.bytes > _MOST_BYTES:
+                del self._known[next(iter(self._known))]
         self._known[key] = known
         stale = np.flatnonzero(known.version != self._version)
         if len(stale):

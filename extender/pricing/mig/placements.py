@@ -15,12 +15,12 @@ the weights; what an instance does to the next one is what tells them apart.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from extender import bounded_cache
 from extender.hardware.shape import Device, Shape
 from extender.hardware.usage import Usage
 
@@ -181,7 +181,7 @@ def _partitioned_gpu(
     return PartitionedGpu(pool, _counter_layout(whole, tuple(draws)), counters, tuple(devices))
 
 
-@functools.lru_cache(_MOST_LAYOUTS)
+@bounded_cache.remembered("counter-layouts", _MOST_LAYOUTS)
 def _counter_layout(whole: tuple[int, ...], draws: tuple[tuple[int, ...], ...]) -> CounterLayout:
     return CounterLayout(whole, draws)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import re2
 
+from extender import bounded_cache
 from extender.demand.cel.runtime.meter import EvaluationError, InvalidError, Meter, UnansweredError
 from extender.demand.cel.typecheck import signatures
 from extender.demand.cel.typecheck.signatures import Implementation, Overload
@@ -24,7 +25,7 @@ _PROPERTY = re.compile(r"\\[pP]")
 _COMPILED = 64  # 32 MB at the very most
 
 
-@functools.lru_cache(maxsize=_COMPILED)
+@bounded_cache.remembered("regular-expressions", _COMPILED)
 def _compiled(pattern: str) -> re.Pattern[str] | None:
     """The pattern, None if it is none; RE2's patterns are used as `re`'s are."""
     if len(pattern) > _MOST_CHARACTERS:
