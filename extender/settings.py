@@ -106,6 +106,8 @@ class Settings:
     """"builtin", or a file: the policy where the ConfigMap's cannot be used from the start."""
     policy_last_good: pathlib.Path | None = None
     """Where the ConfigMap's policy is kept for a restart."""
+    policy_events: bool = False
+    """Whether Events on the ConfigMap tell of its use; takes RBAC that nothing else does."""
     bind: Address = Address("127.0.0.1", 8888)
     admin_bind: Address = Address("127.0.0.1", 8889)
     insecure_bind: bool = False
@@ -162,6 +164,7 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
         pathlib.Path,
         "a file that keeps the ConfigMap's policy, for a restart that finds it broken",
     ),
+    "policy_events": (flag_values.yes, "write Events on the ConfigMap: used, or refused and why"),
     "bind": (address, "HOST:PORT for kube-scheduler"),
     "admin_bind": (address, "HOST:PORT for probes, metrics and questions"),
     "insecure_bind": (flag_values.yes, "allow plain HTTP on an address that other machines reach"),
@@ -288,6 +291,14 @@ def _tls(values: Mapping[str, Any], port: str) -> Tls | None:
     )
 
 
+# Settings that say how the ConfigMap is followed: field → flag
+_OF_CONFIG_MAP = {
+    "policy_fallback": "--policy-fallback",
+    "policy_last_good": "--policy-last-good",
+    "policy_events": "--policy-events",
+}
+
+
 def _contradictions(values: Mapping[str, Any], settings: Settings) -> list[tuple[str, str]]:
     sources = bool(settings.snapshot and settings.kubeconfig)
     policies = bool(settings.policy and settings.policy_config_map)
@@ -312,15 +323,9 @@ def _contradictions(values: Mapping[str, Any], settings: Settings) -> list[tuple
         (sources, "--snapshot", "is read instead of a cluster; leave out --kubeconfig"),
         (policies, "--policy", "is read instead of --policy-config-map; give one"),
         (followed, "--policy-config-map", "is the cluster's; with --snapshot give --policy"),
-        (
-            settings.policy_fallback is not None and unneeded,
-            "--policy-fallback",
-            "needs --policy-config-map",
-        ),
-        (
-            settings.policy_last_good is not None and unneeded,
-            "--policy-last-good",
-            "needs --policy-config-map",
+        *(
+            (bool(values.get(field)) and unneeded, flag, "needs --policy-config-map")
+            for field, flag in _OF_CONFIG_MAP.items()
         ),
         (exposed, "--bind", "is plain HTTP for other machines: use TLS, or --insecure-bind"),
     )

@@ -90,7 +90,10 @@ class Client:
                 raise errors.UnreachableError(f"{path}: {_words(error)}") from error
 
     async def post(self, path: str, body: bytes) -> bytes:
-        """Create what the API server answers at once and keeps nowhere: a review, within 15 s."""
+        """Create an object and return what the API server answers, within 15 s.
+
+        That is a review, which is kept nowhere, or an Event.
+        """
         async with self._answer(path, None, total=_GET_SECONDS, body=body) as answer:
             try:
                 return await answer.read()

@@ -213,4 +213,18 @@ def level_of(locality: Locality) -> Level:
 
 def schema() -> dict[str, Any]:
     """The JSON schema of a policy, for editors and for `config/policy.schema.json`."""
-    return msgspec.json.schema(Policy)
+    found = msgspec.json.schema(Policy)
+    for section in found["$defs"].values():
+        for name, field in section.get("properties", {}).items():
+            field.setdefault("title", _spaced(name))
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Railyard placement policy",
+        **found,
+    }
+
+
+def _spaced(name: str) -> str:
+    """A field's name as words: "Max namespace share"."""
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
+    return words[0].upper() + words[1:]

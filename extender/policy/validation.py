@@ -25,6 +25,7 @@ _WORDS = {
     "`null`": "nothing",
 }
 _WORD = re.compile("|".join(_WORDS))
+_NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _LONGEST_SHOWN = 60  # characters of a value
 
 
@@ -67,9 +68,16 @@ def _of_value(value: object, kind: Any, place: str) -> Iterator[Problem]:  # noq
             text, _, path = str(error).partition(" - at `$")
             text = _WORD.sub(lambda word: _WORDS[word[0]], text)
             told = text.partition(", got ")[0].replace("Expected", "expected", 1)
-            quote = kind is str and isinstance(value, int | float)
-            hint = "; put it in quotes" if quote else ""
-            yield place + path.rstrip("`"), f"{told}, got {_shown(value)}{hint}"
+            yield place + path.rstrip("`"), f"{told}, got {_shown(value)}{_hint(value, kind)}"
+
+
+def _hint(value: object, kind: Any) -> str:  # noqa: ANN401 - a type
+    """What is wrong with a value that looks right, as it is or is not in quotes."""
+    if kind is str and isinstance(value, int | float):
+        return "; put it in quotes"
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return " in quotes; leave them out"
+    return ""
 
 
 def _shown(value: object) -> str:

@@ -38,7 +38,7 @@ from extender.service import (
     startup,
     stopping,
 )
-from extender.service.policy_source import active_policy, rebuilding
+from extender.service.policy_source import active_policy, policy_events, rebuilding
 from extender.service.questions import kept_decisions
 from extender.settings import Settings
 
@@ -137,12 +137,14 @@ class Live:
             config_map = f"{namespace}/{name}"
             fallback = active_policy.named(settings.policy_fallback)
         self._rebuilding = rebuilding.Rebuilding()
+        self._events = policy_events.PolicyEvents(api)
         self.policies = active_policy.Policies(
             self._use,
             config_map=config_map,
             fallback=fallback,
             last_good=settings.policy_last_good,
             counted=lambda good: self.metrics.reload("policy", good=good),
+            announced=self._events.note if settings.policy_events else lambda *_: None,
         )
         self._sink = sink.Sink(self._stores, self.policies)
         self._background = supervisor.Supervisor()
@@ -183,6 +185,7 @@ class Live:
         tasks = [
             asyncio.create_task(self._background.keep("informers", self._inform)),
             asyncio.create_task(self._background.keep("settling", self.keep_settled)),
+            asyncio.create_task(self._background.keep("policy events", self._events.run)),
         ]
         try:
             await self._until_ready()

@@ -23,6 +23,7 @@ OPTIONS = {
         "prometheusRule": {"enabled": True},
         "dashboards": {"enabled": True},
     },
+    "policy-events": {"policy": {"events": True}},
     "admin-auth": {"adminAuth": {"enabled": True}},  # last: it changes what the others made
 }
 EVERYTHING = {name: value for each in OPTIONS.values() for name, value in each.items()}

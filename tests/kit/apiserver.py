@@ -220,9 +220,20 @@ class ApiServer:
         self.requests.append(Seen("create", request.path, {}, dict(request.headers)))
         if self.tokens is not None and request.headers.get("Authorization") not in self.tokens:
             return _answer(refusal(401, "Unauthorized"))
+        if request.path in self.collections and request.path not in self.forbidden:
+            return await self._created(request)
         if self.reviewer is None or request.path in self.forbidden:
             return _answer(refusal(403, "Forbidden", f"cannot create {request.path}"))
         return _json(self.reviewer.answer(request.path, await request.json()), status=201)
+
+    async def _created(self, request):
+        body = await request.json()
+        namespace, name = body["metadata"].get("namespace", ""), body["metadata"]["name"]
+        if (namespace, name) in self.collections[request.path].objects:
+            return _answer(refusal(409, "AlreadyExists", f"{name} already exists"))
+        fields = {key: body[key] for key in body.keys() - {"kind", "apiVersion", "metadata"}}
+        self.put(request.path, name, namespace=namespace, **fields)
+        return _json(body, status=201)
 
     def _discovery(self, path):
         if path == "/version":

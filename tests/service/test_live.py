@@ -6,15 +6,18 @@ import json
 import logging
 
 import aiohttp
+import msgspec
 import pytest
 
 from extender import errors, settings
+from extender.kube import client
 from extender.kube.api import objects
+from extender.kube.auth import endpoint
 from extender.kube.watch import informers
 from extender.policy import config
 from extender.server import metrics
 from extender.service import live, sink
-from extender.service.policy_source import active_policy, rebuilding
+from extender.service.policy_source import active_policy, policy_events, rebuilding
 from tests.kit import apiserver, kubeconfigs
 from tests.kit.builders import make_node, make_pod
 from tests.kit.worlds import H100, engine, feed
@@ -211,6 +214,10 @@ class Asked:
             await asyncio.sleep(0.01)
         return found
 
+    async def policy(self):
+        async with self.client.get(f"{self.url}/v1/policy") as answer:
+            return await answer.json()
+
     async def metric(self, name):
         async with self.client.get(f"{self.url}/metrics") as answer:
             text = await answer.text()
@@ -241,6 +248,98 @@ async def test_without_a_usable_config_map_it_is_not_ready_and_says_why(tmp_path
         assert await asked.metric("railyard_policy_info") == [
             f'railyard_policy_info{{hash="{found["policy"]["hash"]}",source="configmap"}} 1.0'
         ]
+
+
+EVENTS = "/api/v1/namespaces/ops/events"
+
+
+async def events(server, count):
+    """The Events written, once there are so many."""
+    while len(server.collections[EVENTS].objects) < count:  # noqa: ASYNC110 - a probe
+        await asyncio.sleep(0.01)
+    return list(server.collections[EVENTS].objects.values())
+
+
+async def test_events_on_the_config_map_tell_that_it_is_used_or_refused(tmp_path):
+    async with following(tmp_path, policy_events=True) as (server, _):
+        server.add(EVENTS, "Event")
+        put_policy(server, "scores: {maximum: 50}")
+        (used,) = await events(server, 1)
+        put_policy(server, "scores: {maximum: -1}")
+        _, refused = await events(server, 2)
+
+    assert (used["reason"], used["type"]) == ("PolicyUsed", "Normal")
+    assert used["involvedObject"]["kind"] == "ConfigMap"
+    assert used["involvedObject"]["uid"] == "uid-policy"
+    assert (refused["reason"], refused["type"]) == ("PolicyRefused", "Warning")
+    assert "scores.maximum" in refused["message"]
+    assert used["message"].split()[1] in refused["message"]  # the hash of what stays in force
+
+
+async def test_two_replicas_write_one_event(tmp_path):
+    async with following(tmp_path, policy_events=True) as (server, asked):
+        server.add(EVENTS, "Event")
+        put_policy(server, "scores: {maximum: 50}")
+        await events(server, 1)
+        (body,) = server.collections[MAPS].objects.values()
+        async with client.Client(endpoint.Server(url=server.url)) as api:
+            other = policy_events.PolicyEvents(api)
+            other.note(msgspec.convert(body, objects.ConfigMap), policy_events.USED, "again")
+            task = asyncio.create_task(other.run())
+            while len(server.of("create")) < 2:  # noqa: ASYNC110 - a probe
+                await asyncio.sleep(0.01)
+            await asked.until(lambda body: body["ready"])
+            task.cancel()
+
+        assert len(await events(server, 1)) == 1
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_events_that_cannot_be_written_change_nothing(tmp_path, allowed, caplog):
+    async with following(tmp_path, policy_events=True) as (server, asked):
+        if allowed:  # and then the API server fails
+            server.broken[EVENTS] = apiserver.Fault(status=500)
+        for maximum in (50, 60, 70):
+            put_policy(server, f"scores: {{maximum: {maximum}}}")
+        found = await asked.until(lambda body: body["ready"])
+
+        assert found["policy"]["from"] == "ConfigMap ops/policy"
+        while "no Event can be written" not in caplog.text:  # noqa: ASYNC110 - a probe
+            await asyncio.sleep(0.01)
+        assert caplog.text.count("no Event can be written") == 1
+
+
+async def test_no_events_are_written_unless_that_is_wanted(tmp_path):
+    async with following(tmp_path) as (server, asked):
+        server.add(EVENTS, "Event")
+        put_policy(server, "scores: {maximum: 50}")
+        await asked.until(lambda body: body["ready"])
+
+        assert server.of("create") == []
+
+
+async def test_a_changed_weight_is_read_back_with_its_hash(tmp_path):
+    async with following(tmp_path) as (server, asked):
+        put_policy(server, "profiles: [{name: a, packing: {weight: 1}}]")
+        await asked.until(lambda body: body["ready"])
+        before = await asked.policy()
+        put_policy(server, "profiles: [{name: a, packing: {weight: 2.5}}]")
+        while (after := await asked.policy())["hash"] == before["hash"]:  # noqa: ASYNC110 - a probe
+            await asyncio.sleep(0.01)
+        put_policy(server, "profiles: [{name: a, packing: {weight: heavy}}]")
+        while (broken := await asked.policy())["refused"] is None:  # noqa: ASYNC110 - a probe
+            await asyncio.sleep(0.01)
+        put_policy(server, "profiles: [{name: a, packing: {weight: 3}}]")
+        while (mended := await asked.policy())["refused"] is not None:  # noqa: ASYNC110 - a probe
+            await asyncio.sleep(0.01)
+
+    assert after["policy"]["profiles"][0]["packing"] == {"weight": 2.5}
+    assert after["sourceKind"] == "configmap"
+    assert int(after["resourceVersion"]) > int(before["resourceVersion"])
+    assert broken["hash"] == after["hash"]
+    (problem,) = broken["refused"]["problems"]
+    assert "profiles[0].packing.weight" in problem["place"]
+    assert mended["lastRefused"]["why"] == broken["refused"]["why"]
 
 
 async def test_a_named_fallback_makes_it_ready_and_is_told(tmp_path):

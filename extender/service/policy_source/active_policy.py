@@ -23,7 +23,7 @@ from extender.kube.api import objects
 from extender.policy import config
 from extender.server import policy_figures
 from extender.service import assembly
-from extender.service.policy_source import policy_text
+from extender.service.policy_source import policy_events, policy_text
 
 _LOG = logging.getLogger(__name__)
 BUILTIN = "builtin"
@@ -100,6 +100,7 @@ class Policies:
         fallback: Fallback | None = None,
         last_good: pathlib.Path | None = None,
         counted: Callable[[bool], None] = lambda _: None,
+        announced: Callable[[objects.ConfigMap, str, str], None] = lambda *_: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._use = use
@@ -107,6 +108,7 @@ class Policies:
         self._fallback = fallback
         self._last_good = last_good
         self._counted = counted
+        self._announced = announced  # hears (ConfigMap, USED or REFUSED, a sentence)
         self._clock = clock
         self._text: object = None  # of the ConfigMap when it was looked at last
         self._refused: Refused | None = None
@@ -170,11 +172,14 @@ class Policies:
             self._counted(False)
             why = _sentence(error).removeprefix(f"{self._name} ")
             self._refuse(why, version, tuple(error.problems))
+            self._announced(item, policy_events.REFUSED, self._refusal())
             return
         self._counted(True)
         self._refused = None
         self._take(policy, self._name, CONFIG_MAP, version)
         self._keep(text[0] or "")
+        used = f"policy {config.fingerprint(policy)} is in force"
+        self._announced(item, policy_events.USED, used)
 
     def _unchanged(self, version: str) -> None:
         """Labels or annotations of the ConfigMap changed, or it was listed again."""
@@ -192,6 +197,14 @@ class Policies:
         self._text = None
         self._counted(False)
         self._refuse(why)
+
+    def _refusal(self) -> str:
+        """What is wrong with the ConfigMap, and what is in force instead."""
+        why = self._refused.why if self._refused is not None else ""
+        used = self._in_force
+        if used is None:
+            return f"not followed: {why}; no policy is in force"
+        return f"not followed: {why}; in force is policy {used.fingerprint} of {used.origin}"
 
     def _refuse(
         self, why: str, version: str = "", problems: tuple[tuple[str, str], ...] = ()
