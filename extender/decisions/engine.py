@@ -75,9 +75,11 @@ class Engine:
             patient=patient,
             spending=self.work,
         )
-        self.ahead = work_ahead.WorkAhead(cluster, self.verdicts, self.work)
+        self.ahead = work_ahead.WorkAhead(cluster, self.verdicts, self.room, self.work)
+        self._learning = observer.DemandObserver(
+            self.resolver, self.room, self.work, on_kind=self.ahead.kinds.want
+        )
         self.gangs = gangs.Gangs()
-        self._learning = observer.DemandObserver(self.resolver, self.room, self.work)
         self.scoring = scorer.Scorer(cluster, self.room, self.gangs)
         self.predictions = prediction_log.PredictionLog(cluster, self.tables, on_prediction)
         self.recorder: recording.Recorder = recording.Nobody()
@@ -142,6 +144,7 @@ class Engine:
             return verb_results.FilterResult()
         rows = self.index.rows_of(names)
         self.ahead.names.see(names, rows)
+        self.ahead.kinds.want(resolved)
         known = rows >= 0
         unknown = len(names) - int(np.count_nonzero(known))
         judged = self.verdicts.judged(resolved, rows, known)

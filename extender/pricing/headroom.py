@@ -104,6 +104,11 @@ class HeadroomPricer:
         yield self.lookahead.figures
 
     @property
+    def most_sizes(self) -> int:
+        """Of how many pod sizes the losses are kept."""
+        return self._losses.most
+
+    @property
     def priced(self) -> bool:
         """Whether there are prices: some demand was observed and some headroom counted."""
         return bool(self.prices.any())

@@ -142,6 +142,12 @@ class LossCache:
         )
         return bounded_cache.Figures("losses", used, _MOST_BYTES)
 
+    @property
+    def most(self) -> int:
+        """How many sizes are kept."""
+        cells = len(self._index.version) * max(len(self._class_versions.classes.weight), 1)
+        return max(_MOST_BYTES // (8 * cells), _LEAST_SIZES)
+
     def priced(
         self, size: object, rows: Rows, loss_of: LossFunction, *, prices: Floats, epoch: int
     ) -> Floats:
@@ -165,9 +171,7 @@ class LossCache:
     def _size(self, size: object) -> _PodSizeLoss:
         known = self._sizes.pop(size, None)
         if known is None:
-            cells = len(self._index.version) * max(len(self._class_versions.classes.weight), 1)
-            most = max(_MOST_BYTES // (8 * cells), _LEAST_SIZES)
-            while len(self._sizes) >= most:
+            while len(self._sizes) >= self.most:
                 del self._sizes[next(iter(self._sizes))]
             known = _PodSizeLoss(RowClassMatrix(self._index, self._class_versions), np.zeros(0))
         self._sizes[size] = known

@@ -91,7 +91,7 @@ class VerdictSources:
                 codes >= evaluator.REFUSED_FROM,
                 lambda places: [single.refusal(row)[1] for row in rows[places].tolist()],
             )
-        table, states = self._table(asked), self._index.state[rows]
+        table, states = self.table(asked), self._index.state[rows]
         all_known = bool(known.all())
         table.fill(states if all_known else states[known])
         codes = table.code[states]
@@ -109,9 +109,10 @@ class VerdictSources:
         """The verdicts by state as they are for one node."""
         row = self._index.rows.get(name, -1)
         if asked.by_node is None or row < 0:
-            return self._table(asked)
+            return self.table(asked)
         return self.single.of(asked.by_node).on(row)
 
-    def _table(self, asked: resolver.ResolvedPod) -> verdict_table.VerdictTable:
+    def table(self, asked: resolver.ResolvedPod) -> verdict_table.VerdictTable:
+        """The verdicts by state on the pod's question, as far as states can answer it."""
         cluster = self._index
         return self._tables.of(asked.question, cluster.states, cluster.surroundings)

@@ -28,8 +28,11 @@ class DemandObserver:
         resolving: resolver.Resolver,
         pricer: headroom.HeadroomPricer,
         spending: work.Work,
+        *,
+        on_kind: Callable[[resolver.ResolvedPod], None] = lambda _: None,
     ) -> None:
         self._work = spending
+        self._on_kind = on_kind  # told what each pod that is learnt from asked for
         # uid → the pod, and which object it waits for
         self._waiting: dict[str, tuple[objects.Pod, str]] = {}
         self._waited_for: Counter[str] = Counter()  # object → pods that wait for it
@@ -83,6 +86,7 @@ class DemandObserver:
             age=_age(pod),
             namespace=pod.metadata.namespace or "default",
         )
+        self._on_kind(resolved)
         return True
 
     def appeared(self, kind: str, name: str) -> None:
