@@ -1,0 +1,1 @@
+"""What Railyard is measured beside: services that answer the same calls and judge nothing."""

@@ -1,0 +1,108 @@
+"""The services of `loadtests.performance.wire`, each in a process of its own on loopback.
+
+    python -m loadtests.performance.peers.services noop
+    python -m loadtests.performance.peers.services railyard NODES
+
+Each prints its port when it is ready. `noop` is what an extender on aiohttp cannot do without: all
+is decoded by orjson, every node passes with the same score, all is encoded. `railyard` is the
+product over a mixed cluster, with the turns between requests that the service takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+
+import orjson
+import uvloop
+from aiohttp import web
+
+from extender.server import metrics
+from extender.server.http import listeners
+from extender.service import facade, startup
+from extender.settings import Address, Settings
+from loadtests.performance import wire_ratio
+from loadtests.simulator import mixed_fleet
+
+HERE = pathlib.Path(__file__).parent
+LOOPBACK = "127.0.0.1"
+THRESHOLDS = (100_000, 50, 100)  # of the collector, as the service sets them
+
+
+def build(folder):
+    """Compile the peers that can be compiled here: name → command."""
+    found = {}
+    if compiler := shutil.which("cc"):
+        command = [compiler, "-O2", "-o", str(folder / "floor"), str(HERE / "floor.c")]
+        subprocess.run(command, check=True)
+        found["floor"] = [str(folder / "floor")]
+    if go := shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin"):
+        subprocess.run(
+            [go, "build", "-o", str(folder / "peer"), "."], cwd=HERE / "typed", check=True
+        )
+        found["go"] = [str(folder / "peer")]
+    return found
+
+
+async def noop(sock):
+    """Decode and encode, and nothing else."""
+
+    async def answer(request):
+        asked = orjson.loads(await request.read())
+        if request.path == "/filter":
+            nodes, names = asked.get("Nodes"), asked.get("NodeNames")
+            told = {"Nodes": nodes, "NodeNames": names, "FailedNodes": {}}
+            told |= {"FailedAndUnresolvableNodes": {}, "Error": ""}
+        else:
+            names = asked["NodeNames"]
+            if names is None:
+                names = [each["metadata"]["name"] for each in asked["Nodes"]["items"]]
+            told = [{"Host": name, "Score": 1} for name in names]
+        return web.Response(body=orjson.dumps(told), content_type="application/json")
+
+    app = web.Application(client_max_size=2**28)
+    app.add_routes([web.post("/filter", answer), web.post("/prioritize", answer)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.SockSite(runner, sock).start()
+    print(sock.getsockname()[1], flush=True)
+    await asyncio.Event().wait()
+
+
+async def railyard(count):
+    """The product; what is done between requests is done as `service.live` does."""
+    judging = mixed_fleet.cluster(count)
+    free = Address(LOOPBACK, 0)
+    settings = Settings(bind=free, admin_bind=free)
+    judge, questions = facade.Facade(judging), wire_ratio.NoQuestions()
+    sites = listeners.Listeners(judge, questions, metrics.Metrics(metrics.ClusterFigures), settings)
+    await sites.start()
+    startup.settled_memory()
+    print(sites.bound.port, flush=True)
+    ahead = getattr(judging, "ahead", None)  # a tree before it has none
+    while True:
+        await asyncio.sleep(0.002 if ahead and ahead.unfinished else 0.05)
+        if judging.unsettled:
+            judging.settle()
+            if ahead:
+                ahead.step()
+
+
+def main():
+    what, *rest = sys.argv[1:]
+    gc.set_threshold(*THRESHOLDS)
+    if what == "noop":
+        with socket.create_server((LOOPBACK, 0)) as sock:
+            uvloop.run(noop(sock))
+    else:
+        uvloop.run(railyard(int(rest[0])))
+
+
+if __name__ == "__main__":
+    main()

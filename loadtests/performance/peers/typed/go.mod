@@ -1,0 +1,3 @@
+module railyard.dev/loadtests/peer
+
+go 1.21

@@ -1,0 +1,221 @@
+"""What a pod's two calls take beside peers that judge nothing, as ratios of one run.
+
+    python -m loadtests.performance.wire [--names 500 5000] [--whole 500] [--gap 0 1] [--pods 60]
+    [--nodes 5000] [--tree ../before] [--json]
+
+    floor     C: blocking, no look-ups, no JSON; what comes is written back
+    noop      aiohttp and orjson: all decoded, every node passes, all encoded
+    go        Go, as extenders do it: typed decode and encode by the standard library
+    railyard  the product over a mixed cluster; `before` is that of another tree
+
+The floor needs `cc`, the Go peer `go`; each is left out where its compiler is missing. All are
+asked in turn, in random order, pod by pod, so that what disturbs one disturbs the others. A pair
+is filter and then prioritize about the names that filter let through, as bytes that are at hand;
+`--gap` is the time between the calls in milliseconds, in which kube-scheduler does its own work.
+Kinds of pods take turns, and the first of each kind are counted in `p90` as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import pathlib
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import orjson
+
+from loadtests.performance import wire_ratio
+from loadtests.performance.peers import services
+from loadtests.simulator import large_objects
+
+KINDS = ("gpu", "gpu-nic", "four-gpus", "two-gpus", "mig-1g-10gb", "efa")
+TREE = pathlib.Path(__file__).parents[2]
+_REST_SECONDS = 0.003
+
+
+class Peer:
+    """A service in its process, its one client, and what its pairs took."""
+
+    def __init__(self, name, command, tree=TREE):
+        environment = os.environ | {"PYTHONPATH": str(tree)}
+        self.name = name
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, cwd=tree, env=environment
+        )
+        self.client = None
+        # Linux's clock of another process's CPU time.
+        self._cpu_clock = (~self._process.pid << 3) | 2
+        self.walls, self.cpus = [], []
+
+    def connect(self):
+        """Wait until it is ready."""
+        self.client = wire_ratio.Client(int(self._process.stdout.readline()))
+
+    def pair(self, head, asked, *, whole, gap):
+        """One pod: filter, the gap, prioritize."""
+        cpu, started = time.clock_gettime(self._cpu_clock), time.perf_counter()
+        told = self.client.post("/filter", head + asked)
+        first = time.perf_counter() - started
+        second = head + passing(told, whole=whole)
+        if gap:
+            time.sleep(gap / 1000)
+        started = time.perf_counter()
+        self.client.post("/prioritize", second)
+        self.walls.append((first + time.perf_counter() - started) * 1e6)
+        time.sleep(_REST_SECONDS)  # what it does after its answer is counted in the CPU time
+        self.cpus.append((time.clock_gettime(self._cpu_clock) - cpu) * 1e6)
+
+    def stop(self):
+        """End the process."""
+        if self.client is not None:
+            self.client.close()
+        self._process.terminate()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+def passing(told, *, whole):
+    """What filter let through, as the body of prioritize has it."""
+    if whole:
+        start, end = told.index(b'"Nodes":'), told.index(b',"NodeNames":')
+        return told[start:end] + b',"NodeNames":null}'
+    start, end = told.index(b'"NodeNames":'), told.index(b',"FailedNodes":')
+    return b'"Nodes":null,' + told[start:end] + b"}"
+
+
+def head(number):
+    """The body of one pod, about 5 KB, up to its nodes."""
+    env = [{"name": f"VARIABLE_{index}", "value": "x" * 40} for index in range(60)]
+    claim = {"name": "d", "resourceClaimTemplateName": KINDS[number % len(KINDS)]}
+    container = {"name": "main", "image": "registry.example.com/ml/trainer:1", "env": env}
+    meta = {"name": f"train-{number}", "namespace": "default", "uid": f"uid-train-{number}"}
+    spec = {"containers": [container], "resourceClaims": [claim]}
+    pod = {"metadata": meta, "spec": spec, "status": {"phase": "Pending"}}
+    return b'{"Pod":' + orjson.dumps(pod) + b","
+
+
+class Windows:
+    """Windows of the node list in the scheduler's order, which is not that of our rows."""
+
+    def __init__(self, nodes, *, whole):
+        self._rng = random.Random(3)
+        self._names = [f"n{number:05}" for number in range(nodes)]
+        self._rng.shuffle(self._names)
+        self._whole = whole
+        self._made = {}
+
+    def next(self, count):
+        start = self._rng.randrange(len(self._names))
+        asked = (self._names[start:] + self._names[:start])[:count]
+        if not self._whole:
+            return b'"Nodes":null,"NodeNames":' + orjson.dumps(asked) + b"}"
+        items = b",".join(map(self._node, asked))
+        return b'"Nodes":{"metadata":{},"items":[' + items + b']},"NodeNames":null}'
+
+    def _node(self, name):
+        if name not in self._made:
+            body = large_objects.node(int(name[1:]), self._rng)
+            body["metadata"]["name"] = name
+            self._made[name] = orjson.dumps(body)
+        return self._made[name]
+
+
+def measure(peers, given, *, count, whole, gap, number):
+    """The report of one setting; `number` is that of its first pod."""
+    windows, rng = Windows(given.nodes, whole=whole), random.Random(5)
+    for peer in peers:
+        peer.walls.clear()
+        peer.cpus.clear()
+    for pod in range(number, number + given.pods):
+        asked, start = windows.next(count), head(pod)
+        for peer in rng.sample(peers, len(peers)):
+            peer.pair(start, asked, whole=whole, gap=gap)
+    rows = {}
+    for peer in peers:
+        cuts = statistics.quantiles(peer.walls, n=10)
+        rows[peer.name] = {
+            "p50": round(statistics.median(peer.walls)),
+            "p90": round(cuts[-1]),
+            "cpu": round(statistics.median(peer.cpus)),
+        }
+    return {
+        "benchmark": "wire",
+        "nodes": given.nodes,
+        "names": count,
+        "sent": "whole nodes" if whole else "names",
+        "gap_ms": gap,
+        "pods": given.pods,
+        "us": rows,
+        "machine": f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "python": f"{platform.python_version()} ({platform.python_build()[1]})",
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
+    }
+
+
+def ratios(report):
+    """Railyard's medians over those of the others, wall and CPU."""
+    mine = report["us"]["railyard"]
+    return {
+        other: (mine["p50"] / theirs["p50"], mine["cpu"] / max(theirs["cpu"], 1))
+        for other, theirs in report["us"].items()
+        if other != "railyard"
+    }
+
+
+def printed(report):
+    """The report as a line for people."""
+    told = ", ".join(
+        f"{wall:.2f}x {other} (CPU {cpu:.2f}x)" for other, (wall, cpu) in ratios(report).items()
+    )
+    mine = report["us"]["railyard"]
+    tail = mine["p90"] / mine["p50"]
+    sent = f"{report['names']} {report['sent']}, gap {report['gap_ms']:g} ms"
+    return f"{sent}: {mine['p50']} us, p90 {tail:.1f}x of p50; {told}"
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--names", type=int, nargs="*", default=[500, 5000])
+    parser.add_argument("--whole", type=int, nargs="*", default=[500], help="whole nodes a call")
+    parser.add_argument("--gap", type=float, nargs="+", default=[0.0, 1.0], help="milliseconds")
+    parser.add_argument("--pods", type=int, default=60, help="of each setting")
+    parser.add_argument("--nodes", type=int, default=5000)
+    parser.add_argument("--tree", type=pathlib.Path, help="measure this tree as well, as `before`")
+    parser.add_argument("--json", action="store_true", help="print a JSON line for each setting")
+    given = parser.parse_args()
+    script = [sys.executable, services.__file__]
+    with tempfile.TemporaryDirectory() as folder:
+        commands = services.build(pathlib.Path(folder))
+        peers = [Peer(name, command) for name, command in commands.items()]
+        peers.append(Peer("noop", [*script, "noop"]))
+        peers.append(Peer("railyard", [*script, "railyard", str(given.nodes)]))
+        if given.tree:
+            tree = given.tree.absolute()
+            peers.append(Peer("before", [*script, "railyard", str(given.nodes)], tree))
+        try:
+            for peer in peers:
+                peer.connect()
+            number = 0
+            sizes = [(n, False) for n in given.names] + [(n, True) for n in given.whole]
+            for count, whole in sizes:
+                for gap in given.gap:
+                    report = measure(peers, given, count=count, whole=whole, gap=gap, number=number)
+                    number += given.pods
+                    print(json.dumps(report) if given.json else printed(report), flush=True)
+        finally:
+            for peer in peers:
+                peer.stop()
+
+
+if __name__ == "__main__":
+    main()
