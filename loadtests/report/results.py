@@ -10,7 +10,7 @@ import collections
 import json
 import pathlib
 
-from loadtests.report import tables
+from loadtests.report import speed, tables
 
 HERE = pathlib.Path(__file__).parents[1]
 
@@ -372,6 +372,8 @@ SECTIONS = {
     "gang": gang_section,
     "coldstart": coldstart_section,
     "events": events_section,
+    "wire": speed.wire_section,
+    "growth": speed.growth_section,
 }
 
 

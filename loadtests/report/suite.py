@@ -25,6 +25,8 @@ OUT = pathlib.Path(__file__).parents[1] / "out"
 ROOM = {
     "coldstart": "performance",
     "events": "performance",
+    "growth": "performance",
+    "wire": "performance",
     "wire_ratio": "performance",
     "published": "simulator",
     "realtrace": "realscheduler",

@@ -32,7 +32,7 @@ class DemandObserver:
         on_kind: Callable[[resolver.ResolvedPod], None] = lambda _: None,
     ) -> None:
         self._work = spending
-        self._on_kind = on_kind  # told what each pod that is learnt from asked for
+        self._on_kind = on_kind  # called for each pod that is learnt from
         # uid → the pod, and which object it waits for
         self._waiting: dict[str, tuple[objects.Pod, str]] = {}
         self._waited_for: Counter[str] = Counter()  # object → pods that wait for it

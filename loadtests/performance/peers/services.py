@@ -50,6 +50,12 @@ def build(folder):
     return found
 
 
+class Questions(wire_ratio.NoQuestions):
+    """Nobody asks the admin port here, of whatever tree it is."""
+
+    routes = staticmethod(tuple)
+
+
 async def noop(sock):
     """Decode and encode, and nothing else."""
 
@@ -80,7 +86,7 @@ async def railyard(count):
     judging = mixed_fleet.cluster(count)
     free = Address(LOOPBACK, 0)
     settings = Settings(bind=free, admin_bind=free)
-    judge, questions = facade.Facade(judging), wire_ratio.NoQuestions()
+    judge, questions = facade.Facade(judging), Questions()
     sites = listeners.Listeners(judge, questions, metrics.Metrics(metrics.ClusterFigures), settings)
     await sites.start()
     startup.settled_memory()
