@@ -47,7 +47,7 @@ def growth_section(found):
     yield "## How the cost of a pod grows: microseconds of CPU time"
     yield ""
     yield "`python -m loadtests.performance.growth --json`: filter, prepare and prioritize in"
-    yield "process, one axis at a time."
+    yield "process, one axis at a time; the lower fifth of the pods, as neighbours only add to it."
     yield ""
     yield f"![cost of a pod along each axis](../docs/images/{PLOT.name})"
     yield ""
@@ -69,7 +69,7 @@ def draw(reports):
         values, took = zip(*report["points"], strict=True)
         panel.plot(values, took, marker="o")
         panel.set_xlabel(axis)
-        panel.set_ylim(bottom=0)
+    panels[0].set_ylim(bottom=0)  # shared; once all of them have set its top
     panels[0].set_ylabel("µs of CPU time a pod")
     figure.tight_layout()
     figure.savefig(PLOT, metadata={"Date": None})
