@@ -20,6 +20,7 @@ from extender.replay import documents, files
 
 _NAMESPACED = {"Pod", "ResourceClaim", "ResourceClaimTemplate", "ConfigMap"}
 _RESOURCE = "resource.k8s.io"
+_OWN = "railyard.dev/"
 
 # kind → the API versions whose form `objects` can hold, the newest first (v1alpha3 and
 # v1beta1 put a device's fields under `basic`; earlier versions are another API of the same name)
@@ -106,6 +107,8 @@ def _read(paths: Sequence[pathlib.Path], report: documents.Report) -> Snapshot:
                 missing = (document.place, f"{document.kind} has no apiVersion")
                 (report.problems if of_ours else report.skipped).append(missing)
                 continue
+            if document.api_version.startswith(_OWN):
+                continue  # a policy that lies beside the cluster, as in a dump: not an object of it
             if document.api_version not in _VERSIONS.get(document.kind, ()):
                 ignored[_unread(document)] += 1
                 continue
