@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import extender
 from extender import errors, settings
 from extender.cli import asking, asking_why, checking, printing
-from extender.cli.planning import capacity, dump, simulate
+from extender.cli.planning import capacity, dump, record, simulate
 from extender.service import demo, live
 
 OK, NO_FIT, USAGE = printing.OK, printing.NO_FIT, printing.USAGE
@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_commands(commands)
     asking_why.add_commands(commands)
     dump.add_commands(commands)
+    record.add_commands(commands)
     checking.add_commands(commands)
     return parser
 

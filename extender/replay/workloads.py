@@ -78,7 +78,7 @@ def _read_one(path: pathlib.Path, found: Workload) -> None:
     for text in files.texts(path):
         if not isinstance(text, files.Text):
             found.problems.append((text[0], str(text[1])))
-        elif _is_lines(text.text):
+        elif path.name.endswith(RECORDED) or _is_lines(text.text):
             for line in _lines(text, found):
                 for claim in line.claims:
                     found.add(claim, line.pod.metadata.namespace)

@@ -76,7 +76,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 
 
 def _dump(arguments: argparse.Namespace) -> int:
-    _check(arguments.output, force=arguments.force)
+    check(arguments.output, force=arguments.force)
     policy = assembly.read_policy(arguments.policy)
     metrics = admin_client.text(arguments.url, "/metrics") if arguments.url else ""
     found = _from_snapshot(arguments) if arguments.snapshot else _from_cluster(arguments)
@@ -98,7 +98,8 @@ def _dump(arguments: argparse.Namespace) -> int:
     return printing.OK
 
 
-def _check(folder: pathlib.Path, *, force: bool) -> None:
+def check(folder: pathlib.Path, *, force: bool) -> None:
+    """ConfigError where something may not be written over."""
     if folder.exists() and not folder.is_dir():
         raise errors.ConfigError("nothing is written", [(str(folder), "is no folder")])
     if folder.exists() and any(folder.iterdir()) and not force:
