@@ -8,38 +8,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def matching(near: Sequence[Sequence[int]], columns: int, *, room: int = 1) -> int:
-    """Largest number of rows that get a column, each column serving at most `room` rows.
+def matching(allowed: Sequence[Sequence[int]], columns: int, *, capacity: int = 1) -> int:
+    """Largest number of rows that get a column, each column serving at most `capacity` rows.
 
-    `near[row]` are the columns that the row may have. Kuhn's augmenting paths (1955).
+    `allowed[row]` are the columns that the row may have. Kuhn's augmenting paths (1955).
     """
     holders: list[list[int]] = [[] for _ in range(columns)]
 
     def seat(row: int, tried: set[int]) -> bool:
-        for column in near[row]:
+        for column in allowed[row]:
             if column in tried:
                 continue
             tried.add(column)
-            if len(holders[column]) < room:
+            if len(holders[column]) < capacity:
                 holders[column].append(row)
                 return True
-            for place, holder in enumerate(holders[column]):
+            for position, holder in enumerate(holders[column]):
                 if seat(holder, tried):
-                    holders[column][place] = row
+                    holders[column][position] = row
                     return True
         return False
 
-    return sum(seat(row, set()) for row in range(len(near)))
+    return sum(seat(row, set()) for row in range(len(allowed)))
 
 
-def blocks(near: Sequence[frozenset[int]]) -> bool:
+def blocks(allowed: Sequence[frozenset[int]]) -> bool:
     """Whether any two rows may have the same columns or no column in common.
 
-    Then taking any free column that is near is as good as any other choice.
+    Then taking any free column that is allowed is as good as any other choice.
     """
     owner: dict[int, frozenset[int]] = {}  # column → the set it belongs to
     return all(
-        owner.setdefault(column, columns) == columns for columns in near for column in columns
+        owner.setdefault(column, columns) == columns for columns in allowed for column in columns
     )
 
 
@@ -61,8 +61,8 @@ def _bottleneck(ranks: Sequence[Sequence[int]]) -> int:
     """The least rank such that every row can have a column of at most that rank."""
     found = sorted({rank for row in ranks for rank in row})
     for rank in found[:-1]:
-        near = [[j for j, value in enumerate(row) if value <= rank] for row in ranks]
-        if matching(near, len(ranks[0])) == len(ranks):
+        allowed = [[j for j, value in enumerate(row) if value <= rank] for row in ranks]
+        if matching(allowed, len(ranks[0])) == len(ranks):
             return rank
     return found[-1]
 

@@ -30,15 +30,15 @@ class Section(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
 
 
 class Locality(Section, frozen=True):
-    """How near the predicted devices must or should be.
+    """How close the predicted devices must or should be.
 
     `mode: Required` refuses a node whose predicted GPUs and NICs are farther apart than `level`
     (an `nvidia-smi topo -m` word); `Preferred` only scores. `communication_share` is the share of
     a job's time spent communicating (0.23 fits the pair of all-reduce results published for H100).
-    `unknown` says what Required makes of devices whose nearness is not published.
+    `unknown` says what Required makes of devices whose locality is not published.
 
-    The weight lets nearness decide before packing does: distant devices cost a job for as long as
-    it runs, and among equally near nodes packing still chooses.
+    The weight lets locality decide before packing does: devices far apart cost a job for as long as
+    it runs, and among equally good nodes packing still chooses.
     """
 
     weight: Weight = 10.0
@@ -49,7 +49,7 @@ class Locality(Section, frozen=True):
 
 
 class DeclaredClass(Section, frozen=True):
-    """A size of pod to keep room for although none was seen yet: its share of the mix."""
+    """A size of pod to keep headroom for although none was seen yet: its share of the mix."""
 
     gpus: Annotated[int, msgspec.Meta(ge=1, le=64)]
     share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.002
@@ -72,7 +72,8 @@ class ClusterPacking(Section, frozen=True):
     of the learnt mix: a pod weighs 1 - 1/H as much as the next one seen. `max_namespace_share`
     bounds what the pods of one namespace weigh in it. `machine_reserve` is the share of the GPUs
     asked that pods of whole machines count for until they are seen; `reserve` lists other sizes to
-    keep room for before that. `distance_weight` is the locality weight of the pods that come later.
+    keep headroom for before that. `distance_weight` is the locality weight of the pods that come
+    later.
     """
 
     alpha: Annotated[float, msgspec.Meta(ge=0, le=6)] = 4.0
@@ -86,12 +87,12 @@ class ClusterPacking(Section, frozen=True):
 
 
 class Proximity(Section, frozen=True):
-    """How near a gang's members should be: node labels from the nearest level to the farthest.
+    """How close a gang's members should be: node labels from the nearest level to the farthest.
 
     The labels are the GPU operator's NVLink clique and those that Topograph writes (its
     docs/reference/node-labels.md): tier 0 is the switch that a node hangs off.
 
-    As with locality, the weight lets nearness decide before packing does: of Philly's gangs fewer
+    As with locality, the weight lets proximity decide before packing does: of Philly's gangs fewer
     lie on more nodes than they must than with 3 or 1 (`python -m loadtests.quality.gang`).
     """
 
@@ -176,7 +177,7 @@ def parse(
 ) -> Policy:
     """Check a policy document already read from YAML; ConfigError lists every problem.
 
-    `found` are problems that reading has found before, told together with the others.
+    `found` are problems that reading has found before, reported together with the others.
     """
     document = dict(document or {})
     every = itertools.chain(

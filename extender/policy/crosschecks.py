@@ -1,6 +1,6 @@
 """What a policy's fields say about each other: names used twice, profiles that nothing reaches.
 
-They are looked at in the document as it was read, so that these problems are told together with
+They are looked at in the document as it was read, so that these problems are reported together with
 those of single fields.
 """
 
@@ -19,7 +19,7 @@ _LISTS = ("namespaces", "priorityClassNames", "deviceClassNames", "resources")
 
 
 def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what is wrong between fields; what is no mapping or list is told elsewhere."""
+    """Yield what is wrong between fields; what is no mapping or list is reported elsewhere."""
     version = document.get("kubernetesVersion")
     if isinstance(version, str) and version and not allocator_features.is_version(version):
         yield "kubernetesVersion", f"{version[:60]!r} is not a Kubernetes version such as 1.36"
@@ -38,8 +38,8 @@ def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _names(profiles)
     yield from _unreachable(profiles)
     for number, profile in enumerate(profiles):
-        near = profile.get("proximity") if isinstance(profile, Mapping) else None
-        labels = _listed(near.get("labels")) if isinstance(near, Mapping) else []
+        close = profile.get("proximity") if isinstance(profile, Mapping) else None
+        labels = _listed(close.get("labels")) if isinstance(close, Mapping) else []
         yield from _twice(labels, f"profiles[{number}].proximity.labels[{{}}]")
 
 
@@ -48,11 +48,11 @@ def _conditions(entries: list[Any]) -> Iterator[Problem]:
         if not isinstance(entry, str):
             continue
         kind, equals, status = entry.partition("=")
-        place = f"avoidConditions[{number}]"
+        location = f"avoidConditions[{number}]"
         if not kind.strip():
-            yield place, f"{entry[:60]!r} names no condition"
+            yield location, f"{entry[:60]!r} names no condition"
         elif equals and status not in _STATUSES:
-            yield place, f"{entry[:60]!r}: the status is one of {', '.join(_STATUSES)}"
+            yield location, f"{entry[:60]!r}: the status is one of {', '.join(_STATUSES)}"
     yield from _twice(entries, "avoidConditions[{}]")
 
 
@@ -63,8 +63,8 @@ def _resources(entries: list[Any]) -> Iterator[Problem]:
     yield from _twice(lowered, "deviceResources[{}].name")
     for number, each in enumerate(entries):
         if each.get("kind") == "GPU" and "share" in each and each["share"] == 0:
-            told = "a unit is no part of a GPU; leave it out where the share is not known"
-            yield f"deviceResources[{number}].share", told
+            reported = "a unit is no part of a GPU; leave it out where the share is not known"
+            yield f"deviceResources[{number}].share", reported
 
 
 def _reserve(entries: list[Any]) -> Iterator[Problem]:
@@ -75,12 +75,12 @@ def _reserve(entries: list[Any]) -> Iterator[Problem]:
         yield "packing.reserve", f"the shares add up to {total:g}; there is no more than 1"
 
 
-def _twice(entries: list[Any], place: str) -> Iterator[Problem]:
+def _twice(entries: list[Any], location: str) -> Iterator[Problem]:
     """Yield entries that stand there before; `place` has {} for the number."""
     seen: set[object] = set()
     for number, entry in enumerate(entries):
         if isinstance(entry, str | int) and entry in seen:
-            yield place.format(number), f"{str(entry)[:60]!r} stands twice"
+            yield location.format(number), f"{str(entry)[:60]!r} stands twice"
         if isinstance(entry, str | int):
             seen.add(entry)
 
@@ -111,13 +111,15 @@ def _unreachable(profiles: list[Any]) -> Iterator[Problem]:
             if not _covers(matches[earlier], match):
                 continue
             other = profiles[earlier].get("name")
-            place = f"profiles[{number}].match"
+            location = f"profiles[{number}].match"
             if not matches[earlier] or number < len(matches) - 1:
-                told = f"is never reached: profiles[{earlier}] ({other}) takes all of its pods"
+                reported = f"is never reached: profiles[{earlier}] ({other}) takes all of its pods"
             else:
-                told = f"takes no pod: profiles[{earlier}] ({other}) does; leave it out, as the "
-                told += "last profile serves all others anyway"
-            yield place, told
+                reported = (
+                    f"takes no pod: profiles[{earlier}] ({other}) does; leave it out, as the "
+                )
+                reported += "last profile serves all others anyway"
+            yield location, reported
             break
 
 

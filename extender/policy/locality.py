@@ -1,4 +1,4 @@
-"""How near the predicted devices are, as an expected slow-down of the job.
+"""How close the predicted devices are, as an expected slow-down of the job.
 
 The cost model is fitted to the measurements that kubernetes-sigs/dranet publishes with its
 examples (EKS p4d, GKE A4, AKS GB300, H100 and MI300X, OKE GB200): a GPU–NIC pair behind one PCIe
@@ -6,7 +6,7 @@ root, or on one NUMA node where that is the best the machine has, runs at 1.0 of
 on another NUMA node at 0.5 (measured 0.45–0.58); k GPUs that share a path across sockets get 0.5/k
 each, floor 0.14. A job's slow-down is (1 - f) + f/r, with f its share of communication and r the
 rate of its slowest member. Which NIC serves which GPU is an assignment, not a greedy pairing, so
-uneven machines come out right. What is not published is neither near nor far.
+uneven machines come out right. What is not published is neither close nor far.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ DEFAULT = Calibration()
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Assessment:
-    """How near the devices are: `rate` is the expected bandwidth factor, `score` is 1/slow-down.
+    """How close the devices are: `rate` is the expected bandwidth factor, `score` is 1/slow-down.
 
     `worst` is the farthest GPU–NIC level of the best assignment (None without such a pair), and
     `why` says it in plain words. `unknown` is set where part of it is not published.
@@ -54,7 +54,7 @@ class Assessment:
     rate: float
     worst: Level | None
     unknown: bool
-    nearness: str  # of GPUs and NICs, the refusal's words; empty without such a pair
+    level_words: str  # of GPUs and NICs, the refusal's words; empty without such a pair
     why: str
     counts: tuple[int, int] = (0, 0)  # GPUs, NICs
     pairs: Pairs = ()  # as assigned
@@ -92,17 +92,17 @@ def _assessed(
     )
     rate = min(nic_rate, gpu_rate)
     apart = any(other_root(shape, gpu, nic) for gpu, nic in pairs)
-    nearness = "" if worst is None else _nearness(worst, apart=apart)
+    level_words = "" if worst is None else _level_words(worst, apart=apart)
     guess = " (an estimate)" if _between(machine, pairs, levels) else ""
-    words = [f"{nearness}; bandwidth factor {nic_rate:.2f}{guess}"] if nearness else []
+    words = [f"{level_words}; bandwidth factor {nic_rate:.2f}{guess}"] if level_words else []
     words += [_DIVIDED] if divided else _gpu_words(gpu_levels, machine.link if linked else "")
     return Assessment(
         score=1 / (1 - communication_share + communication_share / rate),
         rate=rate,
         worst=worst,
         unknown=Level.UNKNOWN in levels or Level.UNKNOWN in gpu_levels,
-        nearness=nearness,
-        why=", ".join(words) or "nothing to be near to",
+        level_words=level_words,
+        why=", ".join(words) or "no other device to be close to",
         counts=(len(gpus), len(nics)),
         pairs=pairs,
         other_root=apart,
@@ -124,7 +124,7 @@ def assign(
 def possible(shape: Shape, *, gpus: int, nics: int, level: Level) -> bool:
     """Whether the machine, empty, has that many GPUs and NICs that can be paired within `level`.
 
-    Exact where nearness divides the machine into parts, as roots and NUMA nodes do; else it may
+    Exact where locality divides the machine into parts, as roots and NUMA nodes do; else it may
     say yes too often.
     """
     if not gpus or not nics:
@@ -132,20 +132,22 @@ def possible(shape: Shape, *, gpus: int, nics: int, level: Level) -> bool:
     kinds = [device.kind for device in shape.devices]
     kind = Kind.GPU if Kind.GPU in kinds else Kind.PARTITION
     columns = [i for i, found in enumerate(kinds) if found is Kind.NIC]
-    near = [
+    close = [
         frozenset(j for j, nic in enumerate(columns) if shape.levels[gpu][nic] <= level)
         for gpu, found in enumerate(kinds)
         if found is kind
     ]
-    share, room = max(nics // gpus, 1), -(-gpus // nics)
-    if not assignment.blocks(near):
-        rows = [sorted(row) for row in near for _ in range(share)]
-        return assignment.matching(rows, len(columns), room=room) >= gpus * share
-    parts = [(near.count(part), len(part)) for part in set(near) if part]
+    share, capacity = max(nics // gpus, 1), -(-gpus // nics)
+    if not assignment.blocks(close):
+        rows = [sorted(row) for row in close for _ in range(share)]
+        return assignment.matching(rows, len(columns), capacity=capacity) >= gpus * share
+    parts = [(close.count(part), len(part)) for part in set(close) if part]
     if nics >= gpus:
         return sum(min(here, there // share) for here, there in parts) >= gpus
     served = (
-        max(0, min(room, here - number * room)) for here, there in parts for number in range(there)
+        max(0, min(capacity, here - number * capacity))
+        for here, there in parts
+        for number in range(there)
     )
     return sum(sorted(served, reverse=True)[:nics]) >= gpus
 
@@ -166,7 +168,7 @@ _NO_PAIR = 255
 class _MachineDevices:
     """What the model needs of one shape under one calibration, worked out once.
 
-    `ranks[gpu][nic]` places the pair in `rates`, the best first. `tree`: nearness divides the
+    `ranks[gpu][nic]` places the pair in `rates`, the best first. `tree`: locality divides the
     machine into parts within parts, so that giving each GPU the nearest free NIC is optimal.
     """
 
@@ -241,14 +243,14 @@ def _link(shape: Shape) -> str:
 def _assign(machine: _MachineDevices, gpus: Sequence[int], nics: Sequence[int]) -> Pairs:
     if not gpus or not nics:
         return ()
-    share, room = max(len(nics) // len(gpus), 1), -(-len(gpus) // len(nics))
+    share, capacity = max(len(nics) // len(gpus), 1), -(-len(gpus) // len(nics))
     rows = [gpu for gpu in gpus for _ in range(share)]
-    seats = [nic for nic in nics for _ in range(room)]
+    seats = [nic for nic in nics for _ in range(capacity)]
     if machine.tree:
         return tuple(_nearest_first(machine, rows, seats))
     ranks = [[machine.ranks[gpu][nic] for nic in seats] for gpu in rows]
     found = assignment.fairest(ranks, machine.costs)
-    return tuple((gpu, seats[place]) for gpu, place in zip(rows, found, strict=True))
+    return tuple((gpu, seats[position]) for gpu, position in zip(rows, found, strict=True))
 
 
 def _nearest_first(
@@ -261,9 +263,9 @@ def _nearest_first(
         left = []
         for gpu in waiting:
             row = machine.ranks[gpu]
-            for place, nic in enumerate(free):
+            for position, nic in enumerate(free):
                 if row[nic] == rank:
-                    del free[place]
+                    del free[position]
                     yield gpu, nic
                     break
             else:
@@ -327,18 +329,18 @@ def _gpu_words(levels: set[int], link: str) -> list[str]:
     if Level.SYS in levels:
         return ["GPUs on several NUMA nodes"]
     if Level.UNKNOWN in levels:
-        return ["how near the GPUs are to each other is not published"]
+        return ["how close the GPUs are to each other is not published"]
     where = "on one NUMA node" if Level.NODE in levels else "behind one PCIe root"
     return [f"GPUs {where}"] * bool(levels)
 
 
-def _nearness(worst: Level, *, apart: bool) -> str:
+def _level_words(worst: Level, *, apart: bool) -> str:
     if worst <= Level.PHB:
-        return f"GPU and NIC share a pcieRoot ({worst.name})"
+        return f"GPU and NIC share a PCIe root ({worst.name})"
     if worst is Level.NODE:
-        return "GPU and NIC share a NUMA node, not a pcieRoot (NODE)"
+        return "GPU and NIC share a NUMA node, not a PCIe root (NODE)"
     if worst is Level.SYS:
         return "GPU and NIC sit on different NUMA nodes (SYS)"
     if apart:
-        return "GPU and NIC do not share a pcieRoot"
-    return "nearness of GPU and NIC is not published"
+        return "GPU and NIC do not share a PCIe root"
+    return "locality of GPU and NIC is not published"

@@ -71,17 +71,17 @@ def linked(hardware: Shape, devices: Sequence[int]) -> tuple[int, int]:
     if not gpus:
         return 0, 0
     row = hardware.levels[gpus[0]]
-    others = sum(level == Level.NVLINK for place, level in enumerate(row) if place != gpus[0])
+    others = sum(level == Level.NVLINK for position, level in enumerate(row) if position != gpus[0])
     return len(gpus), others + 1
 
 
 def tainted(hardware: Shape, devices: Sequence[int]) -> float:
     """The cost of devices that carry a taint, tolerated or without effect."""
-    return signals.tainted([hardware.devices[place] for place in devices])
+    return signals.tainted([hardware.devices[position] for position in devices])
 
 
 def shared(hardware: Shape, extended: Iterable[tuple[str, int]]) -> float:
-    """The cost of getting shares where the resources' names promise whole GPUs."""
+    """The cost of getting shares where the resources' names stand for whole GPUs."""
     asked = {name for name, _ in extended}
     return max(
         (_SHARED * (1 - r.share) for r in hardware.resources if r.promises and r.name in asked),
@@ -120,9 +120,9 @@ def degraded(node: objects.Node, conditions: Sequence[str], hardware: Shape) -> 
     """
     if node.spec.unschedulable or any(_bad_conditions(node, conditions)):
         return UNFIT
-    told = [cost for cost, _ in signals.of_labels(node.metadata.labels or {})]
-    told += [UNFIT * bad / count for _, bad, count in _unhealthy(node, hardware)]
-    return max(told, default=0.0)
+    reported = [cost for cost, _ in signals.of_labels(node.metadata.labels or {})]
+    reported += [UNFIT * bad / count for _, bad, count in _unhealthy(node, hardware)]
+    return max(reported, default=0.0)
 
 
 def troubles(node: objects.Node, conditions: Sequence[str], hardware: Shape) -> list[str]:

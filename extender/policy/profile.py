@@ -11,7 +11,7 @@ import msgspec
 from extender.kube.api import objects
 from extender.policy import config
 
-# A pod says here that its GPUs and NICs must be near: `required`, or a level (`PHB`, `NODE`, …).
+# A pod says here that its GPUs and NICs must be close: `required`, or a level (`PHB`, `NODE`, …).
 LOCALITY_ANNOTATION = "railyard.dev/locality"
 
 # Which devices behind a plug-in the pod holds, read in `cluster.pods.bound_pods`.
@@ -64,13 +64,15 @@ def remarks(pod: objects.Pod, *, heeded: bool) -> tuple[str, ...]:
             continue
         shown = f"annotation {name[:_LONGEST_SHOWN]}"
         if name not in _ANNOTATIONS:
-            near = difflib.get_close_matches(name[:_LONGEST_SHOWN], _ANNOTATIONS, 1)
-            found.append(f"{shown} is not read" + (f"; did you mean {near[0]}?" if near else ""))
+            close = difflib.get_close_matches(name[:_LONGEST_SHOWN], _ANNOTATIONS, 1)
+            found.append(f"{shown} is not read" + (f"; did you mean {close[0]}?" if close else ""))
         elif name == LOCALITY_ANNOTATION and not heeded:
             found.append(f"{shown} is not heeded: the policy says podAnnotations: Ignore")
         elif not _ANNOTATIONS[name].fullmatch(value):
-            told = f"{shown}: {value[:_LONGEST_SHOWN]!r} is not {_EXPECTED[name]}, and is ignored"
-            found.append(told)
+            reported = (
+                f"{shown}: {value[:_LONGEST_SHOWN]!r} is not {_EXPECTED[name]}, and is ignored"
+            )
+            found.append(reported)
         if len(found) == _MOST_REMARKS:
             break
     return tuple(found)

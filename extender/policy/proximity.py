@@ -1,9 +1,9 @@
-"""How near a node is to the members of a gang that are placed already.
+"""How close a node is to the members of a gang that are placed already.
 
 The levels are node labels from the nearest (NVLink clique, then blocks and tiers of the fabric as
 Topograph writes them) to the farthest. The measured cost of leaving a level grows with GPU speed
-(Gavel: 2.4–9.6× at 8 V100; NVLink domain against RoCE on GB200: about 8×), so nearness counts per
-member: a node near to most of the gang wins.
+(Gavel: 2.4–9.6× at 8 V100; NVLink domain against RoCE on GB200: about 8×), so proximity counts per
+member: a node close to most of the gang wins.
 
 NICs of two nodes on one rail meet in a leaf switch, others a tier above it (see
 `extender.hardware.fabric`): a member with no rail in common is one level farther.
@@ -36,38 +36,38 @@ def distance(node: Domains, members: Sequence[tuple[Domains, int]], *, here: int
     total = sum(count for _, count in members)
     if not total or not node:
         return 0.0
-    far = sum(count * _between(node, place) for place, count in members)
+    far = sum(count * _between(node, position) for position, count in members)
     return (far - here * _between(node, node)) / total
 
 
 def distance_of_waiting(
     kinds: Sequence[Domains],
     kind: NDArray[np.intp],
-    room: NDArray[np.float64],
+    capacity: NDArray[np.float64],
     *,
     waiting: int,
 ) -> NDArray[np.float64]:
     """Mean distance of the `waiting` members from each node, if one more member goes there.
 
-    They go as near as there is room: `room` is how many members each node can take now, and
+    They go as close as capacity allows: `capacity` is how many members each node can take now, and
     `kinds[kind[n]]` is the place of node n. Levels lie within each other, as racks do in rows.
     Source: our own; `loadtests.quality.gang` measures it.
     """
     left = np.full(len(kind), float(waiting))
-    near = np.minimum(np.maximum(room - 1, 0.0), left)  # one seat is the next member's own
-    left -= near
+    close = np.minimum(np.maximum(capacity - 1, 0.0), left)  # one seat is the next member's own
+    left -= close
     far = np.zeros(len(kind))
-    per_kind = np.bincount(kind, weights=room, minlength=len(kinds))
+    per_kind = np.bincount(kind, weights=capacity, minlength=len(kinds))
     depth = len(kinds[0]) if kinds else 0
     for level in range(depth):
         within: dict[str, float] = {}
-        for place, there in zip(kinds, per_kind.tolist(), strict=True):
-            value = place[level]
+        for position, there in zip(kinds, per_kind.tolist(), strict=True):
+            value = position[level]
             if value is not None:
                 within[value] = within.get(value, 0.0) + there
-        seats = np.array([within.get(place[level] or "", 0.0) - 1 for place in kinds])[kind]
-        more = np.minimum(np.maximum(seats - near, 0.0), left)
-        near, left, far = near + more, left - more, far + more * level / depth
+        seats = np.array([within.get(position[level] or "", 0.0) - 1 for position in kinds])[kind]
+        more = np.minimum(np.maximum(seats - close, 0.0), left)
+        close, left, far = close + more, left - more, far + more * level / depth
     mean: NDArray[np.float64] = (far + left) / waiting
     return mean
 

@@ -27,7 +27,7 @@ def scores_of(
     maximum: int,
     order: NDArray[np.integer[Any]] | None = None,
 ) -> NDArray[np.int64]:
-    """Turn costs (smaller wins) into scores 0..maximum; equal costs are told by `tie_break`.
+    """Turn costs (smaller wins) into scores 0..maximum; `tie_break` decides between equal costs.
 
     Equal pairs share a rank, and so a score; NaN ranks last. With `order`, which must tell all
     nodes apart, the winner is one node: of several equal ones the least, and the others are next.
@@ -71,15 +71,15 @@ def _ranks(
 
 
 def _sorted(
-    first: NDArray[np.float64], tie_break: NDArray[np.float64], places: NDArray[np.intp]
+    first: NDArray[np.float64], tie_break: NDArray[np.float64], positions: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """The places by both keys, and the rank of each: that of equal pairs is one."""
-    a, b = first[places], _rounded(tie_break[places])
+    a, b = first[positions], _rounded(tie_break[positions])
     sorting: NDArray[np.intp] = np.lexsort((b, a))
     a, b = a[sorting], b[sorting]
-    steps = np.zeros(len(places), dtype=np.int64)
+    steps = np.zeros(len(positions), dtype=np.int64)
     steps[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
-    best: NDArray[np.intp] = places[sorting]
+    best: NDArray[np.intp] = positions[sorting]
     return best, np.cumsum(steps)
 
 
@@ -98,16 +98,16 @@ def _contenders(
     first: NDArray[np.float64], tie_break: NDArray[np.float64], maximum: int
 ) -> NDArray[np.intp]:
     """The places that can get more than 0: telling thousands apart by both keys would be dear."""
-    places = _above(first, maximum)
-    least: NDArray[np.intp] = places[first[places] == first.min()]
+    positions = _above(first, maximum)
+    least: NDArray[np.intp] = positions[first[positions] == first.min()]
     if len(least) > _PER_STEP * maximum:
         # One large group of equals: its members with the least second keys take all scores, if
         # these keys are distinct enough.
         second = _rounded(tie_break[least])
-        near = _above(second, maximum)
-        if len(np.unique(second[near])) >= maximum:
-            places = least[near]
-    return places
+        close = _above(second, maximum)
+        if len(np.unique(second[close])) >= maximum:
+            positions = least[close]
+    return positions
 
 
 def _above(keys: NDArray[np.float64], maximum: int) -> NDArray[np.intp]:

@@ -56,17 +56,17 @@ _RENAMED = {
 
 def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield each field that stands in the wrong place, with the right one."""
-    for path, place in _OF_A_PROFILE.items():
+    for path, location in _OF_A_PROFILE.items():
         if _holds(document, path):
-            yield ".".join(path), f"belongs to a profile: set it at {place}"
-    for path, (place, meaning) in _RENAMED.items():
+            yield ".".join(path), f"belongs to a profile: set it at {location}"
+    for path, (location, meaning) in _RENAMED.items():
         if _holds(document, path):
-            yield ".".join(path), f"is called {place} now: {meaning}"
+            yield ".".join(path), f"is called {location} now: {meaning}"
     for number, profile in enumerate(_profiles(document)):
-        for path, place in _CLUSTER_WIDE.items():
+        for path, location in _CLUSTER_WIDE.items():
             if _holds(profile, path):
-                told = f"holds for the whole cluster: set it at {place}"
-                yield f"profiles[{number}].{'.'.join(path)}", told
+                reported = f"holds for the whole cluster: set it at {location}"
+                yield f"profiles[{number}].{'.'.join(path)}", reported
         for name in _OF_THE_DOCUMENT:
             if _holds(profile, (name,)):
                 yield f"profiles[{number}].{name}", f"holds for the whole cluster: set it at {name}"

@@ -14,7 +14,7 @@ from extender.hardware.shape import Device
 from extender.kube.api import objects
 
 # Of a node where the pod may well fail: with the default weights ten points, as much as the
-# farthest place for a gang, and more than any nearness of devices on one node.
+# farthest place for a gang, and more than any locality of devices on one node.
 UNFIT = 40.0
 
 # ---------------------------------------------------------------- taints of devices

@@ -29,46 +29,46 @@ _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _LONGEST_SHOWN = 60  # characters of a value
 
 
-def problems(value: object, kind: type[msgspec.Struct], place: str = "") -> Iterator[Problem]:
+def problems(value: object, kind: type[msgspec.Struct], location: str = "") -> Iterator[Problem]:
     """Yield what keeps `value` from being a `kind`; nothing where msgspec would take it."""
     if not isinstance(value, Mapping):
-        yield place, f"expected a mapping, got {_shown(value)}"
+        yield location, f"expected a mapping, got {_shown(value)}"
         return
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for name, item in value.items():
-        where = f"{place}.{_cut(name)}" if place else _cut(name)
+        where = f"{location}.{_cut(name)}" if location else _cut(name)
         field = fields.get(name)
         if field is not None:
             yield from _of_value(item, field.type, where)
             continue
-        near = difflib.get_close_matches(str(name)[:_LONGEST_SHOWN], fields, 1, cutoff=0.5)
-        yield where, "unknown field" + (f"; did you mean {near[0]}?" if near else "")
+        close = difflib.get_close_matches(str(name)[:_LONGEST_SHOWN], fields, 1, cutoff=0.5)
+        yield where, "unknown field" + (f"; did you mean {close[0]}?" if close else "")
     for name, field in fields.items():
         if field.required and name not in value:
-            yield f"{place}.{name}" if place else name, "is missing"
+            yield f"{location}.{name}" if location else name, "is missing"
 
 
-def _of_value(value: object, kind: Any, place: str) -> Iterator[Problem]:  # noqa: ANN401  # a type
+def _of_value(value: object, kind: Any, location: str) -> Iterator[Problem]:  # noqa: ANN401  # a type
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        yield from problems(value, kind, place)
+        yield from problems(value, kind, location)
     elif get_origin(kind) is tuple and isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _of_value(item, get_args(kind)[0], f"{place}[{number}]")
+            yield from _of_value(item, get_args(kind)[0], f"{location}[{number}]")
     elif get_origin(kind) is dict and isinstance(value, Mapping):
         names, items = get_args(kind)
         for name, item in value.items():
-            yield from _of_value(name, names, place)
-            yield from _of_value(item, items, f"{place}[{_cut(name)}]")
+            yield from _of_value(name, names, location)
+            yield from _of_value(item, items, f"{location}[{_cut(name)}]")
     elif get_origin(kind) is Literal and value not in get_args(kind):
-        yield place, f"expected {' or '.join(get_args(kind))}, got {_shown(value)}"
+        yield location, f"expected {' or '.join(get_args(kind))}, got {_shown(value)}"
     else:
         try:
             msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
             text, _, path = str(error).partition(" - at `$")
             text = _WORD.sub(lambda word: _WORDS[word[0]], text)
-            told = text.partition(", got ")[0].replace("Expected", "expected", 1)
-            yield place + path.rstrip("`"), f"{told}, got {_shown(value)}{_hint(value, kind)}"
+            problem = text.partition(", got ")[0].replace("Expected", "expected", 1)
+            yield location + path.rstrip("`"), f"{problem}, got {_shown(value)}{_hint(value, kind)}"
 
 
 def _hint(value: object, kind: Any) -> str:  # noqa: ANN401 - a type
@@ -91,5 +91,5 @@ def _shown(value: object) -> str:
 
 
 def _cut(text: object) -> str:
-    told = str(text)
-    return told if len(told) <= _LONGEST_SHOWN else f"{told[:_LONGEST_SHOWN]}…"
+    reported = str(text)
+    return reported if len(reported) <= _LONGEST_SHOWN else f"{reported[:_LONGEST_SHOWN]}…"

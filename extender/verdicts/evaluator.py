@@ -280,19 +280,19 @@ def _plugin_part(
     held = list(usage.held or (0,) * len(hardware.resources))
     requested: list[tuple[int, int]] = []  # (position, units)
     missing: list[str] = []
-    places = {resource.name: place for place, resource in enumerate(hardware.resources)}
+    indices = {resource.name: index for index, resource in enumerate(hardware.resources)}
     for name, count in query.extended:
-        place = places.get(name)
-        if place is None:
+        index = indices.get(name)
+        if index is None:
             missing.append(name)
             continue
-        resource = hardware.resources[place]
-        held[place] += count
-        if held[place] > resource.count:
+        resource = hardware.resources[index]
+        held[index] += count
+        if held[index] > resource.count:
             return None, (), missing
-        requested.append((place, count))
+        requested.append((index, count))
     got = plugin_usage.likely(hardware, usage.taken, tuple(requested))
-    plugin = tuple([(hardware.resources[place].name, devices) for place, devices in got])
+    plugin = tuple([(hardware.resources[index].name, devices) for index, devices in got])
     return tuple(held), plugin, missing
 
 

@@ -24,9 +24,9 @@ class NodeSelectors:
         """Answer so from now on; returns the shape with devices of its own."""
         devices = list(hardware.devices)
         self._found = {}
-        for place, said in selector_matches.by_device(found).items():
-            devices[place] = dataclasses.replace(hardware.devices[place])
-            self._found[devices[place]] = hardware.devices[place], said
+        for position, said in selector_matches.by_device(found).items():
+            devices[position] = dataclasses.replace(hardware.devices[position])
+            self._found[devices[position]] = hardware.devices[position], said
         return dataclasses.replace(hardware, devices=tuple(devices))
 
     def matches(self, expression: str, device: shape.Device) -> bool:

@@ -267,5 +267,5 @@ def _unit(
     *,
     share: float = 0.0,
 ) -> Query:
-    # Locality refuses nothing here: it makes no room, it only tells what the room is worth.
+    # Locality refuses nothing here: it adds no headroom, it only says what that is worth.
     return Query(claims=claims, extended=extended, special=special, communication_share=share)

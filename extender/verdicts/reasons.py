@@ -125,15 +125,15 @@ def of_units(query: queries.Query, machine: Shape, usage: Usage) -> str:
     """The reason where units of device plug-ins are too few."""
     needed: dict[str, int] = {}
     free: dict[str, int] = {}
-    places = {resource.name: place for place, resource in enumerate(machine.resources)}
-    offered = [(name, count) for name, count in query.extended if name in places]
-    short = any(machine.resources[places[name]].count < count for name, count in offered)
-    busy = any(_left(usage, machine, places[name]) < count for name, count in offered)
+    indices = {resource.name: index for index, resource in enumerate(machine.resources)}
+    offered = [(name, count) for name, count in query.extended if name in indices]
+    short = any(machine.resources[indices[name]].count < count for name, count in offered)
+    busy = any(_left(usage, machine, indices[name]) < count for name, count in offered)
     for name, count in offered if short or busy else query.extended:
         word = queries.noun(name)
         needed[word] = needed.get(word, 0) + count
         free[word] = free.get(word, 0) + (
-            _left(usage, machine, places[name]) if name in places else 0
+            _left(usage, machine, indices[name]) if name in indices else 0
         )
     present = units(query, machine, all_of_them=not busy)
     needs = queries.describe(query)
@@ -173,9 +173,9 @@ def units(query: queries.Query, machine: Shape, *, all_of_them: bool = False) ->
     return found
 
 
-def _left(usage: Usage, machine: Shape, place: int) -> int:
-    held = usage.held[place] if usage.held else 0
-    return max(machine.resources[place].count - held, 0)
+def _left(usage: Usage, machine: Shape, index: int) -> int:
+    held = usage.held[index] if usage.held else 0
+    return max(machine.resources[index].count - held, 0)
 
 
 def unclear(query: queries.Query) -> str:

@@ -153,7 +153,7 @@ class _Node:
         self._read = int(whole.index.read[row])
         self._said: dict[str, Said] = {}
         self._own: shape.Device | None = None  # the device asked about last, with its values
-        self._place = -1
+        self._position = -1
         self._asked = False  # whether a selector was, since `finish` began
 
     def is_on(self, row: int, chains: tuple[selector_split.Chain, ...]) -> bool:
@@ -172,14 +172,14 @@ class _Node:
         self._asked = False
         try:
             for device in range(self._next, len(self._inventory.devices)):
-                if not all(self._ask(device, chain) for chain in self._chains):
+                if not all(self._judge_devices(device, chain) for chain in self._chains):
                     return False
                 self._next = device + 1
         except work.SpentError:
             return False
         return True
 
-    def _ask(self, device: int, chain: selector_split.Chain) -> bool:
+    def _judge_devices(self, device: int, chain: selector_split.Chain) -> bool:
         """Ask the selectors of a choice one after the other, as the search does; false: no means.
 
         The rest of the chain is not asked once one does not match.
@@ -231,11 +231,14 @@ class _Node:
         self._said[text] = said._replace(asked=said.asked | bit, faults=faults)
         return fault
 
-    def _device(self, place: int) -> shape.Device:
-        if self._own is None or self._place != place:
+    def _device(self, position: int) -> shape.Device:
+        if self._own is None or self._position != position:
             self._whole.work.spend(_PUBLISHING)
-            known, published = self._inventory.devices[place], self._inventory.published[place]
-            self._own, self._place = published_devices.with_values(known, published), place
+            known, published = (
+                self._inventory.devices[position],
+                self._inventory.published[position],
+            )
+            self._own, self._position = published_devices.with_values(known, published), position
         return self._own
 
 

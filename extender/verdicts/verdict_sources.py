@@ -89,7 +89,7 @@ class VerdictSources:
             return Judged(
                 codes,
                 codes >= evaluator.REFUSED_FROM,
-                lambda places: [single.refusal(row)[1] for row in rows[places].tolist()],
+                lambda positions: [single.refusal(row)[1] for row in rows[positions].tolist()],
             )
         table, states = self.table(asked), self._index.state[rows]
         all_known = bool(known.all())
@@ -98,7 +98,9 @@ class VerdictSources:
         if not all_known:
             codes[~known] = evaluator.UNSEEN
         return Judged(
-            codes, codes >= evaluator.REFUSED_FROM, lambda places: table.reasons(states[places])
+            codes,
+            codes >= evaluator.REFUSED_FROM,
+            lambda positions: table.reasons(states[positions]),
         )
 
     def of(self, asked: resolver.ResolvedPod) -> Callable[[str], verdict_table.Verdicts]:

@@ -128,8 +128,8 @@ class VerdictTable:
         """Why these states, which `fill` has refused, are so; kept by state once they are final."""
         found: list[str | None] = self._reasons[numbers].tolist()
         if None in found:
-            for place, number in enumerate(numbers.tolist()):
-                found[place] = found[place] or self._reason(number)
+            for position, number in enumerate(numbers.tolist()):
+                found[position] = found[position] or self._reason(number)
         return found  # type: ignore[return-value]  # none is left
 
     def _reason(self, number: int) -> str:

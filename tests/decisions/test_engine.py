@@ -47,8 +47,8 @@ def test_explain_says_why_in_the_words_of_the_attribute(judging):
     found = explain.explain(judging, make_pod("p").template("gpu-nic").obj())
 
     why = {node.node: node.near for node in found.nodes}
-    assert why["aligned"].startswith("GPU and NIC share a pcieRoot")
-    assert why["apart"].startswith("GPU and NIC do not share a pcieRoot")
+    assert why["aligned"].startswith("GPU and NIC share a PCIe root")
+    assert why["apart"].startswith("GPU and NIC do not share a PCIe root")
     assert [device.device for device in found.nodes[0].devices] == ["gpu-0", "nic-0"]
 
 

@@ -10,10 +10,12 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 # Rooms and pages that are done; the list only grows.
-DONE = ("extender/pricing", "docs/design")
+DONE = ("extender/pricing", "extender/policy", "extender/verdicts", "docs/design")
 # (path, word) → why it is a proper use there
 PROPER = {
+    ("extender/policy/preference.py", "promises"): "a field of hardware.shape.PluginResource",
     ("extender/pricing/mix/observer.py", "ask"): "a method of verdicts.resolver",
+    ("extender/verdicts/reasons.py", "room"): '"no room for a 1g.10gb" is plain English',
 }
 # Verbs in prose: kube-scheduler places a pod, the scorer looks ahead. As names they are retired.
 VERBS = frozenset({"ask", "asks", "look", "looks", "place", "places"})

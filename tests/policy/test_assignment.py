@@ -56,7 +56,7 @@ def test_a_matching_seats_as_many_rows_as_can_be(near, room):
         if all(used.count(column) <= seats.count(column) for column in used):
             best = max(best, len(used))
 
-    assert assignment.matching(near, 4, room=room) == best
+    assert assignment.matching(near, 4, capacity=room) == best
 
 
 @pytest.mark.parametrize(

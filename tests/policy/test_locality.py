@@ -134,7 +134,7 @@ def test_what_is_not_published_is_neither_near_nor_far():
     found = assess(bare, [0, 1])
     assert assess(HGX, [0, 12]).rate < found.rate < assess(HGX, [0, 8]).rate
     assert found.unknown
-    assert found.nearness == "nearness of GPU and NIC is not published"
+    assert found.level_words == "locality of GPU and NIC is not published"
 
 
 def test_roots_that_differ_without_numa_nodes_are_less_than_not_known():
@@ -142,7 +142,7 @@ def test_roots_that_differ_without_numa_nodes_are_less_than_not_known():
     found = assess(roots, [0, 1])
     assert 0.5 < found.rate < assess(machine([NOWHERE], [NOWHERE]), [0, 1]).rate
     assert found.other_root
-    assert found.nearness == "GPU and NIC do not share a pcieRoot"
+    assert found.level_words == "GPU and NIC do not share a PCIe root"
 
 
 # ---------------------------------------------------------------- GPUs among themselves
@@ -182,7 +182,7 @@ def test_gpus_without_links_prefer_one_socket():
     words = [assess(plain, devices).why for devices in ([1, 2], [0, 3], [0, 1])]
     assert words == [
         "GPUs on several NUMA nodes",
-        "how near the GPUs are to each other is not published",
+        "how close the GPUs are to each other is not published",
         "GPUs on one NUMA node",
     ]
 
@@ -216,7 +216,7 @@ def test_links_have_their_makers_name(product, driver, word):
 def test_a_single_device_has_nothing_to_be_near_to():
     found = assess(HGX, [3])
     assert (found.score, found.worst, found.unknown) == (1.0, None, False)
-    assert found.why == "nothing to be near to"
+    assert found.why == "no other device to be close to"
 
 
 # ---------------------------------------------------------------- assignment
@@ -506,4 +506,4 @@ def test_on_grace_the_numa_node_is_what_counts(folder):
     near = [pair for pair in pairs if hardware.levels[pair[0]][pair[1]] == Level.NODE]
     assert {hardware.levels[gpu][nic] for gpu, nic in pairs} == {Level.NODE, Level.SYS}
     assert {assess(hardware, pair).rate for pair in near} == {1.0}
-    assert "share a NUMA node" in assess(hardware, near[0]).nearness
+    assert "share a NUMA node" in assess(hardware, near[0]).level_words

@@ -168,7 +168,7 @@ def test_the_demo_cluster_is_asked_where_no_snapshot_is_named(run):
     status, out, _ = run("explain", "--pod", "default/train-0", "--all")
 
     assert status == OK
-    assert "share a pcieRoot" in out
+    assert "share a PCIe root" in out
     assert len(out.splitlines()) == 26
 
 
