@@ -121,6 +121,10 @@ class TopologyIndex:
 
     # ------------------------------------------------------------ changing
 
+    @property
+    def unsettled(self) -> bool:
+        return bool(self.store.pending or self._marked or self.outdated)
+
     def mark_changed(self, nodes: Iterable[str]) -> None:
         """Note that the reservations on these nodes changed."""
         self._marked.update(nodes)
@@ -132,7 +136,7 @@ class TopologyIndex:
         read `at_once`.
         """
         source = self.store
-        if not (source.pending or self._marked or self.outdated):
+        if not self.unsettled:
             return self._renew(most or 0)
         self.outdated.mark_changes(
             source, self._pools.viewers, rows=self.rows.keys(), unreadable=self.unreadable.keys()

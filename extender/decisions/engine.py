@@ -289,9 +289,9 @@ class Engine:
 
     def settle(self, *, rest: bool = False) -> None:
         """Bring the index, the mix and the prices up to date; at `rest` however little is new."""
-        self.recorder.condense()
         self.work.allow(work.SETTLING)
         self.expire()
+        self.recorder.condense(moving=self.index.unsettled)
         self.index.settle()
         self.verdicts.single.begin()
         self._learning.learn(self.policy)

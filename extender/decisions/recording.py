@@ -12,8 +12,8 @@ from extender.kube.api import objects
 class Recorder(Protocol):
     """Hears of decisions on the request path, so it only keeps what it is handed.
 
-    `condense` is called before anything changes that the decision rests on, mostly while nobody
-    waits: there is the time to make a short record of it.
+    `condense` is called before anything changes that the decision rests on: there is the time to
+    make a short record of it.
     """
 
     def filtered(
@@ -26,8 +26,8 @@ class Recorder(Protocol):
     ) -> None:
         """Prioritize has scored these nodes for the pod; the arrays are parallel to `names`."""
 
-    def condense(self) -> None:
-        """The cluster is about to move on."""
+    def condense(self, *, moving: bool = True) -> None:
+        """The cluster is about to move on; where it is not `moving` that can wait."""
 
 
 class Nobody:
@@ -39,5 +39,5 @@ class Nobody:
     def prioritized(self, *_: object) -> None:
         """Nothing is kept."""
 
-    def condense(self) -> None:
+    def condense(self, *, moving: bool = True) -> None:
         """Nothing is kept."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from extender.history import decision
 
-# 2,000 decisions of pods with eight GPUs take 16 MB; one on pods with hundreds of devices more.
+# 2,000 decisions of pods with eight GPUs take 27 MB; one on pods with hundreds of devices more.
 MOST_BYTES = 32 << 20
 # Answers by node: 200 decisions of 5,000 nodes each.
 MOST_ANSWER_BYTES = 16 << 20

@@ -35,6 +35,12 @@ class _Open:
     scored_names: Sequence[str] = ()
     scored: scored_nodes.ScoredNodes | None = None
 
+    @property
+    def complete(self) -> bool:
+        """Whether no prioritize is to be expected."""
+        ticket = self.found.ticket if self.found is not None else None
+        return self.scored is not None or ticket is None or len(ticket.names) < 2
+
 
 class Recorder:
     """Keeps the decisions of one engine in a history; pods without devices are passed over.
@@ -75,9 +81,12 @@ class Recorder:
 
     # ------------------------------------------------------------ afterwards
 
-    def condense(self) -> None:
-        """Make a short record of what is open."""
-        if self._open is None:
+    def condense(self, *, moving: bool = True) -> None:
+        """Make a short record of what is open; while nothing moves, once prioritize has come.
+
+        So nothing is done between filter and the prioritize that follows it.
+        """
+        if self._open is None or not (moving or self._open.complete):
             return
         taken, self._open = self._open, None
         if not taken.pod.metadata.uid or not self._history.bounds.decisions:
