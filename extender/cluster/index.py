@@ -142,8 +142,7 @@ class TopologyIndex:
             source, self._pools.viewers, rows=self.rows.keys(), unreadable=self.unreadable.keys()
         )
         touched = source.dirty_shapes | source.dirty | self._marked
-        turn = sorted(touched)[:most]  # sorted: states are numbered by it
-        touched = set(turn)
+        touched = set(turn := sorted(touched)[:most])  # sorted: states are numbered by it
         reshaped = len(touched & source.dirty_shapes)
         for name in turn:
             reshape, recount = name in source.dirty_shapes, name in source.dirty
