@@ -49,6 +49,9 @@ $(VENV)/.load: $(VENV)/.ready requirements-load.txt
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-load.txt
 	@touch $@
 
+.PHONY: load-tools
+load-tools: $(VENV)/.load ## install locust
+
 load: $(VENV)/.load ## run the load test SCENARIO for LOAD_SECONDS: a table, and a report in loadtests/out/load
 	$(BIN)/python -m loadtests.traffic.run --scenario $(SCENARIO) --seconds $(LOAD_SECONDS) $(if $(LOAD_NODES),--nodes $(LOAD_NODES))
 

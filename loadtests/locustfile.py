@@ -8,7 +8,6 @@ a scenario (`loadtests/scenarios`); `--host` is where Railyard's verbs are.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
@@ -57,6 +56,9 @@ class Plan:
     """What all users of this process share: the scenario, its pods, the cluster."""
 
     def __init__(self, options) -> None:
+        # A worker's options become its master's once users are started; files and keys are its own.
+        self.echo = options.echo
+        self.tls = client_tls(options) if options.ca else None
         self.scenario = scenarios.read(options.scenario)
         self.manifests = scenarios.manifests(
             pathlib.Path(options.pods) if options.pods else scenarios.MANIFESTS
@@ -81,6 +83,9 @@ def prepare(environment, **_):
         environment.plan = Plan(environment.parsed_options)
     except scenarios.ScenarioError as error:
         sys.exit(f"load test: {error}")
+    # Timers count from the time that the loop has last seen: without this the run would be shorter
+    # by what was read.
+    gevent.get_hub().loop.update_now()
 
 
 def pace(user) -> float:
@@ -102,12 +107,11 @@ class KubeScheduler(FastHttpUser):
     max_redirects = 0
 
     def __init__(self, environment) -> None:
-        options = environment.parsed_options
-        self.insecure = False
-        if options.ca:
-            self.ssl_context_factory = lambda: client_tls(options)
-        super().__init__(environment)
         self.plan = environment.plan
+        self.insecure = False
+        if self.plan.tls is not None:
+            self.ssl_context_factory = lambda: self.plan.tls
+        super().__init__(environment)
         # Other processes and runs send pods of other names.
         run = f"{socket.gethostname()[:12]}-{os.getpid()}-{time.time_ns() % 10**9:x}"
         self._rng = random.Random(run)
@@ -150,7 +154,7 @@ class KubeScheduler(FastHttpUser):
     def _call(self, verb: str, body: bytes, check, *, echoed: bool = False) -> None:
         """Ask Railyard, and the echo, in random order: what comes second finds warmer caches."""
         calls = [(verb, f"/{verb}", check)]
-        echo = self.environment.parsed_options.echo
+        echo = self.plan.echo
         if echoed and echo:
             calls.append((f"{results.ECHO}{verb}", f"{echo}/{verb}", lambda _: None))
         for name, url, checked in self._rng.sample(calls, len(calls)):
@@ -171,9 +175,13 @@ class KubeScheduler(FastHttpUser):
 
 
 def client_tls(options) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=options.ca)
-    if options.client_certificate:
-        context.load_cert_chain(options.client_certificate, options.client_key or None)
+    """Trust the authority, and show the client's certificate. Raises ScenarioError."""
+    try:
+        context = ssl.create_default_context(cafile=options.ca)
+        if options.client_certificate:
+            context.load_cert_chain(options.client_certificate, options.client_key or None)
+    except OSError as error:  # ssl.SSLError is one
+        raise scenarios.ScenarioError(f"certificates cannot be used: {error}") from None
     return context
 
 
@@ -196,7 +204,6 @@ def tell(environment, **_):
         for entry in sorted(environment.stats.entries.values(), key=lambda each: each.name)
     ]
     print(results.table(rows), flush=True)
-    with contextlib.suppress(AttributeError):
-        if environment.parsed_options.summary:
-            found = [msgspec.to_builtins(row) for row in rows]
-            pathlib.Path(environment.parsed_options.summary).write_text(json.dumps(found) + "\n")
+    if environment.parsed_options.summary:
+        found = [msgspec.to_builtins(row) for row in rows]
+        pathlib.Path(environment.parsed_options.summary).write_text(json.dumps(found) + "\n")

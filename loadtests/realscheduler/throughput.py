@@ -206,7 +206,7 @@ async def run_rounds(
         for leg in legs[turn:] + legs[:turn]:
             if time.monotonic() > until:
                 progress(f"{load.name}: out of time in round {number + 1}")
-                return rounds
+                return [*rounds, results] if "echo" in results else rounds
             results[leg.name] = await bench.run(load, leg)
             rate, used, hinted = results[leg.name].values()
             progress(
@@ -221,23 +221,25 @@ def summary(load: pod_loads.Load, rounds: list[dict[str, dict[str, Any]]]) -> di
     """Return medians per leg, and the ratio of each leg to the echo of the same round."""
     if not rounds:
         return {"pods": load.pods, "rounds": []}
+    legs = dict.fromkeys(leg for results in rounds for leg in results)
+    rates = {
+        leg: [results[leg]["pods_per_second"] for results in rounds if leg in results]
+        for leg in legs
+    }
     ratios = {
         leg: [
             results[leg]["pods_per_second"] / results["echo"]["pods_per_second"]
             for results in rounds
+            if leg in results
         ]
-        for leg in rounds[0]
+        for leg in legs
     }
+    hints = {leg: [one[leg]["batched"] for one in rounds if leg in one] for leg in legs}
     return {
         "pods": load.pods,
         "rounds": rounds,
-        "pods_per_second": {
-            leg: round(statistics.median(r[leg]["pods_per_second"] for r in rounds), 1)
-            for leg in rounds[0]
-        },
-        "batched": {
-            leg: round(statistics.median(r[leg]["batched"] for r in rounds), 2) for leg in rounds[0]
-        },
+        "pods_per_second": {leg: round(statistics.median(rates[leg]), 1) for leg in legs},
+        "batched": {leg: round(statistics.median(hints[leg]), 2) for leg in legs},
         "to_echo": {
             leg: {
                 "median": round(statistics.median(values), 3),

@@ -10,7 +10,7 @@ import collections
 import json
 import pathlib
 
-from loadtests.report import speed, tables
+from loadtests.report import speed, tables, throughput_section
 
 HERE = pathlib.Path(__file__).parents[1]
 
@@ -374,6 +374,7 @@ SECTIONS = {
     "events": events_section,
     "wire": speed.wire_section,
     "growth": speed.growth_section,
+    "throughput": throughput_section.section,
 }
 
 

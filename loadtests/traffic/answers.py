@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-HIGHEST = 10  # MaxExtenderPriority of k8s.io/kube-scheduler/extender/v1
 _SHOWN = 3  # node names in a failure's sentence
 
 
@@ -50,7 +49,10 @@ def passing(reply: object, asked: Sequence[str]) -> list[str]:
 
 
 def check_scores(reply: object, asked: Sequence[str]) -> None:
-    """A list of hosts asked about, each once, with integers from 0 to 10."""
+    """A list of hosts asked about, each once, with integers that are not negative.
+
+    How high they go is the policy's choice (`scores.maximum`).
+    """
     if not isinstance(reply, list):
         raise WrongAnswer("the reply is no list")
     hosts = [_object(entry).get("Host") for entry in reply]
@@ -59,8 +61,8 @@ def check_scores(reply: object, asked: Sequence[str]) -> None:
     _same("in the reply, and were not asked about", set(hosts) - set(asked))
     for entry in reply:
         score = entry.get("Score")
-        if type(score) is not int or not 0 <= score <= HIGHEST:
-            raise WrongAnswer(f"the score {score!r} is no integer from 0 to {HIGHEST}")
+        if type(score) is not int or score < 0:
+            raise WrongAnswer(f"the score {score!r} is no integer from 0 on")
 
 
 def check_victims(reply: object, offered: Mapping[str, Sequence[str]]) -> None:

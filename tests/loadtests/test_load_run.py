@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from loadtests.traffic import run
+from tests.kit.controlplane import process
 
 pytestmark = pytest.mark.locust
 
@@ -103,12 +104,43 @@ def test_a_wrong_reply_is_a_failure_that_locust_counts(tmp_path, liar):
     assert [(row["verb"], row["failures"] == row["requests"]) for row in rows] == [("filter", True)]
 
 
+@pytest.fixture
+def echo(tmp_path):
+    port = process.free_port()
+    command = [sys.executable, "-m", "tests.kit.controlplane.echo", "--port", str(port)]
+    log = tmp_path / "log"
+    started = process.Process("echo", command, log, folder=ROOT, ends_by_itself=False)
+    started.start()
+    started.wait_until_answers("/readyz", port=port)
+    yield f"http://127.0.0.1:{port}"
+    started.stop()
+
+
+def test_workers_send_with_what_they_were_given_and_the_master_tells_of_it(tmp_path, echo):
+    (tmp_path / "nodes").write_text("n1\nn2\nn3\n")
+    port = str(process.free_port())
+    worker = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--worker"]
+    worker += ["--master-port", port, "--nodes", str(tmp_path / "nodes"), "--echo", echo]
+
+    with subprocess.Popen(worker, cwd=ROOT, stderr=subprocess.DEVNULL) as started:
+        words = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port)
+        wanted = ("--expect-workers", "1", "--summary", str(tmp_path / "rows.json"))
+        done = locust("--host", echo, *words, *wanted)
+        started.wait(20)
+
+    assert done.returncode == 0, done.stderr
+    rows = {row["verb"]: row for row in json.loads((tmp_path / "rows.json").read_text())}
+    assert set(rows) == {"filter", "prioritize", "echo filter", "echo prioritize"}
+    assert all(row["requests"] and not row["failures"] for row in rows.values())
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--scenario", "stedy"), "load test: there is no scenario 'stedy'"),
         ((), "load test: which nodes? --nodes takes"),
         (("--nodes", "/gone"), "load test: /gone cannot be read"),
+        (("--nodes", "/gone", "--ca", "/ca"), "load test: certificates cannot be used: "),
     ],
 )
 def test_what_cannot_be_run_is_said_in_a_sentence(words, message):

@@ -126,3 +126,29 @@ def test_a_run_made_again_is_told_with_its_distance_from_the_first(tmp_path):
 
     assert "| default | 95.00 | 95.00 | 95.00 | 0.25 | 42 |" in text
     assert "the difference is 0.000 ± 0.250." in text
+
+
+def throughput(version="1.36.3", **loads):
+    report = {"benchmark": "throughput", "date": "2026-11", "kubernetes": version, "nodes": 1000}
+    told = {name: {"pods": 500, "rounds": rounds} for name, rounds in loads.items()}
+    return report | {"cores": 2, "loads": told}
+
+
+def one_round(batched=0.0, **rates):
+    return {leg: {"pods_per_second": rate, "batched": batched} for leg, rate in rates.items()}
+
+
+def test_throughput_is_told_as_ratios_to_the_echo_of_the_same_round(tmp_path):
+    first = one_round(0.99, default=20, batching=40, unbatched=18, echo=10, railyard=9)
+    second = one_round(0.97, default=40, batching=120, unbatched=38, echo=20, railyard=20)
+
+    text = written(
+        tmp_path,
+        throughput(**{"plugin-node": [first]}),
+        throughput(**{"plugin-node": [second]}),
+        throughput(claims=[]),
+    )
+
+    words = "| 1.36.3 | 1000 | 8 GPUs of a device plug-in, a whole node | 500 |"
+    assert f"{words} 2.00 | 5.00 | 1.85 | 0.95 | 0.90 to 1.00 | 98 % | 2 |" in text
+    assert "1 GPU + the NIC" not in text
