@@ -16,8 +16,6 @@ from typing import Any
 from extender import flag_values
 from extender.errors import ConfigError
 
-_MEBIBYTE = 1024 * 1024
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Address:
@@ -45,11 +43,11 @@ class Limits:
     """What one client may cost us; times are in seconds."""
 
     # 5,000 whole nodes take about 95 MB; by names, as recommended, 5,000 take 0.2 MB.
-    body_bytes: int = 128 * _MEBIBYTE
+    body_bytes: int = 128 << 20
     # Bodies up to this size share an amount of memory; of larger ones one is read at a time. Names
     # of 5,000 nodes and a pod, 3 MiB at the most, are well below.
-    small_body_bytes: int = 8 * _MEBIBYTE
-    small_bodies_bytes: int = 32 * _MEBIBYTE
+    small_body_bytes: int = 8 << 20
+    small_bodies_bytes: int = 32 << 20
     # A larger one that has taken longer gives way: 95 MB come in 0.8 s over 1 Gbit/s.
     large_body_seconds: float = 2.0
     head_seconds: float = 5.0
@@ -108,6 +106,7 @@ class Settings:
     """Where the ConfigMap's policy is kept for a restart."""
     policy_events: bool = False
     """Whether Events on the ConfigMap tell of its use; takes RBAC that nothing else does."""
+    shadow_policy: pathlib.Path | None = None
     bind: Address = Address("127.0.0.1", 8888)
     admin_bind: Address = Address("127.0.0.1", 8889)
     insecure_bind: bool = False
@@ -165,6 +164,7 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
         "a file that keeps the ConfigMap's policy, for a restart that finds it broken",
     ),
     "policy_events": (flag_values.yes, "write Events on the ConfigMap: used, or refused and why"),
+    "shadow_policy": (pathlib.Path, "a candidate policy to try beside the one in force"),
     "bind": (address, "HOST:PORT for kube-scheduler"),
     "admin_bind": (address, "HOST:PORT for probes, metrics and questions"),
     "insecure_bind": (flag_values.yes, "allow plain HTTP on an address that other machines reach"),

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import extender
 from extender import errors, settings
-from extender.cli import asking, asking_why, checking, printing
+from extender.cli import asking, asking_shadow, asking_why, checking, printing
 from extender.cli.planning import capacity, dump, record, simulate
-from extender.service import demo, live
+from extender.service import demo, process
 
 OK, NO_FIT, USAGE = printing.OK, printing.NO_FIT, printing.USAGE
 
@@ -62,12 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     asking_why.add_commands(commands)
     dump.add_commands(commands)
     record.add_commands(commands)
+    asking_shadow.add_commands(commands)
     checking.add_commands(commands)
     return parser
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    return live.run(settings.from_arguments(arguments, os.environ))
+    return process.run(settings.from_arguments(arguments, os.environ))
 
 
 def _demo(arguments: argparse.Namespace) -> int:

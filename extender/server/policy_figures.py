@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,9 +22,13 @@ class PolicyFigures:
     source: str = ""
     refused_since: float = 0.0
     notes: tuple[str, ...] = ()  # for people: what is wrong with it
+    shadow: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """How a candidate policy's judgements came out: result → decisions."""
+    shadow_regret: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Sums of what each policy's node costs more in the other's cost: by whose cost."""
 
 
-def families(figures: PolicyFigures) -> Iterator[GaugeMetricFamily]:
+def families(figures: PolicyFigures) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
     """The figures as Prometheus reads them."""
     told = GaugeMetricFamily(
         "railyard_policy_info",
@@ -44,3 +48,18 @@ def families(figures: PolicyFigures) -> Iterator[GaugeMetricFamily]:
         "When the ConfigMap stopped being followed, in seconds since 1970; 0 while it is.",
         value=figures.refused_since,
     )
+    decisions = CounterMetricFamily(
+        "railyard_shadow_decisions",
+        "Decisions that the candidate policy met, by what came of it.",
+        labels=["result"],
+    )
+    for result, count in figures.shadow.items():
+        decisions.add_metric([result], float(count))
+    regret = CounterMetricFamily(
+        "railyard_shadow_regret",
+        "GPUs that the other policy's node costs more than the own one, by whose cost.",
+        labels=["policy"],
+    )
+    for policy, total in figures.shadow_regret.items():
+        regret.add_metric([policy], total)
+    yield from (decisions, regret)

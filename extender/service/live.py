@@ -1,4 +1,4 @@
-"""Runs the service: a snapshot or a cluster behind two ports, until it is told to stop.
+"""A service over a snapshot or a cluster, behind two ports.
 
 The ports are opened first. Whatever is read comes after, and until it is there readiness says what
 is awaited: a server that is down, or refuses us, is told of at the port where people look.
@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
-import signal
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
-
-import uvloop
 
 from extender import errors
 from extender.cluster import store
@@ -31,14 +26,12 @@ from extender.service import (
     assembly,
     compaction,
     facade,
-    logs,
     server_version,
     sink,
     snapshot,
     startup,
-    stopping,
 )
-from extender.service.policy_source import active_policy, policy_events, rebuilding
+from extender.service.policy_source import active_policy, policy_events, rebuilding, shadowing
 from extender.service.questions import kept_decisions
 from extender.settings import Settings
 
@@ -48,52 +41,24 @@ _IDLE_SECONDS = 0.05  # how long changes may wait for a request before they are 
 _TURN_SECONDS = 0.01  # that others get between two turns of work that somebody asked for
 _AHEAD_SECONDS = 0.002  # between turns of half a millisecond at most: a fifth of a core
 _TURN_NODES = 32  # read anew before others get their turn: 10 ms with 48 devices each
-# With structs outside the collector's sight a full collection finds little; it shall come seldom.
-_GC_THRESHOLDS = (100_000, 50, 100)
 # How long an API server may refuse whom a kubeconfig names before the process gives up: a token or
 # a role may be on its way. In a cluster it is waited for however long.
 _REFUSED_SECONDS = 10.0
 _VERSION = "the API server's version"
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status is 0."""
-    with stopping.at_once():
-        logs.set_up(settings.log_level)
-        gc.set_threshold(*_GC_THRESHOLDS)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings))
-    return 0
-
-
-async def _serve(settings: Settings) -> None:
-    async with _ports(settings) as service:
-        with stopping.asked() as first:
-            sites, signalled = service.sites, first()
-            _LOG.info("verbs on %s, questions on %s", sites.bound, sites.admin_bound)
-            either: list[asyncio.Future[Any]] = [signalled, service.reading]
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if service.reading.done():
-                service.reading.result()
-            number = await signalled
-            _LOG.info("stopping")
-            # Who presses Ctrl-C waits for the end, and no endpoints have to move. Nobody calls
-            # what is not ready.
-            if number == signal.SIGTERM and not (settings.snapshot or service.front.waiting_for()):
-                await sites.drain()
-
-
 @contextlib.asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[listeners.Listeners]:
     """The service with both ports open; a snapshot has been read by then, a cluster may not."""
-    async with _ports(settings) as service:
+    async with ports(settings) as service:
         if settings.snapshot:
             await service.reading
         yield service.sites
 
 
 @contextlib.asynccontextmanager
-async def _ports(settings: Settings) -> AsyncIterator[startup.Opened]:
+async def ports(settings: Settings) -> AsyncIterator[startup.Opened]:
+    """The service with both ports open, and the task that reads behind them."""
     policy = assembly.read_policy(settings.policy)
     over = snapshot.opened if settings.snapshot else _over_cluster
     async with over(settings, policy) as service:
@@ -147,7 +112,10 @@ class Live:
             counted=lambda good: self.metrics.reload("policy", good=good),
             announced=self._events.note if settings.policy_events else lambda *_: None,
         )
-        self._sink = sink.Sink(self._stores, self.policies)
+        self._shadowing = shadowing.Shadowing(
+            lambda: self.engine, lambda: not self._waiting_for(), path=settings.shadow_policy
+        )
+        self._sink = sink.Sink(self._stores, self.policies, self._shadowing.see)
         self._background = supervisor.Supervisor()
         self._compaction = compaction.Compaction(time.monotonic)
         self.informers = informers.Informers(
@@ -160,9 +128,12 @@ class Live:
             degraded=self._degraded,
             restarts=lambda: self._background.restarts,
             statuses=lambda: self.informers.statuses,
-            policy=self.policies.figures,
+            policy=self._shadowing.figures_beside(self.policies.figures),
             notes=self._notes,
-            routes=self._decisions.routes(lambda: self.engine, self.policies),
+            routes=(
+                *self._decisions.routes(lambda: self.engine, self.policies),
+                *self._shadowing.routes(),
+            ),
             history=self._decisions.history,
         )
         self.metrics = metrics.Metrics(self.front.picture)
@@ -183,11 +154,13 @@ class Live:
 
     async def read(self) -> None:
         """Keep everything current until cancelled; ends only where the API server refuses us."""
-        tasks = [
-            asyncio.create_task(self._background.keep("informers", self._inform)),
-            asyncio.create_task(self._background.keep("settling", self.keep_settled)),
-            asyncio.create_task(self._background.keep("policy events", self._events.run)),
-        ]
+        works = {
+            "informers": self._inform,
+            "settling": self.keep_settled,
+            "policy events": self._events.run,
+            "shadow": self._shadowing.run,
+        }
+        tasks = [asyncio.create_task(self._background.keep(*each)) for each in works.items()]
         try:
             await self._until_ready()
             await asyncio.gather(*tasks)

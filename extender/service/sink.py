@@ -16,9 +16,13 @@ class Sink:
     """Feeds the stores, of which the first is the one in use; a ConfigMap is the policy."""
 
     def __init__(
-        self, stores: Callable[[], Sequence[store.ClusterStore]], standing: active_policy.Policies
+        self,
+        stores: Callable[[], Sequence[store.ClusterStore]],
+        standing: active_policy.Policies,
+        on_config_map: Callable[[objects.ConfigMap | None], None] = lambda _: None,
     ) -> None:
         self._stores = stores
+        self._on_config_map = on_config_map
         self._policies = standing
         self.fresh = False  # a kind was read for the first time, and much may have to be taken in
 
@@ -30,9 +34,10 @@ class Sink:
                 each.replace(kind, items, resource_version)
         elif not items:
             self._policies.missing()
+            self._on_config_map(None)
         for item in items:
             if isinstance(item, objects.ConfigMap):
-                self._policies.see(item)
+                self._see(item)
 
     def apply(self, kind: str, event: str, item: objects.Object) -> None:
         if not isinstance(item, objects.ConfigMap):
@@ -40,8 +45,13 @@ class Sink:
                 each.apply(kind, event, item)
         elif event == "DELETED":
             self._policies.missing("was deleted")
+            self._on_config_map(None)
         else:
-            self._policies.see(item)
+            self._see(item)
+
+    def _see(self, item: objects.ConfigMap) -> None:
+        self._policies.see(item)
+        self._on_config_map(item)
 
     def bookmark(self, kind: str, resource_version: str) -> None:
         for each in self._stores():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from extender.policy import config
 from extender.server import metrics
 from extender.server.http import listeners
 from extender.service import assembly, facade, startup, threads
-from extender.service.policy_source import active_policy
+from extender.service.policy_source import active_policy, shadowing
 from extender.service.questions import kept_decisions
 from extender.settings import Settings
 
@@ -34,12 +35,15 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
         judging.use, fallback=active_policy.given(policy, settings.policy)
     )
     decisions = kept_decisions.KeptDecisions(settings)
+    candidate = shadowing.Shadowing(
+        lambda: front.engine, lambda: not waiting, path=settings.shadow_policy
+    )
     front = facade.Facade(
         judging,
         waiting=lambda: waiting,
-        policy=standing.figures,
+        policy=candidate.figures_beside(standing.figures),
         notes=lambda: notes,
-        routes=decisions.routes(lambda: front.engine, standing),
+        routes=(*decisions.routes(lambda: front.engine, standing), *candidate.routes()),
         history=decisions.history,
     )
 
@@ -61,4 +65,9 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
 
     sites = listeners.Listeners(front, front, metrics.Metrics(front.picture), settings)
     async with startup.opened(sites, front, read()) as service:
-        yield service
+        beside = asyncio.create_task(candidate.run(), name="shadow")
+        try:
+            yield service
+        finally:
+            beside.cancel()
+            await asyncio.gather(beside, return_exceptions=True)

@@ -1,0 +1,46 @@
+"""The process: it serves until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+from typing import Any
+
+import uvloop
+
+from extender.service import live, logs, stopping
+from extender.settings import Settings
+
+_LOG = logging.getLogger(__name__)
+
+# With structs outside the collector's sight a full collection finds little; it shall come seldom.
+_GC_THRESHOLDS = (100_000, 50, 100)
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status is 0."""
+    with stopping.at_once():
+        logs.set_up(settings.log_level)
+        gc.set_threshold(*_GC_THRESHOLDS)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings))
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    async with live.ports(settings) as service:
+        with stopping.asked() as first:
+            sites, signalled = service.sites, first()
+            _LOG.info("verbs on %s, questions on %s", sites.bound, sites.admin_bound)
+            either: list[asyncio.Future[Any]] = [signalled, service.reading]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if service.reading.done():
+                service.reading.result()
+            number = await signalled
+            _LOG.info("stopping")
+            # Who presses Ctrl-C waits for the end, and no endpoints have to move. Nobody calls
+            # what is not ready.
+            if number == signal.SIGTERM and not (settings.snapshot or service.front.waiting_for()):
+                await sites.drain()

@@ -1,0 +1,1 @@
+"""A candidate policy beside the one in force: it judges the same pods and changes no answer."""

@@ -1,0 +1,169 @@
+"""Follows an engine's decisions and has a candidate policy judge them while nobody waits.
+
+      prioritize ──► the reply is written ──► the engine settles in the pause: `condense`
+                                                 ├──► the budget is free: judged
+                                                 └──► else skipped, and counted
+
+While a request is judged two values are kept, and nothing else. What the candidate raises is
+counted; after `MOST_FAULTS` errors in a row it is left alone until the policy changes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from extender.decisions import engine, scored_nodes, verb_results
+from extender.kube.api import objects
+from extender.shadow import budget, candidate, comparison, report
+
+MOST_FAULTS = 10
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Open:
+    pod: objects.Pod
+    names: Sequence[str]
+    scored: scored_nodes.ScoredNodes
+    moment: object
+
+
+class Shadow:
+    """A recorder before the engine's own; `wall` tells seconds since 1970."""
+
+    def __init__(
+        self,
+        judging: engine.Engine,
+        trying: candidate.Candidate,
+        *,
+        wall: Callable[[], float],
+        within: budget.Budget,
+    ) -> None:
+        self.candidate = trying
+        self.report = report.Report()
+        self._budget = within
+        self._engine = judging
+        self._before = judging.recorder
+        self._wall = wall
+        self._open: _Open | None = None
+        self._faults = 0  # in a row
+        judging.recorder = self
+        judging.store.listeners.append(self._observe)
+
+    def detach(self) -> None:
+        """Follow no more."""
+        self._open = None
+        if self._engine.recorder is self:
+            self._engine.recorder = self._before
+        if self._observe in self._engine.store.listeners:
+            self._engine.store.listeners.remove(self._observe)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the candidate failed so often that it is left alone."""
+        return self._faults >= MOST_FAULTS
+
+    # ------------------------------------------------------------ the request path
+
+    def filtered(
+        self, pod: objects.Pod, names: Sequence[str], found: verb_results.FilterResult
+    ) -> None:
+        """Hand it on."""
+        self._before.filtered(pod, names, found)
+
+    def prioritized(
+        self, pod: objects.Pod, names: Sequence[str], scored: scored_nodes.ScoredNodes
+    ) -> None:
+        """Keep the decision, to be judged in the next pause."""
+        self._before.prioritized(pod, names, scored)
+        if scored.resolved.question and not self.stopped:
+            self._skip()
+            self._open = _Open(pod, names, scored, self._engine.moment)
+
+    def condense(self) -> None:
+        """The cluster is about to move on: judge what is open, if there is time for it."""
+        taken, self._open = self._open, None
+        if taken is not None and self._budget.free:
+            self._guarded(lambda: self._caught_up(taken))
+        elif taken is not None:
+            self.report.sums.skipped += 1
+        self._before.condense()
+
+    def _skip(self) -> None:
+        if self._open is not None:
+            self._open = None
+            self.report.sums.skipped += 1
+
+    # ------------------------------------------------------------ in a pause
+
+    def settle(self) -> None:
+        """Let the candidate take in what has happened, if there is time for it."""
+        if self._budget.free and not self.stopped:
+            self._guarded(self.candidate.settle)
+
+    def _caught_up(self, taken: _Open) -> None:
+        self.candidate.settle()
+        self._judge(taken)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            self._budget.charge(work)
+        except Exception as fault:  # noqa: BLE001 - a candidate's fault must not reach the service
+            self._faults += 1
+            self.report.failed(fault)
+        else:
+            self._faults = 0
+        self.report.sums.seconds = self._budget.seconds
+
+    def _judge(self, taken: _Open) -> None:
+        sums = self.report.sums
+        if taken.moment != self._engine.moment or not self.candidate.ready:
+            sums.unfinished += 1
+            return
+        scored = self.candidate.score(taken.pod, taken.scored)
+        if scored is None:
+            sums.unfinished += 1
+            return
+        unknown = taken.scored.candidates.rows < 0
+        active_cost = np.where(unknown, np.nan, taken.scored.cost)
+        found = comparison.compare(active_cost, taken.scored.scores, scored.cost, scored.scores)
+        sums.judged += 1
+        sums.agreed += found.agree
+        sums.regret_active += found.regret_active
+        sums.regret_candidate += found.regret_candidate
+        self.report.correlate(found.rank_correlation)
+        refused = self.candidate.refused(scored)
+        sums.refused += refused
+        sums.refusing += refused > 0
+        sums.locality_active += _locality_cost(taken.scored, found.active)
+        sums.locality_candidate += _locality_cost(scored, found.candidate)
+        if not found.agree:
+            self.report.differences.append(self._difference(taken, scored, found))
+
+    def _difference(
+        self, taken: _Open, scored: scored_nodes.ScoredNodes, found: comparison.Comparison
+    ) -> report.Difference:
+        meta = taken.pod.metadata
+        return report.Difference(
+            when=self._wall(),
+            pod=f"{meta.namespace or 'default'}/{meta.name}",
+            active=taken.names[found.active],
+            candidate=taken.names[found.candidate],
+            regret_active=found.regret_active,
+            regret_candidate=found.regret_candidate,
+            parts={
+                name: (float(part[found.candidate]), float(part[found.active]))
+                for name, part in scored.parts.items()
+            },
+        )
+
+    def _observe(self, kind: str, old: objects.Object | None, new: objects.Object | None) -> None:
+        if kind == "Pod" and old is None and isinstance(new, objects.Pod):
+            self.candidate.observe(new)
+
+
+def _locality_cost(scored: scored_nodes.ScoredNodes, position: int) -> float:
+    state = int(scored.candidates.states[position])
+    return float(1 - scored.candidates.table.locality[state])
