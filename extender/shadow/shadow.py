@@ -82,14 +82,14 @@ class Shadow:
             self._skip()
             self._open = _Open(pod, names, scored, self._engine.moment)
 
-    def condense(self) -> None:
-        """The cluster is about to move on: judge what is open, if there is time for it."""
+    def condense(self, *, moving: bool = True) -> None:
+        """The engine settles: judge what is open, if there is time for it."""
         taken, self._open = self._open, None
         if taken is not None and self._budget.free:
             self._guarded(lambda: self._caught_up(taken))
         elif taken is not None:
             self.report.sums.skipped += 1
-        self._before.condense()
+        self._before.condense(moving=moving)
 
     def _skip(self) -> None:
         if self._open is not None:
