@@ -6,13 +6,16 @@ as a download; to a folder or a document that is no page, as plain text. `<!-- o
 the index lists the pages that it does not name, and patterns that find nothing are left out.
 """
 
+from __future__ import annotations
+
 import fnmatch
 import os
 import pathlib
 import re
+from typing import TYPE_CHECKING
 
-import sphinx.application
-from pygments.lexers.special import TextLexer
+if TYPE_CHECKING:  # the tests read this module without Sphinx
+    import sphinx.application
 
 DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
@@ -35,6 +38,8 @@ _FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 def setup(app: sphinx.application.Sphinx) -> dict[str, object]:
     """Register with Sphinx."""
+    from pygments.lexers.special import TextLexer  # noqa: PLC0415 - comes with Sphinx
+
     app.connect("source-read", _read)
     app.add_lexer("mermaid", TextLexer)  # forges draw these; here they stay readable text
     return {"parallel_read_safe": True}
