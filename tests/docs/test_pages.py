@@ -139,6 +139,21 @@ def test_the_demo_prints_what_the_quick_start_shows(folder):
         assert line in printed
 
 
+# ---------------------------------------------------------------- figures
+
+
+def test_the_figures_of_what_one_gains_are_those_of_the_records():
+    records = (ROOT / "loadtests" / "RESULTS.md").read_text()
+    shown = set(re.findall(r"\b\d+\.\d{2,3}\b(?!\.\d)", PAGES["gains.md"])) - {"0.11"}
+
+    assert len(shown) > 8
+    assert {figure for figure in shown if f" {figure} " not in records} == set()
+    for name in ("gain-allocation", "gain-locality", "gain-mig"):
+        drawn = re.findall(r">(\d+\.\d+)", (DOCS / "images" / f"{name}.svg").read_text())
+        assert len(drawn) >= 2
+        assert set(drawn) <= shown
+
+
 # ---------------------------------------------------------------- building
 
 
