@@ -6,16 +6,19 @@ import dataclasses
 from collections.abc import Generator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from extender import errors
 from extender.capacity import answer, blockers, node_counts, pod_shape, pools
 from extender.cluster import index
-from extender.decisions import engine, scored_nodes, scorer
+from extender.decisions import engine, scorer
 from extender.decisions.explanation import explain_demand, node_filters
 from extender.demand import work
+from extender.policy import ranking
 from extender.verdicts import query, resolver
 
 _NODES_A_TURN = 4
+_SCORED_A_TURN = 32  # nodes: about 2 ms where none of their states is priced yet
 _MOST_TURNS = 1000  # for the selectors of the shape to be compiled
 _SHARED = (
     "some devices are reached by several nodes, and each of these counts them: at most so many"
@@ -51,17 +54,14 @@ def counting(judging: engine.Engine, shape: pod_shape.PodShape) -> Turns:
     counter = node_counts.Counter(judging, cluster, asked)
     counts = yield from _counted(counter, filters, sorted(cluster.rows))
     rules = yield from _rules(judging, cluster, asked, counts)
-    next_node = _next(judging, asked, counts)
+    next_node = yield from _next(judging, asked, counts)
+    found = yield from pools.grouping(counts, counter.question, filters.wanted())
+    ranked = [*blockers.of_holders(counts, judging.store, counter.question)]
     yield
-    found = pools.grouped(counts, counter.question, filters.wanted())
+    ranked += blockers.of_fragmentation(found)
+    ranked += blockers.of_amounts(counts)
     yield
-    ranked = [
-        *blockers.of_holders(counts, judging.store, counter.question),
-        *blockers.of_fragmentation(found),
-        *blockers.of_amounts(counts),
-        *blockers.of_rules(rules),
-        *blockers.of_nodes(counts),
-    ]
+    ranked += [*blockers.of_rules(rules), *blockers.of_nodes(counts)]
     ranked.sort(key=lambda blocker: -blocker.gain)
     ranked += blockers.of_hardware(counts, counter.question)
     return answer.Capacity(
@@ -155,30 +155,45 @@ def _with(
 
 def _next(
     judging: engine.Engine, asked: resolver.ResolvedPod, counts: Sequence[node_counts.NodeCount]
-) -> str:
-    """The node that our scores put first among those that take the pod."""
-    cluster = judging.index
-    names = [each.node for each in counts if each.fits and each.node in cluster.rows]
+) -> Generator[None, None, str]:
+    """The node that our scores put first among those that take the pod, in turns of some nodes."""
+    left = [each.node for each in counts if each.fits]
+    names: list[str] = []
+    totals, ties, orders = [], [], []
+    while left:
+        some = [name for name in left[:_SCORED_A_TURN] if name in judging.index.rows]
+        left = left[_SCORED_A_TURN:]
+        rows = judging.index.rows_of(some)
+        costs = _costs(judging, asked, rows) if some else None
+        if costs is not None:
+            names += some
+            totals.append(costs.total)
+            ties.append(costs.tie)
+            orders.append(judging.index.order[rows])
+        yield
     if not names:
         return ""
+    scores = ranking.scores_of(
+        np.concatenate(totals),
+        np.concatenate(ties),
+        maximum=judging.policy.scores.maximum,
+        order=np.concatenate(orders),
+    )
+    return names[int(np.argmax(scores))]
+
+
+def _costs(
+    judging: engine.Engine, asked: resolver.ResolvedPod, rows: NDArray[np.int32]
+) -> scorer.NodeCosts | None:
     judging.work.allow(work.JUDGING)
-    rows = cluster.rows_of(names)
-    table, states = judging.table(asked.question), cluster.expected[rows]
+    table, states = judging.table(asked.question), judging.index.expected[rows]
     candidates = scorer.CandidateNodes(table, rows, states)
     if asked.question:
         table.fill(states)
-        costs = judging.scoring.total_cost(asked, candidates)
-    elif judging.room.priced and judging.policy.cpu_pods == "Score":
-        costs = judging.scoring.cost_of_cpu_pod(asked, candidates)
-    else:
-        return ""
-    scores = scored_nodes.ranked(
-        costs,
-        np.zeros(len(rows), dtype=np.bool_),
-        maximum=judging.policy.scores.maximum,
-        order=cluster.order[rows],
-    )
-    return names[int(np.argmax(scores))]
+        return judging.scoring.total_cost(asked, candidates)
+    if judging.room.priced and judging.policy.cpu_pods == "Score":
+        return judging.scoring.cost_of_cpu_pod(asked, candidates)
+    return None
 
 
 def _notes(

@@ -46,9 +46,9 @@ def total(hardware: Shape) -> Amounts:
     return found
 
 
-def free(state: NodeState) -> Amounts:
-    """What nobody holds."""
-    found = total(state.shape)
+def free(state: NodeState, everything: Amounts) -> Amounts:
+    """What nobody holds of `everything`, which is the `total` of the state's shape."""
+    found = everything.copy()
     found.subtract(taken(state.shape, state.usage))
     return found
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterable, Mapping, Sequence
 
 from extender.capacity import answer, free_amounts, node_counts
 from extender.hardware.shape import Device, Kind, Shape
@@ -32,19 +32,23 @@ def key_of(counted: node_counts.NodeCount, question: query.Query) -> tuple[str, 
     return _model(hardware, first, question), ", ".join(dict.fromkeys(sources))
 
 
-def grouped(
+def grouping(
     counts: Sequence[node_counts.NodeCount], question: query.Query, wanted: Mapping[str, int]
-) -> tuple[answer.PoolCapacity, ...]:
-    """The pools, those where most fit first; nodes that the pod may not use are left out.
+) -> Generator[None, None, tuple[answer.PoolCapacity, ...]]:
+    """The pools, those where most fit first, in turns of a node.
 
-    `wanted` is what the pod needs of the resources that kube-scheduler counts.
+    Nodes that the pod may not use are left out. `wanted` is what the pod needs of the resources
+    that kube-scheduler counts.
     """
     members: dict[tuple[str, str], list[node_counts.NodeCount]] = defaultdict(list)
     for each in counts:
         key = key_of(each, question)
         if key is not None and not each.refusals:
             members[key].append(each)
-    found = [_pool(model, source, some, wanted) for (model, source), some in members.items()]
+        yield
+    found = []
+    for (model, source), some in members.items():
+        found.append((yield from _pool(model, source, some, wanted)))
     return tuple(sorted(found, key=lambda pool: (-pool.fits, -pool.empty, pool.model, pool.source)))
 
 
@@ -63,13 +67,21 @@ def _pool(
     source: str,
     counts: Sequence[node_counts.NodeCount],
     amounts_wanted: Mapping[str, int],
-) -> answer.PoolCapacity:
-    wanted = [
-        free_amounts.needed(each.state.shape, each.first.after)
-        for each in counts
-        if each.first is not None and each.first.fits
-    ]
-    free = [free_amounts.free(each.state) for each in counts]
+) -> Generator[None, None, answer.PoolCapacity]:
+    wanted: list[free_amounts.Amounts] = []
+    free: list[free_amounts.Amounts] = []
+    total: free_amounts.Amounts = Counter()
+    totals: dict[int, free_amounts.Amounts] = {}  # id of a shape → all that it has
+    for each in counts:
+        hardware = each.state.shape
+        if id(hardware) not in totals:
+            totals[id(hardware)] = free_amounts.total(hardware)
+        here = totals[id(hardware)]
+        total.update(here)
+        free.append(free_amounts.free(each.state, here))
+        if each.first is not None and each.first.fits:
+            wanted.append(free_amounts.needed(hardware, each.first.after))
+        yield
     empty = sum(each.empty for each in counts)
     told = _told(wanted)
     fits = sum(each.fits for each in counts)
@@ -82,7 +94,7 @@ def _pool(
         source=source,
         nodes=len(counts),
         free=sum(amounts[told] for amounts in free) if told else 0,
-        total=sum(free_amounts.total(each.state.shape)[told] for each in counts) if told else 0,
+        total=total[told] if told else 0,
         fits=fits,
         defragmented=max(bound, fits),
         empty=empty,

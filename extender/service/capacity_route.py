@@ -48,6 +48,7 @@ def _copied(judging: engine.Engine) -> Generator[None, None, engine.Engine]:
         features=judging.index.builder.features,
         hardware=assembly.read_catalogue(),
         clock=lambda: 0.0,
+        patient=False,
     )
     for kind, items in judging.store.contents():
         for item in items:
@@ -56,6 +57,9 @@ def _copied(judging: engine.Engine) -> Generator[None, None, engine.Engine]:
     while copied.index.settle(most=1):
         yield
     copied.settle()
+    while copied.unlearnt or copied.unfinished:
+        yield
+        copied.settle()
     return copied
 
 
