@@ -21,3 +21,10 @@ def _wide_terminal(monkeypatch):
 @pytest.fixture
 def golden():
     return GOLDEN
+
+
+def pytest_collection_modifyitems(items):
+    """A real control plane takes minutes to come up where the machine is busy."""
+    for item in items:
+        if item.get_closest_marker("controlplane") is not None:
+            item.add_marker(pytest.mark.timeout(1200))

@@ -52,7 +52,16 @@ def lines(found: dict[str, Any]) -> list[str]:
     ]
     if "judged" not in found:
         return told
-    told += [
+    told += _figures(found)
+    if found["fault"]:
+        told.append(f"last error: {found['fault']}")
+    if found["notTried"]:
+        told.append(f"not tried, needs another engine: {', '.join(found['notTried'])}")
+    return [*told, *_differences(found["differences"])]
+
+
+def _figures(found: dict[str, Any]) -> list[str]:
+    return [
         "",
         f"decisions judged    {found['judged']:>10,}",
         f"same node           {_share(found['agreement']):>10}",
@@ -77,11 +86,6 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"{found['failed']:,} errors. CPU: {found['cpuSeconds']:.2f} s."
         ),
     ]
-    if found["fault"]:
-        told.append(f"last error: {found['fault']}")
-    if found["notTried"]:
-        told.append(f"not tried, needs another engine: {', '.join(found['notTried'])}")
-    return [*told, *_differences(found["differences"])]
 
 
 def _differences(found: list[dict[str, Any]]) -> list[str]:

@@ -11,7 +11,8 @@ import extender
 from extender import errors, settings
 from extender.cli import asking, asking_shadow, asking_why, checking, printing
 from extender.cli.planning import capacity, dump, record, simulate
-from extender.service import demo, process
+from extender.service import demo
+from extender.service.process import serving
 
 OK, NO_FIT, USAGE = printing.OK, printing.NO_FIT, printing.USAGE
 
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    return process.run(settings.from_arguments(arguments, os.environ))
+    return serving.run(settings.from_arguments(arguments, os.environ))
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,8 @@ from extender import errors, settings
 from extender.decisions.explanation import explain, explain_table
 from extender.kube.api import objects
 from extender.replay import snapshots
-from extender.service import assembly, demo_traffic, logs, snapshot, stopping
+from extender.service import assembly, demo_traffic, snapshot
+from extender.service.process import logs, stopping
 
 POD = ("default", "train-0")
 

@@ -23,7 +23,7 @@ from extender.kube.api import objects
 from extender.kube.watch.api_resource import KindStatus
 from extender.page import site
 from extender.server import admin_queries, admin_routes, metrics, policy_figures
-from extender.service import capacity_route
+from extender.service.questions import capacity_route
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator
 from extender.policy import config
 from extender.server import metrics
 from extender.server.http import listeners
-from extender.service import assembly, facade, startup, threads
+from extender.service import assembly, facade, startup
 from extender.service.policy_source import active_policy, shadowing
+from extender.service.process import threads
 from extender.service.questions import kept_decisions
 from extender.settings import Settings
 

@@ -16,8 +16,9 @@ from extender.kube.auth import endpoint
 from extender.kube.watch import informers
 from extender.policy import config
 from extender.server import metrics
-from extender.service import live, process, sink
+from extender.service import live, sink
 from extender.service.policy_source import active_policy, policy_events, rebuilding
+from extender.service.process import serving
 from tests.kit import apiserver, kubeconfigs
 from tests.kit.builders import make_node, make_pod
 from tests.kit.worlds import H100, engine, feed
@@ -404,6 +405,6 @@ def test_outside_a_cluster_and_without_kubeconfig_it_says_what_is_missing(monkey
         monkeypatch.delenv(name, raising=False)
 
     with pytest.raises(errors.RailyardError) as refused:
-        process.run(settings.Settings(bind=FREE, admin_bind=FREE))
+        serving.run(settings.Settings(bind=FREE, admin_bind=FREE))
 
     assert "cluster" in str(refused.value)

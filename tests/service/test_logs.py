@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from extender.service import logs
+from extender.service.process import logs
 
 
 @pytest.fixture

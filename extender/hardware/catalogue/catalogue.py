@@ -114,47 +114,55 @@ def parse(files: Mapping[str, bytes]) -> Catalogue:
     others are passed over. Names must be unique over all files.
     """
     problems: list[tuple[str, str]] = []
-    products: list[tuple[str, Product]] = []
-    platforms: list[tuple[str, MachineType]] = []
-    instances: list[tuple[str, Instance]] = []
-    units: list[tuple[str, resource_names.Resource]] = []
-    geometries: dict[str, mig_profiles.MigGeometry] = {}
+    read = _Entries()
     for name, content in sorted(files.items()):
         if name.endswith(".tsv"):
             try:
-                geometries |= mig_profiles.parse(content, source=name).geometries
+                read.geometries |= mig_profiles.parse(content, source=name).geometries
             except errors.ConfigError as error:
                 problems += error.problems
         elif name.endswith((".yaml", ".yml")):
             document = _document(name, content, problems)
-            products += _entries(name, document, "products", Product, problems)
-            platforms += _entries(name, document, "platforms", MachineType, problems)
-            instances += _entries(name, document, "instances", Instance, problems)
-            units += _entries(name, document, "resources", resource_names.Resource, problems)
-    problems += _repeated(products, lambda product: device_topology.plain_value(product.name))
-    problems += _repeated(platforms, lambda platform: platform.name)
-    problems += _mig_problems(products, geometries)
-    names = product_lookup.Names([product for _, product in products])
-    problems += [
-        (f"{place}.product", f"{each.product!r} is no product here")
-        for place, each in instances
-        if names.find(each.product) is None
-    ]
-    for place, platform in platforms:
-        problems += [(f"{place}.{where}", what) for where, what in _platform_problems(platform)]
+            read.products += _entries(name, document, "products", Product, problems)
+            read.platforms += _entries(name, document, "platforms", MachineType, problems)
+            read.instances += _entries(name, document, "instances", Instance, problems)
+            read.units += _entries(name, document, "resources", resource_names.Resource, problems)
+    names = product_lookup.Names([product for _, product in read.products])
+    problems += _contradictions(read, names)
     if problems:
         raise errors.ConfigError("the hardware catalogue cannot be used:", problems)
     return Catalogue(
-        {device_topology.plain_value(product.name): product for _, product in products},
-        tuple(platform for _, platform in platforms),
-        mig_profiles.MigPartitions(geometries),
-        tuple(each for _, each in instances),
-        resource_names.Table(tuple(each for _, each in units)),
+        {device_topology.plain_value(product.name): product for _, product in read.products},
+        tuple(platform for _, platform in read.platforms),
+        mig_profiles.MigPartitions(read.geometries),
+        tuple(each for _, each in read.instances),
+        resource_names.Table(tuple(each for _, each in read.units)),
         names,
     )
 
 
-# ---------------------------------------------------------------- reading
+@dataclasses.dataclass(slots=True)
+class _Entries:
+    """What the files hold, each entry with its place."""
+
+    products: list[tuple[str, Product]] = dataclasses.field(default_factory=list)
+    platforms: list[tuple[str, MachineType]] = dataclasses.field(default_factory=list)
+    instances: list[tuple[str, Instance]] = dataclasses.field(default_factory=list)
+    units: list[tuple[str, resource_names.Resource]] = dataclasses.field(default_factory=list)
+    geometries: dict[str, mig_profiles.MigGeometry] = dataclasses.field(default_factory=dict)
+
+
+def _contradictions(read: _Entries, names: product_lookup.Names) -> Iterator[tuple[str, str]]:
+    """Where entries that are right each by itself do not agree: (place, what is wrong)."""
+    yield from _repeated(read.products, lambda product: device_topology.plain_value(product.name))
+    yield from _repeated(read.platforms, lambda platform: platform.name)
+    yield from _mig_problems(read.products, read.geometries)
+    for place, each in read.instances:
+        if names.find(each.product) is None:
+            yield f"{place}.product", f"{each.product!r} is no product here"
+    for place, platform in read.platforms:
+        for where, what in _platform_problems(platform):
+            yield f"{place}.{where}", what
 
 
 def _document(name: str, content: bytes, problems: list[tuple[str, str]]) -> Mapping[str, object]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import uvloop
 
-from extender.service import live, logs, stopping
+from extender.service import live
+from extender.service.process import logs, stopping
 from extender.settings import Settings
 
 _LOG = logging.getLogger(__name__)
