@@ -54,5 +54,7 @@ _JSON = "Content-Type: application/json"  # as kube-scheduler says
 
 
 def post(path, body, *headers):
-    head = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", _JSON, *headers]
+    head = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
+    if not any(each.startswith("Content-Type:") for each in headers):
+        head.append(_JSON)
     return "\r\n".join([*head, "", ""]).encode() + body
