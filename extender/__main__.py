@@ -21,5 +21,11 @@ def main() -> int:
     return cli.main()
 
 
+def plugin() -> int:
+    """Run as `kubectl railyard`: the service in the cluster is asked, through the API server."""
+    os.environ.setdefault("RAILYARD_URL", "k8s://railyard/railyard")
+    return main()
+
+
 if __name__ == "__main__":
     sys.exit(main())

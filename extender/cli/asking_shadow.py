@@ -22,16 +22,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "shadow", help="compare the candidate policy with the one in force",
         epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument(
-        "--url", default="127.0.0.1:8889", metavar="ADMIN",
-        help="the admin port of a running Railyard; default: %(default)s",
-    )  # fmt: skip
+    admin_client.add_url(parser)
     parser.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table")
     parser.set_defaults(run=_shadow)
 
 
 def _shadow(arguments: argparse.Namespace) -> int:
-    found = admin_client.get(arguments.url, "/v1/shadow", {})
+    found = admin_client.ask(arguments, "/v1/shadow", {})
     if arguments.output == "table":
         print("\n".join(lines(found)))
     else:

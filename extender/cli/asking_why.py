@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import pathlib
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,6 @@ from extender.cli import admin_client, asking, printing
 from extender.history import why
 from extender.service import assembly
 
-URL_VARIABLE, DEFAULT_URL = "RAILYARD_URL", "http://127.0.0.1:8889"
 _EPILOG = """\
 Without --node it tells of the nodes that are ranked first, or of one node for each main reason.
 A change is the smallest of its kind which alone would flip the answer for the node; each was tried.
@@ -44,16 +42,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--url", metavar="ADMIN",
-        help=f"the admin port of a running Railyard; default: ${URL_VARIABLE}, {DEFAULT_URL}",
-    )  # fmt: skip
+    admin_client.add_url(parser)
     parser.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text")
-
-
-def _get(arguments: argparse.Namespace, path: str, parameters: Mapping[str, str]) -> Any:  # noqa: ANN401 - JSON
-    url = arguments.url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
-    return admin_client.get(url, path, {name: text for name, text in parameters.items() if text})
 
 
 # ---------------------------------------------------------------- why
@@ -65,7 +55,7 @@ def _why(arguments: argparse.Namespace) -> int:
     if arguments.snapshot:
         found = _of_snapshot(arguments, title)
     else:
-        found = _get(arguments, "/v1/why", {"pod": title, "node": arguments.node})
+        found = admin_client.ask(arguments, "/v1/why", {"pod": title, "node": arguments.node})
     if arguments.output == "text":
         print("\n".join(lines(found)))
     else:
@@ -180,7 +170,7 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def _policy(arguments: argparse.Namespace) -> int:
-    found = _get(arguments, "/v1/policy", {})
+    found = admin_client.ask(arguments, "/v1/policy", {})
     if arguments.output == "text":
         print("\n".join(_policy_lines(found)))
     else:

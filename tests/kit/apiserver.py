@@ -81,6 +81,7 @@ class ApiServer:
         self.script = collections.defaultdict(collections.deque)  # verb → faults, each once
         self.always = {}  # verb → the fault of every request
         self.forbidden = set()  # paths
+        self.proxied = {}  # path of a service proxy → (status, JSON) that the service answers
         self.broken = {}  # path → the fault of every request to it
         self.reviewer = None  # what answers TokenReviews and the like: a `reviewer.Reviewer`
         self.tokens = None  # who is let in; None for everybody
@@ -210,6 +211,9 @@ class ApiServer:
             return _answer(refusal(401, "Unauthorized"))
         if path in self.forbidden:
             return _answer(refusal(403, "Forbidden", f"cannot list {path}"))
+        if path in self.proxied:
+            status, body = self.proxied[path]
+            return _json(body, status=status)
         if collection is None:
             return self._discovery(path)
         if verb == "list":
