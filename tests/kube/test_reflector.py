@@ -94,11 +94,16 @@ class Rig:
         await self.api.close()
 
     async def watching(self, count=1):
-        """Wait until the server has been asked for its `count`-th watch and it is open."""
+        """Wait until the `count`-th watch is open on both sides.
+
+        The server may have answered what is not read here yet: then a clock that moves on takes it
+        for a server that does not answer.
+        """
 
         def is_open():
             asked = len(self.server.of("watch")) + len(self.server.of("watchlist"))
-            return asked >= count and self.server.collections[NODES].watchers
+            there = asked >= count and self.server.collections[NODES].watchers
+            return there and self.reflector._answered
 
         await eventually(is_open, f"watch {count}")
 
