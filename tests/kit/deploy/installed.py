@@ -7,6 +7,7 @@ import dataclasses
 import json
 import pathlib
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -74,6 +75,7 @@ class Shipped:
     url: str
     files: dict[str, pathlib.Path]  # field of tlsConfig → the file here
     path: pathlib.Path | None = None
+    feature_gates: Mapping[str, bool] = dataclasses.field(default_factory=dict)
 
     def document(self, kubeconfig_path: pathlib.Path) -> dict[str, Any]:
         if self.path is None:
