@@ -56,7 +56,8 @@ def mutated(body, rng, *, spared=frozenset()):
         if way < 0.72:
             # Mostly of the type that is there: else next to everything ends at the decoder.
             alike = [value for value in VALUES if type(value) is type(part[key])]
-            part[key] = copy.copy(rng.choice(alike if alike and way < 0.55 else VALUES))
+            # Deep: a value that later mutations change must not be that of all others.
+            part[key] = copy.deepcopy(rng.choice(alike if alike and way < 0.55 else VALUES))
         elif way < 0.80:
             del part[key]
         elif way < 0.86 and isinstance(part, dict):
