@@ -143,11 +143,10 @@ def _answer(
     return dataclasses.replace(found, notes=(*found.notes, *opened.notes))
 
 
-def _open(arguments: argparse.Namespace) -> _Opened:
-    """The engine over the snapshot, and the pods, whose manifests' other objects are added."""
+def open_snapshot(arguments: argparse.Namespace) -> tuple[engine.Engine, list[str]]:
+    """The engine over `--snapshot`, or the demo, and what is to be said of it."""
     paths = arguments.snapshot or [settings.embedded("demo")]
-    path = pathlib.Path(arguments.pod)
-    if [*paths, path].count(files.STDIN) > 1:
+    if arguments.pod and [*paths, pathlib.Path(arguments.pod)].count(files.STDIN) > 1:
         problem = [("-", "standard input can be read only once")]
         raise errors.SnapshotError("the snapshot cannot be read", problem)
     policy = assembly.read_policy(arguments.policy)
@@ -158,11 +157,17 @@ def _open(arguments: argparse.Namespace) -> _Opened:
         feature_gates=arguments.feature_gates,
         strict=arguments.strict,
     )
-    remarks = [
+    return judging, [
         *notes.of_snapshot(snapshot),
         *config.warnings(policy),
         *assembly.notes(arguments.kubernetes_version, arguments.feature_gates),
     ]
+
+
+def _open(arguments: argparse.Namespace) -> _Opened:
+    """The engine over the snapshot, and the pods, whose manifests' other objects are added."""
+    judging, remarks = open_snapshot(arguments)
+    path = pathlib.Path(arguments.pod)
     if path != files.STDIN and not path.exists():
         pods = [known(judging, arguments.pod)]
     else:

@@ -9,14 +9,12 @@ from typing import Any
 
 import msgspec
 
-from extender import errors, settings
+from extender import errors
 from extender.capacity import answer, capacity_table, counting, draining, pod_shape
 from extender.cli import admin_client, asking, notes, printing
 from extender.decisions import engine
 from extender.kube.api import objects
-from extender.policy import config
 from extender.replay import files, snapshots
-from extender.service import assembly
 
 _EPILOG = """\
 A shape is NAME=COUNT[,NAME=COUNT…]: a name with a / is an extended resource, cpu and memory are
@@ -133,24 +131,8 @@ def _open(
     arguments: argparse.Namespace,
 ) -> tuple[engine.Engine, list[str], list[pod_shape.PodShape]]:
     """The engine over the snapshot, what is to be said of it, and the shapes of `--pod`."""
-    paths = arguments.snapshot or [settings.embedded("demo")]
-    if arguments.pod and [*paths, pathlib.Path(arguments.pod)].count(files.STDIN) > 1:
-        problem = [("-", "standard input can be read only once")]
-        raise errors.SnapshotError("the snapshot cannot be read", problem)
-    policy = assembly.read_policy(arguments.policy)
-    judging, snapshot = assembly.from_snapshot(
-        paths,
-        policy=policy,
-        kubernetes_version=arguments.kubernetes_version,
-        feature_gates=arguments.feature_gates,
-        strict=arguments.strict,
-    )
-    remarks = [
-        *notes.of_snapshot(snapshot),
-        *config.warnings(policy),
-        *assembly.notes(arguments.kubernetes_version, arguments.feature_gates),
-        *notes.of_claims(judging.store),
-    ]
+    judging, remarks = asking.open_snapshot(arguments)
+    remarks += notes.of_claims(judging.store)
     if not judging.store.nodes:
         remarks.append("the snapshot holds no node")
     return judging, remarks, _like(arguments.pod, judging) if arguments.pod else []
