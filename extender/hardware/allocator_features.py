@@ -134,9 +134,9 @@ def remark(version: str) -> str:
     release = int(match[1]), int(match[2])
     if _OLDEST <= release <= _NEWEST:
         return ""
-    told, used = ("older", _OLDEST) if release < _OLDEST else ("newer", _NEWEST)
+    age, used = ("older", _OLDEST) if release < _OLDEST else ("newer", _NEWEST)
     return (
-        f"{version[:60]} is {told} than the versions whose rules are known here "
+        f"{version[:60]} is {age} than the versions whose rules are known here "
         f"({_OLDEST[0]}.{_OLDEST[1]} to {NEWEST}): predicting as {used[0]}.{used[1]}"
     )
 
@@ -145,8 +145,8 @@ def unknown_gates(gates: Mapping[str, bool]) -> tuple[str, ...]:
     """A sentence for each gate that no prediction depends on: another's, or misspelt."""
     found = []
     for gate in sorted(gates.keys() - GATES.keys()):
-        near = difflib.get_close_matches(gate[:80], GATES, 1, cutoff=0.8)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        close = difflib.get_close_matches(gate[:80], GATES, 1, cutoff=0.8)
+        hint = f"; did you mean {close[0]}?" if close else ""
         found.append(f"feature gate {gate[:80]}: no prediction depends on it{hint}")
     return tuple(found)
 

@@ -1,4 +1,4 @@
-"""Where devices sit and how near they are, from the attributes that their drivers publish.
+"""Where devices sit and how close to each other, from the attributes that their drivers publish.
 
 What no attribute tells is UNKNOWN, never far. Two inferences are made, because they are sound: a
 PCIe root belongs to one NUMA node, so one device that tells it tells it for all; and on GB200 and
@@ -55,7 +55,7 @@ _TELLING = (
     *("{}/type", "{}/virtual", f"{_DRANET}/virtual"),
     *(f"{_DRANET}/pciAddress{part}" for part in _ADDRESS_PARTS),
 )
-# Identifiers (the part after the slash) of all attributes whose values tell a place or a kind.
+# Identifiers (the part after the slash) of all attributes that say where a device sits or its kind.
 TELLING = frozenset(name.rpartition("/")[2] for name in _TELLING)
 
 _ROOT = re.compile(r"(?:pci)?(?P<domain>[0-9a-f]{4,8}):(?P<bus>[0-9a-f]{2})")
@@ -78,7 +78,7 @@ class Address(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """What one device tells about its place.
+    """Where one device sits, as far as it is published.
 
     `numa` has its own NUMA node first, then nodes of the same socket (KEP-6072). `roots` has more
     than one member only for CPUs. `body` is equal for parts of one physical device.
@@ -109,17 +109,17 @@ class DeviceTopology(NamedTuple):
 
 
 def device_facts(driver: str, device: objects.Device) -> DeviceFacts:
-    """What this device tells about its place; `device` with its real, published values.
+    """Where this device sits; `device` with its real, published values.
 
-    Machines of one model publish the same places under different serial numbers, so all but
-    `body` is worked out once per place.
+    Machines of one model publish the same attributes under different serial numbers, so all but
+    `body` is worked out once for each set of values.
     """
     attributes = device.attributes or {}
-    told = tuple([attributes.get(name) for name in _telling(driver)])
-    place = _place(driver, told, bool(_PART_NAME.search(device.name)))
+    values = tuple([attributes.get(name) for name in _telling(driver)])
+    facts = _without_body(driver, values, bool(_PART_NAME.search(device.name)))
     found = (attributes[name].string for name in body_names(driver) if name in attributes)
-    body = next(filter(None, found), place.address)
-    return place if body is None else dataclasses.replace(place, body=body)
+    body = next(filter(None, found), facts.address)
+    return facts if body is None else dataclasses.replace(facts, body=body)
 
 
 @bounded_cache.remembered("body-attributes", 256)
@@ -133,19 +133,21 @@ def body_names(driver: str) -> tuple[str, ...]:
 
 @bounded_cache.remembered("telling-attributes", 256)
 def _telling(driver: str) -> tuple[str, ...]:
-    """The attribute names that may tell the place or kind of a driver's devices."""
+    """The attributes that may say where a driver's devices sit, or of what kind they are."""
     names = tuple(_names(_TELLING, driver))
     bare = [name.removeprefix(f"{driver}/") for name in names]
     return tuple(dict.fromkeys((*names, *bare)))
 
 
-@bounded_cache.remembered("device-places", 16_384)
-def _place(
-    driver: str, told: tuple[objects.DeviceAttribute | None, ...], part: bool
+@bounded_cache.remembered("device-facts", 16_384)
+def _without_body(
+    driver: str, values: tuple[objects.DeviceAttribute | None, ...], part: bool
 ) -> DeviceFacts:
     """The facts without `body`, from the values of `_telling`."""
     names = _telling(driver)
-    attributes = {name: value for name, value in zip(names, told, strict=True) if value is not None}
+    attributes = {
+        name: value for name, value in zip(names, values, strict=True) if value is not None
+    }
     texts = dict(_texts(driver, attributes))
     product = next((texts[name] for name in _names(_PRODUCT_NAMES, driver) if name in texts), "")
     return DeviceFacts(
@@ -164,7 +166,7 @@ def _place(
 def device_topology(
     devices: Sequence[DeviceFacts], *, linked: Container[str] = frozenset()
 ) -> DeviceTopology:
-    """How near the devices of one node are to each other.
+    """How close the devices of one node are to each other.
 
     `linked` names the products (see `plain`) whose GPUs are all joined by NVLink or its like
     within a node: no driver publishes that.
@@ -180,12 +182,12 @@ def device_topology(
         levels=tuple(rows[key] for key in own),
         numa=tuple(fact.numa[0] if fact.numa else None for fact in placed),
         root=tuple(fact.roots[0] if len(fact.roots) == 1 else None for fact in placed),
-        rail=_told([fact.rail for fact in placed]),
-        partitions=_told([fact.partitions for fact in placed]),
+        rail=_if_any([fact.rail for fact in placed]),
+        partitions=_if_any([fact.partitions for fact in placed]),
     )
 
 
-def _told(values: Sequence[_T]) -> tuple[_T, ...]:
+def _if_any(values: Sequence[_T]) -> tuple[_T, ...]:
     """The values by device, none at all where every one is empty."""
     return tuple(values) if any(values) else ()
 
@@ -290,7 +292,7 @@ def _address(driver: str, attributes: Attributes) -> Address | None:
     return None
 
 
-# ---------------------------------------------------------------- nearness
+# ---------------------------------------------------------------- levels
 
 
 def _with_inferred_numa(devices: Sequence[DeviceFacts]) -> list[DeviceFacts]:

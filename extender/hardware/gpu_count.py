@@ -106,26 +106,26 @@ class _Units:
         """GPUs that pods hold of these; no more than there are."""
         if not usage.held:
             return 0.0
-        return min(sum(usage.held[place] * share for place, share in self.shares), self.gpus)
+        return min(sum(usage.held[index] * share for index, share in self.shares), self.gpus)
 
 
 def _units(hardware: Shape) -> dict[str, tuple[_Units, ...]]:
     """The GPUs in the units of plug-ins, by vendor."""
     groups: dict[tuple[str, object], list[int]] = {}
-    for place, resource in enumerate(hardware.resources):
+    for index, resource in enumerate(hardware.resources):
         if resource.gpus:
             vendor = resource_names.vendor_of(resource.name)
-            groups.setdefault((vendor, resource.same or place), []).append(place)
+            groups.setdefault((vendor, resource.same or index), []).append(index)
     found: dict[str, tuple[_Units, ...]] = {}
-    for (vendor, _), places in groups.items():
-        members = [(place, hardware.resources[place]) for place in places]
+    for (vendor, _), indexes in groups.items():
+        members = [(index, hardware.resources[index]) for index in indexes]
         whole = [int(r.gpus) for _, r in members if r.kind is Kind.GPU and r.share == 1.0]
         found[vendor] = (
             *found.get(vendor, ()),
             _Units(
                 gpus=max(resource.gpus for _, resource in members),
                 whole=max(whole, default=0),
-                shares=tuple((place, r.gpus / max(r.count, 1)) for place, r in members),
+                shares=tuple((index, r.gpus / max(r.count, 1)) for index, r in members),
             ),
         )
     return found
@@ -136,15 +136,15 @@ def of_resource(hardware: Shape, name: str) -> float:
     return next((r.share for r in hardware.resources if r.name == name), 0.0)
 
 
-def of_partition(hardware: Shape, place: int) -> float:
+def of_partition(hardware: Shape, index: int) -> float:
     """The largest share of anything that the partition draws from its GPU; 0 where it draws none.
 
     Counters of one name but for the number at its end (memory-slice-0 to 7) are parts of one thing.
     """
-    device = hardware.devices[place]
+    device = hardware.devices[index]
     if not device.consumes_counters:
         return 0.0
-    return max(_drawn(device, hardware.pools[_pool_of(hardware, place)]).values(), default=0.0)
+    return max(_drawn(device, hardware.pools[_pool_of(hardware, index)]).values(), default=0.0)
 
 
 def part_of(device: Device, amounts: Iterable[tuple[str, int]], *, otherwise: float) -> float:
@@ -211,69 +211,69 @@ class _Joined:
 
 def _physical(hardware: Shape) -> Iterator[tuple[str, _Gpu]]:
     """The GPUs among the devices that DRA has, each with its vendor."""
-    behind = {place for resource in hardware.resources for place in resource.devices}
+    behind = {index for resource in hardware.resources for index in resource.devices}
     kinds = [(p, device.kind) for p, device in enumerate(hardware.devices) if p not in behind]
-    gpus = {place for place, kind in kinds if kind is Kind.GPU}
-    parts = {place for place, kind in kinds if kind is Kind.PARTITION}
-    sets = {place: _sets(hardware, place) for place in gpus | parts}
+    gpus = {index for index, kind in kinds if kind is Kind.GPU}
+    parts = {index for index, kind in kinds if kind is Kind.PARTITION}
+    sets = {index: _sets(hardware, index) for index in gpus | parts}
     joined = _Joined()
-    for place in sets:
-        body = hardware.body[place] if place < len(hardware.body) else None
-        joined.join(place, ("alone", place) if body is None else body)
+    for index in sets:
+        body = hardware.body[index] if index < len(hardware.body) else None
+        joined.join(index, ("alone", index) if body is None else body)
     spanning: list[int] = []
     # What draws of fewest sets first, and GPUs before partitions: they tell whose a set is.
-    for place in sorted(sets, key=lambda place: (len(sets[place]), place in parts, place)):
-        owners = {root for root in map(joined.found, sets[place]) if root is not None}
+    for index in sorted(sets, key=lambda index: (len(sets[index]), index in parts, index)):
+        owners = {root for root in map(joined.found, sets[index]) if root is not None}
         if len(owners & {joined.root(gpu) for gpu in gpus}) > 1:
-            spanning.append(place)
+            spanning.append(index)
             continue
-        for key in sets[place]:
-            joined.join(place, key)
+        for key in sets[index]:
+            joined.join(index, key)
     groups: dict[int, list[int]] = {}
-    for place in sets:
-        if place not in spanning:
-            groups.setdefault(joined.root(place), []).append(place)
+    for index in sets:
+        if index not in spanning:
+            groups.setdefault(joined.root(index), []).append(index)
     for members in groups.values():
-        here = {key for place in members for key in sets[place]}
-        others = [place for place in spanning if here & set(sets[place])]
+        here = {key for index in members for key in sets[index]}
+        others = [index for index in spanning if here & set(sets[index])]
         vendor = resource_names.vendor_of(hardware.devices[members[0]].driver)
         yield vendor, _gpu(hardware, members, others, here)
 
 
 def _gpu(hardware: Shape, members: list[int], spanning: list[int], sets: set[_Set]) -> _Gpu:
-    whole = any(hardware.devices[place].kind is Kind.GPU for place in members)
+    whole = any(hardware.devices[index].kind is Kind.GPU for index in members)
     # Partitions that draw no counters, and their part.
     plain = {
-        place: _of_profile(profile(hardware.devices[place]))
-        for place in members
-        if hardware.devices[place].kind is Kind.PARTITION and not _sets(hardware, place)
+        index: _of_profile(profile(hardware.devices[index]))
+        for index in members
+        if hardware.devices[index].kind is Kind.PARTITION and not _sets(hardware, index)
     }
     known = sum(plain.values())
     size = 1.0 if whole or sets or len(members) > 1 else known
-    shares = {place: {_WHOLE: part / known} for place, part in plain.items()}
-    places = (*members, *spanning)
+    shares = {index: {_WHOLE: part / known} for index, part in plain.items()}
+    indexes = (*members, *spanning)
     return _Gpu(
         size=size,
         whole=whole,
         devices=tuple(
-            (place, shares.get(place) or _taken(hardware, place, sets)) for place in places
+            (index, shares.get(index) or _taken(hardware, index, sets)) for index in indexes
         ),
         sets={key: _things(hardware.pools[key[0]].counters.get(key[1], {})) for key in sets},
-        mask=sum(1 << place for place in places),
+        mask=sum(1 << index for index in indexes),
     )
 
 
-def _taken(hardware: Shape, place: int, sets: set[_Set]) -> _Shares:
+def _taken(hardware: Shape, index: int, sets: set[_Set]) -> _Shares:
     """What of a GPU with these counter sets goes with the device."""
-    device = hardware.devices[place]
+    device = hardware.devices[index]
     if device.kind is Kind.GPU:
         return {_WHOLE: 1.0}
-    return _drawn(device, hardware.pools[_pool_of(hardware, place)], {name for _, name in sets})
+    return _drawn(device, hardware.pools[_pool_of(hardware, index)], {name for _, name in sets})
 
 
-def _sets(hardware: Shape, place: int) -> list[_Set]:
-    drawn = hardware.devices[place].consumes_counters
-    return [(_pool_of(hardware, place), name) for name, _ in drawn] if drawn else []
+def _sets(hardware: Shape, index: int) -> list[_Set]:
+    drawn = hardware.devices[index].consumes_counters
+    return [(_pool_of(hardware, index), name) for name, _ in drawn] if drawn else []
 
 
 def _drawn(device: Device, pool: Pool, only: set[str] | None = None) -> dict[str, float]:
@@ -295,9 +295,9 @@ def _things(counters: Mapping[str, int]) -> dict[str, tuple[str, int]]:
     return {name: (thing := name.rstrip(string.digits), there[thing]) for name in counters}
 
 
-def _pool_of(hardware: Shape, place: int) -> int:
+def _pool_of(hardware: Shape, index: int) -> int:
     return next(
-        number for number, pool in enumerate(hardware.pools) if pool.start <= place < pool.stop
+        number for number, pool in enumerate(hardware.pools) if pool.start <= index < pool.stop
     )
 
 

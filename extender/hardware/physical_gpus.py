@@ -46,7 +46,7 @@ class Behind:
     replicas: int = 1
     exact: bool = False
     same: str = ""
-    promises: bool = False
+    named_whole: bool = False
     virtual: bool = False
 
 
@@ -60,18 +60,18 @@ def behind(
     found = [_alone(each, labels, hardware, known) for each in counts]
     vendors = [resource_names.vendor_of(name) for name, _, _ in counts]
     for vendor in dict.fromkeys(vendors):
-        places = [place for place, other in enumerate(vendors) if other == vendor]
+        indexes = [index for index, other in enumerate(vendors) if other == vendor]
         whole = published(labels, hardware, vendor)
-        _settle(found, places, counts, whole, lambda name: _fit(name, hardware, known))
+        _settle(found, indexes, counts, whole, lambda name: _fit(name, hardware, known))
     return found
 
 
 def published(labels: Mapping[str, str], hardware: catalogue.Catalogue, vendor: str) -> int:
     """How many physical GPUs of a vendor a node has, as labels or its instance type say."""
     instance = hardware.instance(labels)
-    told = label_evidence.count(labels, vendor)
-    if told or instance is None or resource_names.vendor_of(instance.vendor) != vendor:
-        return told
+    named = label_evidence.count(labels, vendor)
+    if named or instance is None or resource_names.vendor_of(instance.vendor) != vendor:
+        return named
     return instance.gpus
 
 
@@ -87,10 +87,10 @@ def _alone(
     if entry is None or entry.what in {None, shape.Kind.NIC, shape.Kind.OTHER}:
         kind = None if entry is None else entry.what
         return Behind(kind, exact=entry is not None and entry.whole)
-    told = Behind(
+    named = Behind(
         entry.what,
         same=entry.same,
-        promises=entry.what is shape.Kind.GPU and not (entry.share or name.endswith(".shared")),
+        named_whole=entry.what is shape.Kind.GPU and not (entry.share or name.endswith(".shared")),
         virtual=entry.virtual,
     )
     part = _part(name, labels, hardware, known)
@@ -101,28 +101,28 @@ def _alone(
         share = (part or entry.share) / replicas
         kind = shape.Kind.PARTITION if part else entry.what
         return dataclasses.replace(
-            told, kind=kind, share=share, gpus=units * share, replicas=replicas
+            named, kind=kind, share=share, gpus=units * share, replicas=replicas
         )
     whole = published(labels, hardware, resource_names.vendor_of(name))
     replicas = _replicas(everything, replicas, whole)
     share, gpus = 1 / replicas, units // replicas
     exact = units % replicas == 0 and (gpus == whole or (not whole and gpus <= _MOST_GPUS))
     return dataclasses.replace(
-        told, share=share, gpus=units * share, replicas=replicas, exact=exact
+        named, share=share, gpus=units * share, replicas=replicas, exact=exact
     )
 
 
-def _replicas(units: int, told: int, whole: int) -> int:
-    """Units a GPU, where a label says `told`; it may be wrong, as the number of GPUs shows.
+def _replicas(units: int, labelled: int, whole: int) -> int:
+    """Units a GPU, where a label says `labelled`; it may be wrong, as the number of GPUs shows.
 
     Source: NVIDIA/k8s-device-plugin issue 732; HAMi writes no such label at all.
     """
     if not whole:
-        return told if units % told == 0 else 1
+        return labelled if units % labelled == 0 else 1
     if units == whole:
         return 1
-    if units % told == 0 and units // told <= whole:
-        return told
+    if units % labelled == 0 and units // labelled <= whole:
+        return labelled
     return max(math.ceil(units / whole), 1)
 
 
@@ -186,39 +186,39 @@ def _vgpu_share(name: str, hardware: catalogue.Catalogue) -> float:
 
 def _settle(
     found: list[Behind],
-    places: Sequence[int],
+    indexes: Sequence[int],
     counts: Sequence[tuple[str, int, int]],
     whole: int,
     profiles: Callable[[str], _Fit | None],
 ) -> None:
     """Bring the resources of one vendor into accord: no more GPUs than there are physically."""
-    parts = [p for p in places if found[p].kind is shape.Kind.PARTITION and not found[p].same]
+    parts = [p for p in indexes if found[p].kind is shape.Kind.PARTITION and not found[p].same]
     own = sum(found[p].gpus for p in parts)
     if own:
         devices = {counts[p][0]: counts[p][1] / found[p].replicas for p in parts}
         cut = _cut(devices, own, profiles)
-        for place in parts:
-            gpus = found[place].gpus * cut / own
-            found[place] = dataclasses.replace(found[place], gpus=gpus)
-    _same(found, places, counts)
-    whole_ones = [p for p in places if found[p].kind is shape.Kind.GPU or found[p].same]
+        for index in parts:
+            gpus = found[index].gpus * cut / own
+            found[index] = dataclasses.replace(found[index], gpus=gpus)
+    _same(found, indexes, counts)
+    whole_ones = [p for p in indexes if found[p].kind is shape.Kind.GPU or found[p].same]
     _bound(found, whole_ones, whole)
     if not whole_ones:  # some labellers count only the GPUs that are not cut
         _bound(found, parts, whole)
 
 
-def _bound(found: list[Behind], places: Sequence[int], whole: int) -> None:
+def _bound(found: list[Behind], indexes: Sequence[int], whole: int) -> None:
     """No more GPUs behind these resources than the node has."""
     grouped: dict[object, float] = {}  # names of one group count the same devices
-    for place in places:
-        key = found[place].same or place
-        grouped[key] = max(grouped.get(key, 0.0), found[place].gpus)
+    for index in indexes:
+        key = found[index].same or index
+        grouped[key] = max(grouped.get(key, 0.0), found[index].gpus)
     total = sum(grouped.values())
     if whole and total > whole + _ALMOST:
         scale = whole / total
-        for place in places:
-            each = found[place]
-            found[place] = dataclasses.replace(
+        for index in indexes:
+            each = found[index]
+            found[index] = dataclasses.replace(
                 each, gpus=each.gpus * scale, share=each.share * scale, exact=False
             )
 
@@ -243,13 +243,13 @@ def _cut(
 
 
 def _same(
-    found: list[Behind], places: Sequence[int], counts: Sequence[tuple[str, int, int]]
+    found: list[Behind], indexes: Sequence[int], counts: Sequence[tuple[str, int, int]]
 ) -> None:
     """Names of one group stand for as many GPUs as the name that counts whole ones."""
-    for group in {found[place].same for place in places} - {""}:
-        members = [place for place in places if found[place].same == group]
+    for group in {found[index].same for index in indexes} - {""}:
+        members = [index for index in indexes if found[index].same == group]
         whole = [p for p in members if found[p].kind is shape.Kind.GPU]
-        gpus = max(found[place].gpus for place in whole or members)
-        for place in members:
-            units = max(counts[place][1], 1)
-            found[place] = dataclasses.replace(found[place], gpus=gpus, share=gpus / units)
+        gpus = max(found[index].gpus for index in whole or members)
+        for index in members:
+            units = max(counts[index][1], 1)
+            found[index] = dataclasses.replace(found[index], gpus=gpus, share=gpus / units)

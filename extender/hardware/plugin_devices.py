@@ -19,7 +19,7 @@ from extender.hardware.catalogue.machine_types import MachineType, Product
 from extender.kube.api import objects, quantity
 
 # A device as the catalogue counts it: (GPU or NIC, number)
-_Place = tuple[shape.Kind, int]
+_Slot = tuple[shape.Kind, int]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,7 +60,9 @@ def node_facts(
     """
     counts = _counts(node.status, table, served)
     meta = node.metadata
-    return NodeFacts(counts, label_evidence.told(meta.labels or {}, meta.annotations or {}))
+    return NodeFacts(
+        counts, label_evidence.accelerator_tags(meta.labels or {}, meta.annotations or {})
+    )
 
 
 def inventory(node: NodeFacts, hardware: catalogue.Catalogue, *, first: int = 0) -> PluginInventory:
@@ -73,13 +75,13 @@ def inventory(node: NodeFacts, hardware: catalogue.Catalogue, *, first: int = 0)
     behind = physical_gpus.behind(counts, tags, hardware, known)
     whole = _whole_gpus(behind)
     platform = hardware.find(known.name if known is not None else product, tags, gpus=whole)
-    found: list[tuple[_Place, shape.Device]] = []
+    found: list[tuple[_Slot, shape.Device]] = []
     listed = []
     for (name, units, _), each in zip(counts, behind, strict=True):
-        places = _places(each, units, behind, platform)
+        slots = _slots(each, units, behind, platform)
         start = first + len(found)
-        devices = tuple(range(start, start + len(places)))
-        found += [(place, _device(name, place, product)) for place in places]
+        devices = tuple(range(start, start + len(slots)))
+        found += [(slot, _device(name, slot, product)) for slot in slots]
         replicas = each.replicas if devices else 1
         listed.append(
             shape.PluginResource(
@@ -91,19 +93,19 @@ def inventory(node: NodeFacts, hardware: catalogue.Catalogue, *, first: int = 0)
                 share=each.share,
                 gpus=each.gpus,
                 same=each.same,
-                promises=each.promises,
+                named_whole=each.named_whole,
                 virtual=each.virtual,
             )
         )
-    places = [place for place, _ in found]
+    slots = [slot for slot, _ in found]
     # A layout for another number of GPUs is not this machine's.
     placed = platform if platform is not None and platform.gpus == whole > 0 else None
     return PluginInventory(
         devices=tuple(device for _, device in found),
         resources=tuple(listed),
-        levels=_levels(places, placed, linked=_linked(known, platform, hardware)),
-        numa=tuple(_place(place, placed)[0] for place in places),
-        root=tuple(_place(place, placed)[1] for place in places),
+        levels=_levels(slots, placed, linked=_linked(known, platform, hardware)),
+        numa=tuple(_numa_and_root(slot, placed)[0] for slot in slots),
+        root=tuple(_numa_and_root(slot, placed)[1] for slot in slots),
         product=product,
         platform=platform.name if platform is not None else "",
         sources=frozenset({"device plug-in"} | ({"catalogue"} if placed and found else set())),
@@ -143,12 +145,12 @@ def _whole_gpus(behind: Sequence[physical_gpus.Behind]) -> int:
     return round(whole[0].gpus) if len(whole) == 1 and whole[0].exact else 0
 
 
-def _places(
+def _slots(
     each: physical_gpus.Behind,
     units: int,
     behind: Sequence[physical_gpus.Behind],
     platform: MachineType | None,
-) -> list[_Place]:
+) -> list[_Slot]:
     """The devices behind the units of a resource; none where it is not clear which they are."""
     alone = [other.kind for other in behind].count(each.kind) == 1
     if each.kind is shape.Kind.GPU and alone and each.exact:
@@ -170,9 +172,9 @@ def _linked(
 
 
 @bounded_cache.remembered("plug-in-devices", 4096)
-def _device(resource: str, place: _Place, product: str) -> shape.Device:
+def _device(resource: str, slot: _Slot, product: str) -> shape.Device:
     """One object for each device that equal machines have, as identity is equality."""
-    kind, number = place
+    kind, number = slot
     domain, _, name = resource.partition("/")
     told = kind is shape.Kind.GPU and product
     return shape.Device(
@@ -184,21 +186,19 @@ def _device(resource: str, place: _Place, product: str) -> shape.Device:
     )
 
 
-def _place(place: _Place, platform: MachineType | None) -> tuple[int | None, str | None]:
-    return platform.place(place) if platform is not None else (None, None)
+def _numa_and_root(slot: _Slot, platform: MachineType | None) -> tuple[int | None, str | None]:
+    return platform.slot(slot) if platform is not None else (None, None)
 
 
 def _levels(
-    places: Sequence[_Place], platform: MachineType | None, *, linked: bool
+    slots: Sequence[_Slot], platform: MachineType | None, *, linked: bool
 ) -> tuple[bytes, ...]:
     return tuple(
-        bytes(_level(one, other, platform, linked=linked) for other in places) for one in places
+        bytes(_level(one, other, platform, linked=linked) for other in slots) for one in slots
     )
 
 
-def _level(
-    one: _Place, other: _Place, platform: MachineType | None, *, linked: bool
-) -> shape.Level:
+def _level(one: _Slot, other: _Slot, platform: MachineType | None, *, linked: bool) -> shape.Level:
     if one == other:
         return shape.Level.PIX
     if linked and one[0] is other[0] is shape.Kind.GPU:

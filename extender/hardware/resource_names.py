@@ -33,7 +33,7 @@ _KINDS = {
     "NIC": shape.Kind.NIC,
     "Other": None,
 }
-# Domains by which one vendor's driver and plug-in go → the one that they are told by here.
+# Domains by which one vendor's driver and plug-in go → the one that they are known by here.
 _VENDORS = {
     "amazon.com": "aws.com",
     "project-hami.io": "nvidia.com",  # HAMi-DRA drives NVIDIA's GPUs

@@ -102,7 +102,7 @@ class PluginResource:
     `devices` are indices into `Shape.devices`; empty where nothing is known but the count.
     `replicas` is how many units stand for one device (time-slicing, MPS). `kind` is what a unit is,
     None for what is no device. `share` is GPUs in a unit, `gpus` the physical ones behind all of
-    them; resources of one `same` group count the same devices. `promises`: the name says that a
+    them; resources of one `same` group count the same devices. `named_whole`: the name says that a
     unit is a whole GPU. `virtual`: units are handed to virtual machines.
     """
 
@@ -114,12 +114,12 @@ class PluginResource:
     share: float = 0.0
     gpus: float = 0.0
     same: str = ""
-    promises: bool = False
+    named_whole: bool = False
     virtual: bool = False
 
 
 class Level(enum.IntEnum):
-    """How near two devices are, in `nvidia-smi topo -m` words; smaller is nearer.
+    """How close two devices are, in `nvidia-smi topo -m` words; smaller is closer.
 
     UNKNOWN is not far: it is what the published attributes cannot tell.
     """

@@ -210,7 +210,7 @@ def _new_session() -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket),
         headers={
             "Accept": "application/json",
-            # The API server is near: compressing 100 MB costs both sides more than sending it.
+            # The API server is close: compressing 100 MB costs both sides more than sending it.
             "Accept-Encoding": "identity",
             "User-Agent": f"railyard/{extender.__version__}",
         },

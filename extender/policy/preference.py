@@ -84,7 +84,7 @@ def shared(hardware: Shape, extended: Iterable[tuple[str, int]]) -> float:
     """The cost of getting shares where the resources' names stand for whole GPUs."""
     asked = {name for name, _ in extended}
     return max(
-        (_SHARED * (1 - r.share) for r in hardware.resources if r.promises and r.name in asked),
+        (_SHARED * (1 - r.share) for r in hardware.resources if r.named_whole and r.name in asked),
         default=0.0,
     )
 

@@ -46,7 +46,7 @@ def test_a_platform_has_the_levels_that_a_machine_of_it_printed(platform, matrix
             compared += level is not Level.UNKNOWN
     assert compared >= 16
     gpus = range(known.gpus)
-    numa = [known.place((Kind.GPU, number))[0] for number in gpus]
+    numa = [known.numa_and_root((Kind.GPU, number))[0] for number in gpus]
     assert list(printed.numa[: known.gpus]) in (numa, [None] * known.gpus)
 
 
@@ -56,7 +56,7 @@ def test_a_tray_of_a_gb200_follows_its_numa_nodes_not_what_it_printed():
     assert printed.between("GPU0", "NIC0") is Level.SYS
     assert known.level((Kind.GPU, 0), (Kind.NIC, 0)) is Level.NODE
     assert known.level((Kind.GPU, 0), (Kind.NIC, 4)) is Level.SYS
-    assert known.place((Kind.GPU, 0)) == (0, None)
+    assert known.numa_and_root((Kind.GPU, 0)) == (0, None)
 
 
 def test_products_are_known_as_drivers_and_labels_spell_them():

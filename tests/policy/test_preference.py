@@ -83,14 +83,16 @@ def test_one_lost_gpu_of_eight_fails_the_whole_job():
 
 @pytest.mark.parametrize("shares", [1, 2, 10, 56])
 def test_a_share_is_no_whole_gpu_to_a_pod_that_asks_for_one(shares):
-    resource = PluginResource("nvidia.com/gpu", 8, kind=Kind.GPU, share=1 / shares, promises=True)
+    resource = PluginResource(
+        "nvidia.com/gpu", 8, kind=Kind.GPU, share=1 / shares, named_whole=True
+    )
     asked = [("nvidia.com/gpu", 1)]
 
     cost = preference.shared(Shape(resources=(resource,)), asked)
 
     assert (cost > 1) == (shares > 1)
     assert preference.shared(Shape(resources=(resource,)), [("amd.com/gpu", 1)]) == 0.0
-    renamed = dataclasses.replace(resource, name="nvidia.com/gpu.shared", promises=False)
+    renamed = dataclasses.replace(resource, name="nvidia.com/gpu.shared", named_whole=False)
     assert preference.shared(Shape(resources=(renamed,)), [("nvidia.com/gpu.shared", 1)]) == 0.0
 
 

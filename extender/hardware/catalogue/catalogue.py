@@ -84,9 +84,9 @@ class Catalogue:
         known = self.product(product)
         name = product if known is None else known.name
         for platform in self.platforms:
-            told = platform.match.fit(name, labels or {}, gpus)
-            if told and (best is None or told > best[0]):
-                best = told, platform
+            score = platform.match.fit(name, labels or {}, gpus)
+            if score and (best is None or score > best[0]):
+                best = score, platform
         return best[1] if best is not None else None
 
     def platform(
@@ -157,12 +157,12 @@ def _contradictions(read: _Entries, names: product_lookup.Names) -> Iterator[tup
     yield from _repeated(read.products, lambda product: device_topology.plain_value(product.name))
     yield from _repeated(read.platforms, lambda platform: platform.name)
     yield from _mig_problems(read.products, read.geometries)
-    for place, each in read.instances:
+    for location, each in read.instances:
         if names.find(each.product) is None:
-            yield f"{place}.product", f"{each.product!r} is no product here"
-    for place, platform in read.platforms:
+            yield f"{location}.product", f"{each.product!r} is no product here"
+    for location, platform in read.platforms:
         for where, what in _platform_problems(platform):
-            yield f"{place}.{where}", what
+            yield f"{location}.{where}", what
 
 
 def _document(name: str, content: bytes, problems: list[tuple[str, str]]) -> Mapping[str, object]:
@@ -191,31 +191,31 @@ def _entries(
         problems.append((f"{name}: {field}", f"expected a list, got {type(values).__name__}"))
         return
     for number, value in enumerate(values):
-        place = f"{name}: {field}[{number}]"
+        location = f"{name}: {field}[{number}]"
         try:
-            yield place, msgspec.convert(value, kind)
+            yield location, msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
             what, _, path = str(error).partition(" - at `$")
-            problems.append((place + path.rstrip("`"), what))
+            problems.append((location + path.rstrip("`"), what))
 
 
 def _repeated(
     entries: Sequence[tuple[str, _Named]], name_of: Callable[[_Named], str]
 ) -> Iterator[tuple[str, str]]:
     seen: dict[str, str] = {}  # name → place
-    for place, entry in entries:
+    for location, entry in entries:
         name = name_of(entry)
         if name in seen:
-            yield f"{place}.name", f"{entry.name!r} is also {seen[name]}"
-        seen.setdefault(name, place)
+            yield f"{location}.name", f"{entry.name!r} is also {seen[name]}"
+        seen.setdefault(name, location)
 
 
 def _mig_problems(
     products: Sequence[tuple[str, Product]], geometries: Mapping[str, mig_profiles.MigGeometry]
 ) -> Iterator[tuple[str, str]]:
-    for place, product in products:
+    for location, product in products:
         if product.mig and product.mig not in geometries:
-            yield f"{place}.mig", f"no MIG profiles are known of {product.mig!r}"
+            yield f"{location}.mig", f"no MIG profiles are known of {product.mig!r}"
 
 
 def _platform_problems(platform: MachineType) -> Iterator[tuple[str, str]]:

@@ -88,7 +88,7 @@ def _is_read(label: str) -> bool:
     return label in _EXACT or any(pattern.fullmatch(label) for pattern in _PATTERNS)
 
 
-def told(
+def accelerator_tags(
     labels: Mapping[str, str], annotations: Mapping[str, str] = _NONE
 ) -> tuple[tuple[str, str], ...]:
     """What tells something of accelerators, sorted: equal machines have equal ones.

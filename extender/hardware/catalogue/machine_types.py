@@ -54,7 +54,7 @@ class Instance(Section, frozen=True):
 
 
 class Group(Section, frozen=True):
-    """Devices that are equally near to each other: a PCIe switch, a root, a NUMA node.
+    """Devices at one level from each other: a PCIe switch, a root, a NUMA node.
 
     `gpus` and `nics` are numbers as the platform counts them. `numa` is None where not known.
     """
@@ -82,26 +82,26 @@ class Match(Section, frozen=True):
         """How many of the fields hold; 0 where one does not, or none is given.
 
         A number of GPUs of 0 is not known: it decides nothing. Neither does a product that nobody
-        names, where the kind of machine is told otherwise.
+        names, where the kind of machine is known otherwise.
         """
-        told = 0
+        matching = 0
         if self.products and (product or not (self.instance_types or self.machines)):
             if device_topology.plain_value(product) not in map(
                 device_topology.plain_value, self.products
             ):
                 return 0
-            told += 1
+            matching += 1
         for patterns, label in ((self.instance_types, INSTANCE_TYPE), (self.machines, MACHINE)):
             if patterns:
                 value = labels.get(label) or labels.get(_OLD.get(label, ""), "")
                 if not any(is_spelt(value, pattern) for pattern in patterns):
                     return 0
-                told += 1
+                matching += 1
         if self.gpus is not None and gpus:
             if self.gpus != gpus:
                 return 0
-            told += 1
-        return told
+            matching += 1
+        return matching
 
 
 class Number(Section, frozen=True):
@@ -149,7 +149,7 @@ class MachineType(Section, frozen=True):
         return sum(len(group.nics) for group in self.groups)
 
     def level(self, one: tuple[shape.Kind, int], other: tuple[shape.Kind, int]) -> shape.Level:
-        """How near two of its devices are by PCIe; NVLink is a matter of the product."""
+        """The level between two of its devices by PCIe; NVLink is a matter of the product."""
         here, there = self._group(one), self._group(other)
         if here is None or there is None:
             return shape.Level.UNKNOWN
@@ -159,7 +159,7 @@ class MachineType(Section, frozen=True):
             return shape.Level.UNKNOWN
         return shape.Level.NODE if here.numa == there.numa else shape.Level.SYS
 
-    def place(self, device: tuple[shape.Kind, int]) -> tuple[int | None, str | None]:
+    def numa_and_root(self, device: tuple[shape.Kind, int]) -> tuple[int | None, str | None]:
         """NUMA node and PCIe root; the root's name only tells equal ones from different ones."""
         group = self._group(device)
         if group is None:

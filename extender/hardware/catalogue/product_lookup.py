@@ -14,7 +14,7 @@ from extender.hardware.catalogue.machine_types import Product
 
 _MODEL = re.compile(r"(?:gb|gh|mi|a|b|h|l|p|t|v)\d{1,4}[a-z]?")
 _MEMORY = re.compile(r"(\d{2,3})gb?")
-_JOINED = re.compile(r"sxm\d?|oam")  # boards whose GPUs sit on one baseboard
+_JOINED = re.compile(r"sxm\d?|oam")  # forms whose GPUs sit on one baseboard
 _APART = frozenset({"pcie", "nvl", "cnx"})  # cards
 _MOST_REMEMBERED = 4096
 
@@ -34,7 +34,7 @@ class Names:
                 self._models.setdefault(model, []).append(product)
 
     def find(self, name: str) -> Product | None:
-        """The product of that name; None where none can be told from the others."""
+        """The product of that name; None where none can be chosen from the others."""
         plain = device_topology.plain_value(name)
         if plain not in self._found:
             if len(self._found) >= _MOST_REMEMBERED:

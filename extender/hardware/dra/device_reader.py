@@ -77,7 +77,7 @@ class Interner:
         key = (start, names)
         found = self._numberings.get(key)
         if found is None:
-            _make_room(self._numberings)
+            _empty_if_full(self._numberings)
             found = {name: start + i for i, name in enumerate(names)}
             self._numberings[key] = found
         return found
@@ -86,7 +86,7 @@ class Interner:
         """Convert a published capacity; a bare quantity is v1alpha3's form."""
         found = self._capacities.get(value)
         if found is None:
-            _make_room(self._capacities)
+            _empty_if_full(self._capacities)
             found = self._capacities[value] = _capacity(value)
         return found
 
@@ -95,7 +95,7 @@ class Interner:
         key = (driver, names, apart)
         found = self._plans.get(key)
         if found is None:
-            _make_room(self._plans)
+            _empty_if_full(self._plans)
             found = tuple(
                 (
                     name,
@@ -324,7 +324,7 @@ def _nano(value: objects.Quantity | None) -> int | None:
     return None if value is None else quantity.nano(value)
 
 
-def _make_room(cache: dict[_Key, _Entry]) -> None:
+def _empty_if_full(cache: dict[_Key, _Entry]) -> None:
     """Empty a full cache: its content is derived and comes back as it is asked for."""
     if len(cache) >= _MOST:
         cache.clear()

@@ -196,13 +196,13 @@ def _bodies(
     known: dict[str, int],
 ) -> object:
     """Which devices are parts of one physical device; None where nothing tells."""
-    told = [tuple(map(_text, map(get, attributes))) for get in plan.bodies]
-    if not told:
+    by_name = [tuple(map(_text, map(get, attributes))) for get in plan.bodies]
+    if not by_name:
         return None
-    if len(told) == 1:
-        first: Iterable[str | None] = told[0]
+    if len(by_name) == 1:
+        first: Iterable[str | None] = by_name[0]
     else:
-        first = (next(filter(None, texts), None) for texts in zip(*told, strict=True))
+        first = (next(filter(None, texts), None) for texts in zip(*by_name, strict=True))
     return tuple([text and known.setdefault(text, len(known)) for text in first])
 
 

@@ -7,19 +7,19 @@ from typing import TypeAlias
 
 from extender.kube.api import objects, quantity
 
-# What is said of a place, and what fills its braces: put together only where something is wrong.
-_Place: TypeAlias = tuple[str, ...]
-_Found: TypeAlias = Iterator[tuple[_Place, objects.Quantity]]
+# What is said of a location, and what fills its braces: put together only where something is wrong.
+_Location: TypeAlias = tuple[str, ...]
+_Found: TypeAlias = Iterator[tuple[_Location, objects.Quantity]]
 
 
 def malformed(value: objects.Object) -> list[str]:
-    """What is no quantity where there should be one, each with its place."""
+    """What is no quantity where there should be one, each with its location."""
     found = []
-    for place, amount in _quantities(value):
+    for location, amount in _quantities(value):
         try:
             quantity.parse(amount)
         except ValueError as error:
-            found.append(f"{place[0].format(*place[1:])}: {error}")
+            found.append(f"{location[0].format(*location[1:])}: {error}")
     return found
 
 
@@ -78,18 +78,23 @@ def _of_slice(spec: objects.ResourceSliceSpec) -> _Found:
             drawing = device.consumes_counters
             for drawn in device.consumes_counters:
                 for name, counter in (drawn.counters or {}).items():
-                    place = ("device {}, counter set {}[{}]", device.name, drawn.counter_set, name)
-                    yield place, counter.value
+                    location = (
+                        "device {}, counter set {}[{}]",
+                        device.name,
+                        drawn.counter_set,
+                        name,
+                    )
+                    yield location, counter.value
 
 
 def _of_capacity(
     device: str, name: str, capacity: objects.DeviceCapacity | objects.Quantity
 ) -> _Found:
-    place = ("device {}[{}]", device, name)
+    location = ("device {}[{}]", device, name)
     if not isinstance(capacity, objects.DeviceCapacity):
-        yield place, capacity
+        yield location, capacity
         return
-    yield place, capacity.value
+    yield location, capacity.value
     policy = capacity.request_policy
     if policy is None:
         return

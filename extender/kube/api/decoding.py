@@ -1,6 +1,6 @@
 """From the API server's JSON to typed objects: events of a watch, pages of a list.
 
-Two kinds of trouble are told apart. A line or body that is not JSON was damaged on its way:
+There are two kinds of trouble. A line or body that is not JSON was damaged on its way:
 `MalformedError`, ask again. JSON that is not what we expect will be the same next time:
 `UndecodableError`, skip it. What Go reads all the same is read: null for any value that is not set,
 and half a surrogate pair.

@@ -106,8 +106,10 @@ class Interner:
                 key = tuple(sizes.items())
                 _set(status, field, _shared(self._others, f"node {field}", key, sizes))
         if status.conditions:
-            told = _shared(self._others, "node conditions", status.conditions, status.conditions)
-            _set(status, "conditions", told)
+            conditions = _shared(
+                self._others, "node conditions", status.conditions, status.conditions
+            )
+            _set(status, "conditions", conditions)
 
     def _texts(self, texts: dict[str, str]) -> dict[str, str]:
         """The map of shared keys and values; the decoder makes long keys anew each time."""

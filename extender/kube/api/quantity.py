@@ -79,10 +79,10 @@ def nano(quantity: Quantity) -> int:
 
 def nanos(amount: Amount) -> int:
     """The amount in billionths, 10²⁰⁰ where it is more than that."""
-    places = amount.power + 9
-    if amount.number and places > 200:
+    shift = amount.power + 9
+    if amount.number and shift > 200:
         return _ENDLESS if amount.number > 0 else -_ENDLESS
-    return max(-_ENDLESS, min(amount.number * _ten(max(places, 0)), _ENDLESS))
+    return max(-_ENDLESS, min(amount.number * _ten(max(shift, 0)), _ENDLESS))
 
 
 def added(left: Amount, right: Amount) -> Amount:
@@ -106,26 +106,26 @@ def scaled(amount: Amount, power: int) -> int:
     """The int64 that kube-scheduler reads, in units of ten to the `power` (`ScaledValue`)."""
     if amount.big:
         return _scaled_big(amount.number, power - amount.power)
-    number, places = amount.number, amount.power - power
-    if places < 0:
-        size = -(-abs(number) // _ten(-places))
+    number, shift = amount.number, amount.power - power
+    if shift < 0:
+        size = -(-abs(number) // _ten(-shift))
         return size if number > 0 else -size
-    if places > 2**31 - 1:
+    if shift > 2**31 - 1:
         return number  # upstream's int32 wraps, and its loop over the places has no turn
-    if not number or number == _LEAST or places > _FAST_DIGITS:
-        return number if not places else 0
-    product = number * _ten(places)
-    if places in _UNCHECKED:
+    if not number or number == _LEAST or shift > _FAST_DIGITS:
+        return number if not shift else 0
+    product = number * _ten(shift)
+    if shift in _UNCHECKED:
         return _wrapped(product)
     return product if _LEAST <= product <= _MOST else 0
 
 
-def _scaled_big(number: int, places: int) -> int:
-    if places <= 0:
+def _scaled_big(number: int, shift: int) -> int:
+    if shift <= 0:
         # The factor passes through a double; amd64 turns one that is too large into the least.
-        return _wrapped(_wrapped(number) * (_ten(-places) if places >= -18 else _LEAST))
-    divisor = _ten(places)
-    if number < _MOST and places < 19:
+        return _wrapped(_wrapped(number) * (_ten(-shift) if shift >= -18 else _LEAST))
+    divisor = _ten(shift)
+    if number < _MOST and shift < 19:
         short = _wrapped(number)
         size = abs(short) // divisor
         return (size if short > 0 else -size) + (short % divisor != 0)
@@ -188,21 +188,21 @@ def _binary(whole: str, part: str, exponent: int) -> Amount:
 
 
 def _decimal(whole: str, part: str, exponent: int) -> Amount:
-    places = _int32(exponent - len(part))
-    if len(whole) + len(part) <= _FAST_DIGITS and places >= -9:
-        return Amount(int(whole + part), places)
-    return Amount(_rounded((whole + part).lstrip("0"), places + 9), -9, big=True)
+    shift = _int32(exponent - len(part))
+    if len(whole) + len(part) <= _FAST_DIGITS and shift >= -9:
+        return Amount(int(whole + part), shift)
+    return Amount(_rounded((whole + part).lstrip("0"), shift + 9), -9, big=True)
 
 
-def _rounded(digits: str, places: int) -> int:
-    """The digits times ten to the `places`, rounded up; of an endless number only its end."""
+def _rounded(digits: str, shift: int) -> int:
+    """The digits times ten to the `shift`, rounded up; of an endless number only its end."""
     more = 0
-    if places < 0:
-        digits, rest = digits[:places], digits[places:]
-        more, places = int(bool(rest.strip("0"))), 0
+    if shift < 0:
+        digits, rest = digits[:shift], digits[shift:]
+        more, shift = int(bool(rest.strip("0"))), 0
     if not digits:
         return more
-    if len(digits) + places <= 200:
-        return int(digits) * _ten(places) + more
-    end = int(digits[-100:]) * _ten(min(places, 100)) % _LAST
+    if len(digits) + shift <= 200:
+        return int(digits) * _ten(shift) + more
+    end = int(digits[-100:]) * _ten(min(shift, 100)) % _LAST
     return _ENDLESS + end + more

@@ -43,7 +43,7 @@ class Credentials(Protocol):
         """The API server answered 401 to `header`: get another one before the next request."""
 
     def check(self) -> None:
-        """Raise `CredentialsError` for what can be told without a request: a missing file, say."""
+        """Raise `CredentialsError` for what is known without a request: a missing file, say."""
 
     @property
     def certificate(self) -> tuple[bytes, bytes] | None:
@@ -237,24 +237,24 @@ async def _run(command: Command) -> ExecStatus:
 
 
 def _parsed(command: Command, output: bytes) -> ExecStatus:
-    place = f"exec plugin {command.arguments[0]}"
+    source = f"exec plugin {command.arguments[0]}"
     try:
         credential = msgspec.json.decode(output, type=ExecCredential)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # The output is a secret: it is not shown.
-        raise errors.CredentialsError(f"{place}: not an ExecCredential: {error}") from None
+        raise errors.CredentialsError(f"{source}: not an ExecCredential: {error}") from None
     if (credential.kind, credential.api_version) != ("ExecCredential", command.api_version):
         raise errors.CredentialsError(
-            f"{place}: printed {credential.api_version} {credential.kind}, "
+            f"{source}: printed {credential.api_version} {credential.kind}, "
             f"not {command.api_version} ExecCredential"
         )
     status = credential.status
     if bool(status.client_certificate_data) != bool(status.client_key_data):
         raise errors.CredentialsError(
-            f"{place}: a certificate needs its key, and a key its certificate"
+            f"{source}: a certificate needs its key, and a key its certificate"
         )
     if not status.token and not status.client_certificate_data:
-        raise errors.CredentialsError(f"{place}: neither a token nor a certificate")
+        raise errors.CredentialsError(f"{source}: neither a token nor a certificate")
     if status.token and not fits_a_header(status.token):
-        raise errors.CredentialsError(f"{place}: its token holds characters that no token has")
+        raise errors.CredentialsError(f"{source}: its token holds characters that no token has")
     return status

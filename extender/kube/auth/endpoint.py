@@ -116,14 +116,14 @@ def check(server: Server) -> None:
         raise errors.ConfigError("the kubeconfig cannot be used", [("", error.message)]) from error
 
 
-def _check_url(place: str, url: str) -> None:
+def _check_url(location: str, url: str) -> None:
     try:
         parts = parse.urlsplit(url)
         good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is none, a bracket that is not closed
         good = False
     if not good or not url.isprintable() or " " in url:
-        raise _refused(place, f"{url[:100]!r} is not http://HOST:PORT or https://HOST:PORT")
+        raise _refused(location, f"{url[:100]!r} is not http://HOST:PORT or https://HOST:PORT")
 
 
 def _trust(cluster: Entry, user: Entry, identity: credentials.Credentials) -> tls_context.TlsTrust:
@@ -209,7 +209,7 @@ def _command(cluster: Entry, user: Entry) -> credentials.Command:
 
 
 def _cluster_info(cluster: Entry) -> dict[str, Any]:
-    """The cluster as an exec plugin is told of it (ExecCredentialSpec.cluster)."""
+    """The cluster as an exec plugin gets it (ExecCredentialSpec.cluster)."""
     names = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url")
     info = {name: cluster.fields[name] for name in names if cluster.fields.get(name)}
     authority = cluster.pem("certificate-authority")
@@ -226,5 +226,5 @@ def _cluster_info(cluster: Entry) -> dict[str, Any]:
     return info
 
 
-def _refused(place: str, problem: str) -> errors.ConfigError:
-    return errors.ConfigError("the kubeconfig cannot be used", [(place, problem)])
+def _refused(location: str, problem: str) -> errors.ConfigError:
+    return errors.ConfigError("the kubeconfig cannot be used", [(location, problem)])

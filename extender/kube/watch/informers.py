@@ -49,8 +49,8 @@ class Wanted:
     def at(self, version: str) -> Resource:
         """The collection as served in `version`."""
         prefix = "/apis/" if "/" in version else "/api/"
-        place = f"namespaces/{self.namespace}/" if self.namespace else ""
-        path = f"{prefix}{version}/{place}{self.plural}"
+        scope = f"namespaces/{self.namespace}/" if self.namespace else ""
+        path = f"{prefix}{version}/{scope}{self.plural}"
         return Resource(kind=self.kind, path=path, field_selector=self.field_selector)
 
 
@@ -212,7 +212,7 @@ class Informers:
         served: dict[str, asyncio.Task[frozenset[str] | None]] = {}
         found = await asyncio.gather(
             *(
-                self._look(tasks, wanted, status, served)
+                self._start_or_stop(tasks, wanted, status, served)
                 for wanted, status in self._by_kind()
                 if wanted.kind not in self._running or status.problem_code == 404
             )
@@ -221,7 +221,7 @@ class Informers:
             return self._backoff.next(), True
         return _REDISCOVER_SECONDS * (1 + 0.1 * self._rng.random()), False
 
-    async def _look(
+    async def _start_or_stop(
         self,
         tasks: asyncio.TaskGroup,
         wanted: Wanted,

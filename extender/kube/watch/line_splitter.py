@@ -12,7 +12,7 @@ _LONGEST_BYTES = 32 << 20
 
 
 class LineSplitter:
-    """Splits fed chunks at newlines; what follows the last one waits for the next chunk.
+    """Splits chunks at newlines; what follows the last one waits for the next chunk.
 
     Bytes are never decoded here, so a character cut in two is whole again in its line.
     """

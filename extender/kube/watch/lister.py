@@ -35,7 +35,7 @@ class YieldTurns:
 
 
 class Lister:
-    """Lists one collection. `received` is told how many bytes come, `skip` what does not decode."""
+    """Lists one collection. `received` gets the bytes that came, `skip` what does not decode."""
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ def split(body: bytes) -> tuple[bytes, list[bytes]]:
 
 
 def owner(raw: bytes | msgspec.Raw) -> objects.ObjectMeta | None:
-    """Whose the JSON of an object is, as far as that can be told; None without a name."""
+    """Whose the JSON of an object is, as far as that can be seen; None without a name."""
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         if (meta := _HEADED.decode(raw).metadata).name:
             return meta

@@ -39,7 +39,7 @@ _NOT_UNDERSTOOD = frozenset({400, 422})
 
 
 class Reflector:
-    """Feeds `sink` from `resource` until its task is cancelled.
+    """Fills `sink` from `resource` until its task is cancelled.
 
     `condense` is applied to each object right after decoding (see `interning`). `status` is kept
     up to date. `others` are the reflectors that share the server: when it is back for one, none

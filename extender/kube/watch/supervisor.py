@@ -18,7 +18,7 @@ from extender.kube.watch import backoff
 _log = logging.getLogger(__name__)
 
 # A task that ran so long since its last failure has recovered. Longer than the longest pause
-# between two starts, so that one that fails at every start is told of all the time.
+# between two starts, so that one that fails at every start is logged all the time.
 _RECOVERED_SECONDS = 60.0
 
 
