@@ -74,8 +74,8 @@ class Builder:
         self.apart: frozenset[str] = frozenset()
         self._interner = slices.Interner()
         self._shapes: dict[tuple[object, ...], shape.Shape] = {}  # content → shape
-        # What was read of a node's devices, its pools, what it tells of plug-ins → shape
-        self._told: dict[
+        # What was read of a node's devices, its pools, what it says of plug-ins → shape
+        self._by_facts: dict[
             tuple[layout_cache.Layout, tuple[shape.Pool, ...], plugin_devices.NodeFacts],
             shape.Shape,
         ] = {}
@@ -98,14 +98,16 @@ class Builder:
         if table == self.hardware.resources:
             return False
         self.hardware = dataclasses.replace(self.hardware, resources=table)
-        self._told.clear()
+        self._by_facts.clear()
         return True
 
     def machine(self, node: objects.Node, source: store.ClusterStore) -> Machine:
         """Build the node's machine from its slices, its labels and the catalogue."""
-        told = plugin_devices.node_facts(node, self.hardware.resources, served=source.served.keys())
+        facts = plugin_devices.node_facts(
+            node, self.hardware.resources, served=source.served.keys()
+        )
         inventory = self._inventory(node, source)
-        while (found := self._shape(inventory, told)) is None:
+        while (found := self._shape(inventory, facts)) is None:
             inventory = self._inventory(node, source)  # it showed another attribute to be apart
         return Machine(
             shape=found, inventory=inventory, broken=self._broken(node.metadata.name, source)
@@ -136,7 +138,7 @@ class Builder:
         None where it shows that another attribute is apart: then the inventory is out of date.
         """
         key = (inventory.layout, inventory.pools, node)
-        found = self._told.get(key)
+        found = self._by_facts.get(key)
         if found is not None:
             return found
         content = self._content(inventory, node)
@@ -148,9 +150,11 @@ class Builder:
         if varied:
             self.apart |= varied
             return None
-        if len(self._told) >= _MOST_KNOWN:
-            self._told.clear()
-        found = self._told[key] = self._shapes.setdefault(_key(content, content.devices), content)
+        if len(self._by_facts) >= _MOST_KNOWN:
+            self._by_facts.clear()
+        found = self._by_facts[key] = self._shapes.setdefault(
+            _key(content, content.devices), content
+        )
         return found
 
     def differing(self, one: shape.Shape, other: shape.Shape) -> frozenset[str]:
@@ -178,10 +182,10 @@ class Builder:
         whole = [item for item in whole if pool_slices.pool_of(item) not in spread]
         return slices.worst(slices.broken_pools(whole, features=self.features).values())
 
-    def _near(
+    def _topology(
         self, facts: tuple[device_topology.DeviceFacts, ...]
     ) -> device_topology.DeviceTopology:
-        """The links of these devices; layouts that tell the same places share them."""
+        """The links of these devices; layouts with the same facts share them."""
         found = self._links.get(facts)
         if found is None:
             if len(self._links) >= _MOST_KNOWN:
@@ -194,7 +198,7 @@ class Builder:
     ) -> shape.Shape:
         plugin = plugin_devices.inventory(node, self.hardware, first=len(inventory.devices))
         facts = inventory.layout.facts
-        near = self._near(facts)
+        topology = self._topology(facts)
         whole = [f for f in facts if f.kind is shape.Kind.GPU]
         product = next((f.product for f in whole if f.product), "")
         tags = dict(node.labels)
@@ -206,12 +210,12 @@ class Builder:
             devices=inventory.devices + plugin.devices,
             pools=inventory.pools,
             resources=plugin.resources,
-            levels=_joined(near, plugin),
-            numa=near.numa + plugin.numa,
-            root=near.root + plugin.root,
+            levels=_joined(topology, plugin),
+            numa=topology.numa + plugin.numa,
+            root=topology.root + plugin.root,
             body=gpu_count.gpu_bodies(facts),
-            rail=near.rail and near.rail + ("",) * len(plugin.devices),
-            partitions=near.partitions and near.partitions + ((),) * len(plugin.devices),
+            rail=topology.rail and topology.rail + ("",) * len(plugin.devices),
+            partitions=topology.partitions and topology.partitions + ((),) * len(plugin.devices),
             product=product or plugin.product,
             platform=(
                 self.hardware.platform(product, tags, gpus=len(whole))
@@ -274,7 +278,7 @@ def allocatable(node: objects.Node) -> tuple[int, int]:
 def _joined(
     left: device_topology.DeviceTopology, right: plugin_devices.PluginInventory
 ) -> tuple[bytes, ...]:
-    """Two level matrices side by side; across sources only the NUMA node tells how near."""
+    """Two level matrices side by side; across sources only the NUMA node says how close."""
 
     def between(one: int | None, other: int | None) -> int:
         if one is None or other is None:

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from extender.cluster import index
 
 _FEW = 64  # names of a request that tells nothing of the order; so few are quickly found
-_NEAR = 64  # places apart that are near: a few pages
-_MOST_NEAR = 0.5  # share of the steps between names that are near where the layout is good
+_CLOSE = 64  # positions apart that are close: a few pages
+_CLOSE_SHARE = 0.5  # share of the steps between names that are close where the layout is good
 # Requests that the order is learnt from. kube-scheduler's windows follow each other, so that ten of
 # the default size are the whole order; the names that none of them had follow.
 _LEARNT_FROM = 32
@@ -40,7 +40,7 @@ class NameLayout:
 
     def __init__(self, cluster: index.TopologyIndex) -> None:
         self._index = cluster
-        self._place: NDArray[np.int32] = np.zeros(0, dtype=np.int32)  # row → its place, or -1
+        self._position: NDArray[np.int32] = np.zeros(0, dtype=np.int32)  # row → its position, or -1
         self._asked: tuple[Sequence[str], NDArray[np.int32]] | None = None  # the last request's
         self._order: dict[str, None] = {}  # the names learnt, in the order in which they are asked
         self._learnt_from = 0  # requests
@@ -70,7 +70,7 @@ class NameLayout:
         if asked is None:
             return
         names, rows = asked
-        if not self._order and self._is_near(rows):
+        if not self._order and self._is_close(rows):
             return
         known = itertools.compress(names, (rows >= 0).tobytes())
         self._order.update(dict.fromkeys(known))
@@ -79,12 +79,12 @@ class NameLayout:
         if enough or self._learnt_from >= _LEARNT_FROM:
             self._copying = self._copies()
 
-    def _is_near(self, rows: NDArray[np.int32]) -> bool:
-        """Whether the names of these rows lie near each other already."""
-        rows = rows[(rows >= 0) & (rows < len(self._place))]
-        places = self._place[rows]
-        steps = np.abs(np.diff(places[places >= 0]))
-        return int(np.count_nonzero(steps <= _NEAR)) >= _MOST_NEAR * len(rows) > 0
+    def _is_close(self, rows: NDArray[np.int32]) -> bool:
+        """Whether the names of these rows lie close to each other already."""
+        rows = rows[(rows >= 0) & (rows < len(self._position))]
+        positions = self._position[rows]
+        steps = np.abs(np.diff(positions[positions >= 0]))
+        return int(np.count_nonzero(steps <= _CLOSE)) >= _CLOSE_SHARE * len(rows) > 0
 
     def _copies(self) -> Iterator[None]:
         """Copy in turns, and put the copy in the place of what the index has."""
@@ -111,7 +111,7 @@ class NameLayout:
                     self._until_next = 0
                     return
         self._index.rows = laid_out
-        self._place = np.full(len(self._index.state), -1, dtype=np.int32)
-        self._place[np.fromiter(laid_out.values(), np.int32, len(laid_out))] = np.arange(
+        self._position = np.full(len(self._index.state), -1, dtype=np.int32)
+        self._position[np.fromiter(laid_out.values(), np.int32, len(laid_out))] = np.arange(
             len(laid_out), dtype=np.int32
         )

@@ -37,20 +37,20 @@ def held_by(
         return (), 0, False
     held = [0] * len(shape.resources)
     taken, inferred = 0, False
-    places = {resource.name: place for place, resource in enumerate(shape.resources)}
+    positions = {resource.name: position for position, resource in enumerate(shape.resources)}
     for tenant in sorted(present, key=_age):
-        if doubted is not None and (tenant.told or tenant.misread):
+        if doubted is not None and (tenant.annotated or tenant.misread):
             doubted += ((tenant.name, why) for why in _doubts(tenant, shape, taken))
         for name, count in tenant.asked.extended:
-            if name in places:
-                held[places[name]] += count
-        known, guessed = _devices_of(tenant, shape, places, taken)
+            if name in positions:
+                held[positions[name]] += count
+        known, guessed = _devices_of(tenant, shape, positions, taken)
         taken |= _mask(known)
         for devices in guessed:
             taken |= _mask(devices)
             inferred = True
-    for place, resource in enumerate(shape.resources):
-        zones = _by_zone(topology, resource, held[place])
+    for position, resource in enumerate(shape.resources):
+        zones = _by_zone(topology, resource, held[position])
         if inferred and zones:
             taken = _moved(shape, resource, zones, taken)
     return tuple(held), taken, inferred
@@ -64,9 +64,9 @@ def devices_by_pod(
     As `held_by` counts them without a NodeResourceTopology, which names no pods.
     """
     found, taken = {}, 0
-    places = {resource.name: place for place, resource in enumerate(shape.resources)}
-    for key, tenant in sorted(present.items(), key=lambda each: each[1].age) if places else ():
-        known, guessed = _devices_of(tenant, shape, places, taken)
+    positions = {resource.name: position for position, resource in enumerate(shape.resources)}
+    for key, tenant in sorted(present.items(), key=lambda each: each[1].age) if positions else ():
+        known, guessed = _devices_of(tenant, shape, positions, taken)
         likely_ones = tuple(device for devices in guessed for device in devices)
         taken |= _mask(known) | _mask(likely_ones)
         if known or likely_ones:
@@ -75,28 +75,28 @@ def devices_by_pod(
 
 
 def _devices_of(
-    tenant: bound_pods.BoundPod, shape: Shape, places: Mapping[str, int], taken: int
+    tenant: bound_pods.BoundPod, shape: Shape, positions: Mapping[str, int], taken: int
 ) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
     """The pod's devices that its annotation names, and those inferred for each other resource."""
     known: list[int] = []
     asked: list[tuple[int, int]] = []  # (place, units) of which nothing is said
     for name, count in tenant.asked.extended:
-        place = places.get(name)
-        if place is None:
+        position = positions.get(name)
+        if position is None:
             continue
-        resource = shape.resources[place]
+        resource = shape.resources[position]
         if resource.replicas > 1 or not resource.devices:
             continue
-        told = _told(tenant, name, resource, taken, count) if tenant.told else ()
-        known += told
-        if not told:
-            asked.append((place, count))
+        annotated = _annotated(tenant, name, resource, taken, count) if tenant.annotated else ()
+        known += annotated
+        if not annotated:
+            asked.append((position, count))
     taken |= _mask(known)
     guessed = likely(shape, taken, tuple(asked), tuple(known)) if asked else ()
     return tuple(known), tuple(devices for _, devices in guessed)
 
 
-def _told(
+def _annotated(
     tenant: bound_pods.BoundPod, name: str, resource: PluginResource, taken: int, count: int
 ) -> tuple[int, ...]:
     """The devices that the pod's annotation names; none where it does not tell, or must be wrong.
@@ -104,21 +104,22 @@ def _told(
     Whoever may create pods may write it: it is believed where it names as many devices as the pod
     holds, all of which are there and nobody else's.
     """
-    told = dict(tenant.told).get(name, ())
-    if _doubt(told, name, resource, taken, count):
+    annotated = dict(tenant.annotated).get(name, ())
+    if _doubt(annotated, name, resource, taken, count):
         return ()
-    return tuple(resource.devices[number] for number in told)
+    return tuple(resource.devices[number] for number in annotated)
 
 
 def _doubt(
-    told: tuple[int, ...], name: str, resource: PluginResource, taken: int, count: int
+    annotated: tuple[int, ...], name: str, resource: PluginResource, taken: int, count: int
 ) -> str:
-    """Why the devices told of a resource are not believed; empty where they are."""
-    if len(told) != count:
-        return f"it names {len(told)} of {name}, and the pod holds {count}"
-    if max(told, default=-1) >= len(resource.devices):
-        return f"it names {max(told)} of {name}, and the node has 0 to {len(resource.devices) - 1}"
-    if _mask(resource.devices[number] for number in told) & taken:
+    """Why the devices that the annotation names are not believed; empty where they are."""
+    if len(annotated) != count:
+        return f"it names {len(annotated)} of {name}, and the pod holds {count}"
+    if max(annotated, default=-1) >= len(resource.devices):
+        last = len(resource.devices) - 1
+        return f"it names {max(annotated)} of {name}, and the node has 0 to {last}"
+    if _mask(resource.devices[number] for number in annotated) & taken:
         return f"it names devices of {name} that another pod holds"
     return ""
 
@@ -129,14 +130,14 @@ def _doubts(tenant: bound_pods.BoundPod, shape: Shape, taken: int) -> Iterator[s
         yield tenant.misread
     asked = dict(tenant.asked.extended)
     known = {resource.name: resource for resource in shape.resources}
-    for name, told in tenant.told:
+    for name, annotated in tenant.annotated:
         resource = known.get(name)
         if name not in asked:
             yield f"the pod does not request {name[:_SHORT]!r}"
             continue
         if resource is None or resource.replicas > 1 or not resource.devices:
             continue
-        if why := _doubt(told, name, resource, taken, asked[name]):
+        if why := _doubt(annotated, name, resource, taken, asked[name]):
             yield why
 
 
@@ -162,7 +163,7 @@ def _moved(shape: Shape, resource: PluginResource, zones: dict[int, int], taken:
         there = [device for device in resource.devices if shape.numa[device] == number]
         if len(there) < in_use:
             continue  # places are not known well enough to move anything
-        # Those already thought taken stay, so that pods told by annotation keep their devices.
+        # Those already thought taken stay, so that pods with an annotation keep their devices.
         there.sort(key=lambda device: (not taken >> device & 1, device))
         taken &= ~_mask(there)
         taken |= _mask(there[:in_use])
@@ -198,20 +199,20 @@ def likely(
 ) -> tuple[tuple[int, tuple[int, ...]], ...]:
     """The devices that a pod is thought to get: (place in `Shape.resources`, devices), as asked.
 
-    `asked` are (place, units); `known` are devices that the pod has for sure. GPUs near to each
-    other come first; of equally near ones those that have free NICs beside them, and then these
+    `asked` are (position, units); `known` are devices that the pod has for sure. GPUs close to each
+    other come first; of equally close ones those that have free NICs beside them, and then these
     NICs: as kubelets align what plug-ins hand out, and AWS's plug-in the NIC with the GPU.
     """
-    free = {place: free_devices(shape.resources[place], taken) for place, _ in asked}
-    nics = [(place, count) for place, count in asked if _is_nic(shape, free[place])]
+    free = {position: free_devices(shape.resources[position], taken) for position, _ in asked}
+    nics = [(position, count) for position, count in asked if _is_nic(shape, free[position])]
     gpus, found = list(known), {}
-    for place, count in asked:
-        if (place, count) not in nics:
-            found[place] = _gpus(shape, free[place], count, nics, free)
-            gpus += found[place]
-    for place, count in nics:
-        found[place] = _beside(shape, gpus, free[place], count)
-    return tuple([(place, found[place]) for place, _ in asked])
+    for position, count in asked:
+        if (position, count) not in nics:
+            found[position] = _gpus(shape, free[position], count, nics, free)
+            gpus += found[position]
+    for position, count in nics:
+        found[position] = _beside(shape, gpus, free[position], count)
+    return tuple([(position, found[position]) for position, _ in asked])
 
 
 def _is_nic(shape: Shape, devices: Sequence[int]) -> bool:
@@ -231,7 +232,7 @@ def _gpus(
 
     def distance(gpus: tuple[int, ...]) -> tuple[int, int, tuple[int, ...]]:
         among = sum(shape.levels[one][other] for one in gpus for other in gpus if one < other)
-        got = [n for place, units in nics for n in _beside(shape, gpus, free_nics[place], units)]
+        got = [n for at, units in nics for n in _beside(shape, gpus, free_nics[at], units)]
         to_nics = sum(min(shape.levels[gpu][nic] for nic in got) for gpu in gpus)
         to_gpus = sum(min(shape.levels[gpu][nic] for gpu in gpus) for nic in got)
         return among, to_nics + to_gpus, gpus
@@ -255,14 +256,14 @@ def _grown(shape: Shape, start: int, free: Sequence[int], count: int) -> tuple[i
 
 
 def _apart(shape: Shape, one: int, other: int) -> int:
-    for step, places in enumerate((shape.root, shape.numa)):
-        if places[one] is not None and places[one] == places[other]:
+    for step, positions in enumerate((shape.root, shape.numa)):
+        if positions[one] is not None and positions[one] == positions[other]:
             return step
     return 2
 
 
 def _beside(shape: Shape, gpus: Sequence[int], free: Sequence[int], count: int) -> tuple[int, ...]:
-    """Free NICs near to the GPUs: one for each in turn, the nearest pair first."""
+    """Free NICs close to the GPUs: one for each in turn, the closest pair first."""
     if not gpus or count >= len(free):
         return nearest(shape, free, count)
     served, left = dict.fromkeys(gpus, 0), list(free)

@@ -23,33 +23,33 @@ class PoolSlices:
 
     def __init__(self) -> None:
         # pool → node name or BEYOND → slice name → slice
-        self._places: dict[PoolId, dict[str, dict[str, objects.ResourceSlice]]] = {}
+        self._by_node: dict[PoolId, dict[str, dict[str, objects.ResourceSlice]]] = {}
         self._generations: dict[PoolId, Counter[int]] = {}  # pool → generation → slices
         self._counting: Counter[PoolId] = Counter()  # pool → slices with counters
-        self._spread: set[PoolId] = set()  # pools with slices in several places
+        self._spread: set[PoolId] = set()  # pools with slices on several nodes
 
     def put(self, item: objects.ResourceSlice) -> None:
         """Take in a slice whose earlier form, if any, was removed."""
-        pool, place = pool_of(item), item.spec.node_name or NO_NODE
-        places = self._places.setdefault(pool, {})
-        places.setdefault(place, {})[item.metadata.name] = item
+        pool, node = pool_of(item), item.spec.node_name or NO_NODE
+        by_node = self._by_node.setdefault(pool, {})
+        by_node.setdefault(node, {})[item.metadata.name] = item
         self._generations.setdefault(pool, Counter())[item.spec.pool.generation] += 1
         self._counting[pool] += _counts(item)
-        if len(places) > 1:
+        if len(by_node) > 1:
             self._spread.add(pool)
 
     def remove(self, item: objects.ResourceSlice) -> None:
-        pool, place = pool_of(item), item.spec.node_name or NO_NODE
-        places = self._places[pool]
-        del places[place][item.metadata.name]
+        pool, node = pool_of(item), item.spec.node_name or NO_NODE
+        by_node = self._by_node[pool]
+        del by_node[node][item.metadata.name]
         self._generations[pool][item.spec.pool.generation] -= 1
         self._counting[pool] -= _counts(item)
-        if not places[place]:
-            del places[place]
-        if len(places) <= 1:
+        if not by_node[node]:
+            del by_node[node]
+        if len(by_node) <= 1:
             self._spread.discard(pool)
-        if not places:
-            del self._places[pool], self._generations[pool], self._counting[pool]
+        if not by_node:
+            del self._by_node[pool], self._generations[pool], self._counting[pool]
 
     def elsewhere(
         self, node_name: str, own: Iterable[objects.ResourceSlice]
@@ -57,9 +57,9 @@ class PoolSlices:
         """Yield what other nodes have of this node's pools that share counters."""
         for pool in self._shared_with(own):
             if self._counting[pool]:
-                places = self._places[pool]
-                for place in places.keys() - {NO_NODE, node_name}:
-                    yield from places[place].values()
+                by_node = self._by_node[pool]
+                for node in by_node.keys() - {NO_NODE, node_name}:
+                    yield from by_node[node].values()
 
     def counts(
         self, node_name: str, own: Iterable[objects.ResourceSlice]
@@ -68,8 +68,8 @@ class PoolSlices:
         found: dict[PoolId, Mapping[int, int]] = {}
         for pool in self._shared_with(own):
             if not self._counting[pool]:
-                places = self._places[pool]
-                seen = (*places.get(node_name, {}).values(), *places.get(NO_NODE, {}).values())
+                by_node = self._by_node[pool]
+                seen = (*by_node.get(node_name, {}).values(), *by_node.get(NO_NODE, {}).values())
                 found[pool] = self._generations[pool] - Counter(
                     item.spec.pool.generation for item in seen
                 )
@@ -77,13 +77,13 @@ class PoolSlices:
 
     def others(self, item: objects.ResourceSlice) -> set[str]:
         """The places besides its own that have a part of the slice's pool."""
-        return self._places.get(pool_of(item), {}).keys() - {item.spec.node_name or NO_NODE}
+        return self._by_node.get(pool_of(item), {}).keys() - {item.spec.node_name or NO_NODE}
 
     def _shared_with(self, own: Iterable[objects.ResourceSlice]) -> Iterator[PoolId]:
         """Yield the pools of several places that a node with these slices has a part in."""
         if self._spread:
             mine = set(map(pool_of, own))
-            yield from (p for p in self._spread if p in mine or NO_NODE in self._places[p])
+            yield from (p for p in self._spread if p in mine or NO_NODE in self._by_node[p])
 
 
 def pool_of(item: objects.ResourceSlice) -> PoolId:

@@ -118,7 +118,7 @@ def same(old: objects.Object, new: objects.Object) -> bool:
     """
     was, now = old.metadata, new.metadata
     if now.resource_version and was.resource_version == now.resource_version:
-        return was.uid == now.uid  # the API's promise: one write, one version
+        return was.uid == now.uid  # the API's contract: one write, one version
     if isinstance(old, objects.Node) and isinstance(new, objects.Node):
         return (
             old.status == new.status

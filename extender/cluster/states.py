@@ -71,11 +71,11 @@ class States:
         if number >= len(self._taken):
             self._shape_of = np.concatenate([self._shape_of, np.zeros_like(self._shape_of)])
             self._taken = np.concatenate([self._taken, np.zeros_like(self._taken)])
-        place = self._shape_numbers.get(shape)
-        if place is None:
-            place = self._shape_numbers[shape] = len(self.shapes)
+        shape_number = self._shape_numbers.get(shape)
+        if shape_number is None:
+            shape_number = self._shape_numbers[shape] = len(self.shapes)
             self.shapes.append(shape)
-        self._shape_of[number] = place
+        self._shape_of[number] = shape_number
         self._taken[number] = usage.taken & _WORD
         return number
 

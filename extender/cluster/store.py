@@ -19,7 +19,7 @@ from extender.kube.api import objects
 PoolId: TypeAlias = pool_slices.PoolId
 Key: TypeAlias = tuple[str, str]  # (namespace, name)
 
-# What is told of a change: (kind, the object before, the object after).
+# What listeners get of a change: (kind, the object before, the object after).
 Listener: TypeAlias = Callable[[str, objects.Object | None, objects.Object | None], None]
 
 # The objects of a kind by key, and what is called with key, old and new object.
@@ -27,7 +27,7 @@ _Kind: TypeAlias = tuple[dict[Any, Any], Callable[[Any, Any, Any], None]]
 
 
 class ClusterStore:
-    """What the API server last said. All methods are synchronous; see the room's docstring."""
+    """What the API server last said. All methods are synchronous; see the package's docstring."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, objects.Node] = {}  # name → node
@@ -43,7 +43,7 @@ class ClusterStore:
         self.slices: dict[str, objects.ResourceSlice] = {}  # name → slice
         self.slices_on: dict[str, dict[str, objects.ResourceSlice]] = {}  # node name → name → slice
         self.slices_beyond: dict[str, objects.ResourceSlice] = {}  # name → slice without nodeName
-        self._places = pool_slices.PoolSlices()
+        self._pool_slices = pool_slices.PoolSlices()
         self.claims: dict[Key, objects.ResourceClaim] = {}
         self.allocated: dict[
             PoolId, dict[Key, relevant_fields.Results]
@@ -182,11 +182,11 @@ class ClusterStore:
         own = self.slices_on.get(node_name, {}).values()
         yield from own
         yield from self.slices_beyond.values()
-        yield from self._places.elsewhere(node_name, own)
+        yield from self._pool_slices.elsewhere(node_name, own)
 
     def slices_elsewhere(self, node_name: str) -> dict[PoolId, Mapping[int, int]]:
         """How many slices of which generation other nodes have of the node's pools."""
-        return self._places.counts(node_name, self.slices_on.get(node_name, {}).values())
+        return self._pool_slices.counts(node_name, self.slices_on.get(node_name, {}).values())
 
     # ------------------------------------------------------------ what a change touches
 
@@ -228,8 +228,8 @@ class ClusterStore:
     def _slice_changed(
         self, _key: str, old: objects.ResourceSlice | None, new: objects.ResourceSlice | None
     ) -> None:
-        self._place_slice(old, remove=True)
-        self._place_slice(new, remove=False)
+        self._update_pool_slices(old, remove=True)
+        self._update_pool_slices(new, remove=False)
         if pool_slices.shown_elsewhere(old) != pool_slices.shown_elsewhere(new):
             for item in (old, new):
                 self._touch_pool(item)
@@ -292,11 +292,11 @@ class ClusterStore:
         self.demands_version += 1
         self.version += 1
 
-    def _place_slice(self, item: objects.ResourceSlice | None, *, remove: bool) -> None:
+    def _update_pool_slices(self, item: objects.ResourceSlice | None, *, remove: bool) -> None:
         if item is None:
             return
         name, node_name = item.metadata.name, item.spec.node_name
-        (self._places.remove if remove else self._places.put)(item)
+        (self._pool_slices.remove if remove else self._pool_slices.put)(item)
         if node_name:
             mine = self.slices_on.setdefault(node_name, {})
             mine.pop(name, None)
@@ -315,7 +315,7 @@ class ClusterStore:
         """Mark what sees another part of the slice's pool."""
         if item is None:
             return
-        others = self._places.others(item)
+        others = self._pool_slices.others(item)
         if pool_slices.NO_NODE in others:
             self.everything_due = True
         self.due |= others - {pool_slices.NO_NODE}

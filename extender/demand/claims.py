@@ -81,12 +81,12 @@ def of_pod(pod: objects.Pod, known: Claims) -> tuple[PodClaim, ...] | Missing | 
 
 def _form(reference: objects.PodResourceClaim) -> str:
     """Why a claim without the names that we know cannot be read."""
-    place = f"resourceClaims[{reference.name}]"
+    field = f"resourceClaims[{reference.name}]"
     if reference.source is not None:
         return (
-            f"{place}.source is the form before Kubernetes 1.31: its resourceClaimName or"
+            f"{field}.source is the form before Kubernetes 1.31: its resourceClaimName or"
             " resourceClaimTemplateName now stands beside the name"
         )
     if reference.pod_group_resource_claim:
-        return f"{place} is the claim of a PodGroup (podGroupResourceClaim), which is not judged"
-    return f"{place} names neither a ResourceClaim nor a ResourceClaimTemplate"
+        return f"{field} is the claim of a PodGroup (podGroupResourceClaim), which is not judged"
+    return f"{field} names neither a ResourceClaim nor a ResourceClaimTemplate"

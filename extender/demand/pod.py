@@ -19,7 +19,7 @@ from extender.kube.api import objects, quantity
 
 _CPU, _MEMORY = "cpu", "memory"
 _MOST_KEPT = 64  # containers and amounts of a pod whose sum is remembered
-_Told: TypeAlias = tuple[tuple[str, objects.Quantity], ...]  # resource name, quantity
+_Listed: TypeAlias = tuple[tuple[str, objects.Quantity], ...]  # resource name, quantity
 _Amounts: TypeAlias = dict[str, quantity.Amount]  # resource name → how much
 
 
@@ -67,18 +67,18 @@ def amounts_of(pod: objects.Pod) -> Mapping[str, int]:
 
 def _of(pod: objects.Pod) -> tuple[Requests, Mapping[str, int]]:
     spec = pod.spec
-    containers = tuple([_told(each.resources) for each in spec.containers or ()])
+    containers = tuple([_listed(each.resources) for each in spec.containers or ()])
     initial = tuple(
-        [(each.restart_policy, _told(each.resources)) for each in spec.init_containers or ()]
+        [(each.restart_policy, _listed(each.resources)) for each in spec.init_containers or ()]
     )
-    whole = None if spec.resources is None else _told(spec.resources)
+    whole = None if spec.resources is None else _listed(spec.resources)
     overhead = tuple(spec.overhead.items()) if spec.overhead else ()
-    amounts = sum(map(len, containers)) + sum([len(told) for _, told in initial])
+    amounts = sum(map(len, containers)) + sum([len(listed) for _, listed in initial])
     small = amounts + len(containers) + len(initial) <= _MOST_KEPT
     return (_added_up if small else _add_up)(containers, initial, whole, overhead)
 
 
-def _told(resources: objects.ResourceRequirements) -> _Told:
+def _listed(resources: objects.ResourceRequirements) -> _Listed:
     """As requested; a limit without a request stands for it, as the API defaults."""
     if not resources.limits:
         return tuple(resources.requests.items()) if resources.requests else ()
@@ -86,16 +86,16 @@ def _told(resources: objects.ResourceRequirements) -> _Told:
 
 
 def _add_up(
-    containers: tuple[_Told, ...],
-    initial: tuple[tuple[str | None, _Told], ...],
-    whole: _Told | None,
-    overhead: _Told,
+    containers: tuple[_Listed, ...],
+    initial: tuple[tuple[str | None, _Listed], ...],
+    whole: _Listed | None,
+    overhead: _Listed,
 ) -> tuple[Requests, Mapping[str, int]]:
     total = _sum(map(_amounts, containers))
     running: _Amounts = {}  # restartable init containers seen so far
     peak: _Amounts = {}
-    for restart, told in initial:
-        own = _amounts(told)
+    for restart, listed in initial:
+        own = _amounts(listed)
         # Of what this one does not ask for, no more is needed than before.
         for name, amount in own.items():
             needed = quantity.added(running[name], amount) if name in running else amount
@@ -124,8 +124,8 @@ def _add_up(
 _added_up = bounded_cache.remembered("pod-sums", 1024)(_add_up)
 
 
-def _amounts(told: _Told) -> _Amounts:
-    return {name: quantity.parse(value) for name, value in told}
+def _amounts(listed: _Listed) -> _Amounts:
+    return {name: quantity.parse(value) for name, value in listed}
 
 
 def _sum(parts: Iterable[_Amounts]) -> _Amounts:

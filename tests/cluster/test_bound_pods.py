@@ -56,4 +56,4 @@ def test_a_malformed_quantity_is_refused():
 def test_an_annotation_that_names_no_devices_is_as_good_as_absent(text):
     made_so = make_pod("p").gpus(1).node("a").annotation(bound_pods.DEVICES_ANNOTATION, text)
 
-    assert bound_pods.bound_pod(made_so.obj()).told == ()
+    assert bound_pods.bound_pod(made_so.obj()).annotated == ()

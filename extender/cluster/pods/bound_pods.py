@@ -37,14 +37,14 @@ AnnotatedDevices = tuple[tuple[str, tuple[int, ...]], ...]
 class BoundPod:
     """A bound pod; `age` puts the pods of a node in the order in which they were created.
 
-    `told` are the devices that its annotation names: resource, and their numbers; `misread` says
-    why that, or a part of it, cannot be read.
+    `annotated` are the devices that its annotation names: resource, and their numbers; `misread`
+    says why that, or a part of it, cannot be read.
     """
 
     uid: str
     age: tuple[str, str, str]
     asked: pods.Requests
-    told: AnnotatedDevices = ()
+    annotated: AnnotatedDevices = ()
     misread: str = ""
 
     @property
@@ -59,8 +59,8 @@ def bound_pod(pod: objects.Pod) -> BoundPod:
     asked = pods.requests_of(_reduced(pod) if limits.excess_of_pod(pod) else pod)
     text = meta.annotations.get(DEVICES_ANNOTATION, "") if meta.annotations else ""
     age = (meta.creation_timestamp or "", meta.namespace, meta.name)
-    told, misread = _told(text) if text else ((), "")
-    return BoundPod(meta.uid, age, asked, told, misread)
+    annotated, misread = _annotated(text) if text else ((), "")
+    return BoundPod(meta.uid, age, asked, annotated, misread)
 
 
 def leave(
@@ -100,7 +100,7 @@ def _few(containers: tuple[objects.Container, ...] | None) -> tuple[objects.Cont
     return tuple(found)
 
 
-def _told(text: str) -> tuple[AnnotatedDevices, str]:
+def _annotated(text: str) -> tuple[AnnotatedDevices, str]:
     """The annotation's devices: `name=0,1;other=3`; what cannot be read is absent, and why."""
     if len(text) > _MOST_TEXT:
         return (), f"it has more than {_MOST_TEXT} characters"

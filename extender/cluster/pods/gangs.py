@@ -13,11 +13,11 @@ _MOST_ASSUMED = 4096  # members decided and never seen again; the oldest are dro
 
 
 class Gangs:
-    """Gang → nodes of its members. Bound pods are told by the watch, others are assumed."""
+    """Gang → nodes of its members. Bound pods are known from the watch, others are assumed."""
 
     def __init__(self) -> None:
         self._of: dict[str, tuple[str, str]] = {}  # pod uid → (gang, node name)
-        self._assumed: dict[str, None] = {}  # pod uids told by `assume` alone, oldest first
+        self._assumed: dict[str, None] = {}  # pod uids known by `assume` alone, oldest first
         self._nodes: dict[str, Counter[str]] = {}  # gang → node name → members there
         self._waiting: dict[str, set[str]] = {}  # gang → pod uids without a node
         self._waits_in: dict[str, str] = {}  # pod uid → gang
@@ -51,7 +51,7 @@ class Gangs:
         """The pod is bound to `node` now; None or "" where it is gone, or not bound."""
         name = gang.of_pod(pod) if pod is not None and node else ""
         self._assumed.pop(uid, None)
-        self._place(uid, name, node)
+        self._put(uid, name, node)
         unplaced = pod is not None and not (node or pod.spec.node_name)
         waits = pod is not None and unplaced and pod.status.phase in _PENDING
         self._wait(uid, gang.of_pod(pod) if pod is not None and waits else "")
@@ -63,12 +63,12 @@ class Gangs:
             return
         self._assumed.pop(pod.metadata.uid, None)
         self._assumed[pod.metadata.uid] = None
-        self._place(pod.metadata.uid, name, node)
+        self._put(pod.metadata.uid, name, node)
         self._wait(pod.metadata.uid, "")
         while len(self._assumed) > _MOST_ASSUMED:
             oldest = next(iter(self._assumed))
             del self._assumed[oldest]
-            self._place(oldest, "", "")
+            self._put(oldest, "", "")
 
     def withdraw(self, uid: str) -> str:
         """The pod waits again where it was only assumed to have a node; return that node, or ""."""
@@ -76,7 +76,7 @@ class Gangs:
             return ""
         del self._assumed[uid]
         name, node = self._of[uid]
-        self._place(uid, "", "")
+        self._put(uid, "", "")
         self._wait(uid, name)
         return node
 
@@ -90,7 +90,7 @@ class Gangs:
             self._waits_in[uid] = name
             self._waiting.setdefault(name, set()).add(uid)
 
-    def _place(self, uid: str, name: str, node: str) -> None:
+    def _put(self, uid: str, name: str, node: str) -> None:
         old = self._of.pop(uid, None)
         if old is not None:
             members = self._nodes[old[0]]

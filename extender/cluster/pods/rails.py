@@ -28,7 +28,11 @@ def of_members(
         row = cluster.rows[node]
         rail = detail.machine.shape.rail
         held = [
-            (place for pod_claim in _claims(pod, cluster) for place in _places(pod_claim, detail))
+            (
+                device
+                for pod_claim in _claims(pod, cluster)
+                for device in _device_indexes(pod_claim, detail)
+            )
             for pod in cluster.store.pods_on.get(node, {}).values()
             if gang.of_pod(pod) == name
         ]
@@ -37,8 +41,8 @@ def of_members(
             for soft in cluster.reservations.on(node)
             if together.of(soft.pod) == name
         ]
-        for places in held:
-            rails = frozenset(rail[place] for place in places) - {""}
+        for devices in held:
+            rails = frozenset(rail[device] for device in devices) - {""}
             if rails:
                 yield row, rails
 
@@ -48,7 +52,7 @@ def _claims(pod: objects.Pod, cluster: index.TopologyIndex) -> tuple[claims.PodC
     return found if isinstance(found, tuple) else ()
 
 
-def _places(claim: claims.PodClaim, detail: index.Row) -> Iterator[int]:
+def _device_indexes(claim: claims.PodClaim, detail: index.Row) -> Iterator[int]:
     """The devices of the node that the claim holds."""
     results = claim.allocation.devices.results if claim.allocation is not None else None
     for result in results or ():

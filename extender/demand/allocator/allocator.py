@@ -225,7 +225,7 @@ class Planner:
         used = sum(_size_of(plans) for plans in self._plans.values())
         return bounded_cache.Figures("allocator-plans", used, _MOST_BYTES)
 
-    def _make_room(self) -> None:
+    def _drop_oldest(self) -> None:
         """Drop the plans of the claims asked about longest ago, but for those of the last."""
         left = self.figures.used
         for claims in list(self._plans):
@@ -237,7 +237,7 @@ class Planner:
             self._last_plans.clear()
 
     def _new(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...]) -> plan.ClaimsPlan:
-        self._make_room()
+        self._drop_oldest()
         if self._begun is None or self._begun[:2] != (machine, claims):
             self._begun = machine, claims, self._prepared(machine, claims, self._features)
         _, _, prepared = self._begun

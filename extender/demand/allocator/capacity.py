@@ -47,7 +47,7 @@ def fits(
     used: Mapping[str, int],
     allocating: Mapping[str, int],
 ) -> bool:
-    """Whether there is room for `taken` beside what is used in the cluster and by this pod."""
+    """Whether `taken` fits beside what is used in the cluster and by this pod."""
     return all(
         used.get(name, 0) + amount + allocating.get(name, 0) <= device.capacity[name].value
         for name, amount in taken.items()

@@ -25,7 +25,7 @@ class DeadEnds:
 
     def __init__(self, prepared: ClaimOptions, usage: Usage, holdings: Holdings) -> None:
         self._holdings = holdings
-        prepared.look(*prepared.each_option())
+        prepared.charge_all(*prepared.each_option())
         kinds: dict[Key, int] = {}  # what the tests see of a device → the devices, as bits
         for device in range(prepared.count):
             seen = _seen(prepared, usage, device)
@@ -93,7 +93,7 @@ def _is_sound(prepared: ClaimOptions, option: Option) -> bool:
     if features.distinct and _forgets(prepared, option):
         return False
     admitted = prepared.admitted(option)
-    prepared.look(option)
+    prepared.charge_all(option)
     for device in range(prepared.count):
         if not admitted >> device & 1:
             continue
@@ -128,8 +128,8 @@ def _seen(prepared: ClaimOptions, usage: Usage, device: int) -> Key:
             options.append(None)
             continue
         takes = prepared.takes(option, device) if prepared.features.consumable_capacity else {}
-        room = takes is not None and prepared.fits_empty(option, device)
-        options.append((prepared.tolerates(option, device), room))
+        fits = takes is not None and prepared.fits_empty(option, device)
+        options.append((prepared.tolerates(option, device), fits))
     return (
         usage.taken >> device & 1,
         (prepared.pool_of[device], draws) if draws else None,

@@ -64,7 +64,7 @@ class Holdings:
             return self.mine[option.claim]
         return self._taken | self.marked
 
-    def has_room(self, option: Option, device: int) -> bool:
+    def has_capacity(self, option: Option, device: int) -> bool:
         """Whether the device's capacities cover what the option takes, beside other shares."""
         if device not in self._used and device not in self._shares:
             return self._prepared.fits_empty(option, device)
@@ -108,7 +108,7 @@ class Holdings:
             hold.marked = True
         # For one device of many this was asked before the take, and nothing has changed since.
         again = features.consumable_capacity and (must or features.mixed_slices)
-        if again and not self.has_room(option, self._checked(device, ordinal)):
+        if again and not self.has_capacity(option, self._checked(device, ordinal)):
             self._refuse(hold)
             return None
         if shared:

@@ -145,7 +145,7 @@ class ClaimOptions:
             for choices in claim:
                 yield from choices
 
-    def look(self, *options: Option) -> None:
+    def charge_all(self, *options: Option) -> None:
         """Charge for a look at all devices for each option; SpentError where nothing is left."""
         self.work.check()
         for option in options:
@@ -217,7 +217,7 @@ class ClaimOptions:
         """Whether the capacities cover what the option takes of a device that nobody shares."""
         known = option.fits_empty.get(device)
         if known is None:
-            known = option.fits_empty[device] = self.has_room(option, device, {})
+            known = option.fits_empty[device] = self.has_capacity(option, device, {})
         return known
 
     def _judged(self, option: Option, body: shape.Device) -> bool:
@@ -266,7 +266,7 @@ class ClaimOptions:
             )
         return option.wanted[device]
 
-    def has_room(self, option: Option, device: int, used: Mapping[str, int]) -> bool:
+    def has_capacity(self, option: Option, device: int, used: Mapping[str, int]) -> bool:
         """Whether the capacities cover what the option takes beside what is used."""
         takes = self.takes(option, device)
         return takes is not None and capacity.fits(takes, self.machine.devices[device], used, {})

@@ -33,7 +33,7 @@ class ClaimsPlan:
     def __init__(self, prepared: ClaimOptions, *, budget: int) -> None:
         self._prepared = prepared
         self._budget = budget
-        self._asks_for_all = asks_for_all(prepared.claims)
+        self._has_mode_all = has_mode_all(prepared.claims)
         self._broken = broken_of(prepared.machine, None)
         self._solutions = solutions.of(prepared, certain=certain(prepared))
         self._devices = (1 << prepared.count) - 1
@@ -50,7 +50,7 @@ class ClaimsPlan:
     def answer(self, usage: Usage, surroundings: shape.Broken | None) -> Outcome:
         """Return what the search says, see `allocator.allocate`."""
         broken = self._broken if surroundings is None else self._broken | {surroundings}
-        if self._asks_for_all and broken:
+        if self._has_mode_all and broken:
             return _NOT_ALL
         known = self._known(usage)
         invalid = shape.Broken.INVALID in broken and not self._prepared.features.mixed_slices
@@ -94,7 +94,7 @@ class ClaimsPlan:
                 return found.first(usage.taken, budget=self._budget)
             except OutOfBudgetError:
                 pass  # too many ways to list: the search may still be lucky
-        if self._asks_for_all and self._broken:
+        if self._has_mode_all and self._broken:
             return _NOT_ALL
         if self._begun is None or self._begun[0] != usage:
             self._begun = usage, Search(self._prepared, usage, budget=self._budget)
@@ -108,7 +108,7 @@ def searched(
 ) -> Outcome:
     """Search afresh; see `allocator.allocate`."""
     broken = broken_of(prepared.machine, surroundings)
-    if broken and asks_for_all(prepared.claims):
+    if broken and has_mode_all(prepared.claims):
         return _NOT_ALL
     return _outcome(Search(prepared, usage, budget=budget), prepared, usage, broken)
 
@@ -138,7 +138,7 @@ def broken_of(machine: shape.Shape, surroundings: shape.Broken | None) -> frozen
     return frozenset(each for each in found if each is not None)
 
 
-def asks_for_all(claims: tuple[ClaimDemand, ...]) -> bool:
+def has_mode_all(claims: tuple[ClaimDemand, ...]) -> bool:
     """Whether some choice has mode All."""
     return any(
         choice.mode == requests.ALL

@@ -121,7 +121,7 @@ class Search:
         known = self._every.get(id(option))
         if known is None:
             known = []
-            self._prepared.look(option)
+            self._prepared.charge_all(option)
             for device in range(self._prepared.count):
                 self._check()
                 if self._prepared.admits(option, device) and self._counts(option, device):
@@ -136,7 +136,7 @@ class Search:
             for number, option in enumerate(choices):
                 if not option.every:
                     continue
-                self._prepared.look(option)
+                self._prepared.charge_all(option)
                 seen = found.setdefault(max(number - 1, 0), {})
                 listed = self._every[id(option)] = []
                 for device in range(self._prepared.count):
@@ -150,8 +150,8 @@ class Search:
         if not self._features.consumable_capacity:
             return True
         if self._features.all_by_remaining:
-            return self._holdings.has_room(option, device)
-        return self._prepared.has_room(option, device, {})
+            return self._holdings.has_capacity(option, device)
+        return self._prepared.has_capacity(option, device, {})
 
     # ------------------------------------------------------------ the walk
 
@@ -318,7 +318,7 @@ class Search:
             self.work += 1
             if not admitted:
                 option.possible ^= bit
-            elif not self._features.consumable_capacity or holdings.has_room(option, device):
+            elif not self._features.consumable_capacity or holdings.has_capacity(option, device):
                 hold = holdings.take(option, device, ordinal=level.ordinal, must=False)
                 if hold is not None:
                     level.start = device + 1

@@ -47,9 +47,9 @@ class Solutions:
         Raises OutOfBudgetError when finding more solutions takes more steps than `budget`, or
         there are too many to remember.
         """
-        lacking = self._quick.lacking(taken)
-        if lacking is not None:
-            return lacking
+        missing = self._quick.missing(taken)
+        if missing is not None:
+            return missing
         for block, common in enumerate(self._common):
             if common & taken:
                 continue

@@ -1,7 +1,7 @@
 """Why claims do not fit: the cause, found after the search said no, and the devices it is about.
 
 The search itself knows only that no combination works. The cause names the first request that
-cannot be had even alone, and what stands in its way; `shortfall` adds which devices come near.
+cannot be had even alone, and what stands in its way; `shortfall` adds which devices come close.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _alike(prepared: ClaimOptions) -> tuple[int, ...]:
     """The sets of devices that have the same driver, kind and values and suit the same requests."""
     masks = []
     for option in prepared.each_option():
-        prepared.look(option)
+        prepared.charge_all(option)
         masks += [prepared.admitted(option), prepared.welcome(option)]
         masks += [_of_class(prepared, option), _roomy(prepared, option, NOTHING)]
     constraints = [each for claim in prepared.claims for each in claim.constraints]
@@ -226,12 +226,12 @@ def reason_for(prepared: ClaimOptions, usage: Usage, steps: int) -> NoFit:
         return NoFit(steps, TOGETHER)
     try:
         # What no usage can change tells more than what is in use.
-        lacking = _first_lacking(prepared, NOTHING, steps) or _first_lacking(prepared, usage, steps)
+        missing = _first_missing(prepared, NOTHING, steps) or _first_missing(prepared, usage, steps)
         draws = any(_drawing(prepared, prepared.admitted(o)) for o in prepared.each_option())
     except UNJUDGEABLE:
         return NoFit(steps, TOGETHER)  # a device behind the search's end cannot be judged
-    if lacking is not None:
-        return lacking
+    if missing is not None:
+        return missing
     if draws:
         return NoFit(steps, COUNTERS)
     constrained = any(claim.constraints for claim in prepared.claims)
@@ -250,13 +250,13 @@ class QuickCheck:
         # Per request: (answer if in use, (need, devices that would do) per choice).
         self._needs: list[tuple[NoFit, list[tuple[int, int]]]] = []
         # The answer, where it is "no" whatever is in use.
-        self.never = _first_lacking(prepared, NOTHING, 0)
+        self.never = _first_missing(prepared, NOTHING, 0)
         for number, claim in enumerate(prepared.options):
             for choices in claim:
                 busy = NoFit(0, IN_USE, number, choices[0].request)
                 self._needs.append((busy, [_need(prepared, option) for option in choices]))
 
-    def lacking(self, taken: int) -> NoFit | None:
+    def missing(self, taken: int) -> NoFit | None:
         """The answer for the first request of which no choice can be had alone."""
         if self.never is not None:
             return self.never
@@ -274,12 +274,12 @@ class QuickCheck:
 
 
 def _need(prepared: ClaimOptions, option: Option) -> tuple[int, int]:
-    prepared.look(option)
+    prepared.charge_all(option)
     admitted = prepared.admitted(option)
     devices = admitted & prepared.welcome(option)
     if prepared.features.consumable_capacity:
         devices &= sum(
-            1 << d for d in bitmask.positions(devices) if prepared.has_room(option, d, {})
+            1 << d for d in bitmask.positions(devices) if prepared.has_capacity(option, d, {})
         )
     if not option.every:
         return option.choice.count, devices
@@ -296,7 +296,7 @@ def _asked(prepared: ClaimOptions, option: Option, admitted: int) -> int:
     )
 
 
-def _first_lacking(prepared: ClaimOptions, usage: Usage, steps: int) -> NoFit | None:
+def _first_missing(prepared: ClaimOptions, usage: Usage, steps: int) -> NoFit | None:
     """The first request of which no choice can be had alone."""
     for number, claim in enumerate(prepared.options):
         for choices in claim:
@@ -309,7 +309,7 @@ def _first_lacking(prepared: ClaimOptions, usage: Usage, steps: int) -> NoFit | 
 
 def _lack(prepared: ClaimOptions, option: Option, usage: Usage) -> str:
     """What keeps the option from being had alone; empty if nothing does."""
-    prepared.look(option)
+    prepared.charge_all(option)
     admitted = prepared.admitted(option)
     if option.every:
         admitted = _asked(prepared, option, admitted)
@@ -340,6 +340,6 @@ def _roomy(prepared: ClaimOptions, option: Option, usage: Usage) -> int:
         )
     found = option.roomy
     for device, amounts in usage.shared:
-        if found >> device & 1 and not prepared.has_room(option, device, dict(amounts)):
+        if found >> device & 1 and not prepared.has_capacity(option, device, dict(amounts)):
             found &= ~(1 << device)
     return found

@@ -66,7 +66,7 @@ _LONG_LABEL = "must be no more than 63 bytes"
 
 def _regex_error(rule: str, pattern: str, *examples: str) -> str:
     shown = "".join(
-        f"{' or ' if place else ' (e.g. '}'{example}', " for place, example in enumerate(examples)
+        f"{' or ' if number else ' (e.g. '}'{example}', " for number, example in enumerate(examples)
     )
     return f"{rule}{shown}regex used for validation is '{pattern}')"
 

@@ -47,10 +47,10 @@ def clauses(text: str) -> tuple[list[Clause], str]:
     """The clauses of a format and what follows them; EvaluationError where one is malformed."""
     found: list[Clause] = []
     before: list[str] = []
-    place = 0
+    position = 0
     for match in _CLAUSE.finditer(text):
-        before.append(text[place : match.start()])
-        place = match.end()
+        before.append(text[position : match.start()])
+        position = match.end()
         if match[1]:
             before.append("%")
             continue
@@ -60,7 +60,7 @@ def clauses(text: str) -> tuple[list[Clause], str]:
             raise EvaluationError("error while converting precision to integer")
         found.append(Clause("".join(before), int(match[2]) if match[2] else None, match[3]))
         before.clear()
-    return found, "".join(before) + text[place:]
+    return found, "".join(before) + text[position:]
 
 
 def formatted(meter: Meter, text: str, arguments: Sequence[Value]) -> str:

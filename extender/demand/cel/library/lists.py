@@ -106,11 +106,11 @@ def _distinct(meter: Meter, given: list[Value]) -> list[Value]:
 
 def _is_sorted(meter: Meter, given: list[Value]) -> bool:
     previous: Value = None
-    for place, one in enumerate(given):
+    for index, one in enumerate(given):
         meter.charge(1)
         if not _is_comparable(one):
             raise no_such_overload(one)
-        if place and _order(previous, one) > 0:
+        if index and _order(previous, one) > 0:
             return False
         previous = one
     return True
@@ -134,11 +134,11 @@ def _extreme(sign: int) -> Implementation:
         if not given:
             raise EvaluationError("min or max called on empty list")
         found: Value = None
-        for place, one in enumerate(given):
+        for index, one in enumerate(given):
             meter.charge(1)
             if not _is_comparable(one):
                 raise no_such_overload(one)
-            if not place or _order(one, found) == sign:
+            if not index or _order(one, found) == sign:
                 found = one
         return found
 
@@ -146,16 +146,16 @@ def _extreme(sign: int) -> Implementation:
 
 
 def _index_of(meter: Meter, given: list[Value], wanted: Value) -> int:
-    for place, one in enumerate(given):
+    for index, one in enumerate(given):
         if values.matches(meter, one, wanted):
-            return place
+            return index
     return -1
 
 
 def _last_index_of(meter: Meter, given: list[Value], wanted: Value) -> int:
-    for place in range(len(given) - 1, -1, -1):
-        if values.matches(meter, given[place], wanted):
-            return place
+    for index in range(len(given) - 1, -1, -1):
+        if values.matches(meter, given[index], wanted):
+            return index
     return -1
 
 

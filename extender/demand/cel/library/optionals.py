@@ -44,8 +44,8 @@ def _unwrap(meter: Meter, given: list[Value]) -> list[Value]:
     return [one.held for one in given if one.present]
 
 
-def _at(given: list[Value], place: int) -> Optional:
-    return Optional(present=True, held=given[place]) if given else NONE
+def _at(given: list[Value], index: int) -> Optional:
+    return Optional(present=True, held=given[index]) if given else NONE
 
 
 OVERLOADS: tuple[Overload, ...] = tuple(

@@ -75,11 +75,11 @@ def _find(meter: Meter, text: str, pattern: str) -> str:
 def _find_all(meter: Meter, text: str, pattern: str, most: int = -1) -> list[str]:
     compiled = _use(meter, text, pattern)
     found: list[str] = []
-    place, previous = 0, -1
-    while place <= len(text) and (most < 0 or len(found) < most):
+    position, previous = 0, -1
+    while position <= len(text) and (most < 0 or len(found) < most):
         # Each search looks at what is left of the text.
-        meter.charge(20 + (len(text) - place) // 4)
-        match = compiled.search(text, place)
+        meter.charge(20 + (len(text) - position) // 4)
+        match = compiled.search(text, position)
         if match is None:
             break
         start, end = match.span()
@@ -87,7 +87,7 @@ def _find_all(meter: Meter, text: str, pattern: str, most: int = -1) -> list[str
         if start != end or start != previous:
             found.append(match[0])
         previous = end
-        place = end if end > place else end + 1
+        position = end if end > position else end + 1
     return found
 
 

@@ -69,8 +69,8 @@ def _binary(whole: str, part: str, power: int, *, negative: bool) -> Quantity:
     digits = whole or "0"
     sign = -1 if negative else 1
     # Upstream's own estimate of the digits that 2^power takes.
-    room = 15 - len(digits) - power * 3 // 10 - 1
-    if not part and room >= 0:
+    digits_left = 15 - len(digits) - power * 3 // 10 - 1
+    if not part and digits_left >= 0:
         return Quantity(sign * int(digits) * 2**power, 0)
     found = _rounded(sign * int(digits + part) * 2**power, -len(part))
     most = values.MAX_INT

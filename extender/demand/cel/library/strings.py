@@ -23,14 +23,14 @@ _QUOTED = str.maketrans({
 })  # fmt: skip
 
 
-def _out_of_range(place: int) -> EvaluationError:
-    return EvaluationError(f"index out of range: {place}")
+def _out_of_range(index: int) -> EvaluationError:
+    return EvaluationError(f"index out of range: {index}")
 
 
-def _char_at(_: Meter, text: str, place: int) -> str:
-    if not 0 <= place <= len(text):
-        raise _out_of_range(place)
-    return text[place : place + 1]
+def _char_at(_: Meter, text: str, index: int) -> str:
+    if not 0 <= index <= len(text):
+        raise _out_of_range(index)
+    return text[index : index + 1]
 
 
 def _index_of(meter: Meter, text: str, part: str, offset: int = 0) -> int:
@@ -56,7 +56,7 @@ def _last_index_from(meter: Meter, text: str, part: str, offset: int) -> int:
     return -1 if offset >= len(text) else text.rfind(part, 0, offset + len(part))
 
 
-def _place(search: Implementation) -> Implementation:
+def _index_search(search: Implementation) -> Implementation:
     """The newer rule for an offset: never negative, and an empty part is within the text."""
 
     def implementation(meter: Meter, text: str, part: str, offset: int = 0) -> int:
@@ -104,17 +104,17 @@ def _substring(meter: Meter, text: str, start: int) -> str:
     return _substring_range(meter, text, start, len(text)) if start <= len(text) else _fail(start)
 
 
-def _fail(place: int) -> str:
-    raise _out_of_range(place)
+def _fail(index: int) -> str:
+    raise _out_of_range(index)
 
 
 def _substring_range(meter: Meter, text: str, start: int, end: int) -> str:
     meter.allow(len(text))
     if start > end:
         raise EvaluationError(f"invalid substring range. start: {start}, end: {end}")
-    for place in (start, end):
-        if not 0 <= place <= len(text):
-            raise _out_of_range(place)
+    for index in (start, end):
+        if not 0 <= index <= len(text):
+            raise _out_of_range(index)
     return text[start:end]
 
 
@@ -171,12 +171,12 @@ OVERLOADS: tuple[Overload, ...] = tuple(
 )
 
 # Searches with an offset, up to 1.36 and since 1.37.
-PLACES: tuple[Overload, ...] = tuple(
+INDEX_OF: tuple[Overload, ...] = tuple(
     one
     for one in OVERLOADS
     if one.function in {"indexOf", "lastIndexOf"} and len(one.parameters) == 3
 )
-NEWER_PLACES: tuple[Overload, ...] = (
-    signatures.overload("string::indexOf(string, int) -> int", _place(_index_of)),
-    signatures.overload("string::lastIndexOf(string, int) -> int", _place(_last_index_from)),
+NEWER_INDEX_OF: tuple[Overload, ...] = (
+    signatures.overload("string::indexOf(string, int) -> int", _index_search(_index_of)),
+    signatures.overload("string::lastIndexOf(string, int) -> int", _index_search(_last_index_from)),
 )

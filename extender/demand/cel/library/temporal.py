@@ -43,13 +43,13 @@ def duration(text: str) -> Duration:
     if not rest or len(rest) > 256:
         raise EvaluationError(_BAD_DURATION)
     total = 0
-    place = 0
-    while place < len(rest):
-        match = _PART.match(rest, place)
+    position = 0
+    while position < len(rest):
+        match = _PART.match(rest, position)
         if match is None or match[4] not in _UNITS or not (match[1] or match[3]):
             raise EvaluationError(_BAD_DURATION)
         total += _amount(match[1], match[3] or "", _UNITS[match[4]])
-        place = match.end()
+        position = match.end()
     if total > values.MAX_INT + (sign < 0):
         raise EvaluationError(_BAD_DURATION)
     return Duration(sign * total)

@@ -86,9 +86,9 @@ def _compare(_: Meter, left: Opaque, right: Opaque) -> int:
     return int(left.identity > right.identity) - int(left.identity < right.identity)
 
 
-def _number_at(place: int) -> Implementation:
+def _number_at(index: int) -> Implementation:
     def implementation(_: Meter, version: Opaque) -> int:
-        number: int = version.identity[place]
+        number: int = version.identity[index]
         return number if number < 2**63 else number - 2**64  # Go converts, and wraps
 
     return implementation

@@ -151,13 +151,13 @@ def _find(value: Value, key: Value) -> tuple[bool, Value]:
         found: tuple[bool, Value] = value.find(key)
         return found
     if kind is list:
-        place = index(key)
-        return (True, value[place]) if 0 <= place < len(value) else (False, None)
+        position = index(key)
+        return (True, value[position]) if 0 <= position < len(value) else (False, None)
     return False, None
 
 
 def index(key: Value) -> int:
-    """A place in a list; EvaluationError unless the key is a whole number."""
+    """An index of a list; EvaluationError unless the key is a whole number."""
     if type(key) is int:
         return key
     if type(key) is values.Uint and key.value <= values.MAX_INT:

@@ -34,7 +34,7 @@ _SIMPLE = {
 _ESCAPED = re.compile(r"\\(?:([xX])(..)|u(....)|U(.{8})|([0-3][0-7]{2})|(.))", re.DOTALL)
 # The text of 10 KiB that the API allows has about 3,000 where people write it.
 _MOST_TOKENS = 4000
-_MOST_DIGITS = 400  # Python refuses ints of more than 4,300 digits; doubles end near 309
+_MOST_DIGITS = 400  # Python refuses ints of more than 4,300 digits; doubles end at 309
 
 
 class Token(NamedTuple):
@@ -51,12 +51,12 @@ END = Token("end", "")
 def tokens(text: str) -> list[Token]:
     """All tokens of the text; InvalidError where something is none."""
     found: list[Token] = []
-    place = 0
-    while place < len(text):
-        match = _TOKEN.match(text, place)
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
         if match is None:
-            raise InvalidError(f"syntax error at character {place}")
-        place = match.end()
+            raise InvalidError(f"syntax error at character {position}")
+        position = match.end()
         kind = match.lastgroup or ""
         if kind == "space":
             continue
@@ -106,11 +106,11 @@ def octets(text: str) -> bytes:
     if raw:
         return body.encode()
     parts: list[bytes] = []
-    place = 0
+    position = 0
     for match in _ESCAPED.finditer(body):
-        parts += [body[place : match.start()].encode(), _octet(match)]
-        place = match.end()
-    return b"".join([*parts, body[place:].encode()])
+        parts += [body[position : match.start()].encode(), _octet(match)]
+        position = match.end()
+    return b"".join([*parts, body[position:].encode()])
 
 
 def _body(text: str) -> str:

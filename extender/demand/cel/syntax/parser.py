@@ -36,22 +36,22 @@ def parse(text: str) -> syntax_tree.Node:
 class _Parser:
     def __init__(self, tokens: list[lexer.Token]) -> None:
         self._tokens = tokens
-        self._place = 0
+        self._position = 0
         self._level = 0
         self._workshop = macros.Workshop()
 
     @property
     def _next(self) -> str:
-        return self._tokens[self._place].kind
+        return self._tokens[self._position].kind
 
     def _take(self) -> lexer.Token:
-        token = self._tokens[self._place]
-        self._place += 1
+        token = self._tokens[self._position]
+        self._position += 1
         return token
 
     def _accept(self, kind: str) -> bool:
         if self._next == kind:
-            self._place += 1
+            self._position += 1
             return True
         return False
 
@@ -102,7 +102,7 @@ class _Parser:
         return self._member()
 
     def _at_negative_number(self) -> bool:
-        return self._tokens[self._place + 1].kind in {"int", "double"}
+        return self._tokens[self._position + 1].kind in {"int", "double"}
 
     def _member(self) -> syntax_tree.Node:
         tree = self._primary()
@@ -172,10 +172,10 @@ class _Parser:
 
     def _is_message(self) -> bool:
         # name.name.name{ …
-        place = self._place
-        while self._tokens[place].kind == "." and self._tokens[place + 1].kind == "name":
-            place += 2
-        return self._tokens[place].kind == "{"
+        position = self._position
+        while self._tokens[position].kind == "." and self._tokens[position + 1].kind == "name":
+            position += 2
+        return self._tokens[position].kind == "{"
 
     def _list(self) -> syntax_tree.Node:
         elements: list[syntax_tree.Node] = []

@@ -62,7 +62,7 @@ class Call(Node):
 
 @dataclasses.dataclass(slots=True, eq=False)
 class ListOf(Node):
-    """`[a, ?b]`; `optional` holds the places of elements marked `?`."""
+    """`[a, ?b]`; `optional` holds the indexes of elements marked `?`."""
 
     elements: list[Node]
     optional: frozenset[int] = frozenset()

@@ -201,8 +201,8 @@ class _Checker:
 
     def _list(self, node: syntax_tree.ListOf) -> Type:
         element: Type | None = None
-        for place, one in enumerate(node.elements):
-            element = self._join(element, self._element(one, optional=place in node.optional))
+        for number, one in enumerate(node.elements):
+            element = self._join(element, self._element(one, optional=number in node.optional))
         return signatures.list_of(self._types.fresh() if element is None else element)
 
     def _map(self, node: syntax_tree.MapOf) -> Type:

@@ -74,13 +74,13 @@ def _by_function(overloads: tuple[Overload, ...]) -> Mapping[str, tuple[Overload
     return found
 
 
-_DROPPED = (conversions.DURATION_OF_INT, *strings.PLACES)
+_DROPPED = (conversions.DURATION_OF_INT, *strings.INDEX_OF)
 
 # name → overloads: before 1.36, in 1.36, since 1.37
 _FUNCTIONS = _by_function(_OVERLOADS)
 _FUNCTIONS_36 = _by_function((*_OVERLOADS, *lists.INCLUDES))
 _FUNCTIONS_37 = _by_function((
-    *(one for one in _OVERLOADS if one not in _DROPPED), *strings.NEWER_PLACES, *lists.INCLUDES,
+    *(one for one in _OVERLOADS if one not in _DROPPED), *strings.NEWER_INDEX_OF, *lists.INCLUDES,
 ))  # fmt: skip
 
 SINGLETONS: Mapping[str, Implementation] = {**operators.IMPLEMENTATIONS, **lists.IMPLEMENTATIONS}
