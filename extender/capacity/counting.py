@@ -191,7 +191,7 @@ def _costs(
     if asked.question:
         table.fill(states)
         return judging.scoring.total_cost(asked, candidates)
-    if judging.room.priced and judging.policy.cpu_pods == "Score":
+    if judging.pricer.priced and judging.policy.cpu_pods == "Score":
         return judging.scoring.cost_of_cpu_pod(asked, candidates)
     return None
 

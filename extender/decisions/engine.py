@@ -67,7 +67,7 @@ class Engine:
         self.work = verdicts.work
         self.tables = verdict_table.VerdictTables(verdicts)
         self.verdicts = sources.VerdictSources(cluster, self.tables, single)
-        self.room = headroom.HeadroomPricer(
+        self.pricer = headroom.HeadroomPricer(
             cluster,
             self.table,
             verdicts.matches,
@@ -75,12 +75,12 @@ class Engine:
             patient=patient,
             spending=self.work,
         )
-        self.ahead = work_ahead.WorkAhead(cluster, self.verdicts, self.room, self.work)
+        self.ahead = work_ahead.WorkAhead(cluster, self.verdicts, self.pricer, self.work)
         self._learning = observer.DemandObserver(
-            self.resolver, self.room, self.work, on_kind=self.ahead.kinds.want
+            self.resolver, self.pricer, self.work, on_kind=self.ahead.kinds.want
         )
         self.gangs = gangs.Gangs()
-        self.scoring = scorer.Scorer(cluster, self.room, self.gangs)
+        self.scoring = scorer.Scorer(cluster, self.pricer, self.gangs)
         self.predictions = prediction_log.PredictionLog(cluster, self.tables, on_prediction)
         self.recorder: recording.Recorder = recording.Nobody()
         self.assumed = assumed.AssumedPods(cluster, self.gangs, self.predictions)
@@ -101,7 +101,7 @@ class Engine:
             self.store.everything_due = True
         self.judge.configure(budget=policy.step_budget)
         self.verdicts.single.configure(budget=policy.step_budget)
-        self.room.configure(policy.packing, cpu_pods_scored=policy.cpu_pods == "Score")
+        self.pricer.configure(policy.packing, cpu_pods_scored=policy.cpu_pods == "Score")
         self.scoring.configure(tuple(dict.fromkeys(policy.avoid_conditions)))
 
     def concerns(self, pod: objects.Pod) -> bool:
@@ -110,7 +110,7 @@ class Engine:
 
     def scores(self, pod: objects.Pod) -> bool:
         """Whether prioritize has an opinion: on device pods, and where policy says on all."""
-        return pods.concerns(pod) or (self.policy.cpu_pods == "Score" and self.room.priced)
+        return pods.concerns(pod) or (self.policy.cpu_pods == "Score" and self.pricer.priced)
 
     def table(self, question: Query) -> verdict_table.VerdictTable:
         return self.tables.of(question, self.index.states, self.index.surroundings)
@@ -130,7 +130,7 @@ class Engine:
 
     def filter_only(self, pod: objects.Pod, names: Sequence[str]) -> verb_results.FilterResult:
         """Judge as filter does, and leave nothing behind."""
-        resolved = self._ask(pod)
+        resolved = self._resolve(pod)
         if isinstance(resolved, resolver.NotJudged):
             self.unjudged[resolved.kind] += 1
             return verb_results.FilterResult()
@@ -193,7 +193,7 @@ class Engine:
 
     def prepare(self, ticket: Ticket) -> Ticket:
         """The ticket with what prioritize would answer now; nothing else is left behind."""
-        resolved = self._ask(ticket.pod)
+        resolved = self._resolve(ticket.pod)
         # Members of a gang come and go without moving what an answer rests on.
         if isinstance(resolved, resolver.NotJudged) or resolved.together:
             return ticket
@@ -210,13 +210,13 @@ class Engine:
     @property
     def moment(self) -> tuple[int, int, int, int]:
         """What answers rest on, once all is settled; another one when any of it changed."""
-        return self.index.writes, self.room.epoch, self.store.demands_version, self._policies
+        return self.index.writes, self.pricer.epoch, self.store.demands_version, self._policies
 
     def preempt(
         self, pod: objects.Pod, offered: Mapping[str, verb_results.Victims]
     ) -> dict[str, verb_results.Victims]:
         """Keep the nodes where the pod fits once the victims are gone; unjudged pods keep all."""
-        resolved = self._ask(pod)
+        resolved = self._resolve(pod)
         if isinstance(resolved, resolver.NotJudged) or not resolved.question:
             return dict(offered)
         now = self._clock()
@@ -233,12 +233,12 @@ class Engine:
     def _scored_for(
         self, ticket: Ticket, *, with_parts: bool = False
     ) -> scored_nodes.ScoredNodes | None:
-        resolved = self._ask(ticket.pod)
+        resolved = self._resolve(ticket.pod)
         if isinstance(resolved, resolver.NotJudged):
             return None
         return self.scored(resolved, ticket.rows_in(self.index), with_parts=with_parts)
 
-    def _ask(self, pod: objects.Pod) -> resolver.Resolution:
+    def _resolve(self, pod: objects.Pod) -> resolver.Resolution:
         """What the pod asks for, once all that has happened is taken in."""
         self.settle()
         return self.resolver.resolve(pod, self.policy)
@@ -257,7 +257,7 @@ class Engine:
             candidates.table.fill(states)
             cost = self.scoring.cost_by_part if with_parts else self.scoring.total_cost
             costs = cost(resolved, candidates)
-        elif self.room.priced and self.policy.cpu_pods == "Score":
+        elif self.pricer.priced and self.policy.cpu_pods == "Score":
             costs = self.scoring.cost_of_cpu_pod(resolved, candidates)
         else:
             return None
@@ -297,13 +297,13 @@ class Engine:
         self._learning.learn(self.policy)
         changed = self.index.take_changed()
         self.scoring.refresh(changed)
-        self.room.settle(len(changed), rest=rest)
+        self.pricer.settle(len(changed), rest=rest)
         self.work.allow(work.JUDGING)
 
     @property
     def unfinished(self) -> bool:
         """Whether the next settling has something to go on with."""
-        return self.room.unfinished or bool(self._learning) or self.verdicts.unfinished
+        return self.pricer.unfinished or bool(self._learning) or self.verdicts.unfinished
 
     @property
     def unlearnt(self) -> int:

@@ -31,7 +31,7 @@ class EngineSnapshot:
 def of(judging: engine.Engine) -> EngineSnapshot:
     """The figures now; reservations past their deadline are ended first."""
     judging.expire()
-    index, priced = judging.index, judging.room
+    index, priced = judging.index, judging.pricer
     free, total = priced.inventory.totals()
     return EngineSnapshot(
         generation=index.generation,
@@ -59,5 +59,5 @@ def _caches(judging: engine.Engine) -> Iterator[bounded_cache.Figures]:
     yield judging.tables.figures
     yield from judging.verdicts.single.caches()
     yield judging.judge.planner.figures
-    yield from judging.room.caches()
+    yield from judging.pricer.caches()
     yield from bounded_cache.of_functions()

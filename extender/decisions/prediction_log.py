@@ -60,9 +60,9 @@ class _PendingPrediction:
 
     def state_on(self, row: int) -> int:
         """The state that the row was judged in; -1 where it was not asked about."""
-        place = int(np.searchsorted(self.rows, row))
-        found = place < len(self.rows) and self.rows[place] == row
-        return int(self.states[place]) if found else -1
+        at = int(np.searchsorted(self.rows, row))
+        found = at < len(self.rows) and self.rows[at] == row
+        return int(self.states[at]) if found else -1
 
     @property
     def size(self) -> int:

@@ -1,4 +1,4 @@
-"""Who is told of each decision: the decision history, or nobody."""
+"""Who hears of each decision: the decision history, or nobody."""
 
 from __future__ import annotations
 

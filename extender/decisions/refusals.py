@@ -61,11 +61,11 @@ def _at(
     *,
     distinct: bool,
 ) -> Mapping[str, str]:
-    places = np.flatnonzero(chosen)
-    if not len(places):
+    positions = np.flatnonzero(chosen)
+    if not len(positions):
         return {}
     refused = kept(names, chosen)
-    texts = judged.reasons(places)
+    texts = judged.reasons(positions)
     if distinct:
         return Refusals(refused, texts)
     return dict(zip(refused, texts, strict=True))

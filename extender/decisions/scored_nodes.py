@@ -14,7 +14,7 @@ from extender.verdicts import resolver
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ScoredNodes:
-    """One prioritize, with what explain and the journal need; arrays are parallel to `names`."""
+    """One prioritize, with what explain and the prediction log need; arrays by name."""
 
     resolved: resolver.ResolvedPod
     candidates: scorer.CandidateNodes  # the state of an unknown node means nothing

@@ -71,11 +71,11 @@ class Scorer:
         self, cluster: index.TopologyIndex, priced: headroom.HeadroomPricer, together: gangs.Gangs
     ) -> None:
         self._index = cluster
-        self._room = priced
+        self._pricer = priced
         self._gangs = together
         self._conditions: tuple[str, ...] = ()
-        # levels → row → place
-        self._places: dict[tuple[str, ...], dict[int, proximity.Domains]] = {}
+        # levels → row → domains
+        self._domains_of: dict[tuple[str, ...], dict[int, proximity.Domains]] = {}
         self._standings: dict[Query, _StateCosts] = {}
         self._read: dict[int, index.Row] = {}  # row → what was read of it last
         self._uneven = False  # whether any row says something of its health, or of what it is for
@@ -103,7 +103,7 @@ class Scorer:
         fresh = [row for row in rows if self._index.details[row] is not self._read.get(row)]
         for row in fresh:  # of the others only what pods hold has changed
             detail = self._index.details[row]
-            for known in self._places.values():
+            for known in self._domains_of.values():
                 known.pop(row, None)
             self._read.pop(row, None)
             if detail is not None:
@@ -147,14 +147,14 @@ class Scorer:
     def cost_of_cpu_pod(
         self, resolved: resolver.ResolvedPod, candidates: CandidateNodes
     ) -> NodeCosts:
-        """The costs for a pod without devices: the room for GPU pods that its CPU takes away.
+        """The costs for a pod without devices: the headroom for GPU pods that its CPU takes away.
 
         Nodes without GPUs cost nothing and come first.
         """
         cpu, memory = resolved.requests.cpu, resolved.requests.memory
-        loss = self._room.cost(candidates.table, candidates.rows, cpu=cpu, memory=memory)
-        has_gpus = self._room.inventory.gpus(candidates.states) > 0
-        tie = self._room.inventory.tightness(candidates.rows, candidates.states, cpu=cpu)
+        loss = self._pricer.cost(candidates.table, candidates.rows, cpu=cpu, memory=memory)
+        has_gpus = self._pricer.inventory.gpus(candidates.states) > 0
+        tie = self._pricer.inventory.tightness(candidates.rows, candidates.states, cpu=cpu)
         tie = np.where(has_gpus, tie, -1.0)
         return NodeCosts(loss, {"packing": loss}, tie)
 
@@ -172,38 +172,38 @@ class Scorer:
                 yield "next partition", weight * following
 
     def _priced(self, resolved: resolver.ResolvedPod, candidates: CandidateNodes) -> Floats:
-        """Lost room in GPUs per GPU asked, so that the weight means the same for all pods.
+        """Lost headroom in GPUs per GPU asked, so that the weight means the same for all pods.
 
         A member that opens a node does so for those of its gang that still wait, too.
         """
         cpu, memory = resolved.requests.cpu, resolved.requests.memory
-        loss = self._room.cost(candidates.table, candidates.rows, cpu=cpu, memory=memory)
+        loss = self._pricer.cost(candidates.table, candidates.rows, cpu=cpu, memory=memory)
         name = resolved.together
         members = 1 + (self._gangs.waiting(name, resolved.uid) if name else 0)
-        return loss / max(self._room.gpus_asked(resolved.question) * members, 1.0)
+        return loss / max(self._pricer.gpus_asked(resolved.question) * members, 1.0)
 
     def _next(self, resolved: resolver.ResolvedPod, candidates: CandidateNodes) -> Floats | None:
         """What the next partition would cost more, per GPU asked as the packing is."""
         cpu, memory = resolved.requests.cpu, resolved.requests.memory
-        loss = self._room.lookahead.next_loss(
+        loss = self._pricer.lookahead.next_loss(
             resolved.question, candidates.rows, cpu=cpu, memory=memory
         )
         if loss is None:
             return None
-        found: Floats = loss.sum(axis=1) / max(self._room.gpus_asked(resolved.question), 1.0)
+        found: Floats = loss.sum(axis=1) / max(self._pricer.gpus_asked(resolved.question), 1.0)
         return found
 
     def _tie(self, resolved: resolver.ResolvedPod, candidates: CandidateNodes) -> Floats:
-        """The second key: a partition's place in its node, else how tight the node is."""
+        """The second key: a partition's position in its node, else how tight the node is."""
         cpu = resolved.requests.cpu
-        tie = self._room.inventory.tightness(candidates.rows, candidates.states, cpu=cpu)
-        position = self._room.lookahead.position(resolved.question, candidates.rows)
+        tie = self._pricer.inventory.tightness(candidates.rows, candidates.states, cpu=cpu)
+        position = self._pricer.lookahead.position(resolved.question, candidates.rows)
         return tie if position is None else np.where(np.isnan(position), tie, position)
 
     def _proximity(
         self, resolved: resolver.ResolvedPod, candidates: CandidateNodes
     ) -> Iterator[tuple[str, Floats]]:
-        """Nearness to the members that have a node, and of those that wait if this one goes first.
+        """Distance to the members that have a node, and of those that wait if this one goes first.
 
         The first member of a gang would else go where one pod fits best, and the others not.
         """
@@ -216,21 +216,21 @@ class Scorer:
             if node in self._index.rows
         }
         waiting = self._gangs.waiting(name, resolved.uid)
-        room = np.zeros(0)
+        more = np.zeros(0)
         if waiting:
-            room = self._room.pods_that_fit(resolved.question, rows, candidates.states)
-        waiting = waiting if room.any() else 0
+            more = self._pricer.pods_that_fit(resolved.question, rows, candidates.states)
+        waiting = waiting if more.any() else 0
         placed = sum(here.values())
         if not placed and not waiting:
             return
         off = self.off_rail(name, candidates) if placed else np.zeros(0)
-        number_of: dict[proximity.Domains, int] = {}  # a place → its number
-        places = [self._place(row, setting.labels) for row in rows.tolist()]
-        kind = np.array([number_of.setdefault(place, len(number_of)) for place in places])
+        number_of: dict[proximity.Domains, int] = {}  # domains → their number
+        domains = [self._domains(row, setting.labels) for row in rows.tolist()]
+        kind = np.array([number_of.setdefault(each, len(number_of)) for each in domains])
         far = placed * self._distances(list(number_of), kind, rows, here, setting.labels)
         if waiting:
             far += waiting * proximity.distance_of_waiting(
-                list(number_of), kind, room, waiting=waiting
+                list(number_of), kind, more, waiting=waiting
             )
         if off.any():
             far += off / len(setting.labels)
@@ -242,14 +242,16 @@ class Scorer:
         members = list(rails.of_members(self._index, self._gangs, name))
         if not members:
             return np.zeros(len(candidates.rows))
-        distinct, place = np.unique(candidates.states, return_inverse=True)
+        distinct, position = np.unique(candidates.states, return_inverse=True)
         mine = [_rails(candidates.table, state) for state in distinct.tolist()]
         theirs = [used for _, used in members]
-        far = np.array([proximity.off_rail(one, theirs) for one in mine], dtype=np.float64)[place]
+        far = np.array([proximity.off_rail(one, theirs) for one in mine], dtype=np.float64)[
+            position
+        ]
         for row in {row for row, _ in members}:
             others = [used for elsewhere, used in members if elsewhere != row]
             for number in np.flatnonzero(candidates.rows == row).tolist():
-                far[number] = proximity.off_rail(mine[place[number]], others)
+                far[number] = proximity.off_rail(mine[position[number]], others)
         return far
 
     def _distances(
@@ -261,20 +263,20 @@ class Scorer:
         levels: tuple[str, ...],
     ) -> Floats:
         """Mean distance of each row to the members on the rows of `here`."""
-        members = [(self._place(row, levels), count) for row, count in here.items()]
-        found = np.array([proximity.distance(place, members) for place in kinds])[kind]
+        members = [(self._domains(row, levels), count) for row, count in here.items()]
+        found = np.array([proximity.distance(each, members) for each in kinds])[kind]
         for row, count in here.items():
-            own = proximity.distance(self._place(row, levels), members, here=count)
+            own = proximity.distance(self._domains(row, levels), members, here=count)
             found[rows == row] = own
         return found
 
-    def _place(self, row: int, levels: tuple[str, ...]) -> proximity.Domains:
-        """The row's place, read once until its node changes."""
-        known = self._places.setdefault(levels, {})
-        place = known.get(row)
-        if place is None:
-            place = known[row] = proximity.domains(self._labels(row), levels)
-        return place
+    def _domains(self, row: int, levels: tuple[str, ...]) -> proximity.Domains:
+        """The row's domains, read once until its node changes."""
+        known = self._domains_of.setdefault(levels, {})
+        domains = known.get(row)
+        if domains is None:
+            domains = known[row] = proximity.domains(self._labels(row), levels)
+        return domains
 
     def _suiting(self, resolved: resolver.ResolvedPod, rows: Numbers) -> Floats:
         """What the health of each row's node costs, and what it is set up for."""

@@ -1,4 +1,4 @@
-"""What is answered to kube-scheduler, before it is put on the wire: plain values of this room."""
+"""What is answered to kube-scheduler, before it is put on the wire, as plain values."""
 
 from __future__ import annotations
 

@@ -35,11 +35,11 @@ class WorkAhead:
         self,
         cluster: index.TopologyIndex,
         verdicts: verdict_sources.VerdictSources,
-        room: headroom.HeadroomPricer,
+        pricer: headroom.HeadroomPricer,
         spending: work.Work,
     ) -> None:
         self.names = name_layout.NameLayout(cluster)
-        self.kinds = PodKinds(cluster, verdicts, room)
+        self.kinds = PodKinds(cluster, verdicts, pricer)
         self._verdicts = verdicts
         self._work = spending
 
@@ -75,11 +75,11 @@ class PodKinds:
         self,
         cluster: index.TopologyIndex,
         verdicts: verdict_sources.VerdictSources,
-        room: headroom.HeadroomPricer,
+        pricer: headroom.HeadroomPricer,
     ) -> None:
         self._index = cluster
         self._verdicts = verdicts
-        self._room = room
+        self._pricer = pricer
         # (identity of the query, CPU, memory) → the kind, the latest last
         self._kinds: dict[tuple[int, int, int], _Kind] = {}
         self._done_at = (-1, -1)  # writes of the index and epoch of the prices with all done
@@ -92,7 +92,7 @@ class PodKinds:
         kind = self._kinds.pop(key, None)
         if kind is None:
             kind, self._done_at = _Kind(pod, np.zeros(0, dtype=np.int64)), (-1, -1)
-            while len(self._kinds) >= min(_MOST_KINDS, self._room.most_sizes):
+            while len(self._kinds) >= min(_MOST_KINDS, self._pricer.most_sizes):
                 del self._kinds[next(iter(self._kinds))]
         self._kinds[key] = kind
 
@@ -103,7 +103,7 @@ class PodKinds:
 
     @property
     def _now(self) -> tuple[int, int]:
-        return self._index.writes, self._room.epoch
+        return self._index.writes, self._pricer.epoch
 
     def step(self) -> None:
         """Work out a few rows of the latest kind that lacks some."""
@@ -119,14 +119,14 @@ class PodKinds:
             kind.done = np.full(len(cluster.version), -1, dtype=np.int64)
         stale = (kind.done != cluster.version) & (cluster.state >= 0)
         rows = np.flatnonzero(stale)[:_ROWS_A_TURN]
-        if not len(rows) and kind.epoch == self._room.epoch:
+        if not len(rows) and kind.epoch == self._pricer.epoch:
             return False
         table, asked = self._verdicts.table(kind.pod), kind.pod.requests
         table.fill(np.concatenate([cluster.state[rows], cluster.expected[rows]]))
         if not table.left:  # else the verdicts go on first
             states = cluster.state[rows]
             table.reasons(states[table.code[states] >= evaluator.REFUSED_FROM])
-            self._room.cost(table, rows.astype(np.int32), cpu=asked.cpu, memory=asked.memory)
+            self._pricer.cost(table, rows.astype(np.int32), cpu=asked.cpu, memory=asked.memory)
             kind.done[rows] = cluster.version[rows]
-            kind.epoch = self._room.epoch
+            kind.epoch = self._pricer.epoch
         return True

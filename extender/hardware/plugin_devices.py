@@ -176,18 +176,18 @@ def _device(resource: str, slot: _Slot, product: str) -> shape.Device:
     """One object for each device that equal machines have, as identity is equality."""
     kind, number = slot
     domain, _, name = resource.partition("/")
-    told = kind is shape.Kind.GPU and product
+    has_product = kind is shape.Kind.GPU and product
     return shape.Device(
         driver=domain,
         name=f"{name}-{number}",
-        attributes={"productName": ("string", product)} if told else {},
+        attributes={"productName": ("string", product)} if has_product else {},
         capacity={},
         kind=kind,
     )
 
 
 def _numa_and_root(slot: _Slot, platform: MachineType | None) -> tuple[int | None, str | None]:
-    return platform.slot(slot) if platform is not None else (None, None)
+    return platform.numa_and_root(slot) if platform is not None else (None, None)
 
 
 def _levels(

@@ -275,7 +275,7 @@ class Live:
             elif self.engine.unsettled:
                 self.engine.settle()
                 self.engine.ahead.step()
-            elif self.engine.room.aged and moment == self.engine.index.writes:
+            elif self.engine.pricer.aged and moment == self.engine.index.writes:
                 self.engine.settle(rest=True)  # nothing happens: agree with the other replicas
             elif moment == self.engine.index.writes:
                 self._compaction.step(self.engine.index)

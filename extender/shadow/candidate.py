@@ -44,9 +44,9 @@ class Candidate:
         self.prices_itself = (
             policy.packing != judging.policy.packing or policy.cpu_pods != judging.policy.cpu_pods
         )
-        self._room = self._own_prices() if self.prices_itself else judging.room
-        self._learning = observer.DemandObserver(self._resolver, self._room, self._work)
-        self._scoring = scorer.Scorer(judging.index, self._room, judging.gangs)
+        self._pricer = self._own_prices() if self.prices_itself else judging.pricer
+        self._learning = observer.DemandObserver(self._resolver, self._pricer, self._work)
+        self._scoring = scorer.Scorer(judging.index, self._pricer, judging.gangs)
         self._scoring.configure(tuple(dict.fromkeys(policy.avoid_conditions)))
         if self.prices_itself:
             for pod in judging.store.pods.values():
@@ -68,7 +68,7 @@ class Candidate:
     @property
     def ready(self) -> bool:
         """Whether its own prices rest on all pods that there are."""
-        return not self.prices_itself or not (len(self._learning) or self._room.unfinished)
+        return not self.prices_itself or not (len(self._learning) or self._pricer.unfinished)
 
     def observe(self, pod: objects.Pod) -> None:
         """Take a pod that the watch shows for the first time."""
@@ -84,7 +84,7 @@ class Candidate:
         if self.prices_itself:
             self._work.allow(work.IDLE)
             self._learning.learn(self.policy)
-            self._room.settle(len(changed))
+            self._pricer.settle(len(changed))
 
     def score(
         self, pod: objects.Pod, decided: scored_nodes.ScoredNodes

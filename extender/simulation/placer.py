@@ -124,7 +124,7 @@ class Placer:
         written = {claim.metadata.name: claim for claim in self._held[pod.metadata.uid][1]}
         written |= {claim.metadata.name: claim for claim in claims}
         self._held[pod.metadata.uid] = placed, list(written.values())
-        gpus = judging.room.gpus_asked(asked.question) if asked.question else 0.0
+        gpus = judging.pricer.gpus_asked(asked.question) if asked.question else 0.0
         return Placement(name, gpus, verdict.locality.rate if verdict.locality else None)
 
     def _show(self, kind: str, item: objects.Object, event: str = "ADDED") -> None:

@@ -172,13 +172,13 @@ class Run:
     # ------------------------------------------------------------ looking
 
     def _used(self) -> tuple[float, float]:
-        free, total = self._engine.room.inventory.totals()
+        free, total = self._engine.pricer.inventory.totals()
         return total - free, total
 
     def _sample(self) -> None:
         self._engine.settle()
         used, gpus = self._used()
-        inventory = self._engine.room.inventory
+        inventory = self._engine.pricer.inventory
         asked = [self._gpus(each.pod) for each in self._waiting.values()]
         self._samples.append(
             Sample(
@@ -200,11 +200,11 @@ class Run:
         asked = self._engine.resolver.resolve(pod, self._engine.policy)
         if not isinstance(asked, resolver.ResolvedPod) or not asked.question:
             return 0.0
-        return self._engine.room.gpus_asked(asked.question)
+        return self._engine.pricer.gpus_asked(asked.question)
 
     def _by_pool(self) -> dict[str, float]:
         """Model → GPUs in use."""
-        cluster, inventory = self._engine.index, self._engine.room.inventory
+        cluster, inventory = self._engine.index, self._engine.pricer.inventory
         states = cluster.state[cluster.in_use()]
         busy = inventory.gpus(states) - inventory.left(states)
         by_shape = np.bincount(cluster.states.shape_of[states], weights=busy)

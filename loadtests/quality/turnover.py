@@ -36,7 +36,7 @@ def cluster(kinds, count, distance, rng):
     driving = driver.Driver(config.DEFAULT, rng)
     if distance is not None:
         packing = config.ClusterPacking(distance_weight=distance)
-        driving.engine.room.configure(packing, cpu_pods_scored=True)
+        driving.engine.pricer.configure(packing, cpu_pods_scored=True)
     for number in range(count):
         kind = kinds[number % len(kinds)]
         driving.add_node(f"{kind}-{number:03}", kind)

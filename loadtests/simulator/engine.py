@@ -117,7 +117,7 @@ class Railyard(Shown):
 
     def unseen(self, uid, kind):
         """Show a pod that is not learnt from: the mix counts each once, and this one as nothing."""
-        self.engine.room.mix.learn(uid, None)
+        self.engine.pricer.mix.learn(uid, None)
         self.arrived(uid, kind)
 
     def scores(self, cluster, kind, rows):  # noqa: ARG002 - the shape of a policy

@@ -188,9 +188,9 @@ def test_a_gang_is_learnt_as_one_demand_for_what_a_node_can_hold():
 
     judging.settle()
 
-    learnt = judging.room.classes.weight > 0.0  # of whole machines enough was seen
-    assert judging.room.classes.count[learnt].tolist() == [8.0]
-    assert judging.room.mix.seen == 12
+    learnt = judging.pricer.classes.weight > 0.0  # of whole machines enough was seen
+    assert judging.pricer.classes.count[learnt].tolist() == [8.0]
+    assert judging.pricer.mix.seen == 12
 
 
 def test_opening_a_node_is_charged_to_all_members_that_wait():

@@ -106,11 +106,11 @@ def test_the_policys_own_resources_are_known_as_soon_as_it_is_in_force():
     judging = engine()
     feed(judging, make_node("a").resource("example.com/chip", 4))
     judging.settle()
-    assert judging.room.inventory.totals() == (0.0, 0.0)
+    assert judging.pricer.inventory.totals() == (0.0, 0.0)
 
     own = (resource_names.Resource(name="example.com/chip", kind="GPU", share=0.5),)
     judging.use(msgspec.structs.replace(judging.policy, device_resources=own))
     judging.settle()
 
-    assert judging.room.inventory.totals() == (2.0, 2.0)
+    assert judging.pricer.inventory.totals() == (2.0, 2.0)
     assert judging.index.verify() == []

@@ -24,7 +24,7 @@ def published(*objects, taken=()):
     for name in taken:
         feed(judging, make_claim(name).request("r", GPU).allocated("a", ("r", GPU, "a", name)))
     judging.settle()
-    return judging.room.inventory.totals()
+    return judging.pricer.inventory.totals()
 
 
 def on_a(name, slices=1):

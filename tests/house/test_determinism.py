@@ -96,7 +96,7 @@ def test_it_counts_once_there_is_a_machine_that_could():
     large = make_pod("x").gpus(16).request("cpu", 100)
     judging = cluster(large)
     judging.settle(rest=True)
-    before = judging.room.mix.mean_demand().pods
+    before = judging.pricer.mix.mean_demand().pods
 
     seeded.show(
         judging,
@@ -104,7 +104,7 @@ def test_it_counts_once_there_is_a_machine_that_could():
     )
     judging.settle(rest=True)
 
-    assert judging.room.mix.mean_demand().pods == before + 1
+    assert judging.pricer.mix.mean_demand().pods == before + 1
 
 
 @pytest.mark.parametrize("flood", [3000])
@@ -116,7 +116,7 @@ def test_a_flood_of_one_namespace_takes_at_most_its_share_of_the_mix(flood):
     seeded.show(judging, [pod.obj() for pod in pods])
     judging.settle(rest=True)
 
-    classes = judging.room.mix.classes()
+    classes = judging.pricer.mix.classes()
     weight = {int(size): classes.weight[classes.size == size].sum() for size in (4, 8)}
 
     assert weight[4] <= 0.5 + 0.05  # what is left over when all others were counted is its again

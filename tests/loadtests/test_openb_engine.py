@@ -61,7 +61,7 @@ def test_the_engine_knows_what_is_free(run, nodes):
 
 def test_the_engine_counts_the_headroom_that_the_simulator_counts(run, nodes):
     policy, cluster, _ = run
-    room = policy.engine.room
+    room = policy.engine.pricer
     policy.engine.settle()
     units = []
     for unit in room.classes.units:
@@ -105,7 +105,7 @@ def test_a_size_that_shall_never_be_learnt_is_placed_and_not_learnt(nodes):
     policy, eight = engine.Railyard(nodes), 8
     run = {"wire": packing.Wire(), "load": 0.2, "arrivals": 300, "seed": 3, "unseen": eight}
     tally = churn.run(trace, nodes, policy, **run)
-    learnt = policy.engine.room.mix.classes()
+    learnt = policy.engine.pricer.mix.classes()
     units = [learnt.units[number] for number in learnt.unit[learnt.count == eight]]
     assert tally.large > 0
     assert len(learnt.weight) > eight

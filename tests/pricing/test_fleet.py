@@ -11,7 +11,7 @@ A100 = "NVIDIA-A100-SXM4-80GB"
 
 def looked(judging):
     judging.settle()
-    found = fleet.Fleet(judging.index, judging.room._counts, judging.room.inventory)
+    found = fleet.Fleet(judging.index, judging.pricer._counts, judging.pricer.inventory)
     found.refresh(judging.index.in_use())
     return found
 
@@ -45,4 +45,4 @@ def test_the_pool_of_a_class_is_what_suits_it_on_empty_machines():
     feed(judging, make_pod("holder").gpus(8).node("a"))
     feed(judging, make_pod("seen").gpus(1))
     found = looked(judging)
-    assert set(found.empty_headroom(judging.room.classes).tolist()) == {12.0}
+    assert set(found.empty_headroom(judging.pricer.classes).tolist()) == {12.0}

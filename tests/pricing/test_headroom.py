@@ -39,7 +39,7 @@ def test_nothing_is_scarce_before_anybody_asked():
     feed(judging, make_node("a").gpus(H100, 8))
     judging.settle()
 
-    assert not judging.room.priced
+    assert not judging.pricer.priced
 
 
 def test_headroom_is_counted_in_gpus_over_the_whole_cluster():
@@ -47,7 +47,7 @@ def test_headroom_is_counted_in_gpus_over_the_whole_cluster():
     feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 4))
     seen(judging, 1)
 
-    assert judging.room.headroom.tolist() == [12.0]
+    assert judging.pricer.headroom.tolist() == [12.0]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_where_cpu_is_short_the_gpus_that_it_covers_count_more(pods, cpu, room):
     feed(judging, *(make_pod(f"p-{n}").gpus(1).request("cpu", cpu) for n in range(pods)))
     judging.settle()
 
-    assert judging.room.headroom.tolist() == [pytest.approx(room)]
+    assert judging.pricer.headroom.tolist() == [pytest.approx(room)]
 
 
 def test_pods_without_devices_want_cpu_too_and_find_it_on_machines_without_gpus():
@@ -73,17 +73,17 @@ def test_pods_without_devices_want_cpu_too_and_find_it_on_machines_without_gpus(
     feed(judging, make_node("rich").gpus(H100, 8).allocatable(cpu="128"))
     feed(judging, *(make_pod(f"p-{n}").gpus(1).request("cpu", 6) for n in range(200)))
     judging.settle()
-    before = judging.room.headroom.tolist()
+    before = judging.pricer.headroom.tolist()
     feed(judging, *(make_pod(f"bare-{n}").request("cpu", 6) for n in range(200)))
     judging.settle()
-    wanted = judging.room.headroom.tolist()
+    wanted = judging.pricer.headroom.tolist()
     feed(judging, make_node("plain").allocatable(cpu="128"))
     feed(judging, *(make_pod(f"more-{n}").gpus(1).request("cpu", 6) for n in range(40)))
     judging.settle()
 
     assert before == [16.0]
     assert wanted == [pytest.approx(0.2 * 16 + 0.8 * (8 / 6 + 8))]
-    assert judging.room.headroom.tolist() == [16.0]
+    assert judging.pricer.headroom.tolist() == [16.0]
 
 
 def test_a_size_that_fits_nowhere_has_no_headroom_and_the_highest_price():
@@ -93,9 +93,9 @@ def test_a_size_that_fits_nowhere_has_no_headroom_and_the_highest_price():
         feed(judging, make_pod(f"holder-{name}").gpus(1).node(name))
     seen(judging, 1, 8)
 
-    sizes = judging.room.classes.size.tolist()
-    by_size = dict(zip(sizes, judging.room.prices.tolist(), strict=True))
-    room = dict(zip(sizes, judging.room.headroom.tolist(), strict=True))
+    sizes = judging.pricer.classes.size.tolist()
+    by_size = dict(zip(sizes, judging.pricer.prices.tolist(), strict=True))
+    room = dict(zip(sizes, judging.pricer.headroom.tolist(), strict=True))
     assert by_size[8.0] > by_size[1.0]
     assert room[8.0] < room[1.0]
 
@@ -107,7 +107,7 @@ def test_the_same_pod_counts_once_however_often_it_is_seen():
         feed(judging, make_pod("p").gpus(1))
         judging.settle()
 
-    assert judging.room.mix.seen == 1
+    assert judging.pricer.mix.seen == 1
 
 
 def test_a_declared_size_is_a_class_before_the_first_such_pod():
@@ -116,7 +116,7 @@ def test_a_declared_size_is_a_class_before_the_first_such_pod():
     feed(judging, make_node("a").gpus(H100, 8))
     seen(judging, 1)
 
-    classes = judging.room.classes
+    classes = judging.pricer.classes
     place = classes.size.tolist().index(8.0)
     assert classes.weight[place] == 0.25
     assert classes.cpu[place] == 16_000
@@ -131,7 +131,7 @@ def test_a_policy_without_the_declared_size_lets_it_go():
     judging.use(policy())
     judging.settle()
 
-    assert 8.0 not in judging.room.classes.size.tolist()
+    assert 8.0 not in judging.pricer.classes.size.tolist()
 
 
 def test_room_is_kept_for_a_pod_of_each_size_of_machine_that_the_cluster_has():
@@ -140,13 +140,13 @@ def test_room_is_kept_for_a_pod_of_each_size_of_machine_that_the_cluster_has():
     feed(judging, make_node("small").gpus(H100, 4), make_node("single").gpus(H100, 1))
     seen(judging, 1)
 
-    classes = judging.room.classes
+    classes = judging.pricer.classes
     assert classes.count.tolist() == [1.0, 8.0, 4.0]
     asked = classes.weight[0]
     assert classes.weight[1:] == pytest.approx(
         [0.1 * 16 / 21 * asked / 8, 0.1 * 4 / 21 * asked / 4]
     )
-    assert judging.room.headroom[1:].min() > 0
+    assert judging.pricer.headroom[1:].min() > 0
 
 
 def test_the_first_pod_of_a_whole_machine_finds_one_though_only_small_ones_were_seen():
@@ -166,7 +166,7 @@ def test_the_mix_looks_back_on_as_many_pods_as_the_policy_says(horizon):
     feed(judging, make_node("a").gpus(H100, 8))
     seen(judging, 1)
 
-    assert judging.room.classes.weight[0] == pytest.approx(1 / horizon)
+    assert judging.pricer.classes.weight[0] == pytest.approx(1 / horizon)
 
 
 def test_placing_a_small_pod_on_a_whole_node_costs_more_than_on_a_broken_one():
@@ -189,7 +189,7 @@ def test_locality_of_the_demand_makes_no_difference_to_headroom():
         judging = engine(chosen)
         feed(judging, make_node("a").gpus(H100, 8))
         seen(judging, 2)
-        rooms.append(judging.room.headroom)
+        rooms.append(judging.pricer.headroom)
     assert np.array_equal(*rooms)
 
 
@@ -303,8 +303,8 @@ def test_a_restart_learns_from_bound_pods_what_was_learnt_while_they_waited():
     feed(after, pod.node("a"))
     after.settle()
 
-    assert before.room.mix.seen == after.room.mix.seen == 1
+    assert before.pricer.mix.seen == after.pricer.mix.seen == 1
     for name in ("count", "share", "cpu", "weight"):
-        column, other = (getattr(each.room.classes, name) for each in (before, after))
+        column, other = (getattr(each.pricer.classes, name) for each in (before, after))
         assert column.tolist() == other.tolist()
-    assert 2.0 in after.room.classes.count.tolist()
+    assert 2.0 in after.pricer.classes.count.tolist()

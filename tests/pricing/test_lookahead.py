@@ -59,7 +59,7 @@ def test_the_loss_is_the_plain_minimum_over_the_cluster_with_the_instance_there(
     }.items():  # fmt: skip
         masks[node, gpu] = taken
     found = cluster.scored(ONE)
-    room = cluster.engine.room
+    room = cluster.engine.pricer
     weight = room.classes.weight / room.classes.weight.sum()
     seen = [_profile(unit) for unit in room.classes.units]
     price = room.prices * room.classes.share
@@ -109,7 +109,7 @@ def test_a_node_without_room_has_no_position():
     cluster.put(SEVEN, 0, 0, 0)
     found = cluster.scored(SEVEN)
 
-    position = cluster.engine.room.lookahead.position(
+    position = cluster.engine.pricer.lookahead.position(
         found.candidates.table.question, found.candidates.rows
     )
 
@@ -130,9 +130,9 @@ def test_nothing_is_said_of_devices_without_counters():
     found = judging.score(pod.obj(), ["a"])
 
     assert "next partition" not in found.parts
-    assert judging.room.lookahead.units == ()
+    assert judging.pricer.lookahead.units == ()
     assert (
-        judging.room.lookahead.position(found.candidates.table.question, found.candidates.rows)
+        judging.pricer.lookahead.position(found.candidates.table.question, found.candidates.rows)
         is None
     )
 
@@ -168,7 +168,7 @@ def test_profiles_of_one_gpu_are_priced_by_their_common_headroom():
     cluster = Cluster(nodes=2, gpus=2)
     cluster.put(SEVEN, 0, 0, 0)
     cluster.scored(ONE)
-    room = cluster.engine.room
+    room = cluster.engine.pricer
 
     assert room.lookahead.partitioned_gpus.share_counters(room.classes).all()
     # alike but for the slack, though there are three whole GPUs and 21 places for the small one
@@ -217,7 +217,7 @@ def test_a_whole_gpu_and_its_parts_are_told_by_one_price():
     cluster = Cluster(nodes=1, gpus=2)
     cluster.put(SEVEN, 0, 0, 0)
     cluster.scored(ONE)
-    classes = cluster.engine.room.classes
+    classes = cluster.engine.pricer.classes
 
     share = {_profile(unit): size for unit, size in zip(classes.units, classes.share, strict=True)}
 

@@ -24,7 +24,7 @@ def cluster():
 
 def priced(judging, gpus, cpu):
     """The losses of a size as requests get them, and as they are worked out from nothing."""
-    room, index = judging.room, judging.index
+    room, index = judging.pricer, judging.index
     asked = judging.resolver.resolve(
         make_pod("asks").gpus(gpus).request("cpu", cpu).obj(), judging.policy
     )
@@ -51,7 +51,7 @@ events = st.one_of(
 @given(st.lists(events, max_size=25), st.integers(2, 8))
 def test_losses_kept_from_before_equal_those_worked_out_anew(happened, most_classes):
     judging = cluster()
-    judging.room.mix._most_classes = most_classes
+    judging.pricer.mix._most_classes = most_classes
     bound = []
     for number, (what, one, other) in enumerate(happened):
         if what == "bound":
@@ -63,7 +63,7 @@ def test_losses_kept_from_before_equal_those_worked_out_anew(happened, most_clas
         elif bound:
             judging.store.apply("Pod", "DELETED", bound.pop(one % len(bound)))
         judging.settle()
-        for gpus, cpu in SIZES if len(judging.room.prices) else ():
+        for gpus, cpu in SIZES if len(judging.pricer.prices) else ():
             found, anew = priced(judging, gpus, cpu)
             assert found == pytest.approx(anew, abs=1e-12)
 

@@ -45,14 +45,14 @@ def test_an_allowance_runs_out_and_the_next_call_goes_on(monkeypatch):
         feed(judging, make_pod("p").template("pair"))
         judging.settle()
 
-    assert hurried.room.unfinished
-    assert not patient.room.unfinished
+    assert hurried.pricer.unfinished
+    assert not patient.pricer.unfinished
     for _ in range(100):
-        if not hurried.room.unfinished:
+        if not hurried.pricer.unfinished:
             break
         hurried.settle()
-    assert not hurried.room.unfinished
-    assert np.allclose(hurried.room.headroom, patient.room.headroom)
+    assert not hurried.pricer.unfinished
+    assert np.allclose(hurried.pricer.headroom, patient.pricer.headroom)
 
 
 def test_a_node_and_a_slice_without_demand_count_nothing():
@@ -60,4 +60,4 @@ def test_a_node_and_a_slice_without_demand_count_nothing():
     feed(judging, make_node("b"), make_slice("b-g", GPU).on("b").device("gpu-0", type="gpu"))
     judging.settle()
 
-    assert len(judging.room.prices) == 0
+    assert len(judging.pricer.prices) == 0

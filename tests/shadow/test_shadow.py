@@ -115,7 +115,7 @@ def test_a_candidate_that_packs_otherwise_prices_by_itself():
     judging.settle()
 
     assert following.report.sums.judged == 1
-    assert following.candidate.engine.room is judging.room
+    assert following.candidate.engine.pricer is judging.pricer
 
 
 def test_a_candidate_that_raises_is_counted_and_after_ten_faults_left_alone(monkeypatch):

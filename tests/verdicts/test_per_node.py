@@ -253,7 +253,7 @@ def test_the_pods_later_demand_is_learnt_without_the_uuid():
     feed(judging, one, other)
     judging.settle()
 
-    asks_seen = [ask for ask in judging.room.classes.units if isinstance(ask, Query)]
+    asks_seen = [ask for ask in judging.pricer.classes.units if isinstance(ask, Query)]
     assert len(asks_seen) == 1
 
 

@@ -47,10 +47,10 @@ class Difference:
         return {"part": self.part, "here": self.here, "best": self.best, "more": self.more}
 
 
-def differences(scored: scored_nodes.ScoredNodes, place: int, best: int) -> list[Difference]:
-    """The parts of the cost at two places, the largest difference first."""
+def differences(scored: scored_nodes.ScoredNodes, position: int, best: int) -> list[Difference]:
+    """The parts of the cost at two positions, the largest difference first."""
     found = [
-        Difference(part, round(float(values[place]), 6), round(float(values[best]), 6))
+        Difference(part, round(float(values[position]), 6), round(float(values[best]), 6))
         for part, values in scored.parts.items()
     ]
     found.sort(key=lambda each: -abs(each.more))
@@ -58,29 +58,29 @@ def differences(scored: scored_nodes.ScoredNodes, place: int, best: int) -> list
 
 
 def ranked_before(
-    judging: engine.Engine, scored: scored_nodes.ScoredNodes, place: int
+    judging: engine.Engine, scored: scored_nodes.ScoredNodes, position: int
 ) -> list[int]:
-    """The places of the nodes that come before this one, the best first.
+    """The positions of the nodes that come before this one, the best first.
 
     Of equal ones the least by the index's order wins, and is next once that one is not there.
     """
     cost, tie = (np.rint(each / ranking.RESOLUTION) for each in (scored.cost, scored.tie))
     keys = judging.index.order[scored.candidates.rows], tie, cost
     order: list[int] = np.lexsort(keys).tolist()
-    return order[: order.index(place)]
+    return order[: order.index(position)]
 
 
 def search(
     judging: engine.Engine,
     scored: scored_nodes.ScoredNodes,
     names: list[str],
-    place: int,
+    position: int,
 ) -> list[changes.Change]:
     """The changes of which each alone makes the node the best; all is settled."""
-    before = ranked_before(judging, scored, place)
+    before = ranked_before(judging, scored, position)
     if not before:
         return []
-    found = [each for each in [_weight(judging, scored, place)] if each is not None]
+    found = [each for each in [_weight(judging, scored, position)] if each is not None]
     if len(before) <= _MOST_OTHERS:
         others = tuple(names[each] for each in before)
         verb = "was" if len(others) == 1 else "were"
@@ -96,7 +96,7 @@ def with_weight(profile: config.Profile, part: str, weight: float) -> config.Pro
 
 
 def _weight(
-    judging: engine.Engine, scored: scored_nodes.ScoredNodes, place: int
+    judging: engine.Engine, scored: scored_nodes.ScoredNodes, position: int
 ) -> changes.Change | None:
     """The weight that has to change least, and its nearest value that does."""
     profile = scored.resolved.profile
@@ -106,11 +106,11 @@ def _weight(
         charged = sum(scored.parts[each] for each in counted if each in scored.parts)
         if now <= 0 or not isinstance(charged, np.ndarray):
             continue
-        value = _nearest(now, *_interval(scored.cost - charged, charged / now, place))
+        value = _nearest(now, *_interval(scored.cost - charged, charged / now, position))
         if value is not None:
             tried.append((abs(math.log((value + 1e-3) / (now + 1e-3))), part, value, now))
     for _, part, value, now in sorted(tried):
-        if _is_best_with(judging, scored, place, part, value):
+        if _is_best_with(judging, scored, position, part, value):
             field = f"{part}.weight"
             words = f"if {field} of profile {profile.name} were {value:g} instead of {now:g}"
             return changes.Change(changes.WEIGHT, words, field=field, value=value)
@@ -118,12 +118,12 @@ def _weight(
 
 
 def _interval(
-    base: NDArray[np.float64], unit: NDArray[np.float64], place: int
+    base: NDArray[np.float64], unit: NDArray[np.float64], position: int
 ) -> tuple[float, float]:
-    """The weights, as an open interval, at which the place costs less than all others."""
-    others = np.arange(len(base)) != place
-    behind = (base[place] - base + _MARGIN)[others]
-    gain = (unit - unit[place])[others]  # what a unit of weight brings against each
+    """The weights, as an open interval, at which the node costs less than all others."""
+    others = np.arange(len(base)) != position
+    behind = (base[position] - base + _MARGIN)[others]
+    gain = (unit - unit[position])[others]  # what a unit of weight brings against each
     if (behind[np.abs(gain) < 1e-12] > 0).any():
         return 1.0, 0.0
     up, down = gain >= 1e-12, gain <= -1e-12
@@ -133,7 +133,7 @@ def _interval(
 
 
 def _nearest(now: float, low: float, high: float) -> float | None:
-    """The roundest weight in the interval that is about as near as can be to the one of now."""
+    """The roundest weight in the interval that is about as close as can be to the one of now."""
     if low >= high:
         return None
     for digits in range(_DIGITS):
@@ -149,11 +149,11 @@ def _nearest(now: float, low: float, high: float) -> float | None:
 def _is_best_with(
     judging: engine.Engine,
     scored: scored_nodes.ScoredNodes,
-    place: int,
+    position: int,
     part: str,
     value: float,
 ) -> bool:
     profile = with_weight(scored.resolved.profile, part, value)
     resolved = dataclasses.replace(scored.resolved, profile=profile)
     again = judging.scored(resolved, scored.candidates.rows, with_parts=True)
-    return again is not None and int(np.argmax(again.scores)) == place
+    return again is not None and int(np.argmax(again.scores)) == position

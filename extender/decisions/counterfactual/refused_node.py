@@ -162,14 +162,14 @@ def _counts(node: _Node) -> Generator[None, None, changes.Change | None]:
                 return _count_change(name, queries.noun(name), fewer, count)
             yield
             node.coming.judging.settle()
-    for place, claim in enumerate(query.claims):
+    for number, claim in enumerate(query.claims):
         for at, request in enumerate(claim.requests):
             choice = request.choices[0]
             if request.prioritized or choice.mode != requests.EXACT:
                 continue
             for fewer in range(choice.count - 1, 0, -1):
-                if node.fits_query(_with_count(query, place, at, fewer)):
-                    field = f"{node.resolved.claims[place].name}/{request.name}"
+                if node.fits_query(_with_count(query, number, at, fewer)):
+                    field = f"{node.resolved.claims[number].name}/{request.name}"
                     word = queries.noun(choice.device_class)
                     return _count_change(field, word, fewer, choice.count)
                 yield
@@ -191,12 +191,12 @@ def _with_resource(query: queries.Query, name: str, count: int) -> queries.Query
     return dataclasses.replace(query, extended=extended, special=special)
 
 
-def _with_count(query: queries.Query, place: int, at: int, count: int) -> queries.Query:
+def _with_count(query: queries.Query, number: int, at: int, count: int) -> queries.Query:
     claims = list(query.claims)
-    asked = list(claims[place].requests)
+    asked = list(claims[number].requests)
     choice = dataclasses.replace(asked[at].choices[0], count=count)
     asked[at] = dataclasses.replace(asked[at], choices=(choice,))
-    claims[place] = dataclasses.replace(claims[place], requests=tuple(asked))
+    claims[number] = dataclasses.replace(claims[number], requests=tuple(asked))
     return dataclasses.replace(query, claims=tuple(claims))
 
 
@@ -212,16 +212,16 @@ def _levels(node: _Node) -> Generator[None, None, changes.Change | None]:
     for level in _LEVELS:
         if level > Level[query.level]:
             if node.fits_query(dataclasses.replace(query, level=level.name)):
-                told = f"if {where} required {level.name} instead of {query.level}"
-                return changes.Change(changes.LEVEL, told, field="level", value=level.name)
+                text = f"if {where} required {level.name} instead of {query.level}"
+                return changes.Change(changes.LEVEL, text, field="level", value=level.name)
             yield
             node.coming.judging.settle()
     if query.unknown != "Accept" and node.fits_query(dataclasses.replace(query, unknown="Accept")):
-        told = f"if {where} accepted devices whose nearness is not published"
-        return changes.Change(changes.LEVEL, told, field="unknown", value="Accept")
+        text = f"if {where} accepted devices whose locality is not published"
+        return changes.Change(changes.LEVEL, text, field="unknown", value="Accept")
     if node.fits_query(dataclasses.replace(query, mode="Preferred")):
-        told = f"if {where} did not require a level (now {query.level})"
-        return changes.Change(changes.MODE, told, field="mode", value="Preferred")
+        text = f"if {where} did not require a level (now {query.level})"
+        return changes.Change(changes.MODE, text, field="mode", value="Preferred")
     return None
 
 

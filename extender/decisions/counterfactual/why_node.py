@@ -93,11 +93,11 @@ def picture(
     judged = {name for name, _ in resolved.question.extended}
     filters = node_filters.NodeFilters(pod, judging.store, judged)
     others: dict[str, tuple[str, ...]] = {}
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         node = judging.store.nodes.get(name)
         if node is not None and (refusals := filters.answer(node).refusals):
             others[name] = refusals
-        if place % _NODES_A_TURN == 0:
+        if position % _NODES_A_TURN == 0:
             yield
     passing = [name for name in names if name not in refused and name not in others]
     scored = None
@@ -139,22 +139,24 @@ def why(now: Picture, name: str) -> Generator[None, None, WhyNode]:
     return _passing(now, now.scored, now.names.index(name))
 
 
-def _passing(now: Picture, scored: scored_nodes.ScoredNodes, place: int) -> WhyNode:
+def _passing(now: Picture, scored: scored_nodes.ScoredNodes, position: int) -> WhyNode:
     best, judging = int(np.argmax(scored.scores)), now.coming.judging
     found: list[changes.Change] = []
     with now.coming.without([now.coming.node]):
         if scored.candidates.table.states is judging.index.states:
-            found = passing_node.search(judging, scored, list(now.names), place)
+            found = passing_node.search(judging, scored, list(now.names), position)
     return WhyNode(
-        now.names[place],
-        BEST if place == best else PASSES,
-        rank=1 + len(passing_node.ranked_before(judging, scored, place)),
+        now.names[position],
+        BEST if position == best else PASSES,
+        rank=1 + len(passing_node.ranked_before(judging, scored, position)),
         of=len(now.names),
         best=now.names[best],
-        score=int(scored.scores[place]),
+        score=int(scored.scores[position]),
         best_score=int(scored.scores[best]),
-        cost=round(float(scored.cost[place]), 6),
+        cost=round(float(scored.cost[position]), 6),
         best_cost=round(float(scored.cost[best]), 6),
-        differences=tuple(passing_node.differences(scored, place, best)) if place != best else (),
+        differences=tuple(passing_node.differences(scored, position, best))
+        if position != best
+        else (),
         changes=tuple(found),
     )

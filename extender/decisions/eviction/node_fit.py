@@ -1,4 +1,4 @@
-"""What kube-scheduler itself counts on a node, as far as it can be told that a pod would fit there.
+"""What kube-scheduler itself counts on a node, as far as we know that a pod would fit there.
 
 Its dry run of a preemption decides by more than devices. Before a victim that it offered is left
 alone, all of that must be known to hold without it: amounts of resources and the number of pods are

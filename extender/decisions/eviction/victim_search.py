@@ -59,16 +59,16 @@ def additions(given: Uids, candidates: Iterable[Candidate], fits: Fits) -> Uids 
         below += level
         if fits(given | _uids(below)):
             return _spared(given, levels[: top + 1], fits) - given
-    # More free devices are not always better: the allocator takes the first ones, near or not.
+    # More free devices are not always better: the allocator takes the first ones, close or not.
     return next((found for found in _sets(ordered, len(ordered)) if fits(given | found)), None)
 
 
 def _spared(given: Uids, levels: Sequence[Sequence[Candidate]], fits: Fits) -> Uids:
     """The given pods and those that must die with them, from the highest level down."""
     dying = given
-    for place in range(len(levels) - 1, -1, -1):
-        rest = _uids(itertools.chain.from_iterable(levels[:place]))
-        dying |= _fewest(dying | rest, levels[place], fits)
+    for index in range(len(levels) - 1, -1, -1):
+        rest = _uids(itertools.chain.from_iterable(levels[:index]))
+        dying |= _fewest(dying | rest, levels[index], fits)
     return dying
 
 

@@ -3,7 +3,7 @@
 kube-scheduler's dry run never asks a filter extender, so without this verb it may evict on a node
 that we refuse afterwards. A node stays when the pod fits there once the victims are gone. Where
 they are not enough, lower-priority pods that hold devices are added, as few as will do. Where they
-leave the pod with distant devices, an equally small set that leaves near ones is offered instead.
+leave the pod with devices far apart, an equally small set that leaves close ones is offered.
 What was offered is spared only where all that kube-scheduler counts is known to fit without it; and
 where the pod would fit with nobody gone, something else counts, and all stays as it was offered.
 PodDisruptionBudgets are not watched, so each victim of our own choice counts as a violation, unless
@@ -34,7 +34,7 @@ from extender.kube.api import objects
 from extender.verdicts import evaluator, per_node, verdict_table
 from extender.verdicts.evaluator import Verdict
 
-_NEAR_ENOUGH = 0.999  # of the locality score
+_CLOSE_ENOUGH = 0.999  # of the locality score
 # Units of work: to compare a node with what it was, and for a pod there; to begin with a node that
 # is another one; to work out what is in use without some pods, and for a pod or claim there; and to
 # add up what a pod there requests.
@@ -112,16 +112,16 @@ def _chosen(
     nominated = _nominated(pod, detail.name, cluster.store)
     now = remembered_choices.seen(pod, detail, cluster, nominated)
     spending.spend(_COMPARING + int(_PER_OBJECT * (len(now.objects) + len(given.pods))))
-    told = known.of(kind, detail.name, now, given)
-    if told is not None:
-        return told[0]
-    place = known.begun(kind, detail.name, now, given)
-    if not isinstance(place, _Place):
-        place = _Place(pod, detail, nominated, table, cluster, spending)
+    remembered = known.of(kind, detail.name, now, given)
+    if remembered is not None:
+        return remembered[0]
+    node_victims = known.begun(kind, detail.name, now, given)
+    if not isinstance(node_victims, _NodeVictims):
+        node_victims = _NodeVictims(pod, detail, nominated, table, cluster, spending)
     try:
-        chosen = place.chosen(given)
+        chosen = node_victims.chosen(given)
     except work.SpentError:
-        known.leave(kind, detail.name, now, given, place)
+        known.leave(kind, detail.name, now, given, node_victims)
         raise
     known.keep(kind, detail.name, now, given, chosen)
     return chosen
@@ -153,7 +153,7 @@ def passing(
     return verb_results.FilterResult(failed, found.unresolvable, found.unknown)
 
 
-class _Place:
+class _NodeVictims:
     """One node, the pod that wants to be there, and who is there now."""
 
     def __init__(
@@ -210,12 +210,12 @@ class _Place:
                 return None
             added = found
         gone = self._without_needless(given | added, given)
-        return self._answer(self._nearer(gone, given), offered)
+        return self._answer(self._closer(gone, given), offered)
 
     def _fits(self, gone: frozenset[str]) -> bool:
         return self._without(gone).fits
 
-    def _nearness(self, gone: frozenset[str]) -> float:
+    def _locality(self, gone: frozenset[str]) -> float:
         verdict = self._without(gone)
         return verdict.locality.score if verdict.locality is not None else 1.0
 
@@ -259,10 +259,10 @@ class _Place:
         # Devices first: they are mostly what is short, and amounts take longer to add up.
         return self._fits(gone) and self._counted.fits_without(gone)
 
-    def _nearer(self, gone: frozenset[str], given: frozenset[str]) -> frozenset[str]:
-        """An equally small and unimportant set that leaves nearer devices, else the same one."""
-        best = self._nearness(gone)
-        if best >= _NEAR_ENOUGH:
+    def _closer(self, gone: frozenset[str], given: frozenset[str]) -> frozenset[str]:
+        """An equally small and unimportant set that leaves closer devices, else the same one."""
+        best = self._locality(gone)
+        if best >= _CLOSE_ENOUGH:
             return gone
         fixed = self._fixed(given)
         most = self._priorities(gone)
@@ -275,11 +275,11 @@ class _Place:
             found = fixed.union(picked)
             if self._priorities(found) > most or not self._does(found):
                 continue
-            nearness = self._nearness(found)
+            locality = self._locality(found)
             needed = not any(self._does(found - {uid}) for uid in picked)
-            if nearness > best and needed:
-                best, chosen = nearness, found
-            if best >= _NEAR_ENOUGH:
+            if locality > best and needed:
+                best, chosen = locality, found
+            if best >= _CLOSE_ENOUGH:
                 break
         return chosen
 

@@ -120,7 +120,7 @@ def explaining(
 ) -> Generator[None, None, Explanation]:
     """`explain` in turns, between which the cluster may change.
 
-    All is scored in one turn. What a node would give is told as it is when its turn comes.
+    All is scored in one turn. What a node would give is shown as it is when its turn comes.
     """
     while judging.index.settle(most=_NODES_A_TURN):
         yield
@@ -146,14 +146,14 @@ def explaining(
         return Explanation(title, "", "", generation, tuple(unjudged), (resolved.why, *remarks))
     refused = yield from refusals(coming, resolved, names)
     passing = [name for name in names if name not in refused and name not in excluded]
-    place = {name: number for number, name in enumerate(passing)}
+    index_of = {name: number for number, name in enumerate(passing)}
     yield
     with coming.without([coming.node]):
         rows = judging.index.rows_of(passing)
         scored = judging.scored(resolved, rows, with_parts=True) if passing else None
         generation = judging.index.generation
     yield
-    found = yield from _described(coming, resolved, shown, refused, scored, place)
+    found = yield from _described(coming, resolved, shown, refused, scored, index_of)
     demand = explain_demand.demand(resolved)
     return Explanation(title, demand, resolved.profile.name, generation, tuple(found), remarks)
 
@@ -164,22 +164,24 @@ def _described(
     shown: Sequence[str],
     refused: Mapping[str, str],
     scored: scored_nodes.ScoredNodes | None,
-    place: Mapping[str, int],
+    index_of: Mapping[str, int],
 ) -> Generator[None, None, list[Explained]]:
-    """The nodes in words, the best first; `place` is where each that passes stands in `scored`."""
+    """The nodes in words, the best first; `index_of` is where each that passes is in `scored`."""
     keys: list[tuple[bool, int, float, str]] = []
     nodes: list[Explained] = []  # in the order of their keys
     for first in range(0, len(shown), _NODES_A_TURN):
         some = shown[first : first + _NODES_A_TURN]
-        passed = [name for name in some if name in place]
+        passed = [name for name in some if name in index_of]
         judging = coming.judging
         with coming.without(some):
-            words = _grounds(judging, coming.pod, scored, [place[name] for name in passed])
+            words = _costs_in_words(
+                judging, coming.pod, scored, [index_of[name] for name in passed]
+            )
         yield
         words_of = dict(zip(passed, words, strict=False))
         with coming.given_back(some):
             for name in some:
-                node = _node(judging, resolved, name, refused.get(name), scored, place.get(name))
+                node = _node(judging, resolved, name, refused.get(name), scored, index_of.get(name))
                 node = dataclasses.replace(node, grounds=words_of.get(name, {}))
                 key = _order(node)
                 at = bisect.bisect(keys, key)
@@ -207,14 +209,14 @@ def refusals(
     return found
 
 
-def _grounds(
+def _costs_in_words(
     judging: engine.Engine,
     pod: objects.Pod,
     scored: scored_nodes.ScoredNodes | None,
-    places: list[int],
+    indexes: list[int],
 ) -> list[explain_costs.Words]:
-    """The grounds of some of the scored nodes; none once their states were numbered anew."""
-    if scored is None or not places:
+    """The costs of some of the scored nodes in words; none once their states were numbered anew."""
+    if scored is None or not indexes:
         return []
     if scored.candidates.table.states is not judging.index.states:
         return []
@@ -222,12 +224,12 @@ def _grounds(
     some = dataclasses.replace(
         scored,
         candidates=scorer.CandidateNodes(
-            candidates.table, candidates.rows[places], candidates.states[places]
+            candidates.table, candidates.rows[indexes], candidates.states[indexes]
         ),
-        scores=scored.scores[places],
-        cost=scored.cost[places],
-        parts={name: values[places] for name, values in scored.parts.items()},
-        tie=scored.tie[places],
+        scores=scored.scores[indexes],
+        cost=scored.cost[indexes],
+        parts={name: values[indexes] for name, values in scored.parts.items()},
+        tie=scored.tie[indexes],
     )
     return explain_costs.words_by_part(judging, pod, some)
 
@@ -302,10 +304,10 @@ def devices(
         )
         for pick in verdict.picks
     ]
-    for name, places in verdict.plugin:
+    for name, devices in verdict.plugin:
         found += [
-            Device("", name, "device plug-in", detail.name, machine.shape.devices[place].name)
-            for place in places
+            Device("", name, "device plug-in", detail.name, machine.shape.devices[each].name)
+            for each in devices
         ]
     return tuple(found)
 
@@ -317,7 +319,7 @@ def _notes(verdict: Verdict, detail: index.Row) -> tuple[str, ...]:
     if verdict.plugin and detail.usage.inferred:
         notes.append("devices behind the device plug-in are inferred, the API does not name them")
     if verdict.locality is not None and verdict.locality.unknown:
-        notes.append("part of the nearness is not published")
+        notes.append("part of the locality is not published")
     return tuple(notes)
 
 

@@ -56,17 +56,17 @@ def words_by_part(
 
 
 def _packing(judging: engine.Engine, scored: scored_nodes.ScoredNodes) -> list[str]:
-    room, resolved = judging.room, scored.resolved
-    if not len(room.prices):
+    pricer, resolved = judging.pricer, scored.resolved
+    if not len(pricer.prices):
         return ["no demand was seen yet"] * len(scored.candidates.rows)
     known = np.maximum(scored.candidates.rows, 0)
-    losses = room.cost_by_class(
+    losses = pricer.cost_by_class(
         scored.candidates.table, known, cpu=resolved.requests.cpu, memory=resolved.requests.memory
     )
-    whom = [_class(judging, place) for place in range(len(room.prices))]
+    whom = [_class(judging, number) for number in range(len(pricer.prices))]
     short = ""
-    if room.cpu_or_memory_is_short:
-        short = f"; free CPU and memory cover {room.coverage:.0%} of the free GPUs"
+    if pricer.cpu_or_memory_is_short:
+        short = f"; free CPU and memory cover {pricer.coverage:.0%} of the free GPUs"
     charged = scored.parts.get("packing", np.zeros(len(losses)))
     return [
         _taken(row * (part / row.sum() if row.any() else 1.0), whom) + short
@@ -91,7 +91,7 @@ def _taken(losses: scorer.Floats, whom: list[str]) -> str:
 
 def _next_partition(judging: engine.Engine, scored: scored_nodes.ScoredNodes) -> list[str]:
     """What the next partition would cost more, and where on the node this one goes."""
-    lookahead, resolved = judging.room.lookahead, scored.resolved
+    lookahead, resolved = judging.pricer.lookahead, scored.resolved
     known = np.maximum(scored.candidates.rows, 0)
     losses = lookahead.next_loss(
         resolved.question, known, cpu=resolved.requests.cpu, memory=resolved.requests.memory
@@ -112,11 +112,11 @@ def _next_partition(judging: engine.Engine, scored: scored_nodes.ScoredNodes) ->
     return found
 
 
-def _class(judging: engine.Engine, place: int) -> str:
+def _class(judging: engine.Engine, number: int) -> str:
     """The pods of one class in words: "pods of 8 GPUs", "pods of 1 GPU + 25 of a NIC"."""
-    classes = judging.room.classes
-    unit = classes.units[int(classes.unit[place])]
-    count = round(float(classes.count[place]))
+    classes = judging.pricer.classes
+    unit = classes.units[int(classes.unit[number])]
+    count = round(float(classes.count[number]))
     if isinstance(unit, queries.Query):
         return f"pods of {queries.describe(unit, times=count)}"
     return f"pods of {queries.counted(count, str(unit))}"
@@ -176,7 +176,7 @@ def _preference(
     devices = verdict.devices()
     used, joined = preference.linked(hardware, devices)
     found = [f"uses {used} of {joined} linked GPUs"] if used < joined else []
-    for device in (hardware.devices[place] for place in devices):
+    for device in (hardware.devices[number] for number in devices):
         if device.taints:
             keys = ", ".join(dict.fromkeys(taint.key for taint in device.taints))
             found.append(f"{device.name} is tainted ({keys})")

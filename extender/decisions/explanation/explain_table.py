@@ -1,6 +1,6 @@
-"""An explanation as a table for people: as wide as the terminal, equal refusals told once.
+"""An explanation as a table for people: as wide as the terminal, equal refusals shown once.
 
-SCORE is what kube-scheduler would be told (10 the best node, one less a step), COST what it comes
+SCORE is what kube-scheduler would get (10 the best node, one less a step), COST what it comes
 from (in GPUs, the least is best); the words of the locality levels are those of the README.
 """
 
@@ -85,7 +85,7 @@ _NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
 def _runs(names: Sequence[str]) -> list[str]:
-    """Names that count on, told by the first and last: gpu-0, gpu-1, gpu-2 is gpu-0..2."""
+    """Names that count on, shown by the first and last: gpu-0, gpu-1, gpu-2 is gpu-0..2."""
     found: list[str] = []
     start = 0
     while start < len(names):

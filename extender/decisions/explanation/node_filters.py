@@ -142,8 +142,12 @@ class NodeFilters:
             if name == _PODS:
                 yield f"node is full: {used.get(name, 0)} of {has} pods"
             else:
-                free = f"{_told(name, left)} of {_told(name, has)} free" if has else "node has none"
-                yield f"needs {_told(name, wanted)} {_unit(name)}; {free}"
+                free = (
+                    f"{_amount_text(name, left)} of {_amount_text(name, has)} free"
+                    if has
+                    else "node has none"
+                )
+                yield f"needs {_amount_text(name, wanted)} {_unit(name)}; {free}"
 
     def _used(self, node: str) -> Mapping[str, int]:
         total: dict[str, int] = {}
@@ -212,7 +216,7 @@ def _offer(name: str, amount: objects.Quantity) -> int:
     return quantity.milli(amount) if name == "cpu" else quantity.whole(amount)
 
 
-def _told(name: str, amount: int) -> str:
+def _amount_text(name: str, amount: int) -> str:
     if name == "cpu":
         return f"{amount / 1000:g}"
     if name in _BYTES:

@@ -51,7 +51,7 @@ def counted(
     judging: engine.Engine, rows: NDArray[np.int64]
 ) -> Generator[None, None, tuple[Floats, Floats]]:
     """Free GPUs and GPUs of each row, counted in turns; 0 for a row that has no node any more."""
-    cluster, inventory = judging.index, judging.room.inventory
+    cluster, inventory = judging.index, judging.pricer.inventory
     left, total = np.zeros(len(rows)), np.zeros(len(rows))
     for first in range(0, len(rows), _CHUNK):
         there = rows[first : first + _CHUNK]
@@ -71,7 +71,7 @@ def of_rows(
     usable = np.where(shut, 0.0, left)
     empty = (total > 0) & (left >= total - _ALMOST)
     free = float(usable.sum())
-    room = judging.room
+    room = judging.pricer
     live = rows[judging.index.state[rows] >= 0]
     coverage = room.inventory.coverage(room.mix.mean_demand(), live) if free and len(live) else 1.0
     floors = np.floor(usable + _ALMOST)

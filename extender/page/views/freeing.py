@@ -49,7 +49,7 @@ def _busy(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, lis
         for name in failed:
             row = judging.index.rows.get(name)
             if row is not None:
-                free = float(judging.room.inventory.left(judging.index.state[[row]])[0])
+                free = float(judging.pricer.inventory.left(judging.index.state[[row]])[0])
                 found.append((-free, name))
         yield
     return [name for _, name in sorted(found)[:_SEARCHED]]

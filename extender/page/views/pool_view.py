@@ -125,7 +125,7 @@ def _named(pool: places.Pool) -> Iterator[tuple[places.Block, str]]:
 
 def _state(judging: engine.Engine, known: places.Places, detail: index.Row) -> str:
     row = judging.index.rows[detail.name]
-    states, inventory = judging.index.state[[row]], judging.room.inventory
+    states, inventory = judging.index.state[[row]], judging.pricer.inventory
     left, total = float(inventory.left(states)[0]), float(inventory.gpus(states)[0])
     if row < len(known.blocked) and known.blocked[row]:
         return "closed"
@@ -141,7 +141,7 @@ def _row(
 ) -> NodeRow:
     hardware, usage = detail.machine.shape, detail.usage
     row = judging.index.rows[detail.name]
-    states, inventory = judging.index.state[[row]], judging.room.inventory
+    states, inventory = judging.index.state[[row]], judging.pricer.inventory
     loose = [each for each in gpu_states.units(hardware, usage) if not each.resource.devices]
     return NodeRow(
         name=detail.name,
