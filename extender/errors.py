@@ -1,6 +1,6 @@
 """The exception tree: whose fault it is decides what happens next.
 
-`ConfigError` and `SnapshotError` are the operator's: every problem is listed, with its place.
+`ConfigError` and `SnapshotError` are the operator's: every problem is listed, with where it is.
 `ApiError` is the API server's, by meaning. `WireError` is the caller's: it is answered with its
 status. `SelectorError` belongs to one CEL expression. Anything else is a bug of ours: it raises in
 tests; in production the request fails open and is counted.
@@ -12,12 +12,12 @@ class RailyardError(Exception):
 
 
 class ProblemsError(RailyardError):
-    """Several problems found in one reading, each as (place, what is wrong)."""
+    """Several problems found in one reading, each as (where, what is wrong)."""
 
     def __init__(self, what: str, problems: list[tuple[str, str]]) -> None:
         self.what = what
         self.problems = problems
-        lines = [f"{place}: {text}" if place else text for place, text in problems]
+        lines = [f"{where}: {text}" if where else text for where, text in problems]
         super().__init__("\n  ".join([what, *lines]))
 
 

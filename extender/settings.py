@@ -67,7 +67,7 @@ class Tls:
     client_names: frozenset[str] = frozenset()
     """Common names and subject alternative names let in; empty lets in all that the CA signed."""
     clients_optional: bool = False
-    """Shake hands also with clients that show no certificate; what they may ask is told later."""
+    """Shake hands also with clients that show no certificate; `gate` decides what they may ask."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Drain:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything a process is told when it starts."""
+    """Everything a process is given when it starts."""
 
     snapshot: tuple[pathlib.Path, ...] = ()
     kubeconfig: pathlib.Path | None = None
@@ -235,9 +235,9 @@ def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]
     for field, (read, _) in _OPTIONS.items():
         variable = f"RAILYARD_{field.upper()}"
         given = getattr(arguments, field, None)
-        place = "--" + field.replace("_", "-")
+        source = "--" + field.replace("_", "-")
         if given is None and variable in environment:
-            given, place = environment[variable], variable
+            given, source = environment[variable], variable
         if given is None:
             continue
         try:
@@ -245,7 +245,7 @@ def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]
             parsed = [read(text) for text in texts]
             values[field] = sum(parsed, ()) if read is flag_values.paths else parsed[-1]
         except ValueError as error:
-            problems.append((place, str(error)))
+            problems.append((source, str(error)))
     settings = _settings(values)
     problems += _contradictions(values, settings)
     if problems:
@@ -329,7 +329,7 @@ def _contradictions(values: Mapping[str, Any], settings: Settings) -> list[tuple
         ),
         (exposed, "--bind", "is plain HTTP for other machines: use TLS, or --insecure-bind"),
     )
-    return [(place, text) for broken, place, text in rules if broken]
+    return [(source, text) for broken, source, text in rules if broken]
 
 
 def _tls_rules(

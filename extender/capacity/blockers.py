@@ -22,7 +22,7 @@ _MOST_GROUPS = 8  # of reasons that single nodes have
 
 def of_amounts(counts: Sequence[node_counts.NodeCount]) -> Iterator[answer.Blocker]:
     """CPU, memory and other amounts that run out while devices are free."""
-    names = dict.fromkeys(name for each in counts for name in each.room)
+    names = dict.fromkeys(name for each in counts for name in each.by_resource)
     for name in names:
         gains = [each.without(name) - each.fits for each in counts]
         if gain := sum(gains):
@@ -46,7 +46,7 @@ def of_nodes(counts: Sequence[node_counts.NodeCount]) -> Iterator[answer.Blocker
 def of_hardware(
     counts: Sequence[node_counts.NodeCount], question: query.Query
 ) -> Iterator[answer.Blocker]:
-    """What nodes say that could never take the pod: it is told, and gains nothing."""
+    """What nodes say that could never take the pod: it is shown, and gains nothing."""
     groups: dict[str, int] = defaultdict(int)
     for each in counts:
         if question and each.first is not None and not each.first.fits:
@@ -65,7 +65,7 @@ def of_fragmentation(pools: Sequence[answer.PoolCapacity]) -> Iterator[answer.Bl
 
 
 def of_rules(gains: dict[str, tuple[int, int]]) -> Iterator[answer.Blocker]:
-    """Rules on how near devices must be: rule → (how many more without it, nodes)."""
+    """Rules on how close devices must be: rule → (how many more without it, nodes)."""
     for kind, (gain, nodes) in gains.items():
         if gain:
             if kind == "locality":
@@ -103,7 +103,7 @@ def of_holders(
     yield answer.Blocker("held", gain, text, nodes, holders)
 
 
-def holders_told(blocker: answer.Blocker) -> str:
+def holders_text(blocker: answer.Blocker) -> str:
     """The holders in words: "ml (40 devices of 9 pods), research (16 devices of 2 pods)"."""
     some = [
         f"{each.namespace} ({each.devices} device{_s(each.devices)} of"

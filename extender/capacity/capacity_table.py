@@ -36,7 +36,7 @@ def lines(
     if found.blockers:
         yield "what blocks the next pod, and how many more fit without it alone:"
     for blocker in found.blockers[: None if every else _MOST_BLOCKERS]:
-        holders = f": {blockers.holders_told(blocker)}" if blocker.holders else ""
+        holders = f": {blockers.holders_text(blocker)}" if blocker.holders else ""
         gain = f"+{blocker.gain}" if blocker.gain else "-"
         yield from _wrapped(f"  {gain:>6}  {blocker.text}{holders}", width, indent=" " * 10)
     if found.drained is not None:

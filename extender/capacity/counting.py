@@ -114,7 +114,7 @@ def _rules(
     asked: resolver.ResolvedPod,
     counts: Sequence[node_counts.NodeCount],
 ) -> Generator[None, None, dict[str, tuple[int, int]]]:
-    """Rule on nearness → how many more fit without it, and on how many nodes."""
+    """Rule on locality → how many more fit without it, and on how many nodes."""
     gains: dict[str, tuple[int, int]] = {}
     for kind, without in _relaxed(asked):
         counter = node_counts.Counter(judging, cluster, without)
@@ -123,7 +123,7 @@ def _rules(
             if each.refusals:
                 continue
             chain = yield from counter.chain(each.row, each.state)
-            more = min([chain.count, *each.room.values()]) - each.fits
+            more = min([chain.count, *each.by_resource.values()]) - each.fits
             gain, nodes = gain + max(more, 0), nodes + (more > 0)
             yield
         gains[kind] = gain, nodes
@@ -131,7 +131,7 @@ def _rules(
 
 
 def _relaxed(asked: resolver.ResolvedPod) -> list[tuple[str, resolver.ResolvedPod]]:
-    """The shape without each of the rules that it has on how near its devices must be."""
+    """The shape without each of the rules that it has on how close its devices must be."""
     found: list[tuple[str, resolver.ResolvedPod]] = []
     if asked.question.mode == "Required":
         found.append(("locality", _with(asked, mode="Preferred")))

@@ -32,14 +32,14 @@ def draining(
     evicted = changes.evict(copied, name)
     copied.settle()
     yield
-    places = placer.Placer(copied, np.random.default_rng(_SEED))
+    placing = placer.Placer(copied, np.random.default_rng(_SEED))
     moved: list[answer.Moved] = []
     for each in evicted:
-        places.arrive(each.pod, each.claims)
-        found = places.place(each.pod)
+        placing.arrive(each.pod, each.claims)
+        found = placing.place(each.pod)
         meta = each.pod.metadata
         if found is None:
-            places.leave(meta.uid)
+            placing.leave(meta.uid)
         moved.append(answer.Moved(f"{meta.namespace}/{meta.name}", found.node if found else ""))
         yield
     then = yield from counting.counting(copied, shape)

@@ -24,11 +24,11 @@ _MODELS = ("productName", "product", "model", "gpuModel", "profile", "deviceName
 def taken(hardware: Shape, usage: Usage) -> Amounts:
     """What is in use: devices of claims, capacity of devices that are shared, plug-in units."""
     found: Amounts = Counter()
-    for place in range(_claimable(hardware)):
-        if usage.taken >> place & 1:
-            found.update(_whole(hardware.devices[place]))
-    for place, amounts in usage.shared:
-        device = hardware.devices[place]
+    for number in range(_claimable(hardware)):
+        if usage.taken >> number & 1:
+            found.update(_whole(hardware.devices[number]))
+    for number, amounts in usage.shared:
+        device = hardware.devices[number]
         for name, nano in amounts:
             found[CAPACITY, device.driver, name] += nano
     for resource, held in zip(hardware.resources, usage.held, strict=False):

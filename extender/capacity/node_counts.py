@@ -29,7 +29,7 @@ Turns: TypeAlias = Generator[None, None, None]
 
 @dataclasses.dataclass(slots=True)
 class NodeCount:
-    """What one node takes. `left` is by resource, what is free; `room` how many pods that takes.
+    """What one node takes. `left` is what is free; `by_resource` how many pods that takes.
 
     `devices` is how many its devices take, however much CPU there is; `last` the verdict on the
     next one; `empty` how many the node would take if no pod were there; `first` the verdict on the
@@ -41,7 +41,7 @@ class NodeCount:
     state: NodeState
     refusals: tuple[str, ...]
     left: dict[str, int]
-    room: dict[str, int]
+    by_resource: dict[str, int]
     devices: int
     last: Verdict | None
     empty: int
@@ -51,7 +51,7 @@ class NodeCount:
     @property
     def beside(self) -> int:
         """How many fit, whatever taints and affinities say."""
-        return min([self.devices, *self.room.values()])
+        return min([self.devices, *self.by_resource.values()])
 
     @property
     def fits(self) -> int:
@@ -60,7 +60,7 @@ class NodeCount:
 
     def without(self, name: str) -> int:
         """How many would fit if there were enough of one resource."""
-        rest = (count for other, count in self.room.items() if other != name)
+        rest = (count for other, count in self.by_resource.items() if other != name)
         return 0 if self.refusals else min([self.devices, *rest])
 
 
@@ -109,7 +109,7 @@ class Counter:
             state=state,
             refusals=tuple(filters.refusals(detail.node)),
             left=left,
-            room={name: amount // wanted[name] for name, amount in left.items()},
+            by_resource={name: amount // wanted[name] for name, amount in left.items()},
             devices=now.count,
             last=now.last,
             empty=min([then.count, *(amount // wanted[name] for name, amount in whole.items())]),
@@ -122,10 +122,10 @@ class Counter:
         if not self.question:
             return _Chain(MOST, None, judged=True)
         path: list[tuple[NodeState, int]] = []
-        place = row if self._single else -1
+        key_row = row if self._single else -1
         end: _Chain | None = None
         while end is None:
-            key = (state, place)
+            key = (state, key_row)
             end = self._known.get(key)
             if end is not None:
                 break

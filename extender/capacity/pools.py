@@ -83,7 +83,7 @@ def _pool(
             wanted.append(free_amounts.needed(hardware, each.first.after))
         yield
     empty = sum(each.empty for each in counts)
-    told = _told(wanted)
+    counted = _counted(wanted)
     fits = sum(each.fits for each in counts)
     bound = free_amounts.bound(free, wanted, empty)
     for name, amount in amounts_wanted.items():
@@ -93,8 +93,8 @@ def _pool(
         model=model,
         source=source,
         nodes=len(counts),
-        free=sum(amounts[told] for amounts in free) if told else 0,
-        total=total[told] if told else 0,
+        free=sum(amounts[counted] for amounts in free) if counted else 0,
+        total=total[counted] if counted else 0,
         fits=fits,
         defragmented=max(bound, fits),
         empty=empty,
@@ -102,7 +102,7 @@ def _pool(
     )
 
 
-def _told(wanted: Sequence[free_amounts.Amounts]) -> tuple[str, str, str] | None:
+def _counted(wanted: Sequence[free_amounts.Amounts]) -> tuple[str, str, str] | None:
     """What is counted for people: GPUs before all else."""
     keys = {key for each in wanted for key in each}
     ranked = sorted(keys, key=lambda key: (key[0] == free_amounts.CAPACITY, not _gpu(key), key))

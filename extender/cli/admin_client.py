@@ -69,7 +69,7 @@ def _body(url: str, path: str, parameters: Mapping[str, str]) -> bytes:
             return found
     except urllib.error.HTTPError as error:
         with error:
-            why = _told(error.read(_MOST_BYTES)) or f"status {error.code}"
+            why = _reason(error.read(_MOST_BYTES)) or f"status {error.code}"
         raise errors.ConfigError("the service answers with an error", [(url, why)]) from error
     except (OSError, ValueError) as error:
         why = str(getattr(error, "reason", error))
@@ -101,7 +101,7 @@ async def _proxied(url: str, path: str, parameters: Mapping[str, str]) -> bytes:
     return b"".join(pieces)
 
 
-def _told(body: bytes) -> str:
+def _reason(body: bytes) -> str:
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -17,9 +17,9 @@ from extender.replay import files, snapshots
 from extender.service import assembly
 
 _EPILOG = """\
-SCORE is what kube-scheduler is told: 10 for the best node, less for others, none where the node is
+SCORE is what kube-scheduler gets: 10 for the best node, less for others, none where the node is
 refused or all are alike. COST is what the order comes from, in GPUs: the least is the best.
-How near devices are, from near to far: PIX (one PCIe switch), PXB (several switches), PHB (one PCIe
+How close devices are, the closest first: PIX (one PCIe switch), PXB (several switches), PHB (one PCIe
 root), NODE (one NUMA node), SYS (across NUMA nodes).
 Exit status: 0, 1 where no node is known to fit some pod, 2 for what you must mend.
 """
@@ -27,12 +27,12 @@ Exit status: 0, 1 where no node is known to fit some pod, 2 for what you must me
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands to the command line."""
-    for name, run, told in (
+    for name, run, words in (
         ("explain", _explain, "say per node what a pod would get, and why"),
         ("predict", _predict, "print the devices that a pod would get"),
     ):
         parser = commands.add_parser(
-            name, help=told, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+            name, help=words, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         _add_arguments(parser)
         parser.set_defaults(run=run)
@@ -87,8 +87,8 @@ def _explain(arguments: argparse.Namespace) -> int:
                 print()
             print("\n".join(explain_table.lines(each, layout)))
     else:
-        told = [each.as_json() for each in found]
-        printing.structured(told[0] if len(told) == 1 else told, arguments.output)
+        bodies = [each.as_json() for each in found]
+        printing.structured(bodies[0] if len(bodies) == 1 else bodies, arguments.output)
     return _status(found)
 
 
@@ -102,8 +102,8 @@ def _predict(arguments: argparse.Namespace) -> int:
             for node in sorted(each.nodes, key=lambda node: node.node):
                 print(f"{node.node}: {_devices(node) or node.reason or node.verdict}")
     else:
-        told: list[Any] = [{"pod": each.pod, "nodes": _predicted(each)} for each in found]
-        printing.structured(told if len(told) > 1 else told[0]["nodes"], arguments.output)
+        bodies: list[Any] = [{"pod": each.pod, "nodes": _predicted(each)} for each in found]
+        printing.structured(bodies if len(bodies) > 1 else bodies[0]["nodes"], arguments.output)
     for text in dict.fromkeys(note for each in found for note in each.notes):
         printing.note(text)
     return _status(found)

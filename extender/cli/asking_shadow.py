@@ -42,19 +42,19 @@ def lines(found: dict[str, Any]) -> list[str]:
     if candidate is None:
         why = f"it is refused: {found['refused']}" if found["refused"] else "there is none"
         return [f"No candidate policy is tried: {why}."]
-    told = [
+    text = [
         f"candidate {candidate['hash']}: {found['state']}",
         f"from {candidate['source']}",
         f"beside {found['beside']}, the policy in force" if "beside" in found else "",
     ]
     if "judged" not in found:
-        return told
-    told += _figures(found)
+        return text
+    text += _figures(found)
     if found["fault"]:
-        told.append(f"last error: {found['fault']}")
+        text.append(f"last error: {found['fault']}")
     if found["notTried"]:
-        told.append(f"not tried, needs another engine: {', '.join(found['notTried'])}")
-    return [*told, *_differences(found["differences"])]
+        text.append(f"not tried, needs another engine: {', '.join(found['notTried'])}")
+    return [*text, *_differences(found["differences"])]
 
 
 def _figures(found: dict[str, Any]) -> list[str]:

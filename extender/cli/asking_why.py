@@ -108,9 +108,9 @@ def _nodes(count: int) -> str:
     return f"{count} node{'s' * (count != 1)}"
 
 
-def _then(told: Mapping[str, Any]) -> str:
+def _then(answer: Mapping[str, Any]) -> str:
     """What was answered for the node in the decision."""
-    match told["verdict"]:
+    match answer["verdict"]:
         case "not asked":
             return (
                 "kube-scheduler did not ask about it: its own filters refused it,"
@@ -118,12 +118,12 @@ def _then(told: Mapping[str, Any]) -> str:
             )
         case "forgotten":
             return "what was answered is not kept any more"
-        case "passed" if "score" in told:
-            return f"could take the pod; score {told['score']}, cost {told['cost']:.2f}"
+        case "passed" if "score" in answer:
+            return f"could take the pod; score {answer['score']}, cost {answer['cost']:.2f}"
         case "passed":
             return "could take the pod"
         case verdict:
-            return f"{verdict}: {told['reason']}"
+            return f"{verdict}: {answer['reason']}"
 
 
 def _node(node: Mapping[str, Any]) -> Iterator[str]:
@@ -138,9 +138,9 @@ def _node(node: Mapping[str, Any]) -> Iterator[str]:
     if node["holders"]:
         yield from _wrapped("held by:", "    ")
     for holder in node["holders"]:
-        told = "may be preempted" if holder["preemptible"] else "not preemptible"
-        told = "is being deleted" if holder["leaving"] else told
-        text = f"{holder['pod']}: {holder['holds']}, priority {holder['priority']}, {told}"
+        state = "may be preempted" if holder["preemptible"] else "not preemptible"
+        state = "is being deleted" if holder["leaving"] else state
+        text = f"{holder['pod']}: {holder['holds']}, priority {holder['priority']}, {state}"
         yield from _wrapped(text, "      ")
     if node["changes"]:
         takes = "take the pod" if node["verdict"] == "refused" else "be the best"
@@ -153,10 +153,10 @@ def _verdict(node: Mapping[str, Any]) -> str:
     reasons = "; ".join(filter(None, (node["reason"], *node["scheduler"])))
     if node["cost"] is None:
         return f"{node['verdict']}: {reasons}" if reasons else str(node["verdict"])
-    place = f"cost {node['cost']:.2f}, number {node['rank']} of {node['of']}"
+    rank = f"cost {node['cost']:.2f}, number {node['rank']} of {node['of']}"
     if node["rank"] == 1:
-        return f"the best, {place}"
-    return f"{place}; {node['best']} is the best with {node['bestCost']:.2f}"
+        return f"the best, {rank}"
+    return f"{rank}; {node['best']} is the best with {node['bestCost']:.2f}"
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
@@ -190,8 +190,8 @@ def _policy_lines(found: Mapping[str, Any]) -> Iterator[str]:
                 for part in ("locality", "packing", "proximity", "preference")
             )
             locality = profile["locality"]
-            told = f"{locality['mode']} {locality['level']}"
-            yield from _wrapped(f"profile {profile['name']}: weights {weights}; {told}", "  ")
+            text = f"{locality['mode']} {locality['level']}"
+            yield from _wrapped(f"profile {profile['name']}: weights {weights}; {text}", "  ")
     for text in found["warnings"]:
         yield from _wrapped(f"warning: {text}")
     for word in ("refused", "lastRefused"):

@@ -68,8 +68,8 @@ def _print(found: list[_Checked], beside: tuple[str, ...]) -> None:
             print(f"railyard: {sentence(each.error)}", file=sys.stderr)
         elif each.policy is not None:
             names = ", ".join(profile.name for profile in each.policy.profiles)
-            told = f"good; profiles: {names}; hash {config.fingerprint(each.policy)}"
-            print(f"{each.source}: {told}")
+            text = f"good; profiles: {names}; hash {config.fingerprint(each.policy)}"
+            print(f"{each.source}: {text}")
             for note in config.warnings(each.policy):
                 print(f"warning: {note}")
     for note in beside:
@@ -77,17 +77,17 @@ def _print(found: list[_Checked], beside: tuple[str, ...]) -> None:
 
 
 def _as_json(each: _Checked, beside: tuple[str, ...]) -> dict[str, Any]:
-    told: dict[str, Any] = {"source": each.source, "good": each.policy is not None}
+    body: dict[str, Any] = {"source": each.source, "good": each.policy is not None}
     if each.policy is not None:
-        told["hash"] = config.fingerprint(each.policy)
-        told["profiles"] = [profile.name for profile in each.policy.profiles]
-        told["warnings"] = [*config.warnings(each.policy), *beside]
+        body["hash"] = config.fingerprint(each.policy)
+        body["profiles"] = [profile.name for profile in each.policy.profiles]
+        body["warnings"] = [*config.warnings(each.policy), *beside]
     if each.error is not None:
-        told["what"] = each.error.what
-        told["problems"] = [
-            {"place": place, "problem": problem} for place, problem in each.error.problems
+        body["what"] = each.error.what
+        body["problems"] = [
+            {"place": where, "problem": problem} for where, problem in each.error.problems
         ]
-    return told
+    return body
 
 
 # ---------------------------------------------------------------- reading
@@ -96,8 +96,8 @@ def _as_json(each: _Checked, beside: tuple[str, ...]) -> dict[str, Any]:
 def _read(path: pathlib.Path) -> Iterator[_Checked]:
     """The policies of one file: those in the ConfigMaps of a stream, or the file itself."""
     if path.is_dir():
-        told = f"a folder: `kubectl kustomize {path} | railyard check -` checks what it makes"
-        yield _broken(str(path), told)
+        problem = f"a folder: `kubectl kustomize {path} | railyard check -` checks what it makes"
+        yield _broken(str(path), problem)
         return
     if path != files.STDIN and not path.exists():
         yield _broken(str(path), "no such file")
@@ -111,9 +111,9 @@ def _read(path: pathlib.Path) -> Iterator[_Checked]:
 
 def _policies(text: files.Text) -> Iterator[_Checked]:
     maps = list(_config_maps(text))
-    for place, item in maps:
+    for where, item in maps:
         name = f"{item.metadata.namespace or 'default'}/{item.metadata.name}"
-        source = f"{place} (ConfigMap {name})"
+        source = f"{where} (ConfigMap {name})"
         yield _checked(source, functools.partial(policy_text.of_config_map, item, source=source))
     if not maps:
         source = text.name
@@ -136,11 +136,11 @@ def _config_maps(text: files.Text) -> Iterator[tuple[str, objects.ConfigMap]]:
             *(item.data or ()),
             *(item.binary_data or ()),
         }:
-            yield document.place, item
+            yield document.location, item
 
 
-def _broken(source: str, told: str) -> _Checked:
-    error = errors.ConfigError("the policy cannot be read", [(source, told)])
+def _broken(source: str, problem: str) -> _Checked:
+    error = errors.ConfigError("the policy cannot be read", [(source, problem)])
     return _Checked(source, error=error)
 
 

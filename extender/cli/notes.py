@@ -14,13 +14,13 @@ _MOST_NAMED = 3
 
 def of_snapshot(snapshot: snapshots.Snapshot) -> Iterator[str]:
     """What was left out of the snapshot, in sentences."""
-    for place, what in snapshot.problems:
-        yield f"cannot be read, and the answer is without it: {place}: {what}"
+    for where, what in snapshot.problems:
+        yield f"cannot be read, and the answer is without it: {where}: {what}"
     by_reason: dict[str, list[str]] = defaultdict(list)
-    for place, what in snapshot.skipped:
-        by_reason[what].append(place)
-    for what, places in by_reason.items():
-        yield f"{_count(len(places), 'document')} left out ({what}): {_named(places)}"
+    for where, what in snapshot.skipped:
+        by_reason[what].append(where)
+    for what, locations in by_reason.items():
+        yield f"{_count(len(locations), 'document')} left out ({what}): {_named(locations)}"
     if snapshot.ignored:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(snapshot.ignored.items()))
         yield f"objects of kinds that are not read: {kinds}"
@@ -67,9 +67,9 @@ def _claims(pod: objects.Pod) -> Iterable[str]:
     return [name for name in names if name]
 
 
-def _named(places: Sequence[str]) -> str:
-    more = len(places) - _MOST_NAMED
-    listed = ", ".join(places[:_MOST_NAMED])
+def _named(locations: Sequence[str]) -> str:
+    more = len(locations) - _MOST_NAMED
+    listed = ", ".join(locations[:_MOST_NAMED])
     return f"{listed} and {more} more" if more > 0 else listed
 
 

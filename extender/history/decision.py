@@ -66,7 +66,7 @@ class NodeAnswers:
         arrays = (self.key, self.reason, self.cost, self.score)
         return sum(array.nbytes for array in arrays) + _ARRAYS
 
-    def place_of(self, name: str) -> int:
+    def index_of(self, name: str) -> int:
         """Where the node stands; -1 where it was not asked about."""
         found = np.flatnonzero(self.key == index.order_of(name))
         return int(found[0]) if len(found) else -1

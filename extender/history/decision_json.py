@@ -56,7 +56,7 @@ def of(made: decision.Decision) -> dict[str, Any]:
 def outcome(made: decision.Decision) -> dict[str, Any]:
     """What became of the pod: `asPredicted` is null while that is not known."""
     found = made.outcome
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "state": found.state,
         "node": found.node,
         "time": timestamp(found.at) if found.at else None,
@@ -64,11 +64,11 @@ def outcome(made: decision.Decision) -> dict[str, Any]:
         "devices": dict(found.devices),
     }
     if found.state == decision.BOUND:
-        told |= {
+        body |= {
             "ourBest": expected_node(made) == found.node,
             "scoreThere": score_on(made, found.node),
         }
-    return told
+    return body
 
 
 def as_predicted(made: decision.Decision) -> bool | None:
@@ -91,9 +91,9 @@ def score_on(made: decision.Decision, node: str) -> int | None:
     for each in made.best:
         if each.node == node:
             return each.score
-    if made.answers is None or (place := made.answers.place_of(node)) < 0:
+    if made.answers is None or (at := made.answers.index_of(node)) < 0:
         return None
-    score = int(made.answers.score[place])
+    score = int(made.answers.score[at])
     return score if score >= 0 else None
 
 
@@ -148,25 +148,25 @@ def sentences(made: decision.Decision) -> list[str]:
 
 def on_node(made: decision.Decision, node: str) -> dict[str, Any]:
     """What was answered for one node."""
-    told: dict[str, Any] = {"node": node, "verdict": "not asked"}
+    body: dict[str, Any] = {"node": node, "verdict": "not asked"}
     for each in made.best:
         if each.node == node:
-            return told | {"verdict": "passed"} | _node(each)
+            return body | {"verdict": "passed"} | _node(each)
     if made.answers is None:
-        return told | {"verdict": "forgotten"}
-    place = made.answers.place_of(node)
-    if place < 0:
-        return told
-    reason = int(made.answers.reason[place])
+        return body | {"verdict": "forgotten"}
+    at = made.answers.index_of(node)
+    if at < 0:
+        return body
+    reason = int(made.answers.reason[at])
     if reason >= 0:
         refused = made.refused[reason]
         word = "refused for good" if refused.for_good else "refused"
-        return told | {"verdict": word, "reason": refused.reason}
-    told["verdict"] = "passed"
-    if made.answers.score[place] >= 0:
-        told["score"] = int(made.answers.score[place])
-        told["cost"] = round(float(made.answers.cost[place]), _DIGITS)
-    return told
+        return body | {"verdict": word, "reason": refused.reason}
+    body["verdict"] = "passed"
+    if made.answers.score[at] >= 0:
+        body["score"] = int(made.answers.score[at])
+        body["cost"] = round(float(made.answers.cost[at]), _DIGITS)
+    return body
 
 
 def matching(
@@ -188,7 +188,7 @@ def concerns(made: decision.Decision, node: str) -> bool:
     """Whether the node was asked about, or got the pod, as far as that is still known."""
     if made.outcome.node == node or any(each.node == node for each in made.best):
         return True
-    return made.answers is not None and made.answers.place_of(node) >= 0
+    return made.answers is not None and made.answers.index_of(node) >= 0
 
 
 def _node(each: decision.BestNode) -> dict[str, Any]:

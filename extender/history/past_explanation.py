@@ -46,14 +46,14 @@ def _best(each: decision.BestNode) -> explain.Explained:
 
 
 def _other(made: decision.Decision, name: str) -> explain.Explained:
-    told = decision_json.on_node(made, name)
-    match told["verdict"]:
+    body = decision_json.on_node(made, name)
+    match body["verdict"]:
         case "not asked":
             return explain.Explained(name, explain.NOT_JUDGED, NOT_ASKED)
         case "forgotten":
             return explain.Explained(name, explain.NOT_JUDGED, FORGOTTEN)
         case "passed":
             found = explain.Explained(name, explain.FITS)
-            return dataclasses.replace(found, score=told.get("score"), cost=told.get("cost"))
+            return dataclasses.replace(found, score=body.get("score"), cost=body.get("cost"))
         case verdict:
-            return explain.Explained(name, str(verdict), told["reason"])
+            return explain.Explained(name, str(verdict), body["reason"])

@@ -150,8 +150,8 @@ class Recorder:
         """What tells the asked nodes apart later, when they have other rows."""
         rows = found.judged[0] if found.judged is not None else self._engine.index.rows_of(names)
         keys: NDArray[np.int64] = self._engine.index.order[rows]
-        for place in np.flatnonzero(rows < 0).tolist():
-            keys[place] = index.order_of(names[place])
+        for at in np.flatnonzero(rows < 0).tolist():
+            keys[at] = index.order_of(names[at])
         return keys
 
     def _refused(
@@ -165,11 +165,11 @@ class Recorder:
             reasons, codes = _by_name(names, found)
         counts = np.bincount(codes[codes >= 0], minlength=len(reasons))
         order = np.argsort(-counts, kind="stable")
-        place = np.zeros(len(reasons) + 1, dtype=np.int16)
-        place[order] = np.arange(len(order))
-        place[-1] = -1
+        position = np.zeros(len(reasons) + 1, dtype=np.int16)
+        position[order] = np.arange(len(order))
+        position[-1] = -1
         listed = [decision.Refused(reasons[n][1], int(counts[n]), reasons[n][0]) for n in order]
-        return tuple(listed), place[codes]
+        return tuple(listed), position[codes]
 
     def _by_state(
         self,
@@ -184,18 +184,18 @@ class Recorder:
             chosen = verdicts == evaluator.NEVER
             if not never:
                 chosen = (verdicts >= evaluator.REFUSED_FROM) & ~chosen
-            places = np.flatnonzero(chosen)
-            if not len(places):
+            refused = np.flatnonzero(chosen)
+            if not len(refused):
                 continue
             listed = texts.texts if isinstance(texts, refusals.Refusals) else list(texts.values())
-            states = self._engine.index.state[rows[places]]
+            states = self._engine.index.state[rows[refused]]
             sample = np.full(int(states.max()) + 1, -1, dtype=np.int32)
-            sample[states] = np.arange(len(places))
+            sample[states] = np.arange(len(refused))
             code_of = np.zeros(len(sample), dtype=np.int16)
             for state in np.flatnonzero(sample >= 0).tolist():
                 refusal = never, listed[int(sample[state])]
                 code_of[state] = numbers.setdefault(refusal, len(numbers))
-            codes[places] = code_of[states]
+            codes[refused] = code_of[states]
         return list(numbers), codes
 
     def _with_scores(
@@ -206,8 +206,8 @@ class Recorder:
         keys = self._engine.index.order[rows]
         passed = np.flatnonzero(answers.reason < 0)
         if len(passed) != len(keys) or not (answers.key[passed] == keys).all():
-            place_of = {key: place for place, key in enumerate(answers.key.tolist())}
-            passed = np.array([place_of.get(key, -1) for key in keys.tolist()], dtype=np.intp)
+            index_of = {key: at for at, key in enumerate(answers.key.tolist())}
+            passed = np.array([index_of.get(key, -1) for key in keys.tolist()], dtype=np.intp)
         known = (rows >= 0) & (passed >= 0)
         answers.cost[passed[known]] = scored.cost[known]
         answers.score[passed[known]] = scored.scores[known]
@@ -218,33 +218,33 @@ class Recorder:
     ) -> tuple[decision.BestNode, ...]:
         """The nodes ranked first, with the parts of their costs as they were."""
         chosen = _leading(scored)
-        known = [place for place in chosen if scored.candidates.rows[place] >= 0]
+        known = [one for one in chosen if scored.candidates.rows[one] >= 0]
         parts = self._parts(scored, known)
         return tuple(
-            self._node(scored, place, names[place], {n: v[at] for n, v in parts.items()})
-            for at, place in enumerate(known)
+            self._node(scored, one, names[one], {n: v[at] for n, v in parts.items()})
+            for at, one in enumerate(known)
         )
 
-    def _parts(self, scored: scored_nodes.ScoredNodes, places: list[int]) -> dict[str, list[float]]:
-        """Part of the cost → its value at each of these places."""
+    def _parts(self, scored: scored_nodes.ScoredNodes, chosen: list[int]) -> dict[str, list[float]]:
+        """Part of the cost → its value at each of these positions."""
         parts = scored.parts
         if not parts and scored.resolved.question:
             candidates = scored.candidates
             some = scorer.CandidateNodes(
-                candidates.table, candidates.rows[places], candidates.states[places]
+                candidates.table, candidates.rows[chosen], candidates.states[chosen]
             )
             costs = self._engine.scoring.cost_by_part(scored.resolved, some)
             return {name: values.tolist() for name, values in costs.parts.items()}
-        return {name: values[places].tolist() for name, values in parts.items()}
+        return {name: values[chosen].tolist() for name, values in parts.items()}
 
     def _node(
         self,
         scored: scored_nodes.ScoredNodes,
-        place: int,
+        at: int,
         name: str,
         parts: dict[str, float],
     ) -> decision.BestNode:
-        row, state = int(scored.candidates.rows[place]), int(scored.candidates.states[place])
+        row, state = int(scored.candidates.rows[at]), int(scored.candidates.states[at])
         detail = self._engine.index.details[row]
         verdict = scored.candidates.table.verdicts.get(state)
         devices: tuple[decision.Device, ...] = ()
@@ -253,8 +253,8 @@ class Recorder:
             found = explain.devices(scored.resolved, detail, verdict)
             devices = tuple((d.claim, d.request, d.driver, d.pool, d.device) for d in found)
             locality = verdict.locality.why if verdict.locality else ""
-        cost, tie = float(scored.cost[place]), float(scored.tie[place])
-        score = int(scored.scores[place])
+        cost, tie = float(scored.cost[at]), float(scored.tie[at])
+        score = int(scored.scores[at])
         return decision.BestNode(name, score, cost, tie, parts, devices, locality)
 
     # ------------------------------------------------------------ what becomes of it
@@ -286,15 +286,15 @@ def _by_name(
     codes = np.full(len(names), -1, dtype=np.int16)
     numbers: dict[tuple[bool, str], int] = {}
     if found.failed or found.unresolvable:
-        for place, name in enumerate(names):
+        for at, name in enumerate(names):
             refusal = _refusal(found, name)
             if refusal[1]:
-                codes[place] = numbers.setdefault(refusal, len(numbers))
+                codes[at] = numbers.setdefault(refusal, len(numbers))
     return list(numbers), codes
 
 
 def _leading(scored: scored_nodes.ScoredNodes) -> list[int]:
-    """The places of the best nodes: by score, of equal ones the least cost, then the first."""
+    """The positions of the best nodes: by score, of equal ones the least cost, then the first."""
     scores = scored.scores
     if len(scores) > BEST:
         least = np.partition(scores, len(scores) - BEST)[len(scores) - BEST]

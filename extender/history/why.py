@@ -20,7 +20,7 @@ from extender.verdicts import resolver
 
 NOT_KEPT = "no decision on this pod is kept: it was before a restart, or too long ago"
 NONE_YET = "no decision on this pod is kept: kube-scheduler has not asked about it of late"
-_MOST_NODES = 5  # told where no node is asked about
+_MOST_NODES = 5  # shown where no node is asked about
 _MOST_REASONS = 3  # of refusals, one node each
 
 
@@ -33,7 +33,7 @@ def why(
     """All that is known, as JSON holds it; of the pod and the decision one may be missing."""
     bound = pod is not None and bool(pod.spec.node_name)
     notes = [] if made is not None else [NOT_KEPT if bound else NONE_YET]
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "pod": made.pod if made is not None else title(pod),
         "demand": made.demand if made is not None else "",
         "state": decision.GONE if pod is None else decision.WAITING,
@@ -48,9 +48,9 @@ def why(
     }
     if pod is not None:
         if pod.spec.node_name:
-            told["state"], told["node"] = decision.BOUND, pod.spec.node_name
-        yield from _now(judging, pod, node, told)
-    return told
+            body["state"], body["node"] = decision.BOUND, pod.spec.node_name
+        yield from _now(judging, pod, node, body)
+    return body
 
 
 def title(pod: objects.Pod | None) -> str:
@@ -59,24 +59,24 @@ def title(pod: objects.Pod | None) -> str:
 
 
 def _now(
-    judging: engine.Engine, pod: objects.Pod, node: str, told: dict[str, Any]
+    judging: engine.Engine, pod: objects.Pod, node: str, body: dict[str, Any]
 ) -> Generator[None, None, None]:
     """How the nodes stand if the pod came now."""
     now = yield from why_node.picture(judging, pod)
     resolved = now.resolved
     if isinstance(resolved, resolver.NotJudged):
-        told["notes"].append(f"not judged: {resolved.why}")
+        body["notes"].append(f"not judged: {resolved.why}")
         return
-    told["demand"] = told["demand"] or explain_demand.demand(resolved)
+    body["demand"] = body["demand"] or explain_demand.demand(resolved)
     if store.bound_to(pod):
-        told["notes"].append("now: as if the pod were not there, its devices given back")
+        body["notes"].append("now: as if the pod were not there, its devices given back")
     reasons = Counter(now.refused.values())
     reasons.update("; ".join(w) for name, w in now.others.items() if name not in now.refused)
-    told["refusedNow"] = [{"reason": text, "nodes": n} for text, n in reasons.most_common()]
+    body["refusedNow"] = [{"reason": text, "nodes": n} for text, n in reasons.most_common()]
     names = [node] if node else list(_examples(now))
     for name in names:
         found = yield from why_node.why(now, name)
-        told["now"].append(found.as_json())
+        body["now"].append(found.as_json())
         yield
 
 
@@ -84,7 +84,7 @@ def _examples(now: why_node.Picture) -> dict[str, None]:
     """The nodes to tell of: those ranked first, or one for each of the main reasons."""
     if now.scored is not None:
         order = now.scored.cost.argsort(kind="stable")[:_MOST_NODES]
-        return dict.fromkeys([now.best, *(now.names[place] for place in order)])
+        return dict.fromkeys([now.best, *(now.names[at] for at in order)])
     found: dict[str, None] = {}
     for reason, _ in Counter(now.refused.values()).most_common(_MOST_REASONS):
         found[next(name for name, why in now.refused.items() if why == reason)] = None

@@ -7,7 +7,7 @@ import orjson
 from extender import errors
 from extender.decisions import engine
 from extender.page import frame, rendering
-from extender.page.fleet import cluster_map, gpu_states, history, places, pool_figures
+from extender.page.fleet import cluster_map, gpu_states, history, node_pools, pool_figures
 from extender.page.views import node_view, pending, pool_view
 from extender.server import admin_queries, admin_routes
 
@@ -125,7 +125,7 @@ class ClusterPages:
         pools = [each for each in known.pools if wanted and wanted in each.title.lower()]
         return (yield from self._frame.shown(
             "search", section="", crumbs=(("Search", ""),), text=text, pools=pools,
-            nodes=sorted(nodes, key=places.natural), pods=pods if wanted else [], more=more,
+            nodes=sorted(nodes, key=node_pools.natural), pods=pods if wanted else [], more=more,
         ))  # fmt: skip
 
     def _map(self, given: admin_routes.Parameters) -> admin_queries.Turns:
@@ -144,7 +144,7 @@ class ClusterPages:
 
 
 def _strips(
-    judging: engine.Engine, block: places.Block
+    judging: engine.Engine, block: node_pools.Block
 ) -> tuple[tuple[str, cluster_map.Strip, bool], ...]:
     """The nodes of a block with their GPUs, and whether no pod goes there."""
     found = []
@@ -152,5 +152,5 @@ def _strips(
         detail = judging.index.detail(name)
         if detail is not None:
             drawn = cluster_map.strip_of(detail.machine.shape, detail.usage)
-            found.append((name, drawn, bool(places.problems_of(detail.node))))
+            found.append((name, drawn, bool(node_pools.problems_of(detail.node))))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""What all pages have in common: the engine once it is ready, the places, the page around them."""
+"""What all pages have in common: the engine once it is ready, the pools, the page around them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from extender import errors
 from extender.decisions import engine
 from extender.history import decision_history
 from extender.page import rendering
-from extender.page.fleet import places
+from extender.page.fleet import node_pools
 from extender.server import admin_queries, admin_routes, metrics
 
-Current = Generator[None, None, tuple[engine.Engine, places.Places]]
+Current = Generator[None, None, tuple[engine.Engine, node_pools.NodePools]]
 
 
 class Source(Protocol):
@@ -36,7 +36,7 @@ class Frame:
         self._source = source
         self.clock = clock
         self.templates = rendering.templates()
-        self._places: places.Places | None = None
+        self._node_pools: node_pools.NodePools | None = None
 
     @property
     def waiting(self) -> bool:
@@ -58,19 +58,19 @@ class Frame:
         self._source().engine.recorder.condense()
         return history
 
-    def places(self) -> places.Places:
-        """The places of the nodes, as they were last read."""
+    def pools(self) -> node_pools.NodePools:
+        """The pools of the nodes, as they were last read."""
         cluster = self._source().engine.index
-        if self._places is None or self._places.index is not cluster:
-            self._places = places.Places(cluster)
-        return self._places
+        if self._node_pools is None or self._node_pools.index is not cluster:
+            self._node_pools = node_pools.NodePools(cluster)
+        return self._node_pools
 
     def current(self) -> Current:
-        """The engine and the places, brought up to date in turns."""
+        """The engine and the pools, brought up to date in turns."""
         judging = self.judging()
         judging.settle()
         yield
-        known = self.places()
+        known = self.pools()
         yield from known.refresh()
         return judging, known
 
@@ -94,9 +94,9 @@ class Frame:
         )
 
     def shown(
-        self, name: str, *, section: str, crumbs: tuple[tuple[str, str], ...] = (), **told: object
+        self, name: str, *, section: str, crumbs: tuple[tuple[str, str], ...] = (), **values: object
     ) -> admin_queries.Turns:
-        """A template with what is told, and the page around it."""
+        """A template with its values, and the page around it."""
         standing = self._source().standing()
         now = dt.datetime.fromtimestamp(self.clock(), dt.UTC)
         return self.templates.page(
@@ -107,5 +107,5 @@ class Frame:
             degraded=standing.degraded,
             remarks=(*standing.policy.notes, *standing.notes),
             as_of=now.strftime("%H:%M:%S UTC"),
-            **told,
+            **values,
         )

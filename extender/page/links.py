@@ -21,8 +21,8 @@ def pod(namespace: str, name: str) -> str:
 
 def pool(slug: str, **query: str | int) -> str:
     """A pool's list of nodes, filtered."""
-    told = {key: value for key, value in query.items() if value not in {"", 1}}
-    return f"/pools/{_part(slug)}" + (f"?{urllib.parse.urlencode(told)}" if told else "")
+    given = {key: value for key, value in query.items() if value not in {"", 1}}
+    return f"/pools/{_part(slug)}" + (f"?{urllib.parse.urlencode(given)}" if given else "")
 
 
 def _part(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The pages of pods: those that wait and those that hold devices, decisions, room for more."""
+"""The pages of pods: those that wait and those that hold devices, decisions, how many more fit."""
 
 from __future__ import annotations
 

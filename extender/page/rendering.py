@@ -72,10 +72,10 @@ class Templates:
             name: self.environment.get_template(name) for name in self.environment.list_templates()
         }
 
-    def page(self, name: str, **told: object) -> admin_queries.Turns:
+    def page(self, name: str, **values: object) -> admin_queries.Turns:
         """The page in turns."""
         text = admin_queries.Text()
-        for number, chunk in enumerate(self._pages[f"{name}.html"].generate(told)):
+        for number, chunk in enumerate(self._pages[f"{name}.html"].generate(values)):
             text.add(chunk.encode())
             if number % _CHUNKS_A_TURN == 0:
                 yield

@@ -59,7 +59,7 @@ class Site:
     async def _sample(self) -> None:
         if self._frame.waiting:
             return
-        judging, known = self._frame.judging(), self._frame.places()
+        judging, known = self._frame.judging(), self._frame.pools()
         for _ in self.history.sampling(judging, known, now=self._frame.clock()):
             await asyncio.sleep(_TURN_SECONDS)
 

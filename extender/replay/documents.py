@@ -51,9 +51,9 @@ class Report:
 
 
 class Document(NamedTuple):
-    """One object as it was written, before it is typed; `place` is "file:line"."""
+    """One object as it was written, before it is typed; `location` is "file:line"."""
 
-    place: str
+    location: str
     api_version: str
     kind: str
     body: Body
@@ -179,11 +179,11 @@ class _File:
                 yield from self._yaml_document(
                     line + member.line, member.text, parsed, member.inherited
                 )
-        at, told = _yaml_problem(line, part, error)
+        at, problem = _yaml_problem(line, part, error)
         if not members:
-            self._problem(at, told)
+            self._problem(at, problem)
         elif not broken:
-            self._skipped(at, f"{told}; all members of the List were read")
+            self._skipped(at, f"{problem}; all members of the List were read")
 
     def _yaml_document(
         self,
@@ -245,8 +245,8 @@ class _File:
             described = isinstance(body, dict) and other_text.recognise(self._text)
             self._skipped(line, described or NO_KIND)
         else:
-            place = f"{self._name}:{line}"
-            yield Document(place, api_version, kind, cast("Body", body))
+            location = f"{self._name}:{line}"
+            yield Document(location, api_version, kind, cast("Body", body))
 
     def _event(
         self, line: int, header: _Header, lines_of: _LinesOf, depth: int
@@ -276,16 +276,16 @@ _KINDS = {str: "text", int: "a number", float: "a number", bool: "true or false"
 
 def _yaml_problem(line: int, part: str, error: Exception) -> tuple[int, str]:
     """The line and the sentence."""
-    told, at = str(error), line
+    problem, at = str(error), line
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
-        told = str(error.problem or error.context)
+        problem = str(error.problem or error.context)
         at = line if mark is None else line + mark.line
-    return at, f"not YAML: {told}{other_text.hint(part, told)}"
+    return at, f"not YAML: {problem}{other_text.hint(part, problem)}"
 
 
 def _plain(value: object) -> object:
-    """The value itself where it is still JSON text; as far as that can be told."""
+    """The value itself where it is still JSON text; as far as that can be seen."""
     if not isinstance(value, msgspec.Raw):
         return value
     try:

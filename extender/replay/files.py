@@ -120,8 +120,8 @@ def _decoded(data: bytes) -> str:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        told = f"not {encoding.removesuffix('-sig').upper()} text: {error.reason} in line {line}"
-        raise UnreadableError(f"{told} (write it again as UTF-8)") from error
+        problem = f"not {encoding.removesuffix('-sig').upper()} text: {error.reason} in line {line}"
+        raise UnreadableError(f"{problem} (write it again as UTF-8)") from error
     if "\0" in text:
         raise UnreadableError("not text, but binary data")
     if "\ufeff" in text:  # also between files that were put one after the other

@@ -52,7 +52,7 @@ class Snapshot:
     `ignored` counts by kind what is not read ("Deployment"), with the version where only that is
     strange ("ResourceClaim (resource.k8s.io/v1alpha2)"). `duplicates` counts objects that came
     again under the same name: the newest wins, by resourceVersion, or else the last. `problems`
-    are what is broken, `skipped` what is no API object, each as (place, why).
+    are what is broken, `skipped` what is no API object, each as (location, why).
     """
 
     objects: list[tuple[str, objects.Object]]
@@ -104,7 +104,7 @@ def _read(paths: Sequence[pathlib.Path], report: documents.Report) -> Snapshot:
         for document in documents.read(path, report):
             if not document.api_version:
                 of_ours = document.kind in _VERSIONS
-                missing = (document.place, f"{document.kind} has no apiVersion")
+                missing = (document.location, f"{document.kind} has no apiVersion")
                 (report.problems if of_ours else report.skipped).append(missing)
                 continue
             if document.api_version.startswith(_OWN):
@@ -159,14 +159,14 @@ def _typed(
     try:
         value = conversion.convert_to_v1(decoded(document.body, wanted))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        problems.append((document.place, f"{_named(document)}: {error}"))
+        problems.append((document.location, f"{_named(document)}: {error}"))
         return None
     metadata = value.metadata
     if not metadata.name and not metadata.generate_name:
-        problems.append((document.place, f"{document.kind} has no name"))
+        problems.append((document.location, f"{document.kind} has no name"))
         return None
     if wrong := amounts.malformed(value):
-        problems.append((document.place, f"{_named(document)}: {'; '.join(wrong)}"))
+        problems.append((document.location, f"{_named(document)}: {'; '.join(wrong)}"))
         return None
     if document.kind in _NAMESPACED and not metadata.namespace:
         metadata = msgspec.structs.replace(metadata, namespace="default")  # as kubectl does

@@ -42,7 +42,7 @@ from extender.server.metrics import ClusterFigures, Metrics
 _LOG = logging.getLogger(__name__)
 MANIFEST_BYTES = 4 * 1024 * 1024  # an API object may have 1.5 MiB; a few come together
 _NO_BODY_BYTES = 64 * 1024  # what a question by GET may carry, unread
-_MOST_NAMED = 20  # objects of a kind that cannot be read, told by readiness; the metric counts all
+_MOST_NAMED = 20  # objects of a kind that cannot be read, named by readiness; the metric counts all
 
 
 class Admin(Protocol):
@@ -227,8 +227,8 @@ class AdminHandler:
         if verbose or not ready:
             body["kinds"] = picture.kinds
             if picture.policy.fingerprint:
-                told = {"hash": picture.policy.fingerprint, "from": picture.policy.origin}
-                body["policy"] = told
+                policy = {"hash": picture.policy.fingerprint, "from": picture.policy.origin}
+                body["policy"] = policy
         return _json(body, status=200 if ready else 503)
 
     def _exposition(self) -> Turns:

@@ -3,7 +3,7 @@
 An answer is made by a generator that yields wherever others may have their turn. All of them
 together get a small part of the loop's time while calls come, and half of it while none does. A
 question that is being worked out is not worked out twice at a time: who asks the same gets the same
-answer, who asks another of its kind is told to come back (429). An answer is kept until the cluster
+answer, who asks another of its kind is sent away (429). An answer is kept until the cluster
 moves on, and for a few seconds at the most.
 """
 

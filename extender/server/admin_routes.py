@@ -1,4 +1,4 @@
-"""What else the admin port answers by GET: each room adds its routes without touching the handler.
+"""What else the admin port answers by GET: packages add routes without touching the handler.
 
 A route is a path, the query parameters that it reads, and a function that works the answer out in
 turns (`admin_queries`). A path that ends in `/` answers everything below it: the rest of the path
@@ -25,7 +25,7 @@ class Route:
 
     `answer` is called with the parameters that were given; `kept`: the answer serves again while
     the cluster has not moved; `fields` are response headers beside the usual ones. `queued`: who
-    asks while another question of the path is answered waits instead of being told to come back.
+    asks while another question of the path is answered waits instead of being sent away.
     `refusal` words a refusal in the route's own kind; without it, it is JSON.
     """
 

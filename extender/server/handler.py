@@ -68,9 +68,9 @@ class VerbHandler:
         self._last = started = self._clock()
         try:
             answered = self._verbs[path](body)
-        except Exception:  # noqa: BLE001 - it is tried again, and told of, in `answer`
+        except Exception:  # noqa: BLE001 - it is tried again, and logged, in `answer`
             return None
-        if path == "/filter" and self._judging.worth_another_look(noted=False):
+        if path == "/filter" and self._judging.worth_a_retry(noted=False):
             return None
         return self._answer(path, started, answered)
 
@@ -80,7 +80,7 @@ class VerbHandler:
         path = request.path
         try:
             answered = self._verbs[path](body)
-            if path == "/filter" and self._judging.worth_another_look():
+            if path == "/filter" and self._judging.worth_a_retry():
                 # The watch may tell by then what kube-scheduler may know already.
                 await asyncio.sleep(_BEHIND_SECONDS)
                 answered = self._verbs[path](body)

@@ -97,7 +97,7 @@ class ClusterFigures:
 
     ready: bool = False
     waiting: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what is awaited → why
-    degraded: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what is lacking → why
+    degraded: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what is missing → why
     restarts: Mapping[str, int] = dataclasses.field(default_factory=dict)  # task → restarts
     # kind → objects that cannot be read and count as not there, by name → why
     unreadable: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)

@@ -30,14 +30,14 @@ class PolicyFigures:
 
 def families(figures: PolicyFigures) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
     """The figures as Prometheus reads them."""
-    told = GaugeMetricFamily(
+    family = GaugeMetricFamily(
         "railyard_policy_info",
         "The policy in force, by a hash of what it says: replicas that agree show the same.",
         labels=["hash", "source"],
     )
     if figures.fingerprint:
-        told.add_metric([figures.fingerprint, figures.source], 1.0)
-    yield told
+        family.add_metric([figures.fingerprint, figures.source], 1.0)
+    yield family
     yield GaugeMetricFamily(
         "railyard_policy_refused",
         "1 while the ConfigMap's policy is not followed, as it is broken or missing.",

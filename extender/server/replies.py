@@ -26,7 +26,7 @@ _LARGEST = 2**63 - 1  # Score is an int64; one outside makes Go drop the whole l
 # kube-scheduler takes a node that is not in the list for a 0 (prioritizeNodes: scores are added up
 # per host named). To read one entry costs it about 1 µs, while the pod waits: of more nodes than
 # these, those without a score are left out.
-_ALL_TOLD = 128
+_ALL_LISTED = 128
 # Whole nodes joined at a time, 10 or 20 KB each: the body is not held twice.
 _NODES_A_PIECE = 64
 
@@ -101,9 +101,12 @@ def priorities(names: Sequence[str], scores: Scores) -> bytes:
         return b"[]"
     if len(scores) != len(names):
         raise ValueError(f"{len(scores)} scores for {len(names)} nodes")
-    if len(names) > _ALL_TOLD and np.count_nonzero(scores) < len(names):
-        told = np.flatnonzero(scores)
-        names, scores = [names[place] for place in told.tolist()], np.asarray(scores)[told]
+    if len(names) > _ALL_LISTED and np.count_nonzero(scores) < len(names):
+        listed = np.flatnonzero(scores)
+        names, scores = (
+            [names[position] for position in listed.tolist()],
+            np.asarray(scores)[listed],
+        )
         if not names:
             return b"[]"
     if isinstance(scores, np.ndarray) and scores.dtype.kind == "i":
@@ -187,7 +190,7 @@ def _with_nodes(items: list[msgspec.Raw], rest: bytes) -> Body:
 def _mended(
     names: Sequence[str], answer: FilterResult
 ) -> tuple[list[str], Mapping[str, str], Mapping[str, str]]:
-    """Each asked name in one place: the unresolvable reason is final, then the other, then none."""
+    """Each asked name once: the unresolvable reason is final, then the other, then none."""
     final = {name: answer.unresolvable[name] for name in names if name in answer.unresolvable}
     failed = {
         name: answer.failed[name] for name in names if name in answer.failed and name not in final

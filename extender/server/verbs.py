@@ -19,8 +19,8 @@ from extender.server.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
 _QUIET_SECONDS = 10.0  # a fault that meets every pod shall not fill the disk with tracebacks
-# Pods that fit nowhere are tried again and again; each second look holds the scheduler up 5 ms.
-_LOOKS_APART_SECONDS = 0.25
+# Pods that fit nowhere are tried again and again; each retry holds the scheduler up 5 ms.
+_RETRIES_APART_SECONDS = 0.25
 
 
 class Engine(Protocol):
@@ -76,7 +76,7 @@ class Verbs:
         self._next: prepared_prioritize.Followup | None = None
         self._followed = True  # whether prioritize came after the last filter
         self.full = False  # whether the last filter refused all nodes, some of them for now only
-        self._looked = -_LOOKS_APART_SECONDS  # when it was last said to be worth another look
+        self._looked = -_RETRIES_APART_SECONDS  # when it was last said to be worth a retry
 
     def filter(self, body: bytes) -> replies.Body:
         """Answer filter: who passes, and for everyone else why not."""
@@ -86,7 +86,7 @@ class Verbs:
         self._metrics.nodes("filter", len(nodes.names))
         engine = self._judge.engine
         try:
-            # Told from the pod alone: it needs nothing that is still to be read.
+            # Known from the pod alone: it needs nothing that is still to be read.
             if not engine.concerns(pod):
                 return self._remembered(pod, _ALL, replies.filtered(nodes.once(), _ALL), body)
             if waiting := self._judge.waiting_for():
@@ -104,17 +104,17 @@ class Verbs:
         self.full = bool(found.failed) and not reply.passing
         return self._remembered(pod, found, reply, body)
 
-    def worth_another_look(self, *, noted: bool = True) -> bool:
+    def worth_a_retry(self, *, noted: bool = True) -> bool:
         """Whether filter just refused all nodes, some for now only, and may do so again soon.
 
         kube-scheduler hears of a pod's end by a watch of its own. If that is ahead of ours, it
-        asks about room that we still take for held, and then lets the pod wait for another event,
-        which in a quiet cluster may be minutes. Said now and then only: see the constant.
+        asks about devices that we still take for held, and then lets the pod wait for another
+        event, which in a quiet cluster may be minutes. Said now and then only: see the constant.
         """
         if not self.full:
             return False
         now = self._clock()
-        if now - self._looked < _LOOKS_APART_SECONDS:
+        if now - self._looked < _RETRIES_APART_SECONDS:
             return False
         if noted:
             self._looked = now

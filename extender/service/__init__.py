@@ -1,1 +1,1 @@
-"""Puts the rooms together, and runs them."""
+"""Puts the packages together, and runs them."""

@@ -64,7 +64,7 @@ def assemble(
 ) -> engine.Engine:
     """An engine over an empty store; feed `engine.store` and it judges.
 
-    `patient` lets it count all room at once, however long that takes; a live service must not.
+    `patient` lets it count all headroom at once, however long that takes; a live service must not.
     """
     picture = store.ClusterStore()
     reads_lists = features.list_attributes or not features.selectors_refuse_lists

@@ -28,9 +28,9 @@ async def read(
     api: client.Client,
     *,
     patience: float,
-    told: Callable[[str, int], None],
+    progress: Callable[[str, int], None],
 ) -> Read:
-    """Read all kinds; `told` hears of each kind when it is there, with how many objects it has.
+    """Read all kinds; `progress` hears of each kind when it is there, with how many objects it has.
 
     ConfigError where nodes or pods cannot be read within `patience` seconds; any other kind may be
     missing, and is named.
@@ -47,7 +47,7 @@ async def read(
     heard: set[str] = set()
     try:
         async with asyncio.timeout(patience):
-            while _open(reading, picture, heard, told):  # noqa: ASYNC110 - nobody tells
+            while _open(reading, picture, heard, progress):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
         if waiting := _required(reading):
@@ -70,13 +70,13 @@ def _open(
     reading: informers.Informers,
     picture: store.ClusterStore,
     heard: set[str],
-    told: Callable[[str, int], None],
+    progress: Callable[[str, int], None],
 ) -> bool:
     """Whether a kind may still come; tells of those that have."""
     for kind, status in reading.statuses.items():
         if status.synced and kind not in heard:
             heard.add(kind)
-            told(kind, picture.counts().get(kind, 0))
+            progress(kind, picture.counts().get(kind, 0))
     if refused := {k: s.problem for k, s in reading.statuses.items() if s.refused}:
         required = {each.kind for each in informers.KINDS if each.required}
         if problems := [(kind, why) for kind, why in refused.items() if kind in required]:

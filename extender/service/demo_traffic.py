@@ -184,7 +184,7 @@ class Traffic:
         )
 
     async def _explained(self, asked: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
-        """What is answered for one node; who is told that another question comes first waits."""
+        """What is answered for one node; whoever is sent away for another question waits."""
         while True:
             async with self._session.get(f"{self._questions}/v1/explain", params=asked) as answer:
                 if answer.status != 429:

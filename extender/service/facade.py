@@ -99,7 +99,7 @@ class Facade:
     def _doubts(self) -> Iterator[str]:
         """Yield a sentence on annotations of bound pods that are not believed, if there are any."""
         details = (row for row in self.engine.index.details if row is not None)
-        found = [told for row in details if row.doubted for told in row.doubted]
+        found = [doubt for row in details if row.doubted for doubt in row.doubted]
         if found:
             named = "; ".join(f"{pod}: {why}" for pod, why in sorted(found)[:_MOST_DOUBTED])
             rest = f" and {len(found) - _MOST_DOUBTED} more" if len(found) > _MOST_DOUBTED else ""
@@ -275,15 +275,15 @@ def _state(hardware: Shape, usage: Usage) -> dict[str, Any]:
                 "name": device.name,
                 "driver": device.driver,
                 "kind": device.kind.value,
-                "numa": hardware.numa[place],
-                "pcieRoot": hardware.root[place],
-                "taken": bool(usage.taken >> place & 1),
+                "numa": hardware.numa[number],
+                "pcieRoot": hardware.root[number],
+                "taken": bool(usage.taken >> number & 1),
                 # In billionths; as floats, for JSON holds no integer of any size.
                 "consumed": {
-                    name: float(amount) for name, amount in dict(usage.shared).get(place, ())
+                    name: float(amount) for name, amount in dict(usage.shared).get(number, ())
                 },
             }
-            for place, device in enumerate(hardware.devices)
+            for number, device in enumerate(hardware.devices)
         ],
         "resources": {
             resource.name: {"count": resource.count, "held": held}

@@ -1,7 +1,7 @@
 """A service over a snapshot or a cluster, behind two ports.
 
 The ports are opened first. Whatever is read comes after, and until it is there readiness says what
-is awaited: a server that is down, or refuses us, is told of at the port where people look.
+is awaited: a server that is down, or refuses us, is shown at the port where people look.
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ class Live:
         self._settings = settings
         self._api = api
         self._policy = policy
-        self._known = ""  # the API server's version, once it told it
+        self._known = ""  # the API server's version, once it said it
         self._features = self._features_for(policy)
-        told = settings.kubernetes_version or policy.kubernetes_version
-        self._version = server_version.ServerVersion(api, told=told)
+        given = settings.kubernetes_version or policy.kubernetes_version
+        self._version = server_version.ServerVersion(api, given=given)
         self._decisions = kept_decisions.KeptDecisions(settings)
         self.engine = self._engine(policy)
         kinds: tuple[informers.Wanted, ...] = informers.KINDS
@@ -199,7 +199,7 @@ class Live:
     def _predict_as(self, version: str) -> None:
         """Judge by what this version of Kubernetes allocates; nothing has been read yet.
 
-        Gates are told only: the API server may have others than kube-scheduler, and names none.
+        Gates are given only: the API server may have others than kube-scheduler, and names none.
         """
         if allocator_features.is_version(version):
             self._known = version
@@ -223,13 +223,13 @@ class Live:
     # ------------------------------------------------------------ the policy
 
     def _stores(self) -> tuple[store.ClusterStore, ...]:
-        """Who is told what the watch shows: the engine, and the next one while it is built."""
+        """Who hears what the watch shows: the engine, and the next one while it is built."""
         return (self.engine.store, *self._rebuilding.stores())
 
     def _features_for(self, policy: config.Policy) -> allocator_features.AllocatorFeatures:
-        """The allocator's switches: as told by flag or policy, else of the API server's version."""
-        told = self._settings.kubernetes_version or policy.kubernetes_version or self._known
-        return assembly.features_for(told, self._settings.feature_gates)
+        """The allocator's switches: by flag or policy, else of the API server's version."""
+        given = self._settings.kubernetes_version or policy.kubernetes_version or self._known
+        return assembly.features_for(given, self._settings.feature_gates)
 
     def _use(self, policy: config.Policy) -> None:
         """Judge by this policy; one that names another version needs another engine."""
@@ -242,7 +242,7 @@ class Live:
         else:
             self._rebuilding.use(policy)
 
-    def _look_after_policy(self) -> None:
+    def _check_policy(self) -> None:
         """Notice a ConfigMap that may not be read, and take the next engine when it is built."""
         why = self.informers.degraded().get("ConfigMap")
         if why:
@@ -256,10 +256,10 @@ class Live:
         """Make the index once everything was read; then settle what no request comes for."""
         while self._version.wanted or self.informers.waiting_for():
             await asyncio.sleep(_IDLE_SECONDS)
-            self._look_after_policy()
+            self._check_policy()
         while self._rebuilding.step():  # noqa: ASYNC110 - turns of work
             await asyncio.sleep(0)
-        self._look_after_policy()
+        self._check_policy()
         await self._take_in()
         _LOG.info("ready: %r %r", self.engine.store, self.engine.index)
         moment = -1
@@ -267,7 +267,7 @@ class Live:
             idle = _TURN_SECONDS if self.engine.index.outdated else _IDLE_SECONDS
             idle = _AHEAD_SECONDS if self.engine.ahead.unfinished else idle
             await asyncio.sleep(0 if self._rebuilding.step() else idle)
-            self._look_after_policy()
+            self._check_policy()
             if self._sink.fresh:
                 await self._take_in()
             elif self.engine.index.outdated:

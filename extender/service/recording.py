@@ -36,7 +36,7 @@ class _Pod:
 
 
 class Recorder:
-    """Listens to a store that a watch feeds. `clock` is monotonic, in seconds."""
+    """Listens to a store that a watch fills. `clock` is monotonic, in seconds."""
 
     def __init__(
         self,

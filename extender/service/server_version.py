@@ -20,9 +20,9 @@ class ServerVersion:
     `unknown` is why it will not come, `refused` the words of a server that turned us away.
     """
 
-    def __init__(self, api: client.Client, *, told: str) -> None:
+    def __init__(self, api: client.Client, *, given: str) -> None:
         self._api = api
-        self.wanted = "" if told else "is asked for"
+        self.wanted = "" if given else "is asked for"
         self.unknown = ""
         self.refused = ""
 

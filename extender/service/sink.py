@@ -13,7 +13,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Sink:
-    """Feeds the stores, of which the first is the one in use; a ConfigMap is the policy."""
+    """Fills the stores, of which the first is the one in use; a ConfigMap is the policy."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Sink:
 
     def lost(self, kind: str, reason: str) -> None:
         stores = self._stores()
-        told = "data may go stale" if kind in stores[0].read else "cannot be read"
-        _LOG.warning("%s: %s: %s", kind, told, reason)
+        effect = "data may go stale" if kind in stores[0].read else "cannot be read"
+        _LOG.warning("%s: %s: %s", kind, effect, reason)
         for each in stores:
             each.lost(kind, reason)

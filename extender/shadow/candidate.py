@@ -121,7 +121,7 @@ class Candidate:
     def not_tried(self) -> tuple[str, ...]:
         """Fields in which it differs and that stay those of the policy in force."""
         return tuple(
-            told
-            for name, told in _NOT_TRIED.items()
+            text
+            for name, text in _NOT_TRIED.items()
             if getattr(self.policy, name) != getattr(self.beside, name)
         )

@@ -7,7 +7,7 @@ import dataclasses
 import math
 from typing import Any
 
-MOST_DIFFERENCES = 50  # decisions that are told one by one, the latest
+MOST_DIFFERENCES = 50  # decisions that are shown one by one, the latest
 _MOST_WORDS = 300  # characters of a fault
 
 
@@ -40,7 +40,7 @@ class Difference:
 
 @dataclasses.dataclass(slots=True)
 class Sums:
-    """Over all decisions that were judged; counts unless told otherwise."""
+    """Over all decisions that were judged; counts unless said otherwise."""
 
     judged: int = 0
     agreed: int = 0

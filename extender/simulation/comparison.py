@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# figure → 1 where more is better, -1 where less is; what is not here is told and not judged
+# figure → 1 where more is better, -1 where less is; what is not here is shown and not judged
 BETTER = {
     "allocation %": 1,
     "mean allocation %": 1,
@@ -65,7 +65,7 @@ def compared(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Compared
     found: list[Compared] = []
     for number, (variant, figures) in enumerate(runs.items()):
         names = list(figures[0])
-        told = {name: _figure([each[name] for each in figures]) for name in names}
+        of_variant = {name: _figure([each[name] for each in figures]) for name in names}
         differences = {}
         if number:
             for name in names:
@@ -73,7 +73,7 @@ def compared(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Compared
                 differences[name] = _difference(
                     name, [mine[name] - its[name] for mine, its in pairs]
                 )
-        found.append(Compared(variant, told, differences))
+        found.append(Compared(variant, of_variant, differences))
     return found
 
 

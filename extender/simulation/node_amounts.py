@@ -129,9 +129,9 @@ def scored(pod: objects.Pod) -> tuple[int, int]:
     containers = pod.spec.containers or ()
     missing = {"cpu": 0, "memory": 0}
     for container in containers:
-        told = {**(container.resources.limits or {}), **(container.resources.requests or {})}
+        given = {**(container.resources.limits or {}), **(container.resources.requests or {})}
         for name in missing:
-            missing[name] += name not in told
+            missing[name] += name not in given
     return (
         amounts.get("cpu", 0) + missing["cpu"] * _LEAST_CPU,
         amounts.get("memory", 0) + missing["memory"] * _LEAST_MEMORY,

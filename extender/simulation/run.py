@@ -14,7 +14,7 @@ from extender.kube.api import objects
 from extender.simulation import placer, workload
 from extender.verdicts import resolver
 
-SIZES = (1, 2, 4, 8)  # GPUs of a pod for which headroom is told
+SIZES = (1, 2, 4, 8)  # GPUs of a pod for which headroom is shown
 SAMPLES = 200  # points of a plot
 
 

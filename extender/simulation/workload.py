@@ -56,8 +56,8 @@ def shuffled(arrivals: Sequence[Arrival], draws: np.random.Generator) -> list[Ar
     """The same pods in another order, at the times at which pods came."""
     order = draws.permutation(len(arrivals))
     return [
-        dataclasses.replace(arrivals[place], at=arrivals[number].at)
-        for number, place in enumerate(order.tolist())
+        dataclasses.replace(arrivals[rank], at=arrivals[number].at)
+        for number, rank in enumerate(order.tolist())
     ]
 
 

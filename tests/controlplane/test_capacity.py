@@ -67,7 +67,7 @@ async def count(plane):
     """What Railyard counts on the cluster, with the rights that it ships with."""
     server = kubeconfig.read(str(plane.kubeconfig("railyard")))
     async with client.Client(server) as ours:
-        read = await cluster_reading.read(ours, patience=PATIENCE, told=lambda *_: None)
+        read = await cluster_reading.read(ours, patience=PATIENCE, progress=lambda *_: None)
     judging = assembly.assemble(
         policy=config.DEFAULT,
         features=allocator_features.features_of(build.default_version()),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from extender.decisions import engine as engines
 from extender.hardware import shape
 from extender.hardware.usage import NOTHING, Usage
-from extender.page.fleet import charts, cluster_map, gpu_states, history, places, pool_figures
+from extender.page.fleet import charts, cluster_map, gpu_states, history, node_pools, pool_figures
 from tests.kit.builders import make_class, make_node, make_pod
 from tests.kit.worlds import GPU, H100, engine, feed, held, p4d
 
@@ -22,9 +22,9 @@ def run(turns):
             return over.value
 
 
-def known(judging: engines.Engine) -> places.Places:
+def known(judging: engines.Engine) -> node_pools.NodePools:
     judging.settle()
-    found = places.Places(judging.index)
+    found = node_pools.NodePools(judging.index)
     run(found.refresh())
     return found
 
@@ -60,7 +60,7 @@ def test_a_node_is_where_its_labels_say(labels, pool, group, kind):
     for key, value in labels.items():
         node.label(key, value)
 
-    assert places.place_of(node.obj(), "H100") == places.Place(pool, group, kind)
+    assert node_pools.location_of(node.obj(), "H100") == node_pools.NodeLocation(pool, group, kind)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_node_is_where_its_labels_say(labels, pool, group, kind):
     ],
 )
 def test_a_node_says_why_no_pod_goes_there(node, problems):
-    assert places.problems_of(node.obj()) == problems
+    assert node_pools.problems_of(node.obj()) == problems
 
 
 def test_nodes_stand_in_the_order_of_their_numbers_in_blocks_of_64():

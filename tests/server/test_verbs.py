@@ -424,7 +424,7 @@ def test_only_a_refusal_of_all_nodes_for_now_is_worth_another_look(names, worth)
 
     subject.filter(args(*names))
 
-    assert subject.worth_another_look() is worth
+    assert subject.worth_a_retry() is worth
 
 
 def test_a_pod_that_fits_nowhere_is_looked_at_again_four_times_a_second_at_most():
@@ -434,7 +434,7 @@ def test_a_pod_that_fits_nowhere_is_looked_at_again_four_times_a_second_at_most(
     for now in (0.0, 0.1, 0.2, 0.25, 0.3, 0.5):
         moments.append(now)
         subject.filter(args("busy"))
-        worth.append(subject.worth_another_look())
+        worth.append(subject.worth_a_retry())
 
     assert worth == [True, False, False, True, False, True]
 
@@ -445,4 +445,4 @@ def test_a_fault_is_not_worth_another_look(caplog):
 
     subject.filter(args("busy", pod="fault"))
 
-    assert not subject.worth_another_look()
+    assert not subject.worth_a_retry()

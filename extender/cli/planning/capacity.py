@@ -65,7 +65,7 @@ def _capacity(arguments: argparse.Namespace) -> int:
             "nothing to count", [("capacity", "give --shape NAME=COUNT,… or --pod FILE")]
         )
     for text in arguments.shape or ():
-        pod_shape.parse(text)  # whatever is wrong is told before anything is read
+        pod_shape.parse(text)  # whatever is wrong is said before anything is read
     found, remarks = _online(arguments) if arguments.url else _offline(arguments)
     if arguments.output == "table":
         layout = printing.layout(argparse.Namespace(**vars(arguments) | {"node": None}))
@@ -74,8 +74,8 @@ def _capacity(arguments: argparse.Namespace) -> int:
                 print()
             print("\n".join(capacity_table.lines(each, width=layout.width, every=arguments.all)))
     else:
-        told: list[Any] = [each.as_json() for each in found]
-        printing.structured(told[0] if len(told) == 1 else told, arguments.output)
+        bodies: list[Any] = [each.as_json() for each in found]
+        printing.structured(bodies[0] if len(bodies) == 1 else bodies, arguments.output)
     for text in remarks:
         printing.note(text)
     return printing.OK if all(each.fits for each in found) else printing.NO_FIT

@@ -83,12 +83,12 @@ def _dump(arguments: argparse.Namespace) -> int:
     kept = [
         (kind, item) for kind, one in found.objects if (item := redaction.redacted(one)) is not None
     ]
-    told: Any = msgspec.to_builtins(policy)
+    policy_json: Any = msgspec.to_builtins(policy)
     if arguments.hash_names:
         names = hashed_names.Names(kept)
         kept = [(kind, names.hashed(kind, item)) for kind, item in kept]
-        told = _hashed_policy(told, names)
-    _write(arguments.output, kept, told, _versions(found), metrics)
+        policy_json = _hashed_policy(policy_json, names)
+    _write(arguments.output, kept, policy_json, _versions(found), metrics)
     counts = {kind: sum(1 for each, _ in kept if each == kind) for kind, _ in kept}
     for kind, count in counts.items():
         print(f"{kind}: {count}")
@@ -132,7 +132,7 @@ def server_of(arguments: argparse.Namespace) -> endpoint.Server:
 
 async def _read(server: endpoint.Server) -> cluster_reading.Read:
     async with client.Client(server) as api:
-        return await cluster_reading.read(api, patience=_PATIENCE_SECONDS, told=_progress)
+        return await cluster_reading.read(api, patience=_PATIENCE_SECONDS, progress=_progress)
 
 
 def _progress(kind: str, count: int) -> None:
@@ -146,16 +146,16 @@ def _versions(found: _Found) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _hashed_policy(told: dict[str, Any], names: hashed_names.Names) -> dict[str, Any]:
+def _hashed_policy(policy_json: dict[str, Any], names: hashed_names.Names) -> dict[str, Any]:
     """The policy, whose profiles match pods by the names that they have in the dump."""
-    for profile in told.get("profiles", ()):
+    for profile in policy_json.get("profiles", ()):
         match = profile.get("match", {})
         for key in ("namespaces", "priorityClassNames"):
             if key in match:
                 match[key] = [names.of(name) for name in match[key]]
         if "labels" in match:
             match["labels"] = {key: names.of(value) for key, value in match["labels"].items()}
-    return told
+    return policy_json
 
 
 def _write(

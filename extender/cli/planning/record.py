@@ -37,7 +37,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     dump.add_source(parser)
     parser.add_argument("-o", "--output", type=pathlib.Path, required=True, metavar="FOLDER")
-    parser.add_argument("--minutes", type=float, metavar="N", help="how long; default: until told")
+    parser.add_argument(
+        "--minutes", type=float, metavar="N", help="how long; default: until stopped"
+    )
     parser.add_argument(
         "--max-mib", type=int, default=256, metavar="N",
         help="of ended pods, compressed: the oldest go (256)",

@@ -29,7 +29,7 @@ _LEGEND = (
     "Means over the seeds, with the error of the mean. A difference is marked where it is more than"
     " two errors from nothing."
 )
-# Told apart without colour too: in print, and by whoever sees few colours (Okabe and Ito's).
+# Distinct without colour too: in print, and for whoever sees few colours (Okabe and Ito's).
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DASHES = ("-", "--", ":", "-.")
 _STYLE = """
@@ -74,7 +74,9 @@ def _pieces(
     outcomes: Mapping[str, Sequence[run.Outcome]],
     facts: Mapping[str, str],
 ) -> list[str]:
-    told = "".join(f"<dt>{_text(n)}</dt><dd>{_text(value)}</dd>" for n, value in facts.items())
+    facts_html = "".join(
+        f"<dt>{_text(n)}</dt><dd>{_text(value)}</dd>" for n, value in facts.items()
+    )
     sentences = "".join(
         f"<p>{_text(simulation_table.sentence(each, found[0].variant))}</p>" for each in found[1:]
     )
@@ -82,7 +84,7 @@ def _pieces(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         f"<title>Railyard simulation</title><style>{_STYLE}</style></head><body>",
-        f"<h1>Simulation</h1><dl>{told}</dl><h2>Result</h2>{sentences}",
+        f"<h1>Simulation</h1><dl>{facts_html}</dl><h2>Result</h2>{sentences}",
         _table(found),
         f"<p>{_LEGEND}</p><h2>Over time</h2>",
         *_figures(outcomes),
@@ -99,7 +101,7 @@ def _table(found: Sequence[comparison.Compared]) -> str:
     for name in found[0].figures:
         cells = [f"<th scope=row>{_text(name)}</th>"]
         for each in found:
-            cells.append(f"<td>{_text(simulation_table.told(each.figures[name]))}</td>")
+            cells.append(f"<td>{_text(simulation_table.figure_text(each.figures[name]))}</td>")
             if name in each.differences:
                 change = each.differences[name]
                 plain = simulation_table.difference(change, plain=True)

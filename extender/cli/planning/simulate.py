@@ -160,7 +160,7 @@ def _variants(arguments: argparse.Namespace) -> list[variants.Variant]:
 
 
 def _checked(inputs: variants.Inputs, wanted: Sequence[variants.Variant]) -> list[str]:
-    """Read everything once, so that what is wrong is told before anything runs; what to note."""
+    """Read everything once, so that what is wrong is said before anything runs; what to note."""
     for variant in wanted:
         assembly.read_policy(variant.policy)
     judging, arrivals = variants.opened(inputs, wanted[0])
@@ -173,7 +173,7 @@ def _checked(inputs: variants.Inputs, wanted: Sequence[variants.Variant]) -> lis
     if not judging.store.nodes:
         problem = [(str(path), "holds no node") for path in inputs.snapshot]
         raise errors.SnapshotError("the cluster cannot be simulated", problem)
-    notes = [f"left out: {place}: {why}" for place, why in problems[:5]]
+    notes = [f"left out: {where}: {why}" for where, why in problems[:5]]
     if len(problems) > 5:
         notes.append(f"left out: {len(problems) - 5} more pods")
     return notes
@@ -204,7 +204,7 @@ def _as_json(
     outcomes: dict[str, list[run.Outcome]],
 ) -> dict[str, object]:
     return {
-        **{name.replace(" ", "_"): told for name, told in _facts(arguments, outcomes).items()},
+        **{name.replace(" ", "_"): text for name, text in _facts(arguments, outcomes).items()},
         "variants": [each.as_json() for each in found],
         "runs": {
             name: [

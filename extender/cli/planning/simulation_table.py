@@ -39,9 +39,9 @@ def _rows(block: Sequence[comparison.Compared], names: Sequence[str]) -> list[tu
         header += [each.variant, "difference"]
     rows = [tuple(header)]
     for name in names:
-        row = [name, told(block[0].figures[name])]
+        row = [name, figure_text(block[0].figures[name])]
         for each in block[1:]:
-            row += [told(each.figures[name]), difference(each.differences[name])]
+            row += [figure_text(each.figures[name]), difference(each.differences[name])]
         rows.append(tuple(row))
     return rows
 
@@ -75,7 +75,7 @@ def sentence(each: comparison.Compared, first: str) -> str:
     return f"{each.variant} against {first}: {said}"
 
 
-def told(figure: comparison.Figure) -> str:
+def figure_text(figure: comparison.Figure) -> str:
     """A mean and its error: 95.86 ±0.03."""
     error = "" if figure.error is None else f" ±{_number(figure.error)}"
     return f"{_number(figure.mean)}{error}"

@@ -23,7 +23,7 @@ from extender.replay import snapshots, workloads
 from extender.service import assembly
 from extender.simulation import changes, in_tree, placer, run, workload
 
-_TOLD_SECONDS = 0.5  # between two words of a run on how far it is
+_PROGRESS_SECONDS = 0.5  # between two words of a run on how far it is
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,9 +86,9 @@ def arrivals_of(
 
 
 def play(
-    inputs: Inputs, variant: Variant, seed: int, told: Callable[[int, int], None]
+    inputs: Inputs, variant: Variant, seed: int, progress: Callable[[int, int], None]
 ) -> run.Outcome:
-    """One run; `told` hears how many pods of how many have come."""
+    """One run; `progress` hears how many pods of how many have come."""
     judging, arrivals = opened(inputs, variant)
     if inputs.shuffle:
         arrivals = workload.shuffled(arrivals, np.random.default_rng([seed, 0]))
@@ -98,10 +98,10 @@ def play(
     last = 0.0
     for done in playing.play():
         now = time.monotonic()
-        if now - last >= _TOLD_SECONDS:
-            told(done, len(arrivals))
+        if now - last >= _PROGRESS_SECONDS:
+            progress(done, len(arrivals))
             last = now
-    told(len(arrivals), len(arrivals))
+    progress(len(arrivals), len(arrivals))
     return playing.outcome()
 
 
@@ -151,7 +151,7 @@ def _in_processes(
         ]
         try:
             while not all(each.done() for each in waiting):
-                concurrent.futures.wait(waiting, timeout=_TOLD_SECONDS / 2)
+                concurrent.futures.wait(waiting, timeout=_PROGRESS_SECONDS / 2)
                 for number, share in _said(words):
                     heard(number, share)
             return [each.result() for each in waiting]
@@ -178,7 +178,7 @@ def _begin(words: queues.SimpleQueue[tuple[int, float]]) -> None:
 
 
 def _work(inputs: Inputs, variant: Variant, seed: int, number: int) -> run.Outcome:
-    def told(done: int, of_all: int) -> None:
+    def progress(done: int, of_all: int) -> None:
         _words[0].put((number, done / max(of_all, 1)))
 
-    return play(inputs, variant, seed, told)
+    return play(inputs, variant, seed, progress)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 WIDTH, HEIGHT = 720, 180
-_LEFT, _BOTTOM, _TOP = 44, 22, 8  # room for the labels of the axes
+_LEFT, _BOTTOM, _TOP = 44, 22, 8  # space for the labels of the axes
 _TICKS = 4
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _GAP = 3.0  # a pause longer than so many samples' distance is no line
@@ -30,7 +30,7 @@ class Line:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing of some lines; ticks are (place, text)."""
+    """A drawing of some lines; ticks are (position, text)."""
 
     lines: tuple[Line, ...]
     across: tuple[tuple[float, str], ...]  # of time

@@ -15,7 +15,7 @@ import numpy as np
 from extender import bounded_cache
 from extender.hardware.shape import Shape
 from extender.hardware.usage import Usage
-from extender.page.fleet import gpu_states, places, pool_figures
+from extender.page.fleet import gpu_states, node_pools, pool_figures
 from extender.pricing.mix.demand_mix import Floats
 
 COLUMNS = 8
@@ -53,7 +53,9 @@ class Drawings:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str, int], tuple[bytes, Drawing]] = OrderedDict()
 
-    def of_pool(self, found: pool_figures.PoolFigures) -> Iterator[tuple[places.Block, Drawing]]:
+    def of_pool(
+        self, found: pool_figures.PoolFigures
+    ) -> Iterator[tuple[node_pools.Block, Drawing]]:
         """Yield the pool's blocks, each with its drawing."""
         first = 0
         for block in found.pool.blocks:
@@ -62,15 +64,15 @@ class Drawings:
             columns = found.left[part], found.total[part], found.blocked[part]
             yield block, self._of(block, *columns)
 
-    def _of(self, block: places.Block, left: Floats, total: Floats, shut: Floats) -> Drawing:
+    def _of(self, block: node_pools.Block, left: Floats, total: Floats, shut: Floats) -> Drawing:
         key = (block.pool, block.names[0], len(block.names))
-        looks = b"".join(column.tobytes() for column in (left, total, shut))
+        figures = b"".join(column.tobytes() for column in (left, total, shut))
         known = self._kept.get(key)
-        if known is not None and known[0] == looks:
+        if known is not None and known[0] == figures:
             self._kept.move_to_end(key)
             return known[1]
         found = draw(left, total, shut)
-        self._kept[key] = looks, found
+        self._kept[key] = figures, found
         if len(self._kept) > _MOST_BLOCKS:
             self._kept.popitem(last=False)
         return found
@@ -112,8 +114,8 @@ def _words(left: Floats, total: Floats, shut: Floats) -> str:
         "closed to pods": closed,
         "without GPUs": (total <= _ALMOST) & ~closed,
     }
-    told = [f"{int(np.count_nonzero(of))} {word}" for word, of in counts.items() if of.any()]
-    return f"{len(left)} node{'s' * (len(left) != 1)}: {', '.join(told)}"
+    counted = [f"{int(np.count_nonzero(of))} {word}" for word, of in counts.items() if of.any()]
+    return f"{len(left)} node{'s' * (len(left) != 1)}: {', '.join(counted)}"
 
 
 def strip(states: Sequence[str], fills: Sequence[float]) -> Strip:
@@ -126,9 +128,9 @@ def strip(states: Sequence[str], fills: Sequence[float]) -> Strip:
             held.append(f"M{x} 9h8v-{fill * _CELL:.3g}h-8z")
         if state == gpu_states.UNUSABLE:
             crossed.append(f"M{x} 1l8 8m0-8l-8 8")
-    told = [f"{states.count(s)} {word}" for s, word in gpu_states.WORDS.items() if s in states]
+    counted = [f"{states.count(s)} {word}" for s, word in gpu_states.WORDS.items() if s in states]
     width = max(len(states), 1) * _PITCH
-    words = ", ".join(told) or "no GPUs"
+    words = ", ".join(counted) or "no GPUs"
     return Strip(width, "".join(cells), "".join(held), "".join(crossed), words)
 
 

@@ -34,23 +34,23 @@ class Gpu:
 def of_shape(hardware: Shape) -> tuple[Gpu, ...]:
     """The GPUs of a machine in the order in which they are published."""
     bodies: dict[object, list[int]] = {}
-    for place, device in enumerate(hardware.devices):
+    for number, device in enumerate(hardware.devices):
         if device.kind in {Kind.GPU, Kind.PARTITION}:
-            bodies.setdefault(_body(hardware, place, device), []).append(place)
+            bodies.setdefault(_body(hardware, number, device), []).append(number)
     return tuple(
         Gpu(
-            devices=tuple(places),
-            whole=tuple(p for p in places if hardware.devices[p].kind is Kind.GPU),
-            slots=max(max(_slices(hardware.devices[p]), default=-1) for p in places) + 1,
+            devices=tuple(numbers),
+            whole=tuple(p for p in numbers if hardware.devices[p].kind is Kind.GPU),
+            slots=max(max(_slices(hardware.devices[p]), default=-1) for p in numbers) + 1,
         )
-        for places in bodies.values()
+        for numbers in bodies.values()
     )
 
 
-def _body(hardware: Shape, place: int, device: Device) -> object:
+def _body(hardware: Shape, number: int, device: Device) -> object:
     """What the parts of one GPU have in common."""
-    if place < len(hardware.body) and hardware.body[place] is not None:
-        return hardware.body[place]
+    if number < len(hardware.body) and hardware.body[number] is not None:
+        return hardware.body[number]
     if device.consumes_counters:
         return device.driver, device.consumes_counters[0][0]
     return device.driver, device.name
@@ -73,12 +73,12 @@ def usable(device: Device) -> bool:
 
 def state_of(gpu: Gpu, hardware: Shape, usage: Usage) -> str:
     """How the GPU stands: one of FREE, PART, HELD, UNUSABLE."""
-    taken = [place for place in gpu.devices if usage.taken >> place & 1]
+    taken = [number for number in gpu.devices if usage.taken >> number & 1]
     if set(taken) & set(gpu.whole):
         return HELD
     if taken or set(dict(usage.shared)) & set(gpu.devices):
         return PART
-    if not any(usable(hardware.devices[place]) for place in gpu.devices):
+    if not any(usable(hardware.devices[number]) for number in gpu.devices):
         return UNUSABLE
     return FREE
 
@@ -95,12 +95,12 @@ def behind_shares(hardware: Shape, usage: Usage) -> frozenset[int]:
 
 
 def held_part(gpu: Gpu, hardware: Shape, usage: Usage) -> float:
-    """How much of a GPU that is partly held is held, by memory slices; half where none are told."""
+    """How much of a GPU that is partly held is held, by memory slices; half where they are not known."""
     taken = {
         part
-        for place in gpu.devices
-        if usage.taken >> place & 1
-        for part in slices_of(hardware.devices[place])
+        for number in gpu.devices
+        if usage.taken >> number & 1
+        for part in slices_of(hardware.devices[number])
     }
     return len(taken) / gpu.slots if taken and gpu.slots else 0.5
 
@@ -150,8 +150,8 @@ def units(hardware: Shape, usage: Usage) -> tuple[Units, ...]:
 
 def nics(hardware: Shape, usage: Usage) -> tuple[int, int]:
     """Free NICs, and NICs."""
-    places = [place for place, device in enumerate(hardware.devices) if device.kind is Kind.NIC]
-    return sum(not usage.taken >> place & 1 for place in places), len(places)
+    numbers = [number for number, device in enumerate(hardware.devices) if device.kind is Kind.NIC]
+    return sum(not usage.taken >> number & 1 for number in numbers), len(numbers)
 
 
 def profile(device: Device) -> str:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Generator, Mapping
 
 from extender.decisions import engine
-from extender.page.fleet import places, pool_figures
+from extender.page.fleet import node_pools, pool_figures
 
 EVERY_SECONDS = 30.0
 HOURS = 6
@@ -41,7 +41,7 @@ class History:
         self.samples: deque[Sample] = deque(maxlen=_MOST)
 
     def sampling(
-        self, judging: engine.Engine, known: places.Places, *, now: float
+        self, judging: engine.Engine, known: node_pools.NodePools, *, now: float
     ) -> Generator[None, None, None]:
         """Add a sample, in turns."""
         yield from known.refresh()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.decisions import engine
-from extender.page.fleet import places
+from extender.page.fleet import node_pools
 from extender.pricing.mix.demand_mix import Floats
 
 SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
@@ -71,9 +71,11 @@ def of_rows(
     usable = np.where(shut, 0.0, left)
     empty = (total > 0) & (left >= total - _ALMOST)
     free = float(usable.sum())
-    room = judging.pricer
+    pricer = judging.pricer
     live = rows[judging.index.state[rows] >= 0]
-    coverage = room.inventory.coverage(room.mix.mean_demand(), live) if free and len(live) else 1.0
+    coverage = (
+        pricer.inventory.coverage(pricer.mix.mean_demand(), live) if free and len(live) else 1.0
+    )
     floors = np.floor(usable + _ALMOST)
     return Figures(
         nodes=len(rows),
@@ -92,7 +94,7 @@ def of_rows(
 class PoolFigures:
     """A pool with its figures; `left`, `total` and `blocked` are parallel to the pool's rows."""
 
-    pool: places.Pool
+    pool: node_pools.Pool
     figures: Figures
     left: Floats
     total: Floats
@@ -100,7 +102,7 @@ class PoolFigures:
 
 
 def of_pools(
-    judging: engine.Engine, known: places.Places
+    judging: engine.Engine, known: node_pools.NodePools
 ) -> Generator[None, None, tuple[PoolFigures, ...]]:
     """The figures of each pool, in turns."""
     found = []

@@ -22,8 +22,8 @@ def counted(
     try:
         found = yield from counting.counting(judging, _shape(judging, shape, pod))
     except errors.ConfigError as error:
-        told = "; ".join(f"{place}: {why}" for place, why in error.problems)
-        raise errors.WireError(400, told) from error
+        text = "; ".join(f"{where}: {why}" for where, why in error.problems)
+        raise errors.WireError(400, text) from error
     return found
 
 

@@ -107,13 +107,13 @@ def view(made: decision.Decision, node: str) -> DecisionView:
     parts = dict.fromkeys(part for each in made.best for part in each.parts)
     shown = tuple(parts)[:_PARTS]
     candidates = tuple(_candidate(made, each, shown) for each in made.best)
-    told: list[tuple[str, str]] = []
+    facts: list[tuple[str, str]] = []
     if node:
         found = decision_json.on_node(made, node)
-        told = [(name, str(value)) for name, value in found.items() if value not in ("", {}, [])]
-        told = [(name, value) for name, value in told if name not in {"devices", "parts"}]
+        facts = [(name, str(value)) for name, value in found.items() if value not in ("", {}, [])]
+        facts = [(name, value) for name, value in facts if name not in {"devices", "parts"}]
     return DecisionView(
-        line(made), _clock(made.first), candidates, shown, _outvoted(made), tuple(told)
+        line(made), _clock(made.first), candidates, shown, _outvoted(made), tuple(facts)
     )
 
 

@@ -28,12 +28,12 @@ def ways(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, tupl
     busy = yield from _busy(judging, pod)
     now = yield from why_node.picture(judging, pod, among=frozenset(busy))
     found: list[tuple[int, int, Way]] = []
-    for place, name in enumerate(busy):
+    for position, name in enumerate(busy):
         why = yield from why_node.why(now, name)
         if why.changes:
             leaving = [len(each.pods) for each in why.changes if each.pods]
             way = Way(name, why.reason, why.changes)
-            found.append((min(leaving, default=1), place, way))
+            found.append((min(leaving, default=1), position, way))
         yield
     return tuple(way for *_, way in sorted(found, key=lambda each: each[:2])[:_SHOWN])
 

@@ -49,19 +49,19 @@ def of_node(detail: index.Row, source: store.ClusterStore) -> dict[int, tuple[Ho
     for pool in dict.fromkeys(detail.machine.pool_names):
         for (namespace, claim), results in source.allocated.get(pool, {}).items():
             for result in results:
-                place = numbers.get(pool, {}).get(result.device)
-                if place is None:
+                number = numbers.get(pool, {}).get(result.device)
+                if number is None:
                     continue
                 admin = bool(result.admin_access)
                 for pod in pods_of.get((namespace, claim), ("",)):
                     holder = Holder(namespace, pod, claim, result.request, admin=admin)
-                    found[place] = (*found.get(place, ()), holder)
+                    found[number] = (*found.get(number, ()), holder)
     present = source.tenants_on.get(detail.name, {})
     taken = plugin_usage.devices_by_pod(present, detail.machine.shape)
     for (namespace, pod), (known, likely) in taken.items():
-        for place in (*known, *likely):
-            holder = Holder(namespace, pod, inferred=place in likely)
-            found[place] = (*found.get(place, ()), holder)
+        for number in (*known, *likely):
+            holder = Holder(namespace, pod, inferred=number in likely)
+            found[number] = (*found.get(number, ()), holder)
     return found
 
 
@@ -69,10 +69,10 @@ def tenants(
     detail: index.Row, source: store.ClusterStore, held: Mapping[int, tuple[Holder, ...]]
 ) -> list[Tenant]:
     """The pods on the node, those that hold devices first."""
-    places: dict[tuple[str, str], list[int]] = {}
-    for place, holders in held.items():
+    numbers_of: dict[tuple[str, str], list[int]] = {}
+    for number, holders in held.items():
         for holder in holders:
-            places.setdefault((holder.namespace, holder.pod), []).append(place)
+            numbers_of.setdefault((holder.namespace, holder.pod), []).append(number)
     known = {resource.name for resource in detail.machine.shape.resources}
     found = []
     pods = source.pods_on.get(detail.name, {})
@@ -81,7 +81,7 @@ def tenants(
         pod = pods[key]
         found.append(
             Tenant(
-                *key, bound.asked.cpu, bound.asked.memory, tuple(sorted(places.get(key, ()))),
+                *key, bound.asked.cpu, bound.asked.memory, tuple(sorted(numbers_of.get(key, ()))),
                 tuple(units), pod.spec.priority or 0, pod.metadata.deletion_timestamp is not None,
             )
         )  # fmt: skip

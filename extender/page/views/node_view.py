@@ -11,7 +11,7 @@ from extender.cluster import index, store
 from extender.hardware.shape import Device, Kind, Level, Shape
 from extender.kube.api import objects
 from extender.page import links
-from extender.page.fleet import gpu_states, places
+from extender.page.fleet import gpu_states, node_pools
 from extender.page.views import holders
 from extender.page.views.holders import Holder
 
@@ -40,7 +40,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GpuView:
-    """One physical GPU. `room`: the largest partition that its free memory slices still take."""
+    """One physical GPU. `largest_free`: the largest partition that still fits."""
 
     number: int
     name: str
@@ -49,7 +49,7 @@ class GpuView:
     holders: tuple[Holder, ...]
     parts: tuple[Part, ...] = ()
     slots: int = 0
-    room: str = ""
+    largest_free: str = ""
     taints: tuple[str, ...] = ()
     note: str = ""
 
@@ -87,7 +87,7 @@ class NodeView:
     """The page of a node."""
 
     name: str
-    place: places.Place
+    location: node_pools.NodeLocation
     product: str
     platform: str
     sources: tuple[str, ...]
@@ -116,7 +116,7 @@ def view(detail: index.Row, source: store.ClusterStore) -> NodeView:
     status = detail.node.status
     return NodeView(
         name=detail.name,
-        place=places.place_of(detail.node, places.product_of(machine.shape)),
+        location=node_pools.location_of(detail.node, node_pools.product_of(machine.shape)),
         product=machine.shape.product,
         platform=machine.shape.platform,
         sources=tuple(sorted(machine.shape.sources)),
@@ -126,20 +126,20 @@ def view(detail: index.Row, source: store.ClusterStore) -> NodeView:
         numas=_tree(detail, listed, held),
         units=gpu_states.units(machine.shape, usage),
         tenants=tuple(holders.tenants(detail, source, held)),
-        names={place: device.name for place, device in enumerate(machine.shape.devices)},
+        names={position: device.name for position, device in enumerate(machine.shape.devices)},
         conditions=tuple((c.type, c.status, c.reason) for c in status.conditions or ()),
         labels=tuple(sorted((detail.node.metadata.labels or {}).items())),
         inferred=usage.inferred,
     )
 
 
-def href(detail: index.Row, place: int) -> str:
+def href(detail: index.Row, position: int) -> str:
     """The address of a device's page."""
     machine = detail.machine
-    device = machine.shape.devices[place]
+    device = machine.shape.devices[position]
     pool = ""
-    if place < len(machine.inventory.pool_of):
-        pool = machine.pool_names[machine.inventory.pool_of[place]][1]
+    if position < len(machine.inventory.pool_of):
+        pool = machine.pool_names[machine.inventory.pool_of[position]][1]
     return links.device(detail.name, device.driver, pool, device.name)
 
 
@@ -158,10 +158,12 @@ def _gpus(detail: index.Row, held: Mapping[int, tuple[Holder, ...]]) -> list[Gpu
                 name=device.name,
                 href=href(detail, first),
                 state=state,
-                holders=tuple(each for place in gpu.whole for each in held.get(place, ())),
+                holders=tuple(each for position in gpu.whole for each in held.get(position, ())),
                 parts=parts,
                 slots=gpu.slots,
-                room=_room(hardware, gpu, parts) if state == gpu_states.PART else "",
+                largest_free=_largest_free(hardware, gpu, parts)
+                if state == gpu_states.PART
+                else "",
                 taints=tuple(map(_taint, device.taints)),
                 note="some of its shares are held, which ones is not published" * in_shares,
             )
@@ -174,27 +176,28 @@ def _parts(
 ) -> list[Part]:
     """The partitions in use, in the order of their memory slices."""
     hardware, found = detail.machine.shape, []
-    for place in gpu.devices:
-        device = hardware.devices[place]
-        if place in gpu.whole or not detail.usage.taken >> place & 1:
+    for position in gpu.devices:
+        device = hardware.devices[position]
+        if position in gpu.whole or not detail.usage.taken >> position & 1:
             continue
         taken = gpu_states.slices_of(device)
         start = taken[0] if taken else 0
-        address, owners = href(detail, place), held.get(place, ())
+        address, owners = href(detail, position), held.get(position, ())
         found.append(
             Part(device.name, gpu_states.profile(device), start, len(taken), address, owners)
         )
     return sorted(found, key=lambda part: (part.start, part.name))
 
 
-def _room(hardware: Shape, gpu: gpu_states.Gpu, parts: Sequence[Part]) -> str:
+def _largest_free(hardware: Shape, gpu: gpu_states.Gpu, parts: Sequence[Part]) -> str:
     taken = {slot for part in parts for slot in range(part.start, part.start + part.size)}
-    room = [
+    fitting = [
         (-len(wanted), len(gpu_states.profile(device)), gpu_states.profile(device))
-        for device in (hardware.devices[place] for place in gpu.devices)
+        for device in (hardware.devices[position] for position in gpu.devices)
         if (wanted := gpu_states.slices_of(device)) and taken.isdisjoint(wanted)
     ]
-    return min(room)[2] if room else ""  # of equal ones the plain one, without media engines
+    # Of equal ones the plain one, without media engines.
+    return min(fitting)[2] if fitting else ""
 
 
 def _tree(
@@ -203,15 +206,15 @@ def _tree(
     hardware = detail.machine.shape
     branches: dict[int | None, dict[str, tuple[list[GpuView], list[OtherView]]]] = {}
 
-    def branch(place: int) -> tuple[list[GpuView], list[OtherView]]:
-        roots = branches.setdefault(hardware.numa[place], {})
-        return roots.setdefault(hardware.root[place] or "", ([], []))
+    def branch(position: int) -> tuple[list[GpuView], list[OtherView]]:
+        roots = branches.setdefault(hardware.numa[position], {})
+        return roots.setdefault(hardware.root[position] or "", ([], []))
 
     for gpu, shown in zip(gpu_states.of_shape(hardware), listed, strict=True):
         branch((gpu.whole or gpu.devices)[0])[0].append(shown)
-    for place, device in enumerate(hardware.devices):
+    for position, device in enumerate(hardware.devices):
         if device.kind in {Kind.NIC, Kind.OTHER}:
-            branch(place)[1].append(_other(detail, place, device, held.get(place, ())))
+            branch(position)[1].append(_other(detail, position, device, held.get(position, ())))
     numbers = sorted(branches, key=lambda number: (number is None, number or 0))
     return tuple(
         Numa(
@@ -220,7 +223,7 @@ def _tree(
                 Root(title, tuple(of_gpus), tuple(others))
                 for title, (of_gpus, others) in sorted(
                     branches[number].items(),
-                    key=lambda each: (not each[0], places.natural(each[0])),
+                    key=lambda each: (not each[0], node_pools.natural(each[0])),
                 )
             ),
         )
@@ -228,14 +231,16 @@ def _tree(
     )
 
 
-def _other(detail: index.Row, place: int, device: Device, owners: tuple[Holder, ...]) -> OtherView:
+def _other(
+    detail: index.Row, position: int, device: Device, owners: tuple[Holder, ...]
+) -> OtherView:
     state = gpu_states.FREE if gpu_states.usable(device) else gpu_states.UNUSABLE
-    if detail.usage.taken >> place & 1:
+    if detail.usage.taken >> position & 1:
         state = gpu_states.HELD
-    elif place in dict(detail.usage.shared):
+    elif position in dict(detail.usage.shared):
         state = gpu_states.PART
     kind = "NIC" if device.kind is Kind.NIC else "device"
-    return OtherView(device.name, kind, href(detail, place), state, owners)
+    return OtherView(device.name, kind, href(detail, position), state, owners)
 
 
 # ---------------------------------------------------------------- one device
@@ -243,10 +248,10 @@ def _other(detail: index.Row, place: int, device: Device, owners: tuple[Holder, 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DeviceView:
-    """The page of a device. `near`: (name, address, level, words) of the others, nearest first."""
+    """The page of a device. `others`: (name, address, level, words), the closest first."""
 
     node: str
-    place: places.Place
+    location: node_pools.NodeLocation
     name: str
     kind: str
     driver: str
@@ -258,7 +263,7 @@ class DeviceView:
     attributes: tuple[tuple[str, str], ...]
     capacity: tuple[tuple[str, str], ...]
     taints: tuple[str, ...]
-    near: tuple[tuple[str, str, str, str], ...]
+    others: tuple[tuple[str, str, str, str], ...]
 
 
 _KINDS = {Kind.GPU: "GPU", Kind.PARTITION: "GPU partition", Kind.NIC: "NIC", Kind.OTHER: "device"}
@@ -271,46 +276,48 @@ def device_view(
     machine = detail.machine
     hardware = machine.shape
     wanted = links.device(detail.name, path[0], "/".join(path[1:-1]), path[-1])
-    place = next((p for p in range(len(hardware.devices)) if href(detail, p) == wanted), None)
-    if place is None:
+    position = next((p for p in range(len(hardware.devices)) if href(detail, p) == wanted), None)
+    if position is None:
         return None
-    device, published = hardware.devices[place], None
-    if place < len(machine.inventory.published):
-        published = machine.inventory.published[place]
+    device, published = hardware.devices[position], None
+    if position < len(machine.inventory.published):
+        published = machine.inventory.published[position]
     return DeviceView(
         node=detail.name,
-        place=places.place_of(detail.node, places.product_of(hardware)),
+        location=node_pools.location_of(detail.node, node_pools.product_of(hardware)),
         name=device.name,
         kind=_KINDS[device.kind],
         driver=device.driver,
         pool="/".join(path[1:-1]),
-        state=_state(detail, place),
-        numa=hardware.numa[place],
-        root=hardware.root[place] or "",
-        holders=holders.of_node(detail, source).get(place, ()),
+        state=_state(detail, position),
+        numa=hardware.numa[position],
+        root=hardware.root[position] or "",
+        holders=holders.of_node(detail, source).get(position, ()),
         attributes=tuple(_attributes(published)) if published else tuple(_plain(device)),
         capacity=tuple(_capacity(published)) if published else (),
         taints=tuple(map(_taint, device.taints)),
-        near=tuple(_near(detail, place)),
+        others=tuple(_others(detail, position)),
     )  # fmt: skip
 
 
-def _state(detail: index.Row, place: int) -> str:
+def _state(detail: index.Row, position: int) -> str:
     for gpu, state in zip(
         gpu_states.of_shape(detail.machine.shape),
         gpu_states.states(detail.machine.shape, detail.usage),
         strict=True,
     ):
-        if place in gpu.whole:
+        if position in gpu.whole:
             return state
-    return _other(detail, place, detail.machine.shape.devices[place], ()).state
+    return _other(detail, position, detail.machine.shape.devices[position], ()).state
 
 
-def _near(detail: index.Row, place: int) -> list[tuple[str, str, str, str]]:
+def _others(detail: index.Row, position: int) -> list[tuple[str, str, str, str]]:
     hardware = detail.machine.shape
-    body = next((g.devices for g in gpu_states.of_shape(hardware) if place in g.devices), (place,))
+    body = next(
+        (g.devices for g in gpu_states.of_shape(hardware) if position in g.devices), (position,)
+    )
     others = [
-        (hardware.levels[place][other], other)
+        (hardware.levels[position][other], other)
         for other, device in enumerate(hardware.devices)
         if other not in body and device.kind in {Kind.GPU, Kind.NIC}
     ]
@@ -323,8 +330,8 @@ def _near(detail: index.Row, place: int) -> list[tuple[str, str, str, str]]:
 def _attributes(published: objects.Device) -> list[tuple[str, str]]:
     found = []
     for name, value in sorted((published.attributes or {}).items()):
-        told = next(iter(msgspec.to_builtins(value).values()), "")
-        text = ", ".join(map(str, told)) if isinstance(told, list | tuple) else str(told)
+        held = next(iter(msgspec.to_builtins(value).values()), "")
+        text = ", ".join(map(str, held)) if isinstance(held, list | tuple) else str(held)
         found.append((name, text))
     return found
 
@@ -332,13 +339,13 @@ def _attributes(published: objects.Device) -> list[tuple[str, str]]:
 def _capacity(published: objects.Device) -> list[tuple[str, str]]:
     """The amounts as published; before resource/v1beta2 a bare quantity."""
     return [
-        (name, str(told.value if isinstance(told, objects.DeviceCapacity) else told))
-        for name, told in sorted((published.capacity or {}).items())
+        (name, str(given.value if isinstance(given, objects.DeviceCapacity) else given))
+        for name, given in sorted((published.capacity or {}).items())
     ]
 
 
-def _taint(told: objects.DeviceTaint) -> str:
-    return f"{told.key}{f'={told.value}' if told.value else ''}:{told.effect}"
+def _taint(taint: objects.DeviceTaint) -> str:
+    return f"{taint.key}{f'={taint.value}' if taint.value else ''}:{taint.effect}"
 
 
 def _plain(device: Device) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ _PODS = 64  # pods looked at in one turn
 # Of one page, groups times nodes: 40,000 take half a second of the processor, in turns.
 _MOST_JUDGED = 40_000
 _MOST_GROUPS = 24
-_KEPT_SECONDS = 30.0  # that a group's judgement is told again
+_KEPT_SECONDS = 30.0  # that a group's judgement is shown again
 _MOST_REASONS = 12
 _WAITS = frozenset({"Pending", ""})
 
@@ -154,13 +154,13 @@ def judged(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, Ju
         with judging.assumed.suspended(pod):
             found = judging.filter_only(pod, some)
         for name in some:
-            told = _refusal(name, found)
-            told = told or _theirs(filters, judging.store.nodes.get(name))
-            if told is None:
+            reason = _refusal(name, found)
+            reason = reason or _theirs(filters, judging.store.nodes.get(name))
+            if reason is None:
                 passing += 1
                 continue
-            counts[told] += 1
-            examples.setdefault(told, name)
+            counts[reason] += 1
+            examples.setdefault(reason, name)
         yield
     reasons = tuple(
         Reason(key[0], count, examples[key], lasting=key[1], ours=key[2])

@@ -15,7 +15,7 @@ from extender.page import links
 from extender.page.views import node_view, pending
 from extender.verdicts import resolver
 
-_BEST = 5  # nodes that are told in full
+_BEST = 5  # nodes that are shown in full
 _CHUNK = 16
 
 
@@ -100,7 +100,7 @@ def _best(
         return ()
     order = np.argsort(-scored.scores, kind="stable")[:_BEST].tolist()
     yield
-    found_words = yield from explain.explaining(judging, pod, [passing[place] for place in order])
+    found_words = yield from explain.explaining(judging, pod, [passing[number] for number in order])
     return found_words.nodes
 
 
@@ -132,9 +132,9 @@ def _with_plugin(
             if (tenant.namespace, tenant.pod) != key:
                 continue
             found += [Held("device plug-in", text, "") for text in tenant.units]
-            for place in tenant.devices:
-                href = node_view.href(detail, place)
+            for number in tenant.devices:
+                href = node_view.href(detail, number)
                 if href not in known:
                     inferred |= shown.inferred
-                    found.append(Held("", shown.names[place], href))
+                    found.append(Held("", shown.names[number], href))
     return tuple(found), inferred

@@ -8,10 +8,10 @@ from collections.abc import Generator, Iterator
 from extender import errors
 from extender.cluster import index
 from extender.decisions import engine
-from extender.page.fleet import cluster_map, gpu_states, places
+from extender.page.fleet import cluster_map, gpu_states, node_pools
 from extender.server import admin_routes
 
-PAGE_NODES = places.BLOCK  # so that a block of the map is a page of its group
+PAGE_NODES = node_pools.BLOCK  # so that a block of the map is a page of its group
 ANY = "any"
 STATES = {
     ANY: "all",
@@ -73,7 +73,7 @@ def chosen(given: admin_routes.Parameters) -> Chosen:
 
 
 def listed(
-    judging: engine.Engine, known: places.Places, pool: places.Pool, wanted: Chosen
+    judging: engine.Engine, known: node_pools.NodePools, pool: node_pools.Pool, wanted: Chosen
 ) -> Generator[None, None, Listed]:
     """The chosen nodes, in turns."""
     groups: dict[tuple[str, str], int] = {}
@@ -108,22 +108,22 @@ def listed(
 
 def page_numbers(current: int, pages: int) -> tuple[int, ...]:
     """The pages to link: the ends and those around the current one; 0 stands for those between."""
-    near = {1, pages, *range(current - 2, current + 3)}
+    shown = {1, pages, *range(current - 2, current + 3)}
     found: list[int] = []
-    for number in sorted(near & set(range(1, pages + 1))):
+    for number in sorted(shown & set(range(1, pages + 1))):
         if found and number - found[-1] > 1:
             found.append(0)
         found.append(number)
     return tuple(found)
 
 
-def _named(pool: places.Pool) -> Iterator[tuple[places.Block, str]]:
+def _named(pool: node_pools.Pool) -> Iterator[tuple[node_pools.Block, str]]:
     for block in pool.blocks:
         for name in block.names:
             yield block, name
 
 
-def _state(judging: engine.Engine, known: places.Places, detail: index.Row) -> str:
+def _state(judging: engine.Engine, known: node_pools.NodePools, detail: index.Row) -> str:
     row = judging.index.rows[detail.name]
     states, inventory = judging.index.state[[row]], judging.pricer.inventory
     left, total = float(inventory.left(states)[0]), float(inventory.gpus(states)[0])
@@ -137,7 +137,7 @@ def _state(judging: engine.Engine, known: places.Places, detail: index.Row) -> s
 
 
 def _row(
-    judging: engine.Engine, known: places.Places, block: places.Block, detail: index.Row
+    judging: engine.Engine, known: node_pools.NodePools, block: node_pools.Block, detail: index.Row
 ) -> NodeRow:
     hardware, usage = detail.machine.shape, detail.usage
     row = judging.index.rows[detail.name]
@@ -153,6 +153,6 @@ def _row(
         cpu=(detail.cpu - detail.cpu_asked) / 1000,
         memory=(detail.memory - detail.memory_asked) / 2**30,
         state=_state(judging, known, detail),
-        problems=places.problems_of(detail.node),
+        problems=node_pools.problems_of(detail.node),
         units=", ".join(f"{u.held} of {u.resource.count} {u.resource.name}" for u in loose),
     )

@@ -28,7 +28,7 @@ class Gate:
     reviews: reviews.Reviews | None = None
 
     def check(self, request: web.BaseRequest, *, permitted: bool) -> None:
-        """Check what can be told at once; `permitted`: by a client certificate."""
+        """Check what can be known at once; `permitted`: by a client certificate."""
         if request.path in OPEN:
             return
         browsers.check(request, self.access.hosts)

@@ -53,7 +53,7 @@ class TokenFile:
         self._read_at = clock()
 
     def has(self, token: str) -> bool:
-        """Whether a token is one of the file's, told in a time that says nothing about them."""
+        """Whether a token is one of the file's, compared in a time that says nothing about them."""
         if self._clock() - self._read_at >= _FRESH_SECONDS:
             self._refresh()
         digest = _digest(token)

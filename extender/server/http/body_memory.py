@@ -21,7 +21,7 @@ class Sender(Protocol):
 
 
 class Bodies:
-    """Counts bytes as they arrive; what a head promises counts nothing."""
+    """Counts bytes as they arrive; what a head announces counts nothing."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

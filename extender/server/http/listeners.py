@@ -136,8 +136,8 @@ class Listeners:
     def _followed(self, tls: Tls | None) -> Certificates | None:
         if tls is None:
             return None
-        told = self._metrics.reload
-        return Certificates(tls, reloaded=lambda good: told("certificate", good=good))
+        reloaded = self._metrics.reload
+        return Certificates(tls, reloaded=lambda good: reloaded("certificate", good=good))
 
     def _limits(self) -> tuple[Limits, Limits]:
         """The limits of both ports, as far as there are descriptors for so many connections."""

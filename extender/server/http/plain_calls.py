@@ -1,6 +1,6 @@
 """The usual call, read and answered without aiohttp's objects: half of what a small call costs.
 
-That is a POST whose head and whole body came in one piece, its length told, with nothing in the
+That is a POST whose head and whole body came in one piece, its length given, with nothing in the
 head that changes how a body is read. Whatever else comes is left to aiohttp, as it came.
 """
 

@@ -135,7 +135,7 @@ class Port:
         if sock is None:
             return True
         self._known[connection] = sock
-        if len(self._known) <= self.limits.connections - self._places_for_newcomers:
+        if len(self._known) <= self.limits.connections - self._kept_for_newcomers:
             return True
         idle = [each for each in self._known if not each.busy]
         victim = min([*reversed(idle), connection], key=self._worth)
@@ -162,7 +162,7 @@ class Port:
     # ------------------------------------------------------------ accepting
 
     @property
-    def _places_for_newcomers(self) -> int:
+    def _kept_for_newcomers(self) -> int:
         return max(1, self.limits.connections // _NEWCOMERS)
 
     def _worth(self, connection: connections.Connection) -> tuple[int, int]:
@@ -187,7 +187,7 @@ class Port:
     def _out_of_means(self, error: OSError) -> None:
         """Refuse the newcomer, by the descriptor kept for this; clients that we have stay."""
         self._notices.warn("a client was refused: %s", error.strerror)
-        self._make_room()
+        self._free_a_slot()
         if self._spare is not None and self._listener is not None:
             os.close(self._spare)
             self._spare = None
@@ -208,7 +208,7 @@ class Port:
 
     def _admit(self, sock: socket.socket, host: str) -> None:
         if self.open >= self.limits.connections:
-            self._make_room()
+            self._free_a_slot()
         with contextlib.suppress(OSError):
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -234,7 +234,7 @@ class Port:
                 why = getattr(error, "reason", None) or type(error).__name__
                 self._notices.info("a client was refused at its TLS handshake: %s", why)
 
-    def _make_room(self) -> None:
+    def _free_a_slot(self) -> None:
         """Close the newcomer that came first; of a few those whose host has most, and not busy."""
         if self._prefers_newcomers:
             done = [each for each in [*self._known, *self._new] if each.done]

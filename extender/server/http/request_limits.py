@@ -15,7 +15,7 @@ HEAD_BYTES = 16 * 1024  # a mesh's sidecar adds a kilobyte or two to Go's 200 by
 _CHUNKS_A_TURN = 128
 _CHUNKS = 16 * 1024
 _BYTES_A_CHUNK = 256  # on average, of more chunks than that; Go writes them in 2 KiB and more
-_READ_AHEAD_BYTES = 1024 * 1024  # of bodies whose length was told: saves turns of the loop
+_READ_AHEAD_BYTES = 1024 * 1024  # of bodies whose length was given: saves turns of the loop
 
 
 def check(request: web.BaseRequest, limit: int) -> None:
@@ -42,7 +42,7 @@ def too_large(limit: int) -> WireError:
 
 
 async def whole(request: web.BaseRequest, limit: int, *, count: Callable[[int], None]) -> bytes:
-    """The body; `count` is told how much of it is held, as it arrives, and may raise WireError."""
+    """The body; `count` hears how much of it is held, as it arrives, and may raise WireError."""
     content, found, chunks = request.content, io.BytesIO(), 0
     if request.content_length is not None:
         content.set_read_chunk_size(_READ_AHEAD_BYTES)

@@ -26,7 +26,7 @@ _HANDSHAKE_ROUNDS = 10  # a TLS 1.3 handshake takes three
 class Certificates:
     """A server context that follows its files. Raises ConfigError if they cannot be used.
 
-    `reloaded` is told of every change of the files: True when it was taken into use.
+    `reloaded` hears of every change of the files: True when it was taken into use.
     """
 
     def __init__(self, tls: Tls, *, reloaded: Callable[[bool], None]) -> None:

@@ -27,7 +27,7 @@ from extender.service.policy_source import policy_events, policy_text
 
 _LOG = logging.getLogger(__name__)
 BUILTIN = "builtin"
-_MOST_TOLD = 1000  # characters of a refusal that are shown
+_MOST_SHOWN = 1000  # characters of a refusal that are shown
 
 
 # Kinds of sources, as the metric's label names them.
@@ -62,7 +62,7 @@ def named(text: str | None) -> Fallback | None:
 class Refused:
     """Why the ConfigMap is not followed, and since when (seconds since 1970).
 
-    `problems` are (place, what is wrong) where its text was read.
+    `problems` are (where, what is wrong) where its text was read.
     """
 
     why: str
@@ -87,7 +87,7 @@ class InForce:
 
 
 class Policies:
-    """Takes in what the watch shows of the ConfigMap; `use` is told of each policy to judge by.
+    """Takes in what the watch shows of the ConfigMap; `use` hears of each policy to judge by.
 
     With no `config_map` the policy given at the start is all there is.
     """
@@ -191,7 +191,7 @@ class Policies:
     def missing(self, why: str = "does not exist") -> None:
         """The watch shows that there is no such ConfigMap, or it may not be read."""
         if self._refused is not None and self._text is None:
-            self._refused = dataclasses.replace(self._refused, why=why[:_MOST_TOLD])
+            self._refused = dataclasses.replace(self._refused, why=why[:_MOST_SHOWN])
             self.last_refused = self._refused
             return  # as before, however it is put now
         self._text = None
@@ -210,7 +210,7 @@ class Policies:
         self, why: str, version: str = "", problems: tuple[tuple[str, str], ...] = ()
     ) -> None:
         since = self._refused.since if self._refused is not None else self._clock()
-        self._refused = Refused(why[:_MOST_TOLD], since, version, problems)
+        self._refused = Refused(why[:_MOST_SHOWN], since, version, problems)
         self.last_refused = self._refused
         if self._in_force is None:
             self._resort()
@@ -267,5 +267,5 @@ class Policies:
 
 def _sentence(error: errors.ConfigError) -> str:
     """The refusal in one line: what is wrong, and where."""
-    told = [f"{place}: {text}" if place else text for place, text in error.problems]
-    return f"{error.what.partition(' is ')[2] or error.what}: {'; '.join(told)}"
+    listed = [f"{where}: {text}" if where else text for where, text in error.problems]
+    return f"{error.what.partition(' is ')[2] or error.what}: {'; '.join(listed)}"

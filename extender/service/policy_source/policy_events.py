@@ -76,8 +76,8 @@ class PolicyEvents:
         except errors.ApiError as error:
             if error.status != _ALREADY_EXISTS and not self._failing:
                 self._failing = True
-                told = notice.item.metadata.name
-                _LOG.warning("no Event can be written on ConfigMap %s: %s", told, error)
+                name = notice.item.metadata.name
+                _LOG.warning("no Event can be written on ConfigMap %s: %s", name, error)
             return
         self._failing = False
 

@@ -35,7 +35,7 @@ _WORDS: dict[str, bool | None] = {
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Reading many %TAG lines takes quadratic time, and no policy needs one.
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
-_LEFT_OUT = object()  # a value that cannot be read; its problem is told
+_LEFT_OUT = object()  # a value that cannot be read; its problem is listed
 
 
 def parse(text: str, *, source: str) -> config.Policy:
@@ -50,8 +50,8 @@ def parse_file(text: str, *, source: str) -> config.Policy:
     items = document.get("items")
     if document.get("kind") in {"List", "ConfigMapList"} and isinstance(items, list):
         if len(items) != 1 or not isinstance(items[0], dict):
-            told = f"a List of {len(items)} objects; a policy is in one ConfigMap"
-            raise errors.ConfigError(f"{source} is not a policy", [("items", told)])
+            problem = f"a List of {len(items)} objects; a policy is in one ConfigMap"
+            raise errors.ConfigError(f"{source} is not a policy", [("items", problem)])
         document = {"kind": "ConfigMap", **items[0]}
     if document.get("kind") != "ConfigMap":
         return _policy(document, problems, source=source)
@@ -71,12 +71,12 @@ def _text_of(data: object, binary: object, *, source: str) -> str:
     if isinstance(held, str):
         return held
     if isinstance(binary, dict) and KEY in binary:
-        told = f"{KEY} is binary: it was no UTF-8 text when the ConfigMap was made"
+        problem = f"{KEY} is binary: it was no UTF-8 text when the ConfigMap was made"
     elif isinstance(data, dict) and data:
-        told = f"no {KEY}; it has {', '.join(sorted(map(str, data)))[:200]}"
+        problem = f"no {KEY}; it has {', '.join(sorted(map(str, data)))[:200]}"
     else:
-        told = f"no {KEY}"
-    raise errors.ConfigError(f"{source} holds no policy", [("data", told)])
+        problem = f"no {KEY}"
+    raise errors.ConfigError(f"{source} holds no policy", [("data", problem)])
 
 
 def _policy(document: dict[str, Any], problems: list[Problem], *, source: str) -> config.Policy:
@@ -90,43 +90,43 @@ def read(text: str, *, source: str) -> tuple[dict[str, Any], list[Problem]]:
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MOST_BYTES:
-        told = f"{size} bytes; at most {MOST_BYTES} are read"
-        raise errors.ConfigError(f"{source} is too large for a policy", [("", told)])
+        problem = f"{size} bytes; at most {MOST_BYTES} are read"
+        raise errors.ConfigError(f"{source} is too large for a policy", [("", problem)])
     directive = _DIRECTIVE.search(text)
     if directive is not None:
-        place = f"line {text.count(chr(10), 0, directive.start()) + 1}"
-        told = "a line that begins with % is a directive, which a policy needs none of"
-        raise errors.ConfigError(f"{source} cannot be read", [(place, told)])
+        where = f"line {text.count(chr(10), 0, directive.start()) + 1}"
+        problem = "a line that begins with % is a directive, which a policy needs none of"
+        raise errors.ConfigError(f"{source} cannot be read", [(where, problem)])
     reading = _Reading()
     try:
         for event in yaml.parse(text, _LOADER):
             reading.take(event)
     except yaml.YAMLError as error:
-        raise errors.ConfigError(f"{source} is not YAML", [*reading.problems, _told(error)]) from (
-            error
-        )
+        raise errors.ConfigError(
+            f"{source} is not YAML", [*reading.problems, _problem_of(error)]
+        ) from (error)
     except _TooMuchError as error:
-        place = f"line {error.line}"
-        raise errors.ConfigError(f"{source} cannot be read", [(place, str(error))]) from None
+        where = f"line {error.line}"
+        raise errors.ConfigError(f"{source} cannot be read", [(where, str(error))]) from None
     except (UnicodeError, ValueError) as error:
         raise errors.ConfigError(f"{source} is not YAML", [("", str(error)[:200])]) from error
     if reading.documents > 1:
-        told = f"{reading.documents} documents; a policy is one"
-        raise errors.ConfigError(f"{source} is not a policy", [("", told)])
+        problem = f"{reading.documents} documents; a policy is one"
+        raise errors.ConfigError(f"{source} is not a policy", [("", problem)])
     if isinstance(reading.value, dict):
         return reading.value, reading.problems
     if reading.value is None:
-        told = "is empty; {} stands for all the defaults"
+        problem = "is empty; {} stands for all the defaults"
     else:
-        told = "expected a mapping"
-    raise errors.ConfigError(f"{source} is not a policy", [*reading.problems, ("", told)])
+        problem = "expected a mapping"
+    raise errors.ConfigError(f"{source} is not a policy", [*reading.problems, ("", problem)])
 
 
-def _told(error: yaml.YAMLError) -> Problem:
+def _problem_of(error: yaml.YAMLError) -> Problem:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark
-        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        return place, error.problem or error.context or str(error)
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        return where, error.problem or error.context or str(error)
     if isinstance(error, yaml.reader.ReaderError):
         return f"character {error.position + 1}", f"{error.reason}: {_named(error.character)}"
     return "", str(error)[:200]
@@ -250,8 +250,8 @@ class _Reading:
             tag = getattr(event, "tag", None)
             self._problem(line, f"a tag ({str(tag)[:60]}): values are read without")
 
-    def _problem(self, line: int, told: str) -> None:
-        self.problems.append((f"line {line}", told))
+    def _problem(self, line: int, problem: str) -> None:
+        self.problems.append((f"line {line}", problem))
 
 
 def _plain(text: str) -> object:

@@ -1,7 +1,7 @@
 """Runs a candidate policy beside the one in force, in the pauses between kube-scheduler's calls.
 
 The candidate is `shadow.yaml` of the policy's ConfigMap, or the file of `--shadow-policy`. A broken
-one is told of and tries nothing; it never touches the policy in force.
+one is reported and tries nothing; it never touches the policy in force.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Shadowing:
             within=budget.Budget(self._now, self._spent),
         )
 
-    # ------------------------------------------------------------ what is told of it
+    # ------------------------------------------------------------ what is reported of it
 
     def figures_beside(
         self, policy: Callable[[], policy_figures.PolicyFigures]
@@ -141,9 +141,9 @@ class Shadowing:
 
     def routes(self) -> Iterator[admin_routes.Route]:
         """GET /v1/shadow."""
-        yield admin_routes.Route("/v1/shadow", lambda _: self._told())
+        yield admin_routes.Route("/v1/shadow", lambda _: self._report())
 
-    def _told(self) -> admin_queries.Turns:
+    def _report(self) -> admin_queries.Turns:
         yield
         return [admin_queries.encoded(self.as_json()) + b"\n"]
 

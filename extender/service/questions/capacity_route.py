@@ -11,7 +11,7 @@ from extender.decisions import engine
 from extender.server import admin_queries, admin_routes
 from extender.service import assembly
 
-_ASK = "name the shape: ?shape=nvidia.com/gpu=8, or a pod to count like it: ?pod=NAMESPACE/NAME"
+_USAGE = "name the shape: ?shape=nvidia.com/gpu=8, or a pod to count like it: ?pod=NAMESPACE/NAME"
 
 
 def route(judging: Callable[[], engine.Engine]) -> admin_routes.Route:
@@ -65,7 +65,7 @@ def _copied(judging: engine.Engine) -> Generator[None, None, engine.Engine]:
 
 def _shape(judging: engine.Engine, parameters: Mapping[str, str]) -> pod_shape.PodShape:
     if ("shape" in parameters) == ("pod" in parameters):
-        raise errors.WireError(400, _ASK)
+        raise errors.WireError(400, _USAGE)
     if "shape" in parameters:
         try:
             return pod_shape.parse(parameters["shape"])
@@ -79,4 +79,4 @@ def _shape(judging: engine.Engine, parameters: Mapping[str, str]) -> pod_shape.P
 
 
 def _refused(error: errors.ConfigError) -> errors.WireError:
-    return errors.WireError(400, "; ".join(f"{place}: {why}" for place, why in error.problems))
+    return errors.WireError(400, "; ".join(f"{field}: {why}" for field, why in error.problems))

@@ -15,7 +15,7 @@ from extender import errors
 from extender.history import decision_history, decision_json
 from extender.server import admin_queries, admin_routes
 
-LIMIT, MOST = 100, 2000  # decisions told at once
+LIMIT, MOST = 100, 2000  # decisions shown at once
 _PARAMETERS = frozenset({"pod", "node", "since", "limit"})
 
 
@@ -37,16 +37,16 @@ def _decisions(
     limit, since, node = _limit(given), _since(given), given.get("node", "")
     text = admin_queries.Text()
     text.add(b'{"decisions":[')
-    told = 0
+    count = 0
     for made in decision_json.matching(history, pod=_pod(given), node=node, since=since):
         if made is not None:
             found: dict[str, Any] = decision_json.of(made)
             if node:
                 found["onNode"] = decision_json.on_node(made, node)
-            text.add(b"," if told else b"", admin_queries.encoded(found))
-            told += 1
+            text.add(b"," if count else b"", admin_queries.encoded(found))
+            count += 1
         yield
-        if told == limit:
+        if count == limit:
             break
     text.add(b'],"kept":', admin_queries.encoded(decision_json.kept(history)), b"}\n")
     return text.pieces()
@@ -73,6 +73,6 @@ def _since(given: admin_routes.Parameters) -> float:
     try:
         found = dt.datetime.fromisoformat(text.replace(" ", "+"))  # a + that was not quoted
     except ValueError:
-        told = f"since is {text[:40]!r}; it is a time such as 2026-01-31T12:00:00Z, or seconds"
-        raise errors.WireError(400, told) from None
+        problem = f"since is {text[:40]!r}; it is a time such as 2026-01-31T12:00:00Z, or seconds"
+        raise errors.WireError(400, problem) from None
     return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).timestamp()

@@ -48,7 +48,7 @@ class KeptDecisions:
 
 
 def _logged(made: decision.Decision) -> None:
-    told = decision_json.of(made)
-    told["refused"] = told["refused"][:_MOST_REASONS]
-    fields = {"decision": told}
+    body = decision_json.of(made)
+    body["refused"] = body["refused"][:_MOST_REASONS]
+    fields = {"decision": body}
     _LOG.info("decided on pod %s", made.pod, extra={"fields": fields})

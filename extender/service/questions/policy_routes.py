@@ -26,9 +26,9 @@ def routes(policies: active_policy.Policies) -> Iterator[admin_routes.Route]:
 def as_json(policies: active_policy.Policies) -> dict[str, Any]:
     """What is in force; `refused` is null while the ConfigMap is followed."""
     used, refused, last = policies.in_force, policies.refused, policies.last_refused
-    told: dict[str, Any] = {"hash": None, "policy": None, "warnings": []}
+    body: dict[str, Any] = {"hash": None, "policy": None, "warnings": []}
     if used is not None:
-        told = {
+        body = {
             "hash": used.fingerprint,
             "source": used.origin,
             "sourceKind": used.kind,
@@ -37,9 +37,9 @@ def as_json(policies: active_policy.Policies) -> dict[str, Any]:
             "policy": msgspec.to_builtins(used.policy),
             "warnings": config.warnings(used.policy),
         }
-    told["refused"] = _refused(refused) if refused is not None else None
-    told["lastRefused"] = _refused(last) if last is not None else None
-    return told
+    body["refused"] = _refused(refused) if refused is not None else None
+    body["lastRefused"] = _refused(last) if last is not None else None
+    return body
 
 
 def _refused(refused: active_policy.Refused) -> dict[str, Any]:
@@ -47,5 +47,5 @@ def _refused(refused: active_policy.Refused) -> dict[str, Any]:
         "why": refused.why,
         "since": decision_json.timestamp(refused.since),
         "resourceVersion": refused.resource_version or None,
-        "problems": [{"place": place, "problem": told} for place, told in refused.problems],
+        "problems": [{"place": where, "problem": text} for where, text in refused.problems],
     }

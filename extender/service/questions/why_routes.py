@@ -38,8 +38,8 @@ def _why(
     if pod is None:
         made = history.latest_of(f"{namespace}/{name}")
     if pod is None and made is None:
-        told = f"no pod {namespace}/{name} is known here, and no decision on it is kept"
-        raise errors.WireError(404, told)
+        text = f"no pod {namespace}/{name} is known here, and no decision on it is kept"
+        raise errors.WireError(404, text)
     if node and node not in judging.index.rows and (made is None or not pod):
         raise errors.WireError(404, f"no node {node} is known here")
     found = yield from why.why(judging, pod, made, node)

@@ -1,7 +1,7 @@
 """Where each node belongs: its pool, its group within the pool, and whether pods may go there.
 
 A pool is what the node's labels call one (node pools of the clouds and of Karpenter), else the
-nodes with the same GPU product. A group is the nearest network domain that a label tells: NVLink
+nodes with the same GPU product. A group is the nearest network domain that a label names: NVLink
 domain, rack or leaf switch, block, zone. Large groups are cut into blocks, so that a map of any
 cluster is made of pieces that fit a phone.
 """
@@ -39,7 +39,7 @@ _GROUP_LABELS = (
     ("failure-domain.beta.kubernetes.io/zone", "zone"),
 )
 NO_GPUS = "No GPUs"
-NOT_TOLD = "GPUs of a model that is not told"
+UNNAMED = "GPUs of an unknown model"
 _NOT_LABELLED = "all nodes"
 BLOCK = 64  # nodes of one piece of a map: eight rows of eight
 _MOST_TITLE = 18  # characters above a block
@@ -49,7 +49,7 @@ _DIGITS = re.compile(r"\d+")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Place:
+class NodeLocation:
     """Where one node is. `problems` say why kube-scheduler passes over it, in words."""
 
     pool: str
@@ -81,7 +81,7 @@ class Pool:
     rows: NDArray[np.int64]
 
 
-def place_of(node: objects.Node, product: str) -> Place:
+def location_of(node: objects.Node, product: str) -> NodeLocation:
     """Read the node's labels; `product` is the GPU product of its machine, empty if none."""
     labels = node.metadata.labels or {}
     pool = next((labels[name] for name in _POOL_LABELS if labels.get(name)), "")
@@ -89,13 +89,13 @@ def place_of(node: objects.Node, product: str) -> Place:
         ((kind, labels[name]) for name, kind in _GROUP_LABELS if labels.get(name)),
         ("group", _NOT_LABELLED),
     )
-    return Place(pool or product or NO_GPUS, group, kind, problems_of(node))
+    return NodeLocation(pool or product or NO_GPUS, group, kind, problems_of(node))
 
 
 def product_of(hardware: Shape) -> str:
     """The GPU product of a machine, or that it has some; empty where it has none."""
     gpus = any(device.kind in {Kind.GPU, Kind.PARTITION} for device in hardware.devices)
-    return hardware.product or (NOT_TOLD if gpus else "")
+    return hardware.product or (UNNAMED if gpus else "")
 
 
 def problems_of(node: objects.Node) -> tuple[str, ...]:
@@ -107,20 +107,20 @@ def problems_of(node: objects.Node) -> tuple[str, ...]:
     return tuple(found)
 
 
-class Places:
-    """The places of all nodes of one index; `refresh` reads those whose node is another."""
+class NodePools:
+    """The locations of all nodes of one index; `refresh` reads those whose node is another."""
 
     def __init__(self, cluster: index.TopologyIndex) -> None:
         self.index = cluster
         self.pools: tuple[Pool, ...] = ()
         self.blocked: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)  # row → no pod goes there
-        self._of: dict[str, Place] = {}  # node name → place
+        self._of: dict[str, NodeLocation] = {}  # node name → location
         self._read: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # row → version it was read in
         self._layout = -1
-        self._moved = False  # whether a node is in another place than the pools say
+        self._moved = False  # whether a node is at another location than the pools say
 
-    def of(self, name: str) -> Place | None:
-        """The node's place, None where it was not there at the last refresh."""
+    def of(self, name: str) -> NodeLocation | None:
+        """The node's location, None where it was not there at the last refresh."""
         return self._of.get(name)
 
     def pool(self, slug: str) -> Pool | None:
@@ -128,11 +128,13 @@ class Places:
 
     def pool_of(self, name: str) -> Pool | None:
         """The pool of a node."""
-        place = self._of.get(name)
-        return next((p for p in self.pools if place is not None and p.title == place.pool), None)
+        location = self._of.get(name)
+        return next(
+            (p for p in self.pools if location is not None and p.title == location.pool), None
+        )
 
     def refresh(self) -> Iterator[None]:
-        """Bring the places up to date, in turns."""
+        """Bring the locations up to date, in turns."""
         cluster = self.index
         size = len(cluster.read)
         if len(self._read) < size:
@@ -155,20 +157,20 @@ class Places:
             self._layout = layout
 
     def _see(self, row: int) -> bool:
-        """Read one row's node; whether it is in another place now."""
+        """Read one row's node; whether it is at another location now."""
         cluster = self.index
         self._read[row] = cluster.read[row]
         detail = cluster.details[row] if row < len(cluster.details) else None
         if detail is None:
             return True
-        place = place_of(detail.node, product_of(detail.machine.shape))
-        self.blocked[row] = bool(place.problems)
+        location = location_of(detail.node, product_of(detail.machine.shape))
+        self.blocked[row] = bool(location.problems)
         was = self._of.get(detail.name)
-        self._of[detail.name] = place
+        self._of[detail.name] = location
         return was is None or (was.pool, was.group, was.kind) != (
-            place.pool,
-            place.group,
-            place.kind,
+            location.pool,
+            location.group,
+            location.kind,
         )
 
     def _arrange(self) -> Iterator[None]:
@@ -177,10 +179,12 @@ class Places:
         grouped: dict[str, dict[tuple[str, str], list[tuple[str, str, int]]]] = {}
         names = list(cluster.rows.items())
         for number, (name, row) in enumerate(names):
-            place = self._of.get(name)
-            if place is not None:
-                groups = grouped.setdefault(place.pool, {})
-                groups.setdefault((place.group, place.kind), []).append((natural(name), name, row))
+            location = self._of.get(name)
+            if location is not None:
+                groups = grouped.setdefault(location.pool, {})
+                groups.setdefault((location.group, location.kind), []).append(
+                    (natural(name), name, row)
+                )
             if number % _TURN == 0:
                 yield
         for name in self._of.keys() - cluster.rows.keys():
