@@ -19,8 +19,8 @@ from extender.service import assembly
 _EPILOG = """\
 SCORE is what kube-scheduler gets: 10 for the best node, less for others, none where the node is
 refused or all are alike. COST is what the order comes from, in GPUs: the least is the best.
-How close devices are, the closest first: PIX (one PCIe switch), PXB (several switches), PHB (one PCIe
-root), NODE (one NUMA node), SYS (across NUMA nodes).
+How close devices are, the closest first: PIX (one PCIe switch), PXB (several switches), PHB (one
+PCIe root), NODE (one NUMA node), SYS (across NUMA nodes).
 Exit status: 0, 1 where no node is known to fit some pod, 2 for what you must mend.
 """
 

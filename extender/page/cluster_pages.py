@@ -8,7 +8,7 @@ from extender import errors
 from extender.decisions import engine
 from extender.page import frame, rendering
 from extender.page.fleet import cluster_map, gpu_states, history, node_pools, pool_figures
-from extender.page.views import node_view, pending, pool_view
+from extender.page.views import device_view, node_view, pending, pool_view
 from extender.server import admin_queries, admin_routes
 
 _MOST_STRIPS = 48  # nodes of a pool whose GPUs the overview shows one by one
@@ -103,7 +103,7 @@ class ClusterPages:
         path = rest.split("/")
         found = None
         if path[0] == "devices" and len(path) >= 3:
-            found = node_view.device_view(detail, judging.store, path[1:])
+            found = device_view.view(detail, judging.store, path[1:])
         if found is None:
             raise errors.WireError(404, f"node {name!r} has no such device")
         crumbs = (*crumbs, (name, f"/nodes/{name}"), (found.name, ""))

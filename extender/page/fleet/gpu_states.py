@@ -95,7 +95,7 @@ def behind_shares(hardware: Shape, usage: Usage) -> frozenset[int]:
 
 
 def held_part(gpu: Gpu, hardware: Shape, usage: Usage) -> float:
-    """How much of a GPU that is partly held is held, by memory slices; half where they are not known."""
+    """How much of a partly held GPU is held, by memory slices; half if that is unknown."""
     taken = {
         part
         for number in gpu.devices
