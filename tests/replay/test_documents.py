@@ -28,7 +28,7 @@ def test_every_document_has_the_line_where_it_starts(tmp_path, text):
     found, problems = read(tmp_path / "file", text)
     assert not problems
     assert [document.kind for document in found] == ["A", "B", "C"]
-    lines = [int(document.place.rpartition(":")[2]) for document in found]
+    lines = [int(document.location.rpartition(":")[2]) for document in found]
     for document, line in zip(found, lines, strict=True):
         assert document.kind in text.splitlines()[line - 1]
     assert lines == sorted(set(lines))
