@@ -241,12 +241,17 @@ class _File:
                 yield from self._unfold(line + offset, member, lines_of, passed_on, depth + 1)
         elif not kind and header.object is not msgspec.UNSET and header.type is not msgspec.UNSET:
             yield from self._event(line, header, lines_of, depth)
-        elif not kind:
-            described = isinstance(body, dict) and other_text.recognise(self._text)
-            self._skipped(line, described or NO_KIND)
+        elif not kind or kind in other_text.ANSWERS:
+            self._skipped(line, self._other(kind, body))
         else:
             location = f"{self._name}:{line}"
             yield Document(location, api_version, kind, cast("Body", body))
+
+    def _other(self, kind: str, body: object) -> str:
+        """What a document is that is no object of a cluster."""
+        if kind:
+            return other_text.answer(kind, _plain(body))
+        return (isinstance(body, dict) and other_text.recognise(self._text)) or NO_KIND
 
     def _event(
         self, line: int, header: _Header, lines_of: _LinesOf, depth: int

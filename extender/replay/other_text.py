@@ -29,6 +29,8 @@ _ERROR = re.compile(
     re.IGNORECASE,
 )
 _TEMPLATE = "{{"
+# Kinds of the API server's answers that are no objects of the cluster.
+ANSWERS = ("Status", "Table")
 
 
 def recognise(text: str) -> str:
@@ -43,6 +45,15 @@ def recognise(text: str) -> str:
     if head.strip() and _NAMES.match(head):
         return f"names alone, as `kubectl get -o name` prints them: {_RUN}"
     return ""
+
+
+def answer(kind: str, body: object) -> str:
+    """What an answer of the API server is that holds no objects, one of `ANSWERS`."""
+    if kind == "Table":
+        return f"a table as the API server prints it, which leaves out most fields: {_RUN}"
+    message = body.get("message") if isinstance(body, dict) else None
+    told = f": {message.strip()[:200]}" if isinstance(message, str) and message.strip() else ""
+    return f"an error that the API server answered, not objects{told}"
 
 
 def hint(text: str, message: str) -> str:

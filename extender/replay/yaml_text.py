@@ -20,6 +20,7 @@ _TEXT = "tag:yaml.org,2002:str"
 _NOT_KNOWN = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
 _REPLACED = {_INT, _FLOAT, *_NOT_KNOWN}
 _MERGE = "<<"
+_MERGE_TAG = "tag:yaml.org,2002:merge"
 _ITEMS = "items"
 
 
@@ -41,6 +42,8 @@ _Loader.add_implicit_resolver(
     re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?$"),
     list("-+.0123456789"),
 )
+# As a key it merges mappings; as a value it is text.
+_Loader.add_constructor(_MERGE_TAG, yaml.SafeLoader.construct_yaml_str)
 
 
 class Parsed(NamedTuple):

@@ -64,6 +64,7 @@ def names(snapshot):
         pytest.param(f"$ kubectl get nodes -o yaml\n{YAML}", id="a prompt before"),
         pytest.param(f"{json.dumps(node('a'))}\n---\n{json.dumps(node('b'))}\n", id="JSON and ---"),
         pytest.param(YAML.replace("name: b", "name: b, labels: {x: =}"), id="a bare ="),
+        pytest.param(YAML.replace("name: b", "name: b, labels: {x: <<}"), id="a bare <<"),
     ],
 )  # fmt: skip
 def test_forms_that_hold_whole_objects_are_read(tmp_path, text):
@@ -114,6 +115,9 @@ def test_what_is_broken_takes_only_itself_away_and_is_a_problem(tmp_path, text, 
          "`kubectl describe`"),
         ('Error from server (Forbidden): nodes is forbidden: User "x" cannot list\n',
          "nodes is forbidden"),
+        ('{"kind": "Status", "message": "nodes is forbidden", "code": 403}', "nodes is forbidden"),
+        ('{"kind": "Status", "status": "Failure"}', "an error that the API server answered"),
+        ('{"kind": "Table", "rows": [{"cells": ["n1"]}]}', "`-o yaml`"),
         ("gpus: 8\n", "it has no kind"),
         ("", "empty"),
         ("# nothing\n---\n", "holds no objects"),
