@@ -22,6 +22,7 @@ _MOST_GPUS = 16
 # A partition of unknown size: one of seven compute slices.
 SMALLEST_PART = 1 / 7
 _ALMOST = 1e-6
+_DIGITS = 9  # of a number of GPUs: parts of a whole one add up to it
 _CPX_PARTS = 8  # compute dies of most AMD GPUs that can be cut; products may say otherwise
 # AMD's compute partition modes → parts of a GPU; CPX is a part for each compute die
 _AMD_MODES = {"spx": 1, "dpx": 2, "tpx": 3, "qpx": 4}
@@ -93,12 +94,12 @@ def _alone(
         named_whole=entry.what is shape.Kind.GPU and not (entry.share or name.endswith(".shared")),
         virtual=entry.virtual,
     )
-    part = _part(name, labels, hardware, known)
+    part, usual = _part(name, labels, hardware, known), _usual_share(entry, units, labels)
     if not part and entry.what is shape.Kind.PARTITION:
-        part = entry.share or _vgpu_share(name, hardware) or SMALLEST_PART
+        part = usual or _vgpu_share(name, hardware) or SMALLEST_PART
     replicas = label_evidence.replicas(labels, name)
-    if 0 < part < 1 or (entry.share and not part):
-        share = (part or entry.share) / replicas
+    if 0 < part < 1 or (usual and not part):
+        share = (part or usual) / replicas
         kind = shape.Kind.PARTITION if part else entry.what
         return dataclasses.replace(
             named, kind=kind, share=share, gpus=units * share, replicas=replicas
@@ -110,6 +111,17 @@ def _alone(
     return dataclasses.replace(
         named, share=share, gpus=units * share, replicas=replicas, exact=exact
     )
+
+
+def _usual_share(entry: resource_names.Resource, units: int, labels: Mapping[str, str]) -> float:
+    """GPUs in a unit by the resource's entry, 0 where it has none.
+
+    Where a sharing layer lists the GPUs that it cuts, their number tells into how many.
+    """
+    if not entry.share or entry.same:
+        return entry.share
+    listed = label_evidence.registered(labels, resource_names.vendor_of(entry.name))
+    return listed / units if listed and units % listed == 0 else entry.share
 
 
 def _replicas(units: int, labelled: int, whole: int) -> int:

@@ -19,11 +19,11 @@ from extender import bounded_cache
 from extender.hardware import mig_profiles, shape
 
 # openshift.io/mlx5_ib, mellanox.com/cx7_vf, intel.com/intel_sriov_netdevice, example.com/hca. Not
-# so the virtual functions of accelerators for cryptography and storage, nor the addresses that GKE
-# counts.
+# so the virtual functions of accelerators for cryptography and storage, the addresses that GKE
+# counts, and amounts.
 _NIC_WORDS = r"(sriov|vfs?|rdma|roce|ib|hca|nics?|netdevice)\d*"
 _NIC_NAME = re.compile(
-    r"(?!.*(qat|sgx|fpga|dsa|nvme))(?!.*\.ip$)"
+    r"(?!.*(qat|sgx|fpga|dsa|nvme))(?!.*\.ip$)(?!.*(bandwidth|[kmg]bps|percent|memory|quota))"
     rf"[^/]+/((.*[-_.])?{_NIC_WORDS}([-_.].*)?|(mlnx|mlx|cx|connectx)[-_]?\d.*)"
 )
 

@@ -241,7 +241,8 @@ class _ClusterCollector(Collector):
                 picture.stranded_gpus,
             ),
         ):
-            yield GaugeMetricFamily(name, text, value=float(value))
+            # Shares of GPUs add up to whole ones but for the last digits of a double.
+            yield GaugeMetricFamily(name, text, value=round(float(value), 6))
         yield CounterMetricFamily(
             "railyard_unknown_predictions",
             "States on which a search ended without an answer: its budget, or a selector.",

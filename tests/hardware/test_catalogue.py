@@ -78,6 +78,16 @@ def test_products_are_known_as_drivers_and_labels_spell_them():
         ("H100-PCIE-80GB", "NVIDIA H100 PCIe"),
         ("h100-80gb-pcie", "NVIDIA H100 PCIe"),
         ("H100-NVL", "NVIDIA H100 NVL"),
+        ("NVIDIA-H100-96GB-HBM3", "NVIDIA H100 96GB HBM3"),
+        ("NVIDIA-H100-64GB-HBM2", "NVIDIA H100 64GB HBM2"),
+        (
+            "NVIDIA-RTX-PRO-6000-Blackwell-Workstation-Edition",
+            "NVIDIA RTX PRO 6000 Blackwell Workstation Edition",
+        ),
+        (
+            "NVIDIA-RTX-PRO-6000-Blackwell-Max-Q-Workstation-Edition",
+            "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition",
+        ),
         ("H100-94GB-NVL", "NVIDIA H100 NVL"),
         ("H200-NVL", "NVIDIA H200 NVL"),
         ("A100-80GB-PCIe", "NVIDIA A100 80GB PCIe"),

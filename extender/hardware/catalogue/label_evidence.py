@@ -161,6 +161,12 @@ def count(labels: Mapping[str, str], vendor: str) -> int:
     return 0
 
 
+def registered(labels: Mapping[str, str], vendor: str) -> int:
+    """How many accelerators of the vendor a sharing layer lists on the node; 0 where none does."""
+    listed = [label for label in _COUNTS.get(vendor, ()) if label in REGISTERS]
+    return max((number(labels.get(label, "")) for label in listed), default=0)
+
+
 def mig_profile(labels: Mapping[str, str]) -> str:
     """The MIG profile that every unit of nvidia.com/gpu is, empty where they are whole GPUs."""
     gke = labels.get(_GKE_PARTITION, "")

@@ -6,6 +6,7 @@ the memory (80GB). That tells less at times than an entry would, and never more.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 
@@ -49,7 +50,7 @@ class Names:
 
     def _by_words(self, plain: str) -> Product | None:
         words = _words(plain)
-        candidates = self._models.get(_model(words), [])
+        candidates = self._of_model(_model(words))
         form = next((w for w in words if _JOINED.fullmatch(w) or w in _APART), "")
         if form:
             same = [each for each in candidates if form in _words(each.name)]
@@ -63,6 +64,13 @@ class Names:
         if len(candidates) == 1 and not memory:
             return candidates[0]
         return _in_common(plain, sized or candidates, sized=bool(sized) or not memory)
+
+    def _of_model(self, model: str) -> list[Product]:
+        """The products of a model; AMD's are written without their letter at times (MI355)."""
+        if model in self._models or not model.startswith("mi"):
+            return self._models.get(model, [])
+        lettered = [found for name, found in self._models.items() if name[:-1] == model]
+        return list(itertools.chain.from_iterable(lettered))
 
 
 def _in_common(name: str, candidates: Sequence[Product], *, sized: bool) -> Product | None:
