@@ -244,7 +244,7 @@ def _gpu(hardware: Shape, members: list[int], spanning: list[int], sets: set[_Se
     whole = any(hardware.devices[index].kind is Kind.GPU for index in members)
     # Partitions that draw no counters, and their part.
     plain = {
-        index: _of_profile(profile(hardware.devices[index]))
+        index: of_profile(profile(hardware.devices[index]))
         for index in members
         if hardware.devices[index].kind is Kind.PARTITION and not _sets(hardware, index)
     }
@@ -301,7 +301,7 @@ def _pool_of(hardware: Shape, index: int) -> int:
     )
 
 
-def _of_profile(name: str) -> float:
+def of_profile(name: str) -> float:
     """GPUs in a MIG profile ("3g.40gb"), by its compute slices."""
     slices = name.partition("g")[0]
     # The geometry has no profile of more than seven, and a name may hold any digits.

@@ -7,8 +7,9 @@ import orjson
 from extender import errors
 from extender.decisions import engine
 from extender.page import frame, rendering
-from extender.page.fleet import cluster_map, gpu_states, history, node_pools, pool_figures
+from extender.page.fleet import cluster_map
 from extender.page.views import device_view, node_view, pending, pool_view
+from extender.pools import gpu_states, history, node_pools, pool_figures
 from extender.server import admin_queries, admin_routes
 
 _MOST_STRIPS = 48  # nodes of a pool whose GPUs the overview shows one by one

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Generator
-from typing import Protocol
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Protocol
 
 from extender import errors
 from extender.decisions import engine
 from extender.history import decision_history
 from extender.page import rendering
-from extender.page.fleet import node_pools
+from extender.policy import config
+from extender.pools import node_pools
 from extender.server import admin_queries, admin_routes, metrics
 
 Current = Generator[None, None, tuple[engine.Engine, node_pools.NodePools]]
@@ -25,6 +26,12 @@ class Source(Protocol):
 
     def standing(self) -> metrics.ClusterFigures:
         """How ready we are, and which policy is in force."""
+
+    def shadow(self) -> Mapping[str, Any]:
+        """What /v1/shadow answers on a candidate policy."""
+
+    def candidate(self) -> config.Policy | None:
+        """The candidate policy that judges, None where none does."""
 
 
 class Frame:
@@ -64,6 +71,14 @@ class Frame:
         if self._node_pools is None or self._node_pools.index is not cluster:
             self._node_pools = node_pools.NodePools(cluster)
         return self._node_pools
+
+    def shadow(self) -> Mapping[str, Any]:
+        """What a candidate policy would have changed."""
+        return self._source().shadow()
+
+    def candidate(self) -> config.Policy | None:
+        """The candidate policy that judges."""
+        return self._source().candidate()
 
     def current(self) -> Current:
         """The engine and the pools, brought up to date in turns."""

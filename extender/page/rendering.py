@@ -8,6 +8,7 @@ keep them for good.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import functools
 import hashlib
 import pathlib
@@ -62,7 +63,7 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self.environment.filters |= {"count": count, "share": share, "amount": amount}
+        self.environment.filters |= {"count": count, "share": share, "amount": amount, "when": when}
         self.environment.globals |= {
             "link": links,
             "static": {name: each.path for name, each in self.static.items()},
@@ -114,6 +115,11 @@ def share(value: float) -> str:
 def amount(gib: float) -> str:
     """Memory: 512 GiB, 1.97 TiB."""
     return f"{gib / _GIB:.3g} TiB" if gib >= _GIB else f"{gib:.3g} GiB"
+
+
+def when(at: float) -> str:
+    """A time in seconds since 1970, to the second."""
+    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _static(path: pathlib.Path) -> StaticFile:

@@ -45,16 +45,23 @@ class GpuInventory:
         states = self._index.state[self._index.in_use()]
         return float(self.left(states).sum()), float(self.gpus(states).sum())
 
-    def coverage(self, demand: MeanDemand, rows: NDArray[np.integer]) -> float:
-        """Share of these rows' free GPUs that CPU and memory cover (`formula.coverage_by`)."""
-        states = self._index.expected[rows]
-        carry = self.gpus(states) > 0.0
+    def coverage(
+        self, demand: MeanDemand, rows: NDArray[np.integer], *, part: float | None = None
+    ) -> float:
+        """Share of these rows' free GPUs that CPU and memory cover (`formula.coverage_by`).
+
+        With `part`, which these are of all free GPUs, pods without devices find that part of what
+        is idle on machines without GPUs, too.
+        """
+        carry = self.gpus(self._index.expected[rows]) > 0.0
+        there = rows if part is None else self._index.in_use()
+        bare = there[self.gpus(self._index.expected[there]) <= 0.0]
 
         def idle(column: Floats) -> tuple[float, float]:
-            left = np.maximum(column[rows], 0.0)
-            return float(left[carry].sum()), float(left[~carry].sum())
+            own, beside = np.maximum(column[rows[carry]], 0.0), np.maximum(column[bare], 0.0)
+            return float(own.sum()), float(beside.sum()) * (1.0 if part is None else part)
 
-        gpus = float(self.left(states).sum())
+        gpus = float(self.left(self._index.expected[rows]).sum())
         return formula.coverage_by(
             demand, gpus=gpus, cpu=idle(self._index.cpu), memory=idle(self._index.memory)
         )

@@ -23,6 +23,7 @@ from extender.pricing import (
     count_plan,
     fleet,
     formula,
+    fragmentation,
     gpu_inventory,
     headroom_cache,
     loss_cache,
@@ -239,12 +240,8 @@ class HeadroomPricer:
                 columns,
                 weighted=pays_locality,
             )
-            now = (
-                self._weighted_headroom(there, columns)
-                if pays_locality
-                else self._known_headroom(there, columns)
-            )
-            found[fits] = now - then
+            now = self._weighted_headroom if pays_locality else self._known_headroom
+            found[fits] = now(there, columns) - then
             return found
 
         return loss_of
@@ -267,6 +264,12 @@ class HeadroomPricer:
         then = self._headroom_of_state(after, free - cpu, left - memory, weighted=pays_locality)
         now = self._headroom_of_state(state, free, left, weighted=pays_locality)
         return [before - rest for before, rest in zip(now, then, strict=True)]
+
+    def fragments(self, rows: Ints) -> Floats:
+        """GPUs of these rows that pods of the mix cannot use; NaN where it is not known yet."""
+        return fragmentation.fragments(
+            self._index, rows, self.classes, self._counts, self.inventory
+        )
 
     def gpus_asked(self, question: Query) -> float:
         """GPUs that the demand takes in all."""

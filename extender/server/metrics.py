@@ -1,7 +1,8 @@
 """What Prometheus scrapes: requests by verb, faults, predictions, and the picture of the cluster.
 
 Labels come from fixed sets (verbs, status codes, results, kinds), never from names of pods or
-nodes, so the number of series does not grow with the cluster.
+nodes, so the number of series does not grow with the cluster. Pools and models are bounded
+(`pool_models`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from extender import bounded_cache
 from extender.server import policy_figures
+from extender.server.figures import pool_series
 
 VERBS = ("filter", "prioritize", "preempt")
 RELOADED = ("certificate", "policy")
@@ -118,6 +120,7 @@ class ClusterFigures:
         default_factory=policy_figures.PolicyFigures
     )
     notes: tuple[str, ...] = ()  # what an operator should know, beside the policy's
+    pools: pool_series.PoolSample = dataclasses.field(default_factory=pool_series.PoolSample)
 
 
 class Metrics:
@@ -308,6 +311,7 @@ class _ClusterCollector(Collector):
             untaken.add_metric([kind], float(figures.sink_failures))
         yield from (synced, objects, age, degraded, unread, untaken, unreadable)
         yield from policy_figures.families(picture.policy)
+        yield from pool_series.families(picture.pools)
 
     def describe(self) -> list[GaugeMetricFamily]:
         # Without this, registering would collect once, before there is a picture.

@@ -22,8 +22,9 @@ from extender.history import decision, decision_history, past_explanation
 from extender.kube.api import objects
 from extender.kube.watch.api_resource import KindStatus
 from extender.page import site
+from extender.policy import config
 from extender.server import admin_queries, admin_routes, metrics, policy_figures
-from extender.service.questions import capacity_route
+from extender.service.questions import capacity_route, pool_sampling
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -35,7 +36,8 @@ class Facade:
     """One engine behind both ports, which may be another one after the start.
 
     `waiting` tells what is not read yet, and why (empty when ready); `degraded` what we do without;
-    `restarts` how often each background task was started again.
+    `restarts` how often each background task was started again; `shadow` what a candidate policy
+    would have changed, and `candidate` is that policy.
     """
 
     def __init__(
@@ -49,13 +51,17 @@ class Facade:
         policy: Callable[[], policy_figures.PolicyFigures] = policy_figures.PolicyFigures,
         notes: Callable[[], tuple[str, ...]] = tuple,
         routes: Iterable[admin_routes.Route] = (),
+        shadow: Callable[[], Mapping[str, Any]] = lambda: {"candidate": None, "refused": None},
+        candidate: Callable[[], config.Policy | None] = lambda: None,
         history: decision_history.DecisionHistory | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine = judging
         self._routes = tuple(routes)
         self.decisions = history
-        self.pages = site.Site(lambda: self)
+        self.shadow, self.candidate = shadow, candidate
+        self.sampling = pool_sampling.PoolSampling(lambda: self)
+        self.pages = site.Site(lambda: self, self.sampling.history)
         self._history = history
         self._waiting = waiting
         self._degraded = degraded
@@ -109,7 +115,7 @@ class Facade:
     def picture(self) -> metrics.ClusterFigures:
         found = engine_snapshot.of(self.engine)
         figures = {each.name: getattr(found, each.name) for each in dataclasses.fields(found)}
-        return dataclasses.replace(self.standing(), **figures)
+        return dataclasses.replace(self.standing(), **figures, pools=self.sampling.latest)
 
     def moment(self) -> Hashable | None:
         """What answers rest on; None while the index has something to settle."""

@@ -134,6 +134,8 @@ class Live:
                 *self._decisions.routes(lambda: self.engine, self.policies),
                 *self._shadowing.routes(),
             ),
+            shadow=self._shadowing.as_json,
+            candidate=self._shadowing.candidate,
             history=self._decisions.history,
         )
         self.metrics = metrics.Metrics(self.front.picture)

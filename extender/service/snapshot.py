@@ -45,6 +45,8 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
         policy=candidate.figures_beside(standing.figures),
         notes=lambda: notes,
         routes=(*decisions.routes(lambda: front.engine, standing), *candidate.routes()),
+        shadow=candidate.as_json,
+        candidate=candidate.candidate,
         history=decisions.history,
     )
 

@@ -38,13 +38,13 @@ async def opened(
         problem = [("", error.strerror or str(error))]
         raise errors.ConfigError("the ports cannot be opened", problem) from error
     task = asyncio.create_task(reading, name="reading")
-    history = asyncio.create_task(front.pages.keep_history(), name="history")
+    sampling = asyncio.create_task(front.sampling.run(), name="sampling")
     try:
         yield Opened(sites, front, task)
     finally:
         task.cancel()
-        history.cancel()
-        await asyncio.gather(task, history, return_exceptions=True)
+        sampling.cancel()
+        await asyncio.gather(task, sampling, return_exceptions=True)
         await sites.close()
 
 

@@ -18,7 +18,7 @@ from tests.kit.deploy import dashboard, prometheus, tools
 pytestmark = pytest.mark.prometheus
 
 FREE = settings.Address("127.0.0.1", 0)
-GPU = "gpu.example.com"
+GPU, NIC = "gpu.example.com", "dra.net"
 PATHS = {each.kind: each.at(each.versions[0]).path for each in informers.KINDS}
 NODES = ("left", "right")
 PODS = 12
@@ -54,7 +54,10 @@ def put(server, builder):
 
 
 class Cluster:
-    """A service over two nodes of eight GPUs, and a scheduler that follows its scores."""
+    """A service over two nodes of eight GPUs and one whose GPU is cut, and a scheduler.
+
+    The scheduler follows the service's scores.
+    """
 
     def __init__(self, server, sites, client):
         self.server, self.client = server, client
@@ -86,16 +89,25 @@ async def cluster(tmp_path):
             server.add(PATHS[each.kind], each.kind, each.versions[0])
         put(server, make_class(GPU))
         for node in NODES:
-            put(server, make_node(node))
+            machine = make_node(node).label("topology.kubernetes.io/rack", f"rack-{node}")
+            put(server, machine.label("nvidia.com/gpu.clique", f"domain-{node}"))
             devices = make_slice(f"s-{node}", GPU).on(node)
+            nics = make_slice(f"n-{node}", NIC).on(node)
             for number in range(8):
-                devices.device(f"gpu-{number}")
+                devices.device(f"gpu-{number}", type="gpu", pcieRoot=f"pci0000:{number}0")
+                nics.device(f"nic-{number}", pcieRoot=f"pci0000:{number}0")
             put(server, devices)
+            put(server, nics)
+        put(server, make_node("cut").resource("nvidia.com/mig-3g.40gb", 2))
         for number in range(PODS):
             put(server, make_claim(f"c-{number}").request("gpu", GPU))
         path = tmp_path / "kubeconfig"
         path.write_text(json.dumps(kubeconfigs.of(server.url)))
-        chosen = settings.Settings(kubeconfig=path, bind=FREE, admin_bind=FREE)
+        candidate = tmp_path / "shadow.yaml"
+        candidate.write_text((tools.ROOT / "config/examples/least-intervention.yaml").read_text())
+        chosen = settings.Settings(
+            kubeconfig=path, bind=FREE, admin_bind=FREE, shadow_policy=candidate
+        )
         async with live.opened(chosen) as sites, aiohttp.ClientSession() as client:
             found = Cluster(server, sites, client)
             async with asyncio.timeout(30):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from extender.decisions import engine as engines
 from extender.hardware import shape
 from extender.hardware.usage import NOTHING, Usage
-from extender.page.fleet import charts, cluster_map, gpu_states, history, node_pools, pool_figures
+from extender.page.fleet import charts, cluster_map
+from extender.pools import gpu_states, history, node_pools, pool_figures
 from tests.kit.builders import make_class, make_node, make_pod
 from tests.kit.worlds import GPU, H100, engine, feed, held, p4d
 

@@ -90,6 +90,7 @@ PAGES = [
     "/capacity?pod=ml/more",
     "/history",
     "/policy",
+    "/shadow",
     "/search?q=p4d",
     "/search",
 ]

@@ -85,8 +85,14 @@ async def test_live_requests_are_judged_after_their_replies(tmp_path, capsys):
         assert found["failed"] == 0
         assert found["candidate"]["hash"] != found["beside"] == config.fingerprint(config.DEFAULT)
         assert len(found["differences"]) == found["judged"] - found["agreed"]
+        async with client.get(f"http://127.0.0.1:{admin}/shadow") as answer:
+            assert answer.status == 200
+            page = await answer.text()
         status = await asyncio.to_thread(entry.main, ["shadow", "--url", f"127.0.0.1:{admin}"])
 
+    assert found["candidate"]["hash"] in page
+    assert f"{found['judged']}" in page
+    assert "locality.weight" in page  # a field that the candidate writes otherwise
     printed = capsys.readouterr().out
     assert status == 0
     assert "decisions judged" in printed

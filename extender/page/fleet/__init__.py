@@ -1,1 +1,1 @@
-"""What the page counts and draws of all nodes together: pools, GPUs, the map, history."""
+"""What the page draws of all nodes together: the map, and the chart of the history."""

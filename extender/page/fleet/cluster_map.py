@@ -15,7 +15,7 @@ import numpy as np
 from extender import bounded_cache
 from extender.hardware.shape import Shape
 from extender.hardware.usage import Usage
-from extender.page.fleet import gpu_states, node_pools, pool_figures
+from extender.pools import gpu_states, node_pools, pool_figures
 from extender.pricing.mix.demand_mix import Floats
 
 COLUMNS = 8

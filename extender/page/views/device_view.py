@@ -11,9 +11,9 @@ from extender.cluster import index, store
 from extender.hardware.shape import Device, Kind, Level
 from extender.kube.api import objects
 from extender.page import links
-from extender.page.fleet import gpu_states, node_pools
 from extender.page.views import holders, node_view
 from extender.page.views.holders import Holder
+from extender.pools import gpu_states, node_pools
 
 _LEVELS = {
     Level.NVLINK: ("NVLink", "joined by NVLink or its like"),

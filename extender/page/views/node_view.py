@@ -9,9 +9,9 @@ from extender.cluster import index, store
 from extender.hardware.shape import Device, Kind, Shape
 from extender.kube.api import objects
 from extender.page import links
-from extender.page.fleet import gpu_states, node_pools
 from extender.page.views import holders
 from extender.page.views.holders import Holder
+from extender.pools import gpu_states, node_pools
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

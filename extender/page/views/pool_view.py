@@ -8,7 +8,8 @@ from collections.abc import Generator, Iterator
 from extender import errors
 from extender.cluster import index
 from extender.decisions import engine
-from extender.page.fleet import cluster_map, gpu_states, node_pools
+from extender.page.fleet import cluster_map
+from extender.pools import gpu_states, node_pools
 from extender.server import admin_routes
 
 PAGE_NODES = node_pools.BLOCK  # so that a block of the map is a page of its group

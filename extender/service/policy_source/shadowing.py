@@ -147,6 +147,10 @@ class Shadowing:
         yield
         return [admin_queries.encoded(self.as_json()) + b"\n"]
 
+    def candidate(self) -> config.Policy | None:
+        """The candidate that judges, None where none does."""
+        return None if self.running is None else self.running.candidate.policy
+
     def as_json(self) -> dict[str, Any]:
         """The candidate, and what it would have changed since it is tried beside this policy."""
         found: dict[str, Any] = {"candidate": None, "refused": self.refused or None}

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Generator, Mapping
 
 from extender.decisions import engine
-from extender.page.fleet import node_pools, pool_figures
+from extender.pools import node_pools, pool_figures
 
 EVERY_SECONDS = 30.0
 HOURS = 6

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.decisions import engine
-from extender.page.fleet import node_pools
+from extender.pools import node_pools
 from extender.pricing.mix.demand_mix import Floats
 
 SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are

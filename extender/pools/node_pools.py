@@ -92,6 +92,11 @@ def location_of(node: objects.Node, product: str) -> NodeLocation:
     return NodeLocation(pool or product or NO_GPUS, group, kind, problems_of(node))
 
 
+def labels_of(kind: str) -> tuple[str, ...]:
+    """The labels that name a node's rack, NVLink domain or other group of a kind."""
+    return tuple(name for name, named in _GROUP_LABELS if named == kind)
+
+
 def product_of(hardware: Shape) -> str:
     """The GPU product of a machine, or that it has some; empty where it has none."""
     gpus = any(device.kind in {Kind.GPU, Kind.PARTITION} for device in hardware.devices)
