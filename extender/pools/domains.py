@@ -24,7 +24,7 @@ class _Domain:
 class Domains:
     """Collects the nodes with GPUs, and then tells how many domains each owner has, and has left.
 
-    An owner is whatever nodes are told apart by. A domain across several belongs to the one with
+    An owner is whatever nodes are distinguished by. A domain across several belongs to the one with
     most of its nodes, and is whole only if nothing of any of them is held.
     """
 

@@ -1,8 +1,8 @@
 """What each pool has of each GPU model, for metrics: free, usable, in whole pieces.
 
-A pool may have nodes of several models, and a model stands in several pools: each pair is told
-apart. At most 32 pairs are, those with the most GPUs; the others are summed as "(other)", so that
-the number of series is bounded whatever labels nodes carry.
+A pool may have nodes of several models, and a model stands in several pools: each pair has
+figures of its own. At most 32 pairs have, those with the most GPUs; the others are summed as
+"(other)", so that the number of series is bounded whatever labels nodes carry.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from extender.hardware.shape import Shape
 from extender.pools import domains, node_headroom, node_pools
 
 SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
-MOST = 32  # pairs of a pool and a model told apart
+MOST = 32  # pairs of a pool and a model that have figures of their own
 UNKNOWN = "unknown"  # the model of GPUs that neither node nor driver names
 OTHER = "(other)"  # no label's value has brackets
 _CHUNK = 16  # rows worked on before others get their turn: a fraction of a millisecond
@@ -91,7 +91,7 @@ def measured(
 
 
 def bounded(found: Sequence[PoolModel]) -> tuple[PoolModel, ...]:
-    """The pairs that are told apart, and the sum of the others."""
+    """The pairs with figures of their own, and the sum of the others."""
     ranked = sorted(found, key=lambda each: (-each.gpus, each.pool, each.model))
     shown, others = ranked[:MOST], ranked[MOST:]
     return (*shown, _together(others)) if others else tuple(shown)
