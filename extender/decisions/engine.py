@@ -143,8 +143,7 @@ class Engine:
         if not resolved.question and not resolved.bound_to:
             return verb_results.FilterResult()
         rows = self.index.rows_of(names)
-        self.ahead.names.see(names, rows)
-        self.ahead.kinds.want(resolved)
+        self.ahead.asked(resolved, names, rows)
         known = rows >= 0
         unknown = len(names) - int(np.count_nonzero(known))
         judged = self.verdicts.judged(resolved, rows, known)

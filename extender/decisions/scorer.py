@@ -285,7 +285,7 @@ class Scorer:
 
     def _standing(self, table: verdict_table.VerdictTable, profile: config.Profile) -> Floats:
         """What each state costs by itself: distance, waste, and that it may not do."""
-        known, judged = self._standings.get(table.question), len(table.verdicts)
+        known, judged = self._standings.get(table.question), table.judged
         if (
             known is not None
             and known.table is table
@@ -318,7 +318,7 @@ def _doubts(codes: NDArray[np.int8]) -> Iterator[tuple[str, Floats]]:
 
 def _rails(table: verdict_table.VerdictTable, state: int) -> rails.Rails:
     """The rails of the NICs that a pod would get."""
-    rail, verdict = table.states[state].shape.rail, table.verdicts.get(state)
+    rail, verdict = table.states[state].shape.rail, table.known(state)
     if not rail or verdict is None:
         return frozenset()
     return frozenset(rail[device] for device in verdict.devices()) - {""}

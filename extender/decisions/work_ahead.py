@@ -13,6 +13,7 @@ All of it may be left undone: a request does by itself what it needs, with the s
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,13 @@ from extender.verdicts import evaluator, resolver, verdict_sources
 
 # Kinds of pods kept ready, and no more than there are losses kept of: one would push out another.
 _MOST_KINDS = 16
-# Rows of one kind a turn: where all differ, one takes 20 to 40 µs to judge, to word and to price.
-_ROWS_A_TURN = 10
+# Rows of one kind a turn: to find, to word or to price one takes 2 to 10 µs, and judging is bounded
+# by the turn's units of work beside.
+_ROWS_A_TURN = 64
+_PARTITIONED_ROWS_A_TURN = 25  # of the look-ahead: 20 µs each
+# Turns in vain after which rows are left to the request: some may not be known at all.
+_MOST_IN_VAIN = 400
+_NONE = -1
 
 
 class WorkAhead:
@@ -38,6 +44,7 @@ class WorkAhead:
         pricer: headroom.HeadroomPricer,
         spending: work.Work,
     ) -> None:
+        self.calls = 0  # filter calls so far: whoever gives the turns makes way for them
         self.names = name_layout.NameLayout(cluster)
         self.kinds = PodKinds(cluster, verdicts, pricer)
         self._verdicts = verdicts
@@ -47,6 +54,19 @@ class WorkAhead:
     def unfinished(self) -> bool:
         """Whether there is something to do."""
         return self._verdicts.unfinished or self.names.unfinished or self.kinds.unfinished
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether some kind of pods was not yet worked out for all rows."""
+        return self.kinds.catching_up
+
+    def asked(
+        self, resolved: resolver.ResolvedPod, names: Sequence[str], rows: NDArray[np.int32]
+    ) -> None:
+        """Note what filter was asked, of which names, and which rows these are."""
+        self.calls += 1
+        self.names.see(names, rows)
+        self.kinds.want(resolved)
 
     def step(self) -> None:
         """Do a turn; verdicts that requests asked for in vain come first."""
@@ -61,11 +81,14 @@ class WorkAhead:
 
 @dataclasses.dataclass(slots=True)
 class _Kind:
-    """Pods that ask for the same, and of which row version that is worked out; -1 is none."""
+    """Pods that ask for the same, and what of it is worked out: row → its version then, or -1."""
 
     pod: resolver.ResolvedPod
-    done: NDArray[np.int64]
-    epoch: int = -1  # of the prices
+    judged: NDArray[np.int64]
+    priced: NDArray[np.int64]
+    epoch: int = _NONE  # of the prices
+    in_vain: int = 0  # turns since the last row was finished
+    ready: bool = False  # whether all rows were worked out once
 
 
 class PodKinds:
@@ -82,7 +105,7 @@ class PodKinds:
         self._pricer = pricer
         # (identity of the query, CPU, memory) → the kind, the latest last
         self._kinds: dict[tuple[int, int, int], _Kind] = {}
-        self._done_at = (-1, -1)  # writes of the index and epoch of the prices with all done
+        self._done_at = (_NONE, _NONE)  # writes of the index, epoch of the prices: all was done
 
     def want(self, pod: resolver.ResolvedPod) -> None:
         """Be ready for pods that ask for the same as this one."""
@@ -91,7 +114,8 @@ class PodKinds:
         key = id(pod.question), pod.requests.cpu, pod.requests.memory
         kind = self._kinds.pop(key, None)
         if kind is None:
-            kind, self._done_at = _Kind(pod, np.zeros(0, dtype=np.int64)), (-1, -1)
+            nothing = np.zeros(0, dtype=np.int64)
+            kind, self._done_at = _Kind(pod, nothing, nothing), (_NONE, _NONE)
             while len(self._kinds) >= min(_MOST_KINDS, self._pricer.most_sizes):
                 del self._kinds[next(iter(self._kinds))]
         self._kinds[key] = kind
@@ -102,31 +126,68 @@ class PodKinds:
         return bool(self._kinds) and self._done_at != self._now
 
     @property
+    def catching_up(self) -> bool:
+        """Whether some kind was not yet worked out for all rows once."""
+        return any(not kind.ready for kind in self._kinds.values())
+
+    @property
     def _now(self) -> tuple[int, int]:
         return self._index.writes, self._pricer.epoch
 
     def step(self) -> None:
-        """Work out a few rows of the latest kind that lacks some."""
-        for kind in reversed(self._kinds.values()):
-            if self._worked_out(kind):
-                return
-        self._done_at = self._now
+        """Work out a few rows of the latest kind that lacks some: verdicts first, then losses."""
+        latest = list(reversed(self._kinds.values()))
+        if any(map(self._judge, latest)) or any(map(self._price, latest)):
+            return
+        if not self._pricer.lookahead.advance(most=_PARTITIONED_ROWS_A_TURN):
+            self._done_at = self._now
 
-    def _worked_out(self, kind: _Kind) -> bool:
-        """Work out some rows of the kind, if any are to be."""
+    def _judge(self, kind: _Kind) -> bool:
+        """Judge and word some rows of the kind, if any are to be."""
         cluster = self._index
-        if len(kind.done) != len(cluster.version):
-            kind.done = np.full(len(cluster.version), -1, dtype=np.int64)
-        stale = (kind.done != cluster.version) & (cluster.state >= 0)
-        rows = np.flatnonzero(stale)[:_ROWS_A_TURN]
-        if not len(rows) and kind.epoch == self._pricer.epoch:
+        if len(kind.judged) != len(cluster.version):
+            kind.judged = np.full(len(cluster.version), _NONE, dtype=np.int64)
+            kind.priced = kind.judged.copy()
+        rows = self._lacking(kind.judged)
+        if not len(rows):
             return False
-        table, asked = self._verdicts.table(kind.pod), kind.pod.requests
+        table = self._verdicts.table(kind.pod)
         table.fill(np.concatenate([cluster.state[rows], cluster.expected[rows]]))
         if not table.left:  # else the verdicts go on first
             states = cluster.state[rows]
-            table.reasons(states[table.code[states] >= evaluator.REFUSED_FROM])
-            self._pricer.cost(table, rows.astype(np.int32), cpu=asked.cpu, memory=asked.memory)
-            kind.done[rows] = cluster.version[rows]
-            kind.epoch = self._pricer.epoch
+            refused = table.code[states] >= evaluator.REFUSED_FROM
+            table.reasons(states[refused])
+            self._note(kind, kind.judged, rows, ~refused | table.worded(states))
         return True
+
+    def _price(self, kind: _Kind) -> bool:
+        """Work out what such a pod takes from some rows, if any are to be."""
+        rows = self._lacking(kind.priced)
+        if len(rows) < _ROWS_A_TURN:
+            kind.ready = True
+        if not self._pricer.priced or (not len(rows) and kind.epoch == self._pricer.epoch):
+            return False
+        table, asked = self._verdicts.table(kind.pod), kind.pod.requests
+        self._pricer.cost(table, rows, cpu=asked.cpu, memory=asked.memory)
+        known = self._pricer.losses.knows((table.question, asked.cpu, asked.memory), rows)
+        self._note(kind, kind.priced, rows, known)
+        kind.epoch = self._pricer.epoch
+        return True
+
+    def _note(
+        self,
+        kind: _Kind,
+        done: NDArray[np.int64],
+        rows: NDArray[np.int32],
+        known: NDArray[np.bool_],
+    ) -> None:
+        """Note of which rows all is known, and which are given up."""
+        kind.in_vain = 0 if known.any() or not len(rows) else kind.in_vain + 1
+        finished = rows if kind.in_vain > _MOST_IN_VAIN else rows[known]
+        done[finished] = self._index.version[finished]
+
+    def _lacking(self, done: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Some rows in use whose version differs from the one that was worked out."""
+        cluster = self._index
+        stale = (done != cluster.version) & (cluster.state >= 0)
+        return np.flatnonzero(stale)[:_ROWS_A_TURN].astype(np.int32)

@@ -246,7 +246,7 @@ class Recorder:
     ) -> decision.BestNode:
         row, state = int(scored.candidates.rows[at]), int(scored.candidates.states[at])
         detail = self._engine.index.details[row]
-        verdict = scored.candidates.table.verdicts.get(state)
+        verdict = scored.candidates.table.known(state)
         devices: tuple[decision.Device, ...] = ()
         locality = ""
         if detail is not None and verdict is not None and scored.resolved.question:

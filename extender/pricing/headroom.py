@@ -58,7 +58,7 @@ class HeadroomPricer:
         self._index = cluster
         self._class_versions = loss_cache.ClassVersions()
         self._current = loss_cache.RowClassMatrix(cluster, self._class_versions)
-        self._losses = loss_cache.LossCache(cluster, self._class_versions)
+        self.losses = loss_cache.LossCache(cluster, self._class_versions)
         self.prices: Floats = np.zeros(0)
         self.headroom: Floats = np.zeros(0)  # U, GPUs per class over the whole cluster
         self.epoch = 0
@@ -101,13 +101,13 @@ class HeadroomPricer:
         """How full the caches of counts, headroom and losses are."""
         yield self._counts.figures
         yield self._device_headroom.figures
-        yield self._losses.figures
+        yield self.losses.figures
         yield self.lookahead.figures
 
     @property
     def most_sizes(self) -> int:
         """Of how many pod sizes the losses are kept."""
-        return self._losses.most
+        return self.losses.most
 
     @property
     def priced(self) -> bool:
@@ -201,7 +201,7 @@ class HeadroomPricer:
             return np.zeros(len(rows))
         size = (table.question, cpu, memory)
         loss_of = self._loss_function(table, cpu, memory)
-        return self._losses.priced(size, rows, loss_of, prices=self.prices, epoch=self.epoch)
+        return self.losses.priced(size, rows, loss_of, prices=self.prices, epoch=self.epoch)
 
     def cost_by_class(
         self, table: verdict_table.VerdictTable, rows: NDArray[np.int32], *, cpu: int, memory: int
@@ -209,7 +209,7 @@ class HeadroomPricer:
         """What `cost` adds up: the priced loss per row and class of the mix, in GPUs."""
         size = (table.question, cpu, memory)
         loss_of = self._loss_function(table, cpu, memory)
-        return self._losses.by_class(size, rows, loss_of) * self.prices
+        return self.losses.by_class(size, rows, loss_of) * self.prices
 
     def _loss_function(
         self, table: verdict_table.VerdictTable, cpu: int, memory: int

@@ -168,6 +168,14 @@ class LossCache:
         known.by_class.refresh(rows, loss_of)
         return known.by_class.values[rows]
 
+    def knows(self, size: object, rows: Rows) -> NDArray[np.bool_]:
+        """Of which rows the loss of this size is known as they are now."""
+        known = self._sizes.get(size)
+        if known is None or len(known.by_class.version) != len(self._index.version):
+            return np.zeros(len(rows), dtype=np.bool_)
+        found: NDArray[np.bool_] = known.by_class.version[rows] == self._index.version[rows]
+        return found
+
     def _size(self, size: object) -> _PodSizeLoss:
         known = self._sizes.pop(size, None)
         if known is None:

@@ -246,21 +246,21 @@ class PlacementCounts:
                 value = known if worth is None else float(worth[state])
                 break
             self._left -= 1
-            verdict = table.verdict(state)
+            following = table.next_state(state)
             if table.is_unseen(state):
                 return False
-            if not verdict.picks and not verdict.plugin:
+            if following < 0:
                 path.append((state, 0.0))
                 known = -1.0  # this last one gives nothing
                 break
-            locality_score = 1.0 if verdict.locality is None else verdict.locality.score
+            locality_score = float(table.locality[state])
             path.append((state, formula.future_worth(locality_score, self._locality_weight)))
-            state = int(table.after[state])
+            state = following
         for back, (step, own) in enumerate(reversed(path), start=1):
             value += own
             if step < len(chain):
                 chain[step] = known + back
-                self._free[step, column] = unit_size.free(table, step, chain[step] * size)
+                self._free[step, column] = unit_size.free(table, step, float(chain[step]) * size)
                 if worth is not None:
                     worth[step] = value
         return True

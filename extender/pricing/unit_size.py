@@ -69,6 +69,8 @@ def free(table: verdict_table.VerdictTable, number: int, whole: float) -> float:
     For shares of a device that is everything left of the devices that hold one more, which is
     more than whole placements use (the A of `pricing.formula`).
     """
+    if table.takes_whole_devices(number):
+        return whole
     verdict = table.verdict(number)
     hardware, usage = table.states[number]
     share = next(

@@ -39,7 +39,7 @@ _LOG = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 0.05  # how long changes may wait for a request before they are settled anyway
 _TURN_SECONDS = 0.01  # that others get between two turns of work that somebody asked for
-_AHEAD_SECONDS = 0.002  # between turns of half a millisecond at most: a fifth of a core
+_AHEAD_SECONDS = 0.002  # between turns of work ahead, of half a millisecond: a fifth of a core
 _TURN_NODES = 32  # read anew before others get their turn: 10 ms with 48 devices each
 # How long an API server may refuse whom a kubeconfig names before the process gives up: a token or
 # a role may be on its way. In a cluster it is waited for however long.
@@ -121,6 +121,7 @@ class Live:
         self.informers = informers.Informers(
             api, self._sink, kinds=kinds, background=self._background
         )
+        self._calls = 0  # of filter, when the last turn was given
         self._settled = False  # whether everything read has been in the index once
         self.front = facade.Facade(
             self.engine,
@@ -266,8 +267,7 @@ class Live:
         _LOG.info("ready: %r %r", self.engine.store, self.engine.index)
         moment = -1
         while True:
-            idle = _TURN_SECONDS if self.engine.index.outdated else _IDLE_SECONDS
-            idle = _AHEAD_SECONDS if self.engine.ahead.unfinished else idle
+            idle = self._pause()
             await asyncio.sleep(0 if self._rebuilding.step() else idle)
             self._check_policy()
             if self._sink.fresh:
@@ -283,6 +283,14 @@ class Live:
                 self._compaction.step(self.engine.index)
             moment = self.engine.index.writes
             self.front.log_unusable()
+
+    def _pause(self) -> float:
+        """Seconds until the next turn: none where a kind of pods is new and nobody calls."""
+        ahead = self.engine.ahead
+        if not ahead.unfinished:
+            return _TURN_SECONDS if self.engine.index.outdated else _IDLE_SECONDS
+        called, self._calls = ahead.calls != self._calls, ahead.calls
+        return 0.0 if ahead.catching_up and not called else _AHEAD_SECONDS
 
     async def _take_in(self) -> None:
         """Put what was read for the first time into the index, in turns."""

@@ -196,10 +196,17 @@ class Evaluator:
         claims: tuple[ClaimDemand, ...],
         steps: int,
     ) -> Verdict:
-        """Refuse for good where the unused node would not do either; the words come later."""
-        never = self.planner.never_fits(state.shape, claims)
-        code = VerdictCode.NEVER if never else VerdictCode.BUSY
-        return Verdict(code, _OfClaims(self.planner, query, state, claims), steps=steps)
+        words = _OfClaims(self.planner, query, state, claims)
+        return Verdict(self.refusal(state.shape, claims), words, steps=steps)
+
+    def refusal(self, hardware: shape.Shape, claims: tuple[ClaimDemand, ...]) -> VerdictCode:
+        """How claims that do not fit are refused: for good where the unused node would not do."""
+        never = self.planner.never_fits(hardware, claims)
+        return VerdictCode.NEVER if never else VerdictCode.BUSY
+
+    def refused(self, query: queries.Query, state: NodeState, code: VerdictCode) -> Verdict:
+        """The verdict on a state where the query's claims do not fit; its words come later."""
+        return Verdict(code, _OfClaims(self.planner, query, state, query.claims))
 
     # ------------------------------------------------------------ locality
 

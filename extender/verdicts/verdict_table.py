@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Protocol, TypeAlias
@@ -13,7 +14,9 @@ from extender import bounded_cache
 from extender.cluster.states import States
 from extender.demand import work
 from extender.hardware.shape import Broken, Shape
+from extender.hardware.usage import NodeState
 from extender.policy import preference
+from extender.verdicts import whole_devices
 from extender.verdicts.evaluator import NOT_YET, UNSEEN, Evaluator, Verdict, VerdictCode
 from extender.verdicts.query import Query
 
@@ -24,7 +27,8 @@ MOST_TABLES = 256
 # about 4 MB. The latest stays, whatever it takes.
 _MOST_BYTES = 32 * bounded_cache.MIB
 _TABLE = 4000  # bytes of a table without its states, its question included
-_CELL, _VERDICT, _TEXT = 29, 650, 400  # bytes of a state's columns, a verdict, and a reason
+_CELL, _TEXT = 29, 400  # bytes of a state's columns, and of a reason
+_VERDICT, _SHARED = 650, 100  # of a verdict, and of one that states have in common, for each
 # Steps searched in one call; ordinary claims need a few per state, most come from memory for none.
 _MOST_STEPS = 100_000
 
@@ -56,13 +60,17 @@ class VerdictTable:
         self.after: NDArray[np.int32] = np.full(_FIRST_STATES, -1, dtype=np.int32)
         self.locality: NDArray[np.float64] = np.ones(_FIRST_STATES)
         self.preference: NDArray[np.float64] = np.zeros(_FIRST_STATES)
-        self.verdicts: dict[int, Verdict] = {}  # state → verdict
+        self._verdicts: dict[int, Verdict] = {}  # state → verdict, of those judged by themselves
+        # State → what it has in common with others; its verdict is made when it is read.
+        self._shared: dict[int, whole_devices.SharedVerdict] = {}
+        asks_whole = bool(question.claims) and not question.extended and surroundings is None
+        self._whole = whole_devices.WholeDevices(question, judge) if asks_whole else None
         self.left: list[int] = []  # states asked for that no verdict was found for yet
         # State → its reason, of those that were read and are final.
         self._reasons: NDArray[np.object_] = np.full(_FIRST_STATES, None, dtype=object)
         # What a reason depends on, or its words → the one object of it.
         self._texts: dict[Hashable, str] = {}
-        self._judge = judge
+        self._judged_by = judge
         self.surroundings = surroundings
 
     def fill(self, numbers: NDArray[np.int32]) -> None:
@@ -85,10 +93,12 @@ class VerdictTable:
         steps = found = 0
         for number in missing:
             try:
-                verdict = self._judge_one(number)
+                verdict = self._judge(number)
             except work.SpentError:
                 break
             found += 1
+            if verdict is None:
+                continue
             steps += verdict.steps
             if verdict.code is VerdictCode.UNJUDGED or steps > _MOST_STEPS:
                 break
@@ -97,8 +107,13 @@ class VerdictTable:
     @property
     def bytes(self) -> int:
         """What the table takes, about."""
-        verdicts = _VERDICT * len(self.verdicts) + _TEXT * len(self._texts)
-        return _TABLE + _CELL * len(self.code) + verdicts
+        verdicts = _VERDICT * len(self._verdicts) + _SHARED * len(self._shared)
+        return _TABLE + _CELL * len(self.code) + verdicts + _TEXT * len(self._texts)
+
+    @property
+    def judged(self) -> int:
+        """How many states have a verdict."""
+        return len(self._verdicts) + len(self._shared)
 
     def unseen(self, numbers: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of the states no search has come to yet; none where no devices are asked for."""
@@ -113,16 +128,30 @@ class VerdictTable:
 
     def verdict(self, number: int) -> Verdict:
         """The verdict on one state; where the call's allowance ends before, "not judged yet"."""
-        found = self.verdicts.get(number)
+        self._reach(number)
+        found = self.known(number)
         if found is None:
-            while len(self.states) > len(self.code):
-                self._grow()
-            try:
-                found = self._judge_one(number)
-            except work.SpentError:
-                usage = self.states[number].usage
-                found = Verdict(VerdictCode.UNJUDGED, detail=NOT_YET, after=usage)
+            usage = self.states[number].usage
+            found = Verdict(VerdictCode.UNJUDGED, detail=NOT_YET, after=usage)
         return found
+
+    def known(self, number: int) -> Verdict | None:
+        """The verdict on a state that was judged; None of others."""
+        found = self._verdicts.get(number)
+        if found is None and self._whole is not None and number in self._shared:
+            return self._whole.verdict(self._shared[number], self.states[number])
+        return found
+
+    def next_state(self, number: int) -> int:
+        """The state that the pod leaves; -1 where it gets no device, or is not judged yet."""
+        self._reach(number)
+        alone = self._verdicts.get(number)
+        gets_none = alone is not None and not alone.picks and not alone.plugin
+        return -1 if gets_none else int(self.after[number])
+
+    def takes_whole_devices(self, number: int) -> bool:
+        """Whether the state is known to have a verdict that takes whole devices, or none."""
+        return number in self._shared
 
     def reasons(self, numbers: NDArray[np.int32]) -> list[str]:
         """Why these states, which `fill` has refused, are so; kept by state once they are final."""
@@ -132,10 +161,16 @@ class VerdictTable:
                 found[position] = found[position] or self._reason(number)
         return found  # type: ignore[return-value]  # none is left
 
+    def worded(self, numbers: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Of which of these refused states the reason was read, and is final."""
+        found: NDArray[np.bool_] = self._reasons[numbers] != None  # noqa: E711 - of each element
+        return found
+
     def _reason(self, number: int) -> str:
         known: str | None = self._reasons[number]
         if known is None:
-            words = self.verdicts[number].words
+            verdict = self.known(number)
+            words = "" if verdict is None else verdict.words
             known = words if isinstance(words, str) else words.text(self._texts)
             if isinstance(words, str) or words.made:
                 # Equal words are one object: a reply tells them apart by their hashes.
@@ -144,12 +179,41 @@ class VerdictTable:
 
     def may_pick(self, number: int, claim: int, picked: Mapping[str, int]) -> bool:
         """Whether the pod's claim of this number could get these devices in the state."""
-        return self._judge.may_pick(self.question, self.states[number].shape, claim, picked)
+        return self._judged_by.may_pick(self.question, self.states[number].shape, claim, picked)
 
-    def _judge_one(self, number: int) -> Verdict:
+    def _reach(self, number: int) -> None:
+        """Judge the state if it was not, and the call's allowance goes as far."""
+        if number in self._shared or number in self._verdicts:
+            return
+        while len(self.states) > len(self.code):
+            self._grow()
+        with contextlib.suppress(work.SpentError):
+            self._judge(number)
+
+    def _judge(self, number: int) -> Verdict | None:
+        """Judge the state; None where it has its verdict in common with others."""
         state = self.states[number]
-        verdict = self._judge.verdict(self.question, state, self.surroundings)
-        self.verdicts[number] = verdict
+        if self._whole is None:
+            return self._judge_alone(number, state)
+        outcome, shared = self._whole.find(state)
+        if shared is None:
+            verdict = self._judge_alone(number, state)
+            if outcome is not None:
+                suits = float(self.preference[number])
+                self._whole.learn(outcome, state.usage, verdict, suits)
+            return verdict
+        self.code[number] = shared.code
+        if shared.verdict is not None:
+            hardware, usage = state
+            self.after[number] = self.states.number(hardware, shared.after(hardware, usage))
+            self.locality[number] = shared.locality
+            self.preference[number] = shared.preference
+        self._shared[number] = shared
+        return None
+
+    def _judge_alone(self, number: int, state: NodeState) -> Verdict:
+        verdict = self._judged_by.verdict(self.question, state, self.surroundings)
+        self._verdicts[number] = verdict
         self.code[number] = verdict.code
         if verdict.fits:
             after = self.states.number(state.shape, verdict.after)

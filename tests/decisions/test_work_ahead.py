@@ -1,10 +1,12 @@
 """What is worked out ahead changes no answer, and ends."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extender.demand import work
 from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
-from tests.kit.worlds import GPU, engine, feed
+from tests.kit.worlds import GPU, NIC, engine, feed, held, p4d
 
 NODES = [f"n{number}" for number in range(8)]
 
@@ -51,7 +53,7 @@ def test_a_pod_that_the_watch_shows_is_judged_before_anybody_asks():
     table = judging.table(resolved.question)
     states = judging.index.state[judging.index.in_use()]
     assert table.code[states].all()
-    assert len(table.verdicts) >= len(set(states.tolist()))
+    assert table.judged >= len(set(states.tolist()))
 
 
 def test_with_all_worked_out_there_is_nothing_to_do():
@@ -109,3 +111,56 @@ def test_worked_ahead_or_not_the_answers_are_the_same(steps, data):
             ahead.ahead.step()
     worked_ahead(ahead)
     assert ahead.index.verify() == plain.index.verify() == []
+
+
+def uneven_cluster(count):
+    """Machines of eight GPUs and four NICs, each with others of them taken, asked in a hurry."""
+    judging = engine(patient=False)
+    feed(judging, make_class(GPU), make_class(NIC))
+    for number in range(count):
+        name = f"n{number}"
+        taken = [f"gpu-{gpu}" for gpu in range(8) if number * 37 >> gpu & 1]
+        feed(judging, *p4d(name), *([held(name, *taken)] if taken else []))
+    pair = make_claim("claim-pair").request("g", GPU, 1).request("n", NIC, 1)
+    feed(judging, pair.match("resource.kubernetes.io/pcieRoot", "g", "n"))
+    feed(judging, make_claim("claim-2").request("g", GPU, 2))
+    return judging, [f"n{number}" for number in range(count)]
+
+
+def wanting(number, kind):
+    return make_pod(f"p{number}").claim(f"claim-{kind}").request("cpu", 2).request("memory", "1Gi")
+
+
+@pytest.mark.parametrize("kind", ["pair", "2"])
+def test_after_the_turns_a_call_judges_nothing_and_works_out_no_loss(kind, monkeypatch):
+    monkeypatch.setattr(work, "IDLE", 20)  # a turn's allowance ends in the middle of most rows
+    judging, names = uneven_cluster(60)
+    feed(judging, wanting(0, kind), wanting(1, "pair"))
+    for _ in range(3000):
+        judging.settle()
+        judging.ahead.step()
+        if not judging.unsettled:
+            break
+    table = judging.table(judging.resolver.resolve(wanting(2, kind).obj(), judging.policy).question)
+    rows = judging.index.rows_of(names)
+    size = judging.resolver.resolve(wanting(2, kind).obj(), judging.policy).requests
+    before = table.judged, judging.work.done
+
+    assert not judging.ahead.unfinished
+    assert judging.pricer.losses.knows((table.question, size.cpu, size.memory), rows).all()
+    found = judging.filter(wanting(2, kind).obj(), names)
+    judging.prepare(found.ticket)
+    assert (table.judged, judging.work.done) == before
+
+
+def test_a_new_kind_is_caught_up_with_and_a_changed_row_is_not_a_new_kind():
+    judging = cluster()
+    judging.filter(asking(0, 1).obj(), NODES)
+    assert judging.ahead.catching_up
+
+    worked_ahead(judging)
+    feed(judging, make_node("n3").allocatable(cpu=8, memory="64Gi"))
+    judging.settle()
+
+    assert judging.ahead.unfinished
+    assert not judging.ahead.catching_up

@@ -203,7 +203,7 @@ def test_a_claim_costs_no_reading_and_no_state(selector):
     cluster = judging.index
     before = (cluster.builder.readings, cluster.generation, len(cluster.states), cluster.writes)
     table = judging.table(judging.resolver.resolve(plain, judging.policy).question)
-    verdicts = dict(table.verdicts)
+    judged = table.judged
 
     pod = asks(judging, "p", selector)
     passing(judging, pod, names)
@@ -213,7 +213,7 @@ def test_a_claim_costs_no_reading_and_no_state(selector):
     after = (cluster.builder.readings, cluster.generation, len(cluster.states), cluster.writes)
     assert after == before
     assert judging.table(judging.resolver.resolve(plain, judging.policy).question) is table
-    assert table.verdicts == verdicts
+    assert table.judged == judged
 
 
 def test_thirty_attribute_names_cost_no_reading_and_no_state():

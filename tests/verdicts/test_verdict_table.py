@@ -119,4 +119,4 @@ def test_equal_nodes_cost_one_judgement():
 
     table = judging.table(judging.resolver.resolve(pod, judging.policy).question)
 
-    assert len(table.verdicts) == 1
+    assert table.judged == 1

@@ -42,6 +42,7 @@ BUDGET = 2_500
 # Bytes of all plans, with the answers remembered. One is some kilobytes; with 1,024 solutions and
 # 8,192 answers it would be 4 MB.
 _MOST_BYTES = 16 * bounded_cache.MIB
+_MEASURED_EVERY = 8  # plans: to add up all takes as long as to make one, and a new one is small
 _PREPARING = 10  # units of work for an option, before any device is looked at
 
 
@@ -109,6 +110,7 @@ class Planner:
         # claims → shape → plan, those made last at the end
         self._plans: dict[tuple[ClaimDemand, ...], dict[shape.Shape, plan.ClaimsPlan]] = {}
         self._begun: tuple[shape.Shape, tuple[ClaimDemand, ...], ClaimOptions] | None = None
+        self._unmeasured = 0  # plans made since the bytes of all were added up
         # The claims asked about last: one pod is asked about on many nodes, and hashing is slow.
         self._last: tuple[ClaimDemand, ...] = ()
         self._last_plans: dict[shape.Shape, plan.ClaimsPlan] = self._plans.setdefault((), {})
@@ -131,6 +133,15 @@ class Planner:
         Where `allocate` runs out of budget, this may still know the answer.
         """
         return self._plan(state.shape, claims).answer(state.usage, surroundings)
+
+    def outcome_of_taken(
+        self, machine: shape.Shape, claims: tuple[ClaimDemand, ...], usage: Usage, /
+    ) -> Outcome | None:
+        """What `allocate` returns for a usage without shares, if only the taken devices matter.
+
+        Equal outcomes on one machine are one object, as long as they are remembered.
+        """
+        return self._plan(machine, claims).answer_of_taken(usage.taken)
 
     def never_fits(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...], /) -> bool:
         """Whether the claims do not fit while nothing is in use either."""
@@ -227,6 +238,10 @@ class Planner:
 
     def _drop_oldest(self) -> None:
         """Drop the plans of the claims asked about longest ago, but for those of the last."""
+        self._unmeasured += 1
+        if self._unmeasured < _MEASURED_EVERY:
+            return
+        self._unmeasured = 0
         left = self.figures.used
         for claims in list(self._plans):
             if left <= _MOST_BYTES:

@@ -47,6 +47,20 @@ class ClaimsPlan:
         found = 0 if self._solutions is None else len(self._solutions)
         return self._prepared.bytes + _ANSWER * (len(self._answers) + found)
 
+    def answer_of_taken(self, taken: int) -> Outcome | None:
+        """What `answer` returns for any usage without shares that has these devices taken.
+
+        It is one object for equal answers. None where it may depend on more than what is taken.
+        """
+        found = self._solutions
+        if found is None or self._broken:
+            return None
+        key = taken & found.relevant
+        known = self._answers.get(key)
+        if known is None:
+            known = self._known(Usage(taken))
+        return None if known.steps else known
+
     def answer(self, usage: Usage, surroundings: shape.Broken | None) -> Outcome:
         """Return what the search says, see `allocator.allocate`."""
         broken = self._broken if surroundings is None else self._broken | {surroundings}

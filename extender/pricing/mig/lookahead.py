@@ -123,6 +123,14 @@ class Lookahead:
         self._known.clear()
         self._price_rows(np.flatnonzero(self._version != _UNKNOWN))
 
+    def advance(self, *, most: int) -> bool:
+        """Read so many rows ahead of the requests; whether there was anything to read."""
+        if not self._units.units:
+            return False
+        before = self._left = min(self._left, most)
+        self._refresh()
+        return self._left < before
+
     def next_loss(self, question: Query, rows: Rows, *, cpu: int, memory: int) -> Floats | None:
         """How much more the next partition would cost were this pod put on each row, in GPUs.
 
@@ -173,11 +181,13 @@ class Lookahead:
         if not len(stale):
             return True
         used = self._index.expected[stale] >= 0
+        used[used] = self._partitioned(self._index.expected[stale[used]])
         allowed = stale[used][: self._left]
         self._left -= len(allowed)
         for row in allowed.tolist():
             self._read_row(row)
         unused = stale[~used]
+        self._state_numbers[unused] = _NOTHING
         self._first_gpu[unused], self._costs[unused] = -1, np.inf
         self._version[unused] = self._index.version[unused]
         fits = self._gpu_states.fits[self._state_numbers[allowed]]  # [row, GPU, unit]
@@ -186,6 +196,12 @@ class Lookahead:
         self._price_rows(allowed)
         self._version[allowed] = self._index.version[allowed]
         return len(allowed) + len(unused) == len(stale)
+
+    def _partitioned(self, states: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of the states are of machines with partitions: of the others nothing is read."""
+        having = [bool(self.partitioned_gpus.of(shape)) for shape in self._states.shapes]
+        found: NDArray[np.bool_] = np.array(having, dtype=np.bool_)[self._states.shape_of[states]]
+        return found
 
     def _read_row(self, row: int) -> None:
         self._state_numbers[row] = _NOTHING
