@@ -19,7 +19,8 @@ from extender.kube.api import objects
 from extender.policy import config, locality
 from extender.replay import snapshots
 from extender.service.policy_source import policy_text
-from extender.verdicts import evaluator, per_node, selector_split
+from extender.verdicts import evaluator, per_node
+from extender.verdicts.by_node import selector_split
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Nodes that one request reads for a change of what nodes share; each takes half a millisecond.

@@ -24,7 +24,8 @@ from extender.cluster.states import States
 from extender.demand import selectors, work
 from extender.hardware import shape
 from extender.hardware.usage import NodeState
-from extender.verdicts import node_planner, selector_matches, selector_split, verdict_table
+from extender.verdicts import selector_matches, verdict_table
+from extender.verdicts.by_node import node_planner, selector_split
 from extender.verdicts.evaluator import UNSEEN, Evaluator, Verdict, VerdictCode
 from extender.verdicts.query import Query
 

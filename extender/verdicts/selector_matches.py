@@ -13,7 +13,7 @@ from extender.cluster import index
 from extender.demand import selectors, work
 from extender.hardware import shape
 from extender.hardware.dra import device_reader as published_devices
-from extender.verdicts import selector_split
+from extender.verdicts.by_node import selector_split
 
 # Bytes of all selectors' columns: 16 a node, and what one says of devices is mostly the same.
 _MOST_COLUMNS = 8 * bounded_cache.MIB
