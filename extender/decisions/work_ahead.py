@@ -148,7 +148,7 @@ class PodKinds:
         if len(kind.judged) != len(cluster.version):
             kind.judged = np.full(len(cluster.version), _NONE, dtype=np.int64)
             kind.priced = kind.judged.copy()
-        rows = self._lacking(kind.judged)
+        rows = self._outdated(kind.judged)
         if not len(rows):
             return False
         table = self._verdicts.table(kind.pod)
@@ -162,7 +162,7 @@ class PodKinds:
 
     def _price(self, kind: _Kind) -> bool:
         """Work out what such a pod takes from some rows, if any are to be."""
-        rows = self._lacking(kind.priced)
+        rows = self._outdated(kind.priced)
         if len(rows) < _ROWS_A_TURN:
             kind.ready = True
         if not self._pricer.priced or (not len(rows) and kind.epoch == self._pricer.epoch):
@@ -186,7 +186,7 @@ class PodKinds:
         finished = rows if kind.in_vain > _MOST_IN_VAIN else rows[known]
         done[finished] = self._index.version[finished]
 
-    def _lacking(self, done: NDArray[np.int64]) -> NDArray[np.int32]:
+    def _outdated(self, done: NDArray[np.int64]) -> NDArray[np.int32]:
         """Some rows in use whose version differs from the one that was worked out."""
         cluster = self._index
         stale = (done != cluster.version) & (cluster.state >= 0)
