@@ -23,6 +23,7 @@ from extender.demand.allocator.outcome import Pick
 from extender.hardware import shape
 from extender.kube.api import objects
 from extender.verdicts import resolver, verdict_table
+from extender.verdicts.evaluator import Verdict
 from extender.verdicts.query import Query
 
 SAME, DIFFERENT, ELSEWHERE, EXPIRED = "same", "different", "elsewhere", "expired"
@@ -197,9 +198,8 @@ class PredictionLog:
         machine = detail.machine
         numbered = pending.numbered
         if numbered is not self._index.states or machine.shape is not numbered[state].shape:
-            self._report(
-                pending.uid, EXPIRED
-            )  # the node's hardware changed, or the states' numbers
+            # The node's hardware changed, or the states' numbers.
+            self._report(pending.uid, EXPIRED)
             return
         table = self._tables.of(pending.question, numbered, pending.surroundings)
         verdict = table.verdict(state)
@@ -217,16 +217,9 @@ class PredictionLog:
                 self._report(pending.uid, POSSIBLE)
                 return
         except work.SpentError:
-            self._report(pending.uid, EXPIRED)  # too costly to tell
+            self._report(pending.uid, EXPIRED)  # too costly to say
             return
-        mismatch = Mismatch(
-            claim=f"{claim.metadata.namespace}/{claim.metadata.name}",
-            pod=pending.pod,
-            node=detail.name,
-            predicted=predicted,
-            allocated=actual,
-            note=verdict.reason or verdict.detail,
-        )
+        mismatch = _mismatch(pending, detail.name, claim, predicted, actual, verdict)
         self.mismatches.append(mismatch)
         self._report(pending.uid, DIFFERENT, mismatch)
 
@@ -250,6 +243,24 @@ class PredictionLog:
                 del self._of_claim[key]
                 dropped += 1
         return dropped
+
+
+def _mismatch(
+    pending: _PendingPrediction,
+    node: str,
+    claim: objects.ResourceClaim,
+    predicted: Picks,
+    allocated: Picks,
+    verdict: Verdict,
+) -> Mismatch:
+    return Mismatch(
+        claim=f"{claim.metadata.namespace}/{claim.metadata.name}",
+        pod=pending.pod,
+        node=node,
+        predicted=predicted,
+        allocated=allocated,
+        note=verdict.reason or verdict.detail,
+    )
 
 
 def _predicted(machine: machines.Machine, picks: Iterable[Pick], number: int) -> Picks:

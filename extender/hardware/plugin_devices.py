@@ -82,21 +82,7 @@ def inventory(node: NodeFacts, hardware: catalogue.Catalogue, *, first: int = 0)
         start = first + len(found)
         devices = tuple(range(start, start + len(slots)))
         found += [(slot, _device(name, slot, product)) for slot in slots]
-        replicas = each.replicas if devices else 1
-        listed.append(
-            shape.PluginResource(
-                name,
-                units,
-                devices,
-                replicas,
-                kind=each.kind,
-                share=each.share,
-                gpus=each.gpus,
-                same=each.same,
-                named_whole=each.named_whole,
-                virtual=each.virtual,
-            )
-        )
+        listed.append(_resource(name, units, devices, each))
     slots = [slot for slot, _ in found]
     # A layout for another number of GPUs is not this machine's.
     placed = platform if platform is not None and platform.gpus == whole > 0 else None
@@ -109,6 +95,23 @@ def inventory(node: NodeFacts, hardware: catalogue.Catalogue, *, first: int = 0)
         product=product,
         platform=platform.name if platform is not None else "",
         sources=frozenset({"device plug-in"} | ({"catalogue"} if placed and found else set())),
+    )
+
+
+def _resource(
+    name: str, units: int, devices: tuple[int, ...], each: physical_gpus.Behind
+) -> shape.PluginResource:
+    return shape.PluginResource(
+        name,
+        units,
+        devices,
+        each.replicas if devices else 1,
+        kind=each.kind,
+        share=each.share,
+        gpus=each.gpus,
+        same=each.same,
+        named_whole=each.named_whole,
+        virtual=each.virtual,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Sequence
 
-from extender.decisions.explanation import explain
+from extender.decisions.explanation import explain, shown_devices
 from extender.history import decision, decision_json
 
 NOT_ASKED = "kube-scheduler did not ask about it: its own filters refused it, or it had enough"
@@ -36,7 +36,7 @@ def _best(each: decision.BestNode) -> explain.Explained:
         node=each.node,
         verdict=explain.FITS,
         score=each.score,
-        devices=tuple(explain.Device(*device) for device in each.devices),
+        devices=tuple(shown_devices.ShownDevice(*device) for device in each.devices),
         near=each.locality,
         parts={part: round(value, 6) for part, value in each.parts.items()},
         grounds=dict.fromkeys(each.parts, ""),

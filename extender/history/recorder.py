@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from extender.cluster import index
 from extender.decisions import engine, refusals, scored_nodes, scorer, verb_results
-from extender.decisions.explanation import explain, explain_demand
+from extender.decisions.explanation import explain_demand, shown_devices
 from extender.history import decision, decision_history
 from extender.kube.api import objects
 from extender.policy import config
@@ -250,7 +250,7 @@ class Recorder:
         devices: tuple[decision.Device, ...] = ()
         locality = ""
         if detail is not None and verdict is not None and scored.resolved.question:
-            found = explain.devices(scored.resolved, detail, verdict)
+            found = shown_devices.predicted(scored.resolved, detail, verdict)
             devices = tuple((d.claim, d.request, d.driver, d.pool, d.device) for d in found)
             locality = verdict.locality.why if verdict.locality else ""
         cost, tie = float(scored.cost[at]), float(scored.tie[at])

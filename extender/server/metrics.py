@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from extender import bounded_cache
 from extender.server import policy_figures
 from extender.server.figures import pool_series
+from extender.server.policy_figures import Family, labelled
 
 VERBS = ("filter", "prioritize", "preempt")
 RELOADED = ("certificate", "policy")
@@ -220,102 +221,120 @@ class _One(Collector):
         yield self._family
 
 
+# What is said of the whole cluster: name, text, and the value.
+_OF_CLUSTER: tuple[tuple[str, str, Callable[[ClusterFigures], float]], ...] = (
+    ("railyard_ready", "1 when requests are judged.", lambda p: p.ready),
+    ("railyard_index_generation", "Changes settled so far.", lambda p: p.generation),
+    ("railyard_index_nodes", "Nodes in the index.", lambda p: p.nodes),
+    ("railyard_index_states", "Distinct node states in the index.", lambda p: p.states),
+    ("railyard_reservations", "Soft reservations held.", lambda p: p.reservations),
+    (
+        "railyard_gpus",
+        "Physical GPUs of all nodes that plug-ins or DRA offer.",
+        lambda p: p.gpus,
+    ),
+    ("railyard_free_gpus", "GPUs that nothing holds.", lambda p: p.free_gpus),
+    (
+        "railyard_stranded_gpus",
+        "Of these, those that free CPU and memory do not cover at what pods request.",
+        lambda p: p.stranded_gpus,
+    ),
+)
+
+
 class _ClusterCollector(Collector):
     def __init__(self, picture: Callable[[], ClusterFigures]) -> None:
         self._picture = picture
 
-    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+    def collect(self) -> Iterator[Family]:
         picture = self._picture()
-        for name, text, value in (
-            ("railyard_ready", "1 when requests are judged.", picture.ready),
-            ("railyard_index_generation", "Changes settled so far.", picture.generation),
-            ("railyard_index_nodes", "Nodes in the index.", picture.nodes),
-            ("railyard_index_states", "Distinct node states in the index.", picture.states),
-            ("railyard_reservations", "Soft reservations held.", picture.reservations),
-            (
-                "railyard_gpus",
-                "Physical GPUs of all nodes that plug-ins or DRA offer.",
-                picture.gpus,
-            ),
-            ("railyard_free_gpus", "GPUs that nothing holds.", picture.free_gpus),
-            (
-                "railyard_stranded_gpus",
-                "Of these, those that free CPU and memory do not cover at what pods request.",
-                picture.stranded_gpus,
-            ),
-        ):
+        for name, text, value_of in _OF_CLUSTER:
             # Shares of GPUs add up to whole ones but for the last digits of a double.
-            yield GaugeMetricFamily(name, text, value=round(float(value), 6))
+            yield GaugeMetricFamily(name, text, value=round(float(value_of(picture)), 6))
         yield CounterMetricFamily(
             "railyard_unknown_predictions",
             "States on which a search ended without an answer: its budget, or a selector.",
             value=float(picture.unknown_predictions),
         )
-        unjudged = CounterMetricFamily(
-            "railyard_unjudged", "Pods passed unjudged, by what was missing.", labels=["why"]
+        yield labelled(
+            CounterMetricFamily,
+            "railyard_unjudged",
+            "Pods passed unjudged, by what was missing.",
+            why=picture.unjudged,
         )
-        for why, count in picture.unjudged.items():
-            unjudged.add_metric([why], float(count))
-        headroom = GaugeMetricFamily(
+        yield labelled(
+            GaugeMetricFamily,
             "railyard_headroom_gpus",
             "GPUs in whole free sets of a size on one node: how fragmented the free ones are.",
-            labels=["size"],
+            size=picture.headroom,
         )
-        for size, gpus in picture.headroom.items():
-            headroom.add_metric([size], gpus)
-        yield from (unjudged, headroom)
         yield from _of_caches(picture.caches)
-        restarts = CounterMetricFamily(
+        yield labelled(
+            CounterMetricFamily,
             "railyard_task_restarts",
             "Background tasks started again after a fault of ours.",
-            labels=["task"],
+            task=picture.restarts,
         )
-        for task, count in picture.restarts.items():
-            restarts.add_metric([task], float(count))
-        yield restarts
-        yield from self._kinds(picture)
-
-    def _kinds(self, picture: ClusterFigures) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        synced = GaugeMetricFamily("railyard_synced", "1 when the kind was read.", labels=["kind"])
-        objects = GaugeMetricFamily("railyard_objects", "Objects held.", labels=["kind"])
-        age = GaugeMetricFamily(
-            "railyard_cache_age_seconds",
-            "Time since what is held was last known to be current.",
-            labels=["kind"],
-        )
-        degraded = GaugeMetricFamily(
-            "railyard_degraded", "1 while we do without the kind.", labels=["kind"]
-        )
-        unread = CounterMetricFamily(
-            "railyard_decode_failures",
-            "Objects and events that could not be read, and were left out.",
-            labels=["kind"],
-        )
-        untaken = CounterMetricFamily(
-            "railyard_sink_failures",
-            "Objects that our own picture could not take in: a bug of ours.",
-            labels=["kind"],
-        )
-        unreadable = GaugeMetricFamily(
-            "railyard_unreadable_objects",
-            "Objects that cannot be read as they are now, and count as not there.",
-            labels=["kind"],
-        )
-        for kind, figures in picture.kinds.items():
-            unreadable.add_metric([kind], float(len(picture.unreadable.get(kind, ()))))
-            synced.add_metric([kind], float(figures.synced))
-            objects.add_metric([kind], float(figures.objects))
-            age.add_metric([kind], figures.age_seconds)
-            degraded.add_metric([kind], float(kind in picture.degraded))
-            unread.add_metric([kind], float(figures.decode_failures))
-            untaken.add_metric([kind], float(figures.sink_failures))
-        yield from (synced, objects, age, degraded, unread, untaken, unreadable)
+        yield from _of_kinds(picture)
         yield from policy_figures.families(picture.policy)
         yield from pool_series.families(picture.pools)
 
     def describe(self) -> list[GaugeMetricFamily]:
         # Without this, registering would collect once, before there is a picture.
         return []
+
+
+# What is said of each kind of objects: family, name, text, and the value of one kind's figures.
+_OF_KIND: tuple[tuple[type[Family], str, str, Callable[[ClusterFigures, str], float]], ...] = (
+    (
+        GaugeMetricFamily,
+        "railyard_synced",
+        "1 when the kind was read.",
+        lambda picture, kind: picture.kinds[kind].synced,
+    ),
+    (
+        GaugeMetricFamily,
+        "railyard_objects",
+        "Objects held.",
+        lambda picture, kind: picture.kinds[kind].objects,
+    ),
+    (
+        GaugeMetricFamily,
+        "railyard_cache_age_seconds",
+        "Time since what is held was last known to be current.",
+        lambda picture, kind: picture.kinds[kind].age_seconds,
+    ),
+    (
+        GaugeMetricFamily,
+        "railyard_degraded",
+        "1 while we do without the kind.",
+        lambda picture, kind: kind in picture.degraded,
+    ),
+    (
+        CounterMetricFamily,
+        "railyard_decode_failures",
+        "Objects and events that could not be read, and were left out.",
+        lambda picture, kind: picture.kinds[kind].decode_failures,
+    ),
+    (
+        CounterMetricFamily,
+        "railyard_sink_failures",
+        "Objects that our own picture could not take in: a bug of ours.",
+        lambda picture, kind: picture.kinds[kind].sink_failures,
+    ),
+    (
+        GaugeMetricFamily,
+        "railyard_unreadable_objects",
+        "Objects that cannot be read as they are now, and count as not there.",
+        lambda picture, kind: len(picture.unreadable.get(kind, ())),
+    ),
+)
+
+
+def _of_kinds(picture: ClusterFigures) -> Iterator[Family]:
+    for family, name, text, value_of in _OF_KIND:
+        figures = {kind: float(value_of(picture, kind)) for kind in picture.kinds}
+        yield labelled(family, name, text, kind=figures)
 
 
 def _of_caches(caches: tuple[bounded_cache.Figures, ...]) -> Iterator[GaugeMetricFamily]:

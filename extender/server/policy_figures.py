@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class PolicyFigures:
     """Sums of what each policy's node costs more in the other's cost: by whose cost."""
 
 
-def families(figures: PolicyFigures) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+def families(figures: PolicyFigures) -> Iterator[Family]:
     """The figures as Prometheus reads them."""
     family = GaugeMetricFamily(
         "railyard_policy_info",
@@ -48,18 +51,24 @@ def families(figures: PolicyFigures) -> Iterator[GaugeMetricFamily | CounterMetr
         "When the ConfigMap stopped being followed, in seconds since 1970; 0 while it is.",
         value=figures.refused_since,
     )
-    decisions = CounterMetricFamily(
+    yield labelled(
+        CounterMetricFamily,
         "railyard_shadow_decisions",
         "Decisions that the candidate policy met, by what came of it.",
-        labels=["result"],
+        result=figures.shadow,
     )
-    for result, count in figures.shadow.items():
-        decisions.add_metric([result], float(count))
-    regret = CounterMetricFamily(
+    yield labelled(
+        CounterMetricFamily,
         "railyard_shadow_regret",
         "GPUs that the other policy's node costs more than the own one, by whose cost.",
-        labels=["policy"],
+        policy=figures.shadow_regret,
     )
-    for policy, total in figures.shadow_regret.items():
-        regret.add_metric([policy], total)
-    yield from (decisions, regret)
+
+
+def labelled(kind: type[Family], name: str, text: str, /, **values: Mapping[str, float]) -> Family:
+    """A family with one label, given as `label=…`: the label's value → the figure."""
+    ((label, figures),) = values.items()
+    family = kind(name, text, labels=[label])
+    for value, figure in figures.items():
+        family.add_metric([value], float(figure))
+    return family

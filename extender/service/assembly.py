@@ -54,6 +54,33 @@ def read_catalogue() -> catalogue.Catalogue:
     return catalogue.parse({path.name: path.read_bytes() for path in sorted(folder.iterdir())})
 
 
+def _selectors(
+    features: allocator_features.AllocatorFeatures, spending: work.Work
+) -> selectors.Selectors:
+    """The CEL engine as that version of Kubernetes has it."""
+    reads_lists = features.list_attributes or not features.selectors_refuse_lists
+    return selectors.Selectors(
+        list_attributes=reads_lists, minor=features.selectors_minor, spending=spending
+    )
+
+
+def _calibrations(hardware: catalogue.Catalogue) -> dict[str, locality.Calibration]:
+    """Machine type → its measured bandwidth factors."""
+    return {
+        each.name: locality.Calibration(**hardware.calibration(each.name))
+        for each in hardware.platforms
+    }
+
+
+def _classes(
+    picture: store.ClusterStore, features: allocator_features.AllocatorFeatures
+) -> extended_resources.ExtendedResourceClasses:
+    """The device classes that serve extended resources, as the store has them."""
+    return extended_resources.ExtendedResourceClasses(
+        lambda: picture.classes, lambda: picture.classes_version, features
+    )
+
+
 def assemble(
     *,
     policy: config.Policy,
@@ -68,27 +95,18 @@ def assemble(
     `patient` lets it count all headroom at once, however long that takes; a live service must not.
     """
     picture = store.ClusterStore()
-    reads_lists = features.list_attributes or not features.selectors_refuse_lists
     spending = work.Work(patient=patient)
-    names = selectors.Selectors(
-        list_attributes=reads_lists, minor=features.selectors_minor, spending=spending
-    )
     builder = machines.Builder(features=features, hardware=hardware)
-    shared = selectors.Shared(names, lambda: builder.apart)
+    shared = selectors.Shared(_selectors(features, spending), lambda: builder.apart)
     planner = allocator.Planner(
         selectors=shared, features=features, budget=policy.step_budget, spending=spending
     )
     cluster = index.TopologyIndex(picture, builder, at_once=None if patient else _DUE_AT_ONCE)
-    classes = extended_resources.ExtendedResourceClasses(
-        lambda: picture.classes, lambda: picture.classes_version, features
-    )
+    classes = _classes(picture, features)
     verdicts = evaluator.Evaluator(
         planner,
         extended_claim=classes.claim,
-        calibrations={
-            platform.name: locality.Calibration(**hardware.calibration(platform.name))
-            for platform in hardware.platforms
-        },
+        calibrations=_calibrations(hardware),
         matches=shared.matches,
     )
     return engine.Engine(

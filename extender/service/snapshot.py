@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
+from extender.decisions import engine
 from extender.policy import config
 from extender.server import metrics
 from extender.server.http import listeners
@@ -22,13 +23,10 @@ _LOG = logging.getLogger(__name__)
 @contextlib.asynccontextmanager
 async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[startup.Opened]:
     """Open the ports and read the files of `settings.snapshot`."""
-    features = assembly.features_for(
-        settings.kubernetes_version or policy.kubernetes_version, settings.feature_gates
-    )
+    version = settings.kubernetes_version or policy.kubernetes_version
+    features = assembly.features_for(version, settings.feature_gates)
     waiting = {"the snapshot": "is being read"}
-    notes = assembly.notes(settings.kubernetes_version or "", settings.feature_gates)
-    for note in notes:
-        _LOG.warning("%s", note)
+    notes = _noted(settings)
     judging = assembly.assemble(
         policy=policy, features=features, hardware=assembly.read_catalogue()
     )
@@ -51,17 +49,8 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
     )
 
     async def read() -> None:
-        front.engine, snapshot = await threads.run(
-            lambda: assembly.from_snapshot(
-                settings.snapshot,
-                policy=policy,
-                kubernetes_version=settings.kubernetes_version or "",
-                feature_gates=settings.feature_gates,
-            )
-        )
+        front.engine = await _read(settings, policy)
         decisions.follow(front.engine)
-        for kind, count in sorted(snapshot.ignored.items()):
-            _LOG.warning("ignored %d of kind %s", count, kind)
         startup.settled_memory()
         waiting.clear()
         _LOG.info("ready: %r %r", front.engine.store, front.engine.index)
@@ -74,3 +63,26 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
         finally:
             beside.cancel()
             await asyncio.gather(beside, return_exceptions=True)
+
+
+def _noted(settings: Settings) -> tuple[str, ...]:
+    """What to say of the version and the feature gates; it is logged, too."""
+    notes = assembly.notes(settings.kubernetes_version or "", settings.feature_gates)
+    for note in notes:
+        _LOG.warning("%s", note)
+    return notes
+
+
+async def _read(settings: Settings, policy: config.Policy) -> engine.Engine:
+    """An engine over the files, read in a thread; what is left out of them is logged."""
+    judging, snapshot = await threads.run(
+        lambda: assembly.from_snapshot(
+            settings.snapshot,
+            policy=policy,
+            kubernetes_version=settings.kubernetes_version or "",
+            feature_gates=settings.feature_gates,
+        )
+    )
+    for kind, count in sorted(snapshot.ignored.items()):
+        _LOG.warning("ignored %d of kind %s", count, kind)
+    return judging

@@ -167,44 +167,27 @@ class Resolver:
         whole: bool = False,
         known: claims.Claims | None = None,
     ) -> Resolution:
-        if excess := limits.excess_of_pod(pod):
-            return NotJudged(excess, too_large=True)
-        try:
-            asked = pods.requests_of(pod)
-        except ValueError as error:
-            return NotJudged(str(error))
-        found = claims.of_pod(pod, known or self._store)
-        if isinstance(found, claims.Missing):
-            return NotJudged(unknown(found.what))
-        if isinstance(found, claims.NotRead):
-            return NotJudged(found.why)
+        asked = _requests(pod)
+        if isinstance(asked, NotJudged):
+            return asked
+        found = _claims(pod, known or self._store)
+        if isinstance(found, NotJudged):
+            return found
         open_claims = tuple(claim for claim in found if claim.allocation is None)
         unread = sorted(_NEEDED & self._store.silent - self._store.read)
         if open_claims and unread:
             return NotJudged(f"{unread[0]} cannot be read")
-        if excess := limits.excess_of_specs(claim.spec for claim in found):
-            return NotJudged(excess, too_large=True)
-        try:
-            demands = tuple(self._demand(claim) for claim in (found if whole else open_claims))
-        except errors.ClaimError as error:
-            return NotJudged(str(error))
-        if excess := limits.excess_of_claims(demands):
-            return NotJudged(excess, too_large=True)
-        chosen = profile.for_pod(
-            policy,
-            pod,
-            device_class_names=questions.device_classes(demands),
-            resources=(name for name, _ in asked.extended),
-        )
+        demands = self._demands_of(found, found if whole else open_claims)
+        if isinstance(demands, NotJudged):
+            return demands
+        chosen = _profile(policy, pod, demands, asked)
         names = asked.extended if whole else self._judged(asked, blind=bool(unread))
         judged = dataclasses.replace(asked, extended=names)
         question = questions.query_of(demands, judged, pod, chosen.locality, blind=bool(unread))
-        by_node = None
-        if self._splitter is not None:
-            try:
-                question, by_node = self._splitter.split(question)
-            except work.SpentError:
-                return NotJudged(COMPILING, unfinished=True)
+        try:
+            question, by_node = self._split(question)
+        except work.SpentError:
+            return NotJudged(COMPILING, unfinished=True)
         return ResolvedPod(
             question=self._the_one(question),
             requests=asked,
@@ -216,6 +199,26 @@ class Resolver:
             uid=pod.metadata.uid,
             by_node=by_node,
         )
+
+    def _demands_of(
+        self, found: tuple[claims.PodClaim, ...], judged: tuple[claims.PodClaim, ...]
+    ) -> tuple[requests.ClaimDemand, ...] | NotJudged:
+        """What the claims to judge ask for; none where any of the pod's is too large."""
+        if excess := limits.excess_of_specs(claim.spec for claim in found):
+            return NotJudged(excess, too_large=True)
+        try:
+            demands = tuple([self._demand(claim) for claim in judged])
+        except errors.ClaimError as error:
+            return NotJudged(str(error))
+        if excess := limits.excess_of_claims(demands):
+            return NotJudged(excess, too_large=True)
+        return demands
+
+    def _split(self, question: questions.Query) -> tuple[questions.Query, questions.Query | None]:
+        """The query without what is answered node by node, and that; SpentError."""
+        if self._splitter is None:
+            return question, None
+        return self._splitter.split(question)
 
     def _the_one(self, question: questions.Query) -> questions.Query:
         """The first question that was equal to this one."""
@@ -271,3 +274,35 @@ class Resolver:
 
     def _read(self, claim: claims.PodClaim) -> requests.ClaimDemand:
         return requests.claim_demand(claim.spec, self._store.classes, features=self._features)
+
+
+def _requests(pod: objects.Pod) -> pods.Requests | NotJudged:
+    if excess := limits.excess_of_pod(pod):
+        return NotJudged(excess, too_large=True)
+    try:
+        return pods.requests_of(pod)
+    except ValueError as error:
+        return NotJudged(str(error))
+
+
+def _claims(pod: objects.Pod, known: claims.Claims) -> tuple[claims.PodClaim, ...] | NotJudged:
+    found = claims.of_pod(pod, known)
+    if isinstance(found, claims.Missing):
+        return NotJudged(unknown(found.what))
+    if isinstance(found, claims.NotRead):
+        return NotJudged(found.why)
+    return found
+
+
+def _profile(
+    policy: config.Policy,
+    pod: objects.Pod,
+    demands: tuple[requests.ClaimDemand, ...],
+    asked: pods.Requests,
+) -> config.Profile:
+    return profile.for_pod(
+        policy,
+        pod,
+        device_class_names=questions.device_classes(demands),
+        resources=(name for name, _ in asked.extended),
+    )

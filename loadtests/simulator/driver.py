@@ -11,7 +11,7 @@ import itertools
 import msgspec
 import numpy as np
 
-from extender.decisions.explanation import explain
+from extender.decisions.explanation import shown_devices
 from extender.hardware import allocator_features
 from extender.kube.api import objects
 from extender.service import assembly
@@ -92,7 +92,7 @@ class Driver:
         verdicts = [table.verdict(int(engine.index.state[engine.index.rows[n]])) for n in kept]
         rates = [v.locality.rate if v.locality is not None else 1.0 for v in verdicts]
         verdict = verdicts[kept.index(name)]
-        devices = explain.devices(asked, engine.index.detail(name), verdict)
+        devices = shown_devices.predicted(asked, engine.index.detail(name), verdict)
         self.bind(uid, pod, claim, name, devices)
         return Choice(name, rates[kept.index(name)], rates)
 
@@ -107,8 +107,10 @@ class Driver:
     def take(self, uid, name, devices):
         """Take (driver, device) pairs of a node by a claim of somebody's."""
         claim = claim_of(uid, 1, 0)
-        found = [explain.Device(claim="", request="gpu", driver=driver, pool=name, device=device)
-            for driver, device in devices]  # fmt: skip
+        found = [
+            shown_devices.ShownDevice("", "gpu", driver, pool=name, device=device)
+            for driver, device in devices
+        ]
         claim = msgspec.structs.replace(claim, status=status_of(uid, name, found))
         self.show("ResourceClaim", claim)
         self.held[uid] = (None, claim)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from extender.cluster import index
 from extender.decisions import engine, scored_nodes, scorer
-from extender.decisions.explanation import as_new, explain_costs, explain_demand
+from extender.decisions.explanation import as_new, explain_costs, explain_demand, shown_devices
 from extender.kube.api import objects
 from extender.policy import profile
 from extender.verdicts import resolver
@@ -32,21 +32,6 @@ _NODES_A_TURN = 4  # a millisecond's work at the most
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Device:
-    """One predicted device by its published names; `request` is the claim's request."""
-
-    claim: str
-    request: str
-    driver: str
-    pool: str
-    device: str
-    admin: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Explained:
     """One node's answer. `parts` are costs (smaller is better) that add up to `cost`.
 
@@ -58,7 +43,7 @@ class Explained:
     verdict: str
     reason: str = ""
     score: int | None = None
-    devices: tuple[Device, ...] = ()
+    devices: tuple[shown_devices.ShownDevice, ...] = ()
     near: str = ""  # locality in words
     bandwidth_factor: float | None = None
     parts: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -122,10 +107,7 @@ def explaining(
 
     All is scored in one turn. What a node would give is shown as it is when its turn comes.
     """
-    while judging.index.settle(most=_NODES_A_TURN):
-        yield
-    judging.settle()
-    yield
+    yield from _settled(judging)
     names = sorted(judging.index.rows)
     yield
     shown = names if shown is None else list(dict.fromkeys(shown))
@@ -139,11 +121,8 @@ def explaining(
     if coming.node:
         remarks = (as_new.AS_NEW.format(node=coming.node), *remarks)
     if isinstance(resolved, resolver.NotJudged):
-        unjudged: list[Explained] = []
-        for name in shown:
-            unjudged.append(Explained(name, _WORDS[VerdictCode.UNJUDGED], resolved.why))
-            yield
-        return Explanation(title, "", "", generation, tuple(unjudged), (resolved.why, *remarks))
+        unjudged = yield from _unjudged(shown, resolved.why)
+        return Explanation(title, "", "", generation, unjudged, (resolved.why, *remarks))
     refused = yield from refusals(coming, resolved, names)
     passing = [name for name in names if name not in refused and name not in excluded]
     index_of = {name: number for number, name in enumerate(passing)}
@@ -156,6 +135,23 @@ def explaining(
     found = yield from _described(coming, resolved, shown, refused, scored, index_of)
     demand = explain_demand.demand(resolved)
     return Explanation(title, demand, resolved.profile.name, generation, tuple(found), remarks)
+
+
+def _settled(judging: engine.Engine) -> Iterator[None]:
+    """Bring the engine up to date, in turns."""
+    while judging.index.settle(most=_NODES_A_TURN):
+        yield
+    judging.settle()
+    yield
+
+
+def _unjudged(shown: Sequence[str], why: str) -> Generator[None, None, tuple[Explained, ...]]:
+    """All nodes of a pod that is not judged."""
+    found: list[Explained] = []
+    for name in shown:
+        found.append(Explained(name, _WORDS[VerdictCode.UNJUDGED], why))
+        yield
+    return tuple(found)
 
 
 def _described(
@@ -246,7 +242,9 @@ def _node(
     if detail is None:
         return Explained(name, _WORDS[VerdictCode.UNJUDGED], NOT_KNOWN)
     if resolved.bound_to and not resolved.question and reason is None:
-        return Explained(name, _WORDS[VerdictCode.FITS], ALLOCATED, devices=_allocated(resolved))
+        return Explained(
+            name, _WORDS[VerdictCode.FITS], ALLOCATED, devices=shown_devices.allocated(resolved)
+        )
     if not resolved.question and scored is None and reason is None:
         left = explain_demand.left_over(resolved)
         return Explained(
@@ -259,17 +257,30 @@ def _node(
     if reason is not None or scored is None or number is None:
         word = _WORDS[plain.code] if plain.code >= VerdictCode.BUSY else "refused for good"
         return Explained(
-            name, word, reason or plain.reason, devices=devices(resolved, detail, plain),
+            name, word, reason or plain.reason,
+            devices=shown_devices.predicted(resolved, detail, plain),
             near=plain.locality.why if plain.locality else "",
             notes=_notes(plain, detail),
         )  # fmt: skip
     verdict = table.verdict(int(scored.candidates.states[number]))
+    return _scored_node(resolved, detail, plain, verdict, scored, number)
+
+
+def _scored_node(
+    resolved: resolver.ResolvedPod,
+    detail: index.Row,
+    plain: Verdict,
+    verdict: Verdict,
+    scored: scored_nodes.ScoredNodes,
+    number: int,
+) -> Explained:
+    """A node that passes, by its verdict without reservations and by the expected one."""
     return Explained(
-        node=name,
+        node=detail.name,
         verdict=_WORDS[plain.code],
         reason=plain.detail,
         score=int(scored.scores[number]),
-        devices=devices(resolved, detail, verdict),
+        devices=shown_devices.predicted(resolved, detail, verdict),
         near=verdict.locality.why if verdict.locality and resolved.question else "",
         bandwidth_factor=verdict.locality.rate if verdict.locality and resolved.question else None,
         parts={part: round(float(values[number]), 6) for part, values in scored.parts.items()},
@@ -277,39 +288,6 @@ def _node(
         tie=round(float(scored.tie[number]), 6),
         notes=_notes(verdict, detail),
     )
-
-
-def _allocated(resolved: resolver.ResolvedPod) -> tuple[Device, ...]:
-    """The devices of the pod's claims that are allocated already."""
-    return tuple(
-        Device("", each.request, each.driver, each.pool, each.device, bool(each.admin_access))
-        for allocation in resolved.bound_to
-        for each in allocation.devices.results or ()
-    )
-
-
-def devices(
-    resolved: resolver.ResolvedPod, detail: index.Row, verdict: Verdict
-) -> tuple[Device, ...]:
-    """The verdict's devices by the names that this node publishes."""
-    machine = detail.machine
-    found = [
-        Device(
-            claim=resolved.claims[pick.claim].name if pick.claim < len(resolved.claims) else "",
-            request=pick.request,
-            driver=machine.shape.devices[pick.device].driver,
-            pool=machine.pool_names[machine.inventory.pool_of[pick.device]][1],
-            device=machine.shape.devices[pick.device].name,
-            admin=pick.admin,
-        )
-        for pick in verdict.picks
-    ]
-    for name, devices in verdict.plugin:
-        found += [
-            Device("", name, "device plug-in", detail.name, machine.shape.devices[each].name)
-            for each in devices
-        ]
-    return tuple(found)
 
 
 def _notes(verdict: Verdict, detail: index.Row) -> tuple[str, ...]:
