@@ -30,7 +30,7 @@ class PoolCapacity:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Holder:
+class BlockingHolder:
     """Who holds what the shape needs: the pods of a namespace."""
 
     namespace: str
@@ -49,7 +49,7 @@ class Blocker:
     gain: int
     text: str
     nodes: int = 0
-    holders: tuple[Holder, ...] = ()
+    holders: tuple[BlockingHolder, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -85,7 +85,7 @@ class Drained:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Capacity:
+class ShapeCapacity:
     """How many more pods of a shape fit, where, and why not more."""
 
     shape: str

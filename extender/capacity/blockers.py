@@ -98,7 +98,7 @@ def of_holders(
     if not gain:
         return
     ranked = sorted(held.items(), key=lambda item: (-item[1][1], -item[1][0], item[0]))
-    holders = tuple(answer.Holder(name, *amounts) for name, amounts in ranked)
+    holders = tuple(answer.BlockingHolder(name, *amounts) for name, amounts in ranked)
     text = f"other pods hold what is needed on {_nodes(nodes)}"
     yield answer.Blocker("held", gain, text, nodes, holders)
 

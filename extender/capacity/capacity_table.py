@@ -15,7 +15,7 @@ _MOST_BLOCKERS = 8
 
 
 def lines(
-    found: answer.Capacity, *, width: int | None = None, every: bool = False
+    found: answer.ShapeCapacity, *, width: int | None = None, every: bool = False
 ) -> Iterator[str]:
     """The capacity as lines of text; `every` lists the nodes that take some."""
     more = "1 more pod fits" if found.fits == 1 else f"{found.fits} more pods fit"

@@ -26,17 +26,17 @@ _SHARED = (
 _NOT_JUDGED = "on {count} nodes no answer was found within the policy's budget: at least so many"
 _LEFT = "kube-scheduler also looks at {names}, which is not counted"
 
-Turns = Generator[None, None, answer.Capacity]
+Turns = Generator[None, None, answer.ShapeCapacity]
 
 
-def count(judging: engine.Engine, shape: pod_shape.PodShape) -> answer.Capacity:
+def count(judging: engine.Engine, shape: pod_shape.PodShape) -> answer.ShapeCapacity:
     """Count at once; ConfigError where the shape cannot be judged."""
     turns = counting(judging, shape)
     while True:
         try:
             next(turns)
         except StopIteration as over:
-            found: answer.Capacity = over.value
+            found: answer.ShapeCapacity = over.value
             return found
 
 
@@ -51,7 +51,7 @@ def counting(judging: engine.Engine, shape: pod_shape.PodShape) -> Turns:
     judged = {name for name, _ in asked.question.extended}
     filters = node_filters.NodeFilters(shape.pod, judging.store, judged)
     yield
-    counter = node_counts.Counter(judging, cluster, asked)
+    counter = node_counts.NodeCounter(judging, cluster, asked)
     counts = yield from _counted(counter, filters, sorted(cluster.rows))
     rules = yield from _rules(judging, cluster, asked, counts)
     next_node = yield from _next(judging, asked, counts)
@@ -64,7 +64,7 @@ def counting(judging: engine.Engine, shape: pod_shape.PodShape) -> Turns:
     ranked += [*blockers.of_rules(rules), *blockers.of_nodes(counts)]
     ranked.sort(key=lambda blocker: -blocker.gain)
     ranked += blockers.of_hardware(counts, counter.question)
-    return answer.Capacity(
+    return answer.ShapeCapacity(
         shape=shape.title,
         demand=explain_demand.demand(asked),
         generation=cluster.generation,
@@ -97,7 +97,7 @@ def resolved(
 
 
 def _counted(
-    counter: node_counts.Counter, filters: node_filters.NodeFilters, names: Sequence[str]
+    counter: node_counts.NodeCounter, filters: node_filters.NodeFilters, names: Sequence[str]
 ) -> Generator[None, None, list[node_counts.NodeCount]]:
     counts: list[node_counts.NodeCount] = []
     for name in names:
@@ -117,7 +117,7 @@ def _rules(
     """Rule on locality → how many more fit without it, and on how many nodes."""
     gains: dict[str, tuple[int, int]] = {}
     for kind, without in _relaxed(asked):
-        counter = node_counts.Counter(judging, cluster, without)
+        counter = node_counts.NodeCounter(judging, cluster, without)
         gain = nodes = 0
         for each in counts:
             if each.refusals:

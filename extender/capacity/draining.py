@@ -60,7 +60,7 @@ def _freed(
     detail = copied.index.detail(name)
     if detail is None:
         return 0
-    counter = node_counts.Counter(copied, copied.index.frozen(), asked)
+    counter = node_counts.NodeCounter(copied, copied.index.frozen(), asked)
     judged = {resource for resource, _ in asked.question.extended}
     filters = node_filters.NodeFilters(shape.pod, copied.store, judged)
     unused = NodeState(detail.machine.shape, NOTHING)

@@ -73,7 +73,7 @@ class _Chain:
     judged: bool
 
 
-class Counter:
+class NodeCounter:
     """Counts pods of one resolved shape on the nodes of an index that stays as it is."""
 
     def __init__(

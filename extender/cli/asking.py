@@ -71,7 +71,7 @@ def add_version(parser: argparse.ArgumentParser) -> None:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Opened:
+class _OpenedSnapshot:
     judging: engine.Engine
     pods: list[objects.Pod]
     notes: tuple[str, ...]
@@ -137,7 +137,7 @@ def _status(found: list[explain.Explanation]) -> int:
 
 
 def _answer(
-    arguments: argparse.Namespace, opened: _Opened, pod: objects.Pod
+    arguments: argparse.Namespace, opened: _OpenedSnapshot, pod: objects.Pod
 ) -> explain.Explanation:
     found = explain_filters.explain_all(opened.judging, pod, arguments.node)
     return dataclasses.replace(found, notes=(*found.notes, *opened.notes))
@@ -164,7 +164,7 @@ def open_snapshot(arguments: argparse.Namespace) -> tuple[engine.Engine, list[st
     ]
 
 
-def _open(arguments: argparse.Namespace) -> _Opened:
+def _open(arguments: argparse.Namespace) -> _OpenedSnapshot:
     """The engine over the snapshot, and the pods, whose manifests' other objects are added."""
     judging, remarks = open_snapshot(arguments)
     path = pathlib.Path(arguments.pod)
@@ -179,7 +179,7 @@ def _open(arguments: argparse.Namespace) -> _Opened:
         remarks.append("each pod is answered as if it came alone")
     if not judging.store.nodes:
         remarks.append("the snapshot holds no node")
-    return _Opened(judging, pods, (*remarks, *notes.of_claims(judging.store)))
+    return _OpenedSnapshot(judging, pods, (*remarks, *notes.of_claims(judging.store)))
 
 
 def known(judging: engine.Engine, title: str) -> objects.Pod:

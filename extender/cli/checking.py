@@ -103,13 +103,13 @@ def _read(path: pathlib.Path) -> Iterator[_Checked]:
         yield _broken(str(path), "no such file")
         return
     for text in files.texts(path):
-        if isinstance(text, files.Text):
+        if isinstance(text, files.FileText):
             yield from _policies(text)
         else:
             yield _broken(text[0], str(text[1]))
 
 
-def _policies(text: files.Text) -> Iterator[_Checked]:
+def _policies(text: files.FileText) -> Iterator[_Checked]:
     maps = list(_config_maps(text))
     for where, item in maps:
         name = f"{item.metadata.namespace or 'default'}/{item.metadata.name}"
@@ -120,9 +120,9 @@ def _policies(text: files.Text) -> Iterator[_Checked]:
         yield _checked(source, functools.partial(policy_text.parse_file, text.text, source=source))
 
 
-def _config_maps(text: files.Text) -> Iterator[tuple[str, objects.ConfigMap]]:
+def _config_maps(text: files.FileText) -> Iterator[tuple[str, objects.ConfigMap]]:
     """The ConfigMaps with a policy among several documents; a single document is read strictly."""
-    found = list(documents.of_text(text, documents.Report()))
+    found = list(documents.of_text(text, documents.ReadingReport()))
     if len(found) < 2:
         return
     for document in found:

@@ -28,11 +28,11 @@ def note(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
 
 
-def layout(arguments: argparse.Namespace) -> explain_table.Layout:
+def layout(arguments: argparse.Namespace) -> explain_table.TableLayout:
     """As wide as the terminal, or COLUMNS; in colours on a terminal only, and as NO_COLOR says."""
     terminal = sys.stdout.isatty()
     sized = terminal or os.environ.get("COLUMNS", "").isdecimal()
     width = None if arguments.wide or not sized else shutil.get_terminal_size().columns
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     every = arguments.all or bool(arguments.node)
-    return explain_table.Layout(width=width, every=every, colour=colour)
+    return explain_table.TableLayout(width=width, every=every, colour=colour)

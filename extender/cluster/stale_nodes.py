@@ -12,7 +12,7 @@ from extender.cluster import machines, relevant_fields, store
 _FEW_VIEWERS = 64  # of a pool; their usage is counted in some ms, that of 5,000 nodes is not
 
 
-class Row(Protocol):
+class StaleRow(Protocol):
     """What is read of a row of the index."""
 
     @property
@@ -83,7 +83,7 @@ class StaleNodes:
         if hardware or not self._due.get(name, True):
             self._due.pop(name, None)
 
-    def take(self, most: int, rows: Iterable[Row | None]) -> dict[str, bool]:
+    def take(self, most: int, rows: Iterable[StaleRow | None]) -> dict[str, bool]:
         """At most so many nodes, and whether to read their hardware; they are stale no longer.
 
         `rows` are all there are.

@@ -8,7 +8,7 @@ from extender.cluster import index
 from extender.hardware.dra import node_affinity
 from extender.verdicts import reasons, resolver
 
-NOT_ALLOCATED_HERE = str(reasons.Text.ELSEWHERE)
+NOT_ALLOCATED_HERE = str(reasons.ReasonText.ELSEWHERE)
 
 
 def elsewhere(

@@ -80,7 +80,7 @@ class WorkAhead:
 
 
 @dataclasses.dataclass(slots=True)
-class _Kind:
+class _PodKind:
     """Pods that ask for the same, and what of it is worked out: row → its version then, or -1."""
 
     pod: resolver.ResolvedPod
@@ -104,7 +104,7 @@ class PodKinds:
         self._verdicts = verdicts
         self._pricer = pricer
         # (identity of the query, CPU, memory) → the kind, the latest last
-        self._kinds: dict[tuple[int, int, int], _Kind] = {}
+        self._kinds: dict[tuple[int, int, int], _PodKind] = {}
         self._done_at = (_NONE, _NONE)  # writes of the index, epoch of the prices: all was done
 
     def want(self, pod: resolver.ResolvedPod) -> None:
@@ -115,7 +115,7 @@ class PodKinds:
         kind = self._kinds.pop(key, None)
         if kind is None:
             nothing = np.zeros(0, dtype=np.int64)
-            kind, self._done_at = _Kind(pod, nothing, nothing), (_NONE, _NONE)
+            kind, self._done_at = _PodKind(pod, nothing, nothing), (_NONE, _NONE)
             while len(self._kinds) >= min(_MOST_KINDS, self._pricer.most_sizes):
                 del self._kinds[next(iter(self._kinds))]
         self._kinds[key] = kind
@@ -142,7 +142,7 @@ class PodKinds:
         if not self._pricer.lookahead.advance(most=_PARTITIONED_ROWS_A_TURN):
             self._done_at = self._now
 
-    def _judge(self, kind: _Kind) -> bool:
+    def _judge(self, kind: _PodKind) -> bool:
         """Judge and word some rows of the kind, if any are to be."""
         cluster = self._index
         if len(kind.judged) != len(cluster.version):
@@ -160,7 +160,7 @@ class PodKinds:
             self._note(kind, kind.judged, rows, ~refused | table.worded(states))
         return True
 
-    def _price(self, kind: _Kind) -> bool:
+    def _price(self, kind: _PodKind) -> bool:
         """Work out what such a pod takes from some rows, if any are to be."""
         rows = self._outdated(kind.priced)
         if len(rows) < _ROWS_A_TURN:
@@ -176,7 +176,7 @@ class PodKinds:
 
     def _note(
         self,
-        kind: _Kind,
+        kind: _PodKind,
         done: NDArray[np.int64],
         rows: NDArray[np.int32],
         known: NDArray[np.bool_],

@@ -67,7 +67,7 @@ _GRACE = ("GB200", "GB300")
 _GRACE_DOMAINS_PER_SOCKET = 0x10  # 0008, 0009 on the first socket, 0018, 0019 on the second
 
 
-class Address(NamedTuple):
+class PciAddress(NamedTuple):
     """A PCI address."""
 
     domain: int
@@ -89,8 +89,8 @@ class DeviceFacts:
     product: str = ""
     numa: tuple[int, ...] = ()
     roots: tuple[str, ...] = ()
-    address: Address | None = None
-    body: str | Address = ""
+    address: PciAddress | None = None
+    body: str | PciAddress = ""
     rail: str = ""
     partitions: fabric.Partitions = ()
 
@@ -279,7 +279,7 @@ def _roots(driver: str, attributes: Attributes) -> tuple[str, ...]:
     return ()
 
 
-def _address(driver: str, attributes: Attributes) -> Address | None:
+def _address(driver: str, attributes: Attributes) -> PciAddress | None:
     texts = [value.string or "" for value in _found(_ADDRESS_NAMES, driver, attributes)]
     parts = [attributes.get(f"{_DRANET}/pciAddress{part}") for part in _ADDRESS_PARTS]
     if all(part is not None for part in parts):
@@ -288,7 +288,7 @@ def _address(driver: str, attributes: Attributes) -> Address | None:
     for text in texts:
         match = _ADDRESS.fullmatch(text.lower())
         if match:
-            return Address(*(int(match[name], 16) for name in Address._fields))
+            return PciAddress(*(int(match[name], 16) for name in PciAddress._fields))
     return None
 
 

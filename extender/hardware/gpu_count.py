@@ -25,7 +25,7 @@ _Shares: TypeAlias = Mapping[str, float]  # what a GPU has → the part of it th
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Gpu:
+class _PhysicalGpu:
     """One physical GPU; `size` is less than 1 where only one of its partitions is known.
 
     `whole`: it is published as a whole, too.
@@ -58,7 +58,7 @@ class GpuCounter:
 
     def __init__(self, hardware: Shape) -> None:
         self._hardware = hardware
-        self._gpus: dict[str, list[_Gpu]] = {}  # vendor → those that DRA has
+        self._gpus: dict[str, list[_PhysicalGpu]] = {}  # vendor → those that DRA has
         for vendor, gpu in _physical(hardware):
             self._gpus.setdefault(vendor, []).append(gpu)
         self._units = _units(hardware)
@@ -95,7 +95,7 @@ class GpuCounter:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Units:
+class _PluginUnits:
     """Resources that count the same GPUs: their places and the GPUs in a unit of each."""
 
     gpus: float
@@ -109,20 +109,20 @@ class _Units:
         return min(sum(usage.held[index] * share for index, share in self.shares), self.gpus)
 
 
-def _units(hardware: Shape) -> dict[str, tuple[_Units, ...]]:
+def _units(hardware: Shape) -> dict[str, tuple[_PluginUnits, ...]]:
     """The GPUs in the units of plug-ins, by vendor."""
     groups: dict[tuple[str, object], list[int]] = {}
     for index, resource in enumerate(hardware.resources):
         if resource.gpus:
             vendor = resource_names.vendor_of(resource.name)
             groups.setdefault((vendor, resource.same or index), []).append(index)
-    found: dict[str, tuple[_Units, ...]] = {}
+    found: dict[str, tuple[_PluginUnits, ...]] = {}
     for (vendor, _), indexes in groups.items():
         members = [(index, hardware.resources[index]) for index in indexes]
         whole = [int(r.gpus) for _, r in members if r.kind is Kind.GPU and r.share == 1.0]
         found[vendor] = (
             *found.get(vendor, ()),
-            _Units(
+            _PluginUnits(
                 gpus=max(resource.gpus for _, resource in members),
                 whole=max(whole, default=0),
                 shares=tuple((index, r.gpus / max(r.count, 1)) for index, r in members),
@@ -209,7 +209,7 @@ class _Joined:
 # ---------------------------------------------------------------- which devices are one GPU
 
 
-def _physical(hardware: Shape) -> Iterator[tuple[str, _Gpu]]:
+def _physical(hardware: Shape) -> Iterator[tuple[str, _PhysicalGpu]]:
     """The GPUs among the devices that DRA has, each with its vendor."""
     behind = {index for resource in hardware.resources for index in resource.devices}
     kinds = [(p, device.kind) for p, device in enumerate(hardware.devices) if p not in behind]
@@ -240,7 +240,7 @@ def _physical(hardware: Shape) -> Iterator[tuple[str, _Gpu]]:
         yield vendor, _gpu(hardware, members, others, here)
 
 
-def _gpu(hardware: Shape, members: list[int], spanning: list[int], sets: set[_Set]) -> _Gpu:
+def _gpu(hardware: Shape, members: list[int], spanning: list[int], sets: set[_Set]) -> _PhysicalGpu:
     whole = any(hardware.devices[index].kind is Kind.GPU for index in members)
     # Partitions that draw no counters, and their part.
     plain = {
@@ -252,7 +252,7 @@ def _gpu(hardware: Shape, members: list[int], spanning: list[int], sets: set[_Se
     size = 1.0 if whole or sets or len(members) > 1 else known
     shares = {index: {_WHOLE: part / known} for index, part in plain.items()}
     indexes = (*members, *spanning)
-    return _Gpu(
+    return _PhysicalGpu(
         size=size,
         whole=whole,
         devices=tuple(

@@ -36,7 +36,7 @@ class Broken(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Policy:
+class RequestPolicy:
     """resource/v1 CapacityRequestPolicy, in nano units."""
 
     default: int | None = None
@@ -51,7 +51,7 @@ class Capacity:
     """One capacity of a device: how much there is, in nano units, and how it may be asked for."""
 
     value: int
-    policy: Policy | None = None
+    policy: RequestPolicy | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

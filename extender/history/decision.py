@@ -26,7 +26,7 @@ _ARRAYS = 600  # bytes of four arrays without their contents
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedNodes:
     """How many nodes were refused for one reason; `for_good`: no eviction would help."""
 
     reason: str
@@ -73,7 +73,7 @@ class NodeAnswers:
 
 
 @dataclasses.dataclass(slots=True)
-class Outcome:
+class PodOutcome:
     """What kube-scheduler then did, and whether it did as we expected.
 
     `devices` counts the pod's claims by how their allocation compares with the prediction (the
@@ -106,11 +106,11 @@ class Decision:
     asked: int
     passed: int
     unknown: int
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedNodes, ...]
     best: tuple[BestNode, ...] = ()
     attempts: int = 1
     answers: NodeAnswers | None = None
-    outcome: Outcome = dataclasses.field(default_factory=Outcome)
+    outcome: PodOutcome = dataclasses.field(default_factory=PodOutcome)
 
     @property
     def pod(self) -> str:

@@ -25,7 +25,7 @@ BEST = 5  # nodes that are kept with their parts and devices
 
 
 @dataclasses.dataclass(slots=True)
-class _Open:
+class _OpenDecision:
     """What was handed over and is not condensed yet."""
 
     pod: objects.Pod
@@ -42,7 +42,7 @@ class _Open:
         return self.scored is not None or ticket is None or len(ticket.names) < 2
 
 
-class Recorder:
+class DecisionRecorder:
     """Keeps the decisions of one engine in a history; pods without devices are passed over.
 
     `attach` makes it hear of the engine's decisions and of what the watch shows.
@@ -51,7 +51,7 @@ class Recorder:
     def __init__(self, judging: engine.Engine, history: decision_history.DecisionHistory) -> None:
         self._engine = judging
         self._history = history
-        self._open: _Open | None = None
+        self._open: _OpenDecision | None = None
         self._policy: tuple[config.Policy, str] | None = None  # the last one, and its hash
 
     def attach(self) -> None:
@@ -67,7 +67,7 @@ class Recorder:
     ) -> None:
         if self._open is not None:
             self.condense()
-        self._open = _Open(pod, names, self._engine.policy, found)
+        self._open = _OpenDecision(pod, names, self._engine.policy, found)
 
     def prioritized(
         self, pod: objects.Pod, names: Sequence[str], scored: scored_nodes.ScoredNodes
@@ -77,7 +77,7 @@ class Recorder:
                 self._open.scored, self._open.scored_names = scored, names
                 return
             self.condense()
-        self._open = _Open(pod, names, self._engine.policy, None, names, scored)
+        self._open = _OpenDecision(pod, names, self._engine.policy, None, names, scored)
 
     # ------------------------------------------------------------ afterwards
 
@@ -99,7 +99,7 @@ class Recorder:
                 answers = self._with_scores(answers, taken.scored)
             self._history.scored(number, self._best(taken.scored, taken.scored_names), answers)
 
-    def _known(self, taken: _Open) -> int:
+    def _known(self, taken: _OpenDecision) -> int:
         """The decision that filter began, which this prioritize goes on with."""
         kept = self._history.latest(taken.pod.metadata.uid)
         if kept is not None and not kept.best and not kept.everywhere_refused:
@@ -108,7 +108,7 @@ class Recorder:
             return 0
         return self._recorded(taken)
 
-    def _recorded(self, taken: _Open) -> int:
+    def _recorded(self, taken: _OpenDecision) -> int:
         found = taken.found or verb_results.FilterResult()
         resolved = self._engine.resolver.resolve(taken.pod, taken.policy)
         if isinstance(resolved, resolver.ResolvedPod):
@@ -156,7 +156,7 @@ class Recorder:
 
     def _refused(
         self, names: Sequence[str], found: verb_results.FilterResult
-    ) -> tuple[tuple[decision.Refused, ...], NDArray[np.int16]]:
+    ) -> tuple[tuple[decision.RefusedNodes, ...], NDArray[np.int16]]:
         """The reasons, the most frequent first; and which of them each asked node has."""
         rows_and_verdicts = found.judged if found.distinct else None
         if rows_and_verdicts is not None:
@@ -168,7 +168,9 @@ class Recorder:
         position = np.zeros(len(reasons) + 1, dtype=np.int16)
         position[order] = np.arange(len(order))
         position[-1] = -1
-        listed = [decision.Refused(reasons[n][1], int(counts[n]), reasons[n][0]) for n in order]
+        listed = [
+            decision.RefusedNodes(reasons[n][1], int(counts[n]), reasons[n][0]) for n in order
+        ]
         return tuple(listed), position[codes]
 
     def _by_state(

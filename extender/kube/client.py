@@ -193,7 +193,7 @@ class Client:
         return status_errors.from_body(answer.status, body, answer.headers.get("Retry-After"))
 
 
-class _ApiResource(msgspec.Struct, frozen=True):
+class _ServedResource(msgspec.Struct, frozen=True):
     name: str = ""
 
 
@@ -202,7 +202,7 @@ class _Version(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _ApiResourceList(msgspec.Struct, frozen=True):
-    resources: tuple[_ApiResource, ...] | None = None
+    resources: tuple[_ServedResource, ...] | None = None
 
 
 def _new_session() -> aiohttp.ClientSession:

@@ -135,7 +135,7 @@ class ClusterPages:
         pool = known.pool(given.get("", ""))
         if pool is None:
             raise errors.WireError(404, "there is no such pool")
-        text = admin_queries.Text()
+        text = admin_queries.ChunkedText()
         text.add(b"[")
         for number, block in enumerate(pool.blocks):
             text.add(b"," if number else b"", orjson.dumps(block.names))

@@ -75,7 +75,7 @@ class Templates:
 
     def page(self, name: str, **values: object) -> admin_queries.Turns:
         """The page in turns."""
-        text = admin_queries.Text()
+        text = admin_queries.ChunkedText()
         for number, chunk in enumerate(self._pages[f"{name}.html"].generate(values)):
             text.add(chunk.encode())
             if number % _CHUNKS_A_TURN == 0:

@@ -22,7 +22,7 @@ _MOST_KEPT = 4096  # shapes and states whose GPUs are remembered
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Gpu:
+class GpuDevices:
     """One physical GPU: the devices it is published as; the first one names it."""
 
     devices: tuple[int, ...]
@@ -31,14 +31,14 @@ class Gpu:
 
 
 @bounded_cache.remembered("gpus-of-shapes", _MOST_KEPT)
-def of_shape(hardware: Shape) -> tuple[Gpu, ...]:
+def of_shape(hardware: Shape) -> tuple[GpuDevices, ...]:
     """The GPUs of a machine in the order in which they are published."""
     bodies: dict[object, list[int]] = {}
     for number, device in enumerate(hardware.devices):
         if device.kind in {Kind.GPU, Kind.PARTITION}:
             bodies.setdefault(_body(hardware, number, device), []).append(number)
     return tuple(
-        Gpu(
+        GpuDevices(
             devices=tuple(numbers),
             whole=tuple(p for p in numbers if hardware.devices[p].kind is Kind.GPU),
             slots=max(max(_slices(hardware.devices[p]), default=-1) for p in numbers) + 1,
@@ -71,7 +71,7 @@ def usable(device: Device) -> bool:
     return device.selectable and not any(each.effect in _KEEPS_AWAY for each in device.taints)
 
 
-def state_of(gpu: Gpu, hardware: Shape, usage: Usage) -> str:
+def state_of(gpu: GpuDevices, hardware: Shape, usage: Usage) -> str:
     """How the GPU stands: one of FREE, PART, HELD, UNUSABLE."""
     taken = [number for number in gpu.devices if usage.taken >> number & 1]
     if set(taken) & set(gpu.whole):
@@ -94,7 +94,7 @@ def behind_shares(hardware: Shape, usage: Usage) -> frozenset[int]:
     )
 
 
-def held_part(gpu: Gpu, hardware: Shape, usage: Usage) -> float:
+def held_part(gpu: GpuDevices, hardware: Shape, usage: Usage) -> float:
     """How much of a partly held GPU is held, by memory slices; half if that is unknown."""
     taken = {
         part
@@ -126,7 +126,7 @@ def states(hardware: Shape, usage: Usage) -> tuple[str, ...]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Units:
+class UnitStates:
     """A resource of a device plug-in: units there are, and those that pods hold."""
 
     resource: PluginResource
@@ -142,10 +142,10 @@ class Units:
         return "one unit is one device"
 
 
-def units(hardware: Shape, usage: Usage) -> tuple[Units, ...]:
+def units(hardware: Shape, usage: Usage) -> tuple[UnitStates, ...]:
     """The plug-in resources of a machine."""
     held = usage.held or (0,) * len(hardware.resources)
-    return tuple(Units(*each) for each in zip(hardware.resources, held, strict=True))
+    return tuple(UnitStates(*each) for each in zip(hardware.resources, held, strict=True))
 
 
 def nics(hardware: Shape, usage: Usage) -> tuple[int, int]:

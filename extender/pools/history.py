@@ -26,7 +26,7 @@ class Measured:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Sample:
+class FleetSample:
     """The figures at one time, in seconds since 1970; pools by their title."""
 
     at: float
@@ -38,7 +38,7 @@ class History:
     """The last six hours, a sample every half minute."""
 
     def __init__(self) -> None:
-        self.samples: deque[Sample] = deque(maxlen=_MOST)
+        self.samples: deque[FleetSample] = deque(maxlen=_MOST)
 
     def sampling(
         self, judging: engine.Engine, known: node_pools.NodePools, *, now: float
@@ -48,8 +48,8 @@ class History:
         found = yield from pool_figures.of_pools(judging, known)
         parts = {each.pool.title: _measured(each.figures) for each in found[:_MOST_POOLS]}
         whole = pool_figures.together([each.figures for each in found])
-        self.samples.append(Sample(now, _measured(whole), parts))
+        self.samples.append(FleetSample(now, _measured(whole), parts))
 
 
-def _measured(figures: pool_figures.Figures) -> Measured:
+def _measured(figures: pool_figures.GpuFigures) -> Measured:
     return Measured(figures.gpus, figures.free, figures.free - figures.whole, figures.stranded)

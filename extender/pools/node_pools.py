@@ -72,7 +72,7 @@ class Block:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Pool:
+class NodePool:
     """A pool: `slug` names it in addresses, `rows` are those of all its blocks."""
 
     slug: str
@@ -117,7 +117,7 @@ class NodePools:
 
     def __init__(self, cluster: index.TopologyIndex) -> None:
         self.index = cluster
-        self.pools: tuple[Pool, ...] = ()
+        self.pools: tuple[NodePool, ...] = ()
         self.blocked: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)  # row → no pod goes there
         self._of: dict[str, NodeLocation] = {}  # node name → location
         self._read: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # row → version it was read in
@@ -128,10 +128,10 @@ class NodePools:
         """The node's location, None where it was not there at the last refresh."""
         return self._of.get(name)
 
-    def pool(self, slug: str) -> Pool | None:
+    def pool(self, slug: str) -> NodePool | None:
         return next((each for each in self.pools if each.slug == slug), None)
 
-    def pool_of(self, name: str) -> Pool | None:
+    def pool_of(self, name: str) -> NodePool | None:
         """The pool of a node."""
         location = self._of.get(name)
         return next(
@@ -195,7 +195,7 @@ class NodePools:
         for name in self._of.keys() - cluster.rows.keys():
             del self._of[name]
         yield
-        pools: list[Pool] = []
+        pools: list[NodePool] = []
         taken: set[str] = set()
         for title in sorted(grouped, key=lambda each: (each == NO_GPUS, natural(each))):
             blocks: list[Block] = []
@@ -204,7 +204,7 @@ class NodePools:
                 blocks += _cut(title, group, kind, members)
                 yield
             rows = np.concatenate([block.rows for block in blocks])
-            pools.append(Pool(_slug(title, taken), title, tuple(blocks), rows))
+            pools.append(NodePool(_slug(title, taken), title, tuple(blocks), rows))
         self.pools = tuple(pools)
 
 

@@ -18,7 +18,7 @@ _ALMOST = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Figures:
+class GpuFigures:
     """GPUs of some nodes. `whole` are free GPUs of nodes on which nothing is held.
 
     `stranded` are free GPUs without the CPU and memory that pods of the observed mix need.
@@ -65,7 +65,7 @@ def counted(
 
 def of_rows(
     judging: engine.Engine, rows: NDArray[np.int64], left: Floats, total: Floats, blocked: Floats
-) -> Figures:
+) -> GpuFigures:
     """The figures of these rows, whose GPUs were counted before."""
     shut = blocked.astype(np.bool_)
     usable = np.where(shut, 0.0, left)
@@ -77,7 +77,7 @@ def of_rows(
         pricer.inventory.coverage(pricer.mix.mean_demand(), live) if free and len(live) else 1.0
     )
     floors = np.floor(usable + _ALMOST)
-    return Figures(
+    return GpuFigures(
         nodes=len(rows),
         blocked=int(shut.sum()),
         gpus=float(total.sum()),
@@ -94,8 +94,8 @@ def of_rows(
 class PoolFigures:
     """A pool with its figures; `left`, `total` and `blocked` are parallel to the pool's rows."""
 
-    pool: node_pools.Pool
-    figures: Figures
+    pool: node_pools.NodePool
+    figures: GpuFigures
     left: Floats
     total: Floats
     blocked: Floats
@@ -115,9 +115,9 @@ def of_pools(
     return tuple(found)
 
 
-def together(parts: Sequence[Figures]) -> Figures:
+def together(parts: Sequence[GpuFigures]) -> GpuFigures:
     """The sum of the figures of several pools."""
-    return Figures(
+    return GpuFigures(
         nodes=sum(each.nodes for each in parts),
         blocked=sum(each.blocked for each in parts),
         gpus=sum(each.gpus for each in parts),

@@ -42,7 +42,7 @@ NO_KIND = "no API object: it has no kind"
 
 
 @dataclasses.dataclass(slots=True)
-class Report:
+class ReadingReport:
     """What was not read: documents that are broken, and what is none of ours, each with why."""
 
     problems: list[Problem] = dataclasses.field(default_factory=list)
@@ -74,17 +74,17 @@ class _JsonHeader(_Header):
     object: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-def read(path: pathlib.Path, report: Report) -> Iterator[Document]:
+def read(path: pathlib.Path, report: ReadingReport) -> Iterator[Document]:
     """The documents of one file in their order; what cannot be read goes into the report."""
     for found in files.texts(path):
-        if isinstance(found, files.Text):
+        if isinstance(found, files.FileText):
             yield from of_text(found, report)
         else:
             name, error = found
             report.problems.append((name, str(error)))
 
 
-def of_text(given: files.Text, report: Report) -> Iterator[Document]:
+def of_text(given: files.FileText, report: ReadingReport) -> Iterator[Document]:
     """The documents of a text."""
     text = _LOGS.sub(_blank, given.text) if _LOGS_BEGIN in given.text else given.text
     if text.startswith(("Warning: ", "I", "W", "E", "F")):
@@ -92,7 +92,7 @@ def of_text(given: files.Text, report: Report) -> Iterator[Document]:
     if not text.strip():
         report.skipped.append((given.name, "empty"))
         return
-    reader = _File(given.name, text, report)
+    reader = _DocumentFile(given.name, text, report)
     yield from reader.json() if _is_json(given.name, text) else reader.yaml()
 
 
@@ -114,8 +114,8 @@ def _is_json(name: str, text: str) -> bool:
     return ".json" in named and text.lstrip()[:1] == "{" and text.lstrip()[:2] != "{{"
 
 
-class _File:
-    def __init__(self, name: str, text: str, report: Report) -> None:
+class _DocumentFile:
+    def __init__(self, name: str, text: str, report: ReadingReport) -> None:
         self._name = name
         self._text = text
         self._report = report
@@ -139,7 +139,7 @@ class _File:
     def _json_values(self) -> Iterator[Document]:
         """Several values in one file, or broken ones: one by one."""
         for value in json_text.values(self._text):
-            if isinstance(value, json_text.Broken):
+            if isinstance(value, json_text.NotJson):
                 self._problem(value.line, value.what)
                 continue
             version, kind = value.of_list

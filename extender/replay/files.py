@@ -30,7 +30,7 @@ _MARK = re.compile("^\ufeff", re.MULTILINE)
 _UNPACK = {_GZIP: gzip.decompress, _BZIP2: bz2.decompress, _XZ: lzma.decompress}
 
 
-class Text(NamedTuple):
+class FileText(NamedTuple):
     """The text of one file; `name` is how messages call it."""
 
     name: str
@@ -66,7 +66,7 @@ def find(paths: Sequence[pathlib.Path], missing: list[tuple[str, str]]) -> Itera
             missing.append((str(path), "no such file"))
 
 
-def texts(path: pathlib.Path) -> Iterator[Text | tuple[str, UnreadableError]]:
+def texts(path: pathlib.Path) -> Iterator[FileText | tuple[str, UnreadableError]]:
     """The text of a file, or of each file in a tar archive; each may be unreadable by itself."""
     name = "standard input" if path == STDIN else str(path)
     try:
@@ -74,7 +74,7 @@ def texts(path: pathlib.Path) -> Iterator[Text | tuple[str, UnreadableError]]:
         if data[_TAR_AT:].startswith(_TAR):
             yield from _members(name, path, data)
             return
-        yield Text(name, _decoded(data))
+        yield FileText(name, _decoded(data))
     except OSError as error:
         yield name, UnreadableError(error.strerror or str(error))
     except UnreadableError as error:
@@ -83,7 +83,7 @@ def texts(path: pathlib.Path) -> Iterator[Text | tuple[str, UnreadableError]]:
 
 def _members(
     name: str, path: pathlib.Path, data: bytes
-) -> Iterator[Text | tuple[str, UnreadableError]]:
+) -> Iterator[FileText | tuple[str, UnreadableError]]:
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             for member in archive:
@@ -92,7 +92,7 @@ def _members(
                 file = archive.extractfile(member)
                 inner = f"{name}/{member.name.removeprefix('./')}"
                 try:
-                    yield Text(inner, _decoded(_unpacked(file.read() if file else b"")))
+                    yield FileText(inner, _decoded(_unpacked(file.read() if file else b"")))
                 except UnreadableError as error:
                     yield inner, error
     except tarfile.TarError as error:

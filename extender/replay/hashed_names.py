@@ -35,7 +35,7 @@ _HOSTNAME = "kubernetes.io/hostname"
 _Map = Callable[[str], str]
 
 
-class Names:
+class HashedNames:
     """The names of a dump: name → what stands for it."""
 
     def __init__(self, items: Iterable[tuple[str, objects.Object]]) -> None:

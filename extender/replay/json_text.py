@@ -29,14 +29,14 @@ class Value(NamedTuple):
     of_list: tuple[str, str] = ("", "")
 
 
-class Broken(NamedTuple):
+class NotJson(NamedTuple):
     """Text that is no JSON from this line on."""
 
     line: int
     what: str
 
 
-def values(text: str) -> Iterator[Value | Broken]:
+def values(text: str) -> Iterator[Value | NotJson]:
     """All values of the text in order, and where it is broken."""
     lines = _Lines(text)
     stop = 0
@@ -46,7 +46,7 @@ def values(text: str) -> Iterator[Value | Broken]:
             stop = _end(text, start)
         except _BrokenError as error:
             yield from _saved(text, start, lines)
-            yield Broken(text.count("\n", 0, error.at) + 1, error.what)
+            yield NotJson(text.count("\n", 0, error.at) + 1, error.what)
             following = _NEXT_VALUE.search(text, max(error.at, start + 1))
             if following is None:
                 return

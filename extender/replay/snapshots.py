@@ -71,7 +71,7 @@ def read(
     `what`: how errors call it. SnapshotError names every broken document; if not `strict`, it is
     raised only where a path is wrong, or not one object could be read.
     """
-    report = documents.Report()
+    report = documents.ReadingReport()
     snapshot = _read(paths, report)
     broken = [*report.missing, *report.problems]
     nothing = not snapshot.objects and not snapshot.ignored
@@ -90,12 +90,12 @@ def scan(paths: Sequence[pathlib.Path]) -> tuple[Snapshot, list[documents.Proble
 
     Folders are searched through for the suffixes in `files`; hidden files are left out.
     """
-    report = documents.Report()
+    report = documents.ReadingReport()
     snapshot = _read(paths, report)
     return snapshot, [*report.problems, *report.missing]
 
 
-def _read(paths: Sequence[pathlib.Path], report: documents.Report) -> Snapshot:
+def _read(paths: Sequence[pathlib.Path], report: documents.ReadingReport) -> Snapshot:
     ignored: collections.Counter[str] = collections.Counter()
     found: dict[tuple[str, str, str], objects.Object] = {}  # (kind, namespace, name) → object
     read_files = read_objects = duplicates = 0

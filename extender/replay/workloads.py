@@ -25,7 +25,7 @@ _MOST_PROBLEMS = 20
 Key = tuple[str, str]  # (namespace, name)
 
 
-class _Line(msgspec.Struct, frozen=True):
+class _WorkloadLine(msgspec.Struct, frozen=True):
     """One pod of a file of lines."""
 
     pod: objects.Pod
@@ -76,7 +76,7 @@ def read(path: pathlib.Path) -> Workload:
 
 def _read_one(path: pathlib.Path, found: Workload) -> None:
     for text in files.texts(path):
-        if not isinstance(text, files.Text):
+        if not isinstance(text, files.FileText):
             found.problems.append((text[0], str(text[1])))
         elif path.name.endswith(RECORDED) or _is_lines(text.text):
             for line in _lines(text, found):
@@ -95,12 +95,12 @@ def _is_lines(text: str) -> bool:
     return first.startswith("{") and ('"at"' in first or first.startswith('{"pod"'))
 
 
-def _lines(text: files.Text, found: Workload) -> Iterator[_Line]:
+def _lines(text: files.FileText, found: Workload) -> Iterator[_WorkloadLine]:
     for number, line in enumerate(text.text.splitlines(), 1):
         if not line.strip():
             continue
         try:
-            yield msgspec.json.decode(line, type=_Line, strict=False)
+            yield msgspec.json.decode(line, type=_WorkloadLine, strict=False)
         except (msgspec.DecodeError, RecursionError) as error:
             found.problems.append((f"{text.name}:{number}", str(error)))
 
@@ -141,5 +141,5 @@ def line_of(
     templates: tuple[objects.ResourceClaimTemplate, ...] = (),
 ) -> bytes:
     """One line of a workload, as `read` reads it."""
-    line = _Line(pod, at, life, claims, templates)
+    line = _WorkloadLine(pod, at, life, claims, templates)
     return msgspec.json.encode(line) + b"\n"

@@ -24,20 +24,20 @@ _MERGE_TAG = "tag:yaml.org,2002:merge"
 _ITEMS = "items"
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # either base
+class _SnapshotLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # either base
     """YAML as Kubernetes reads it: no dates, and 10:20 is text, not a number to base 60."""
 
 
-_Loader.yaml_implicit_resolvers = {
+_SnapshotLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
+_SnapshotLoader.add_implicit_resolver(
     _INT,
     re.compile(r"[-+]?(?:0b[01_]+|0[0-7_]*|[1-9][0-9_]*|0x[0-9a-fA-F_]+)$"),
     list("-+0123456789"),
 )
-_Loader.add_implicit_resolver(
+_SnapshotLoader.add_implicit_resolver(
     _FLOAT,
     re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?$"),
     list("-+.0123456789"),
@@ -104,7 +104,7 @@ def parse(text: str) -> Parsed:
 
 
 def _from_nodes(text: str) -> Parsed:
-    loader = _Loader(text)
+    loader = _SnapshotLoader(text)
     try:
         root = loader.get_single_node()
         if root is None:
@@ -144,8 +144,8 @@ class _Collection:
 
 
 def _from_events(text: str) -> Parsed:
-    builder = _Builder()
-    for event in yaml.parse(text, _Loader):
+    builder = _ValueBuilder()
+    for event in yaml.parse(text, _SnapshotLoader):
         if isinstance(event, yaml.ScalarEvent):
             builder.add(builder.scalar(event), event)
         elif isinstance(event, yaml.CollectionStartEvent):
@@ -161,7 +161,7 @@ def _from_events(text: str) -> Parsed:
     return Parsed(builder.root.value, builder.line, tuple(builder.item_lines))
 
 
-class _Builder:
+class _ValueBuilder:
     """The value so far, and the collections that are open, the outermost first."""
 
     def __init__(self) -> None:
@@ -172,7 +172,7 @@ class _Builder:
         self.inside: list[_Collection] = []
         self._items: list[Any] | None = None
         self._known: dict[str, object] = {}  # plain text → what it means
-        self._loader = _Loader("")
+        self._loader = _SnapshotLoader("")
 
     def open(self, event: yaml.CollectionStartEvent) -> None:
         if event.anchor or not event.implicit:

@@ -232,7 +232,7 @@ class AdminHandler:
         return _json(body, status=200 if ready else 503)
 
     def _exposition(self) -> Turns:
-        text = admin_queries.Text()
+        text = admin_queries.ChunkedText()
         for family in self._metrics.families():
             text.add(family)
             yield

@@ -40,7 +40,7 @@ _MOST_BYTES = 64 * 1024 * 1024
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
-class Text:
+class ChunkedText:
     """Collects an answer in pieces that are quick to send."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - whatever JSON can hold
     return msgspec.to_builtins(value)
 
 
-class Answer:
+class QueryAnswer:
     """One answer; counted for as long as anybody has it, or reads its pieces."""
 
     def __init__(self, pieces: Sequence[bytes]) -> None:
@@ -94,18 +94,18 @@ class Answer:
 
 
 @dataclasses.dataclass(slots=True)
-class _Work:
+class _QueryWork:
     key: Hashable
-    task: asyncio.Task[Answer]
+    task: asyncio.Task[QueryAnswer]
     waiting: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Kept:
+class _KeptAnswer:
     key: Hashable
     moment: Hashable
     until: float
-    answer: Answer
+    answer: QueryAnswer
 
 
 class Questions:
@@ -117,10 +117,10 @@ class Questions:
         self._quiet = quiet
         self._clock = clock
         self._turn = asyncio.Lock()
-        self._working: dict[str, _Work] = {}  # kind of question → what is being worked out
-        self._kept: dict[str, _Kept] = {}  # kind of question → its last answer
+        self._working: dict[str, _QueryWork] = {}  # kind of question → what is being worked out
+        self._kept: dict[str, _KeptAnswer] = {}  # kind of question → its last answer
         self._queued: Counter[str] = Counter()  # kind of question → who waits for their turn
-        self._alive: weakref.WeakSet[Answer] = weakref.WeakSet()
+        self._alive: weakref.WeakSet[QueryAnswer] = weakref.WeakSet()
 
     @property
     def held(self) -> int:
@@ -135,7 +135,7 @@ class Questions:
         work: Callable[[], Turns],
         *,
         queued: bool = False,
-    ) -> Answer:
+    ) -> QueryAnswer:
         """The answer to one question of this kind.
 
         `moment` is what it rests on: a kept answer of the same moment serves; None keeps none.
@@ -153,7 +153,7 @@ class Questions:
         if mine is None:
             if self.held > _MOST_BYTES:
                 raise WireError(429, "answers of others are still being read; ask again")
-            mine = _Work(key, asyncio.create_task(self._work(kind, key, moment, work)))
+            mine = _QueryWork(key, asyncio.create_task(self._work(kind, key, moment, work)))
             self._working[kind] = mine
             mine.task.add_done_callback(lambda done: self._over(kind, done))
         elif mine.key != key:
@@ -184,22 +184,22 @@ class Questions:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _over(self, kind: str, task: asyncio.Task[Answer]) -> None:
+    def _over(self, kind: str, task: asyncio.Task[QueryAnswer]) -> None:
         self._working.pop(kind, None)
         if not task.cancelled():
             task.exception()  # whoever waited has it
 
     async def _work(
         self, kind: str, key: Hashable, moment: Hashable | None, work: Callable[[], Turns]
-    ) -> Answer:
-        answer = Answer(await self._worked_out(work()))
+    ) -> QueryAnswer:
+        answer = QueryAnswer(await self._worked_out(work()))
         self._alive.add(answer)
         if moment is not None:
-            self._kept[kind] = _Kept(key, moment, self._clock() + _KEPT_SECONDS, answer)
+            self._kept[kind] = _KeptAnswer(key, moment, self._clock() + _KEPT_SECONDS, answer)
             asyncio.get_running_loop().call_later(_KEPT_SECONDS, self._drop, kind, answer)
         return answer
 
-    def _drop(self, kind: str, answer: Answer) -> None:
+    def _drop(self, kind: str, answer: QueryAnswer) -> None:
         kept = self._kept.get(kind)
         if kept is not None and kept.answer is answer:
             del self._kept[kind]

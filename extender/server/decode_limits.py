@@ -40,7 +40,7 @@ class _Nodes(msgspec.Struct):
     items: list[_Counted | None] | None = None
 
 
-class _Victims(_Counted, rename="pascal"):
+class _CountedVictims(_Counted, rename="pascal"):
     pods: list[_Counted | None] | None = None
 
 
@@ -54,7 +54,7 @@ class _Outline(msgspec.Struct, rename="pascal"):
 
 _OUTLINE = msgspec.json.Decoder(_Outline)
 _NODES = msgspec.json.Decoder(_Nodes | None)
-_FULL = msgspec.json.Decoder(dict[str, _Victims | None] | None)
+_FULL = msgspec.json.Decoder(dict[str, _CountedVictims | None] | None)
 
 
 def check(body: bytes) -> None:

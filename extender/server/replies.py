@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from extender.decisions import refusals
 from extender.decisions.verb_results import FilterResult, Victims
-from extender.server.wire import Asked, Names, WholeNodes
+from extender.server.wire import Asked, NodeNames, WholeNodes
 
 Scores: TypeAlias = Sequence[int] | NDArray[np.signedinteger[Any]]
 
@@ -65,7 +65,7 @@ def filtered(asked: Asked, answer: FilterResult) -> FilterReply:
         passing = answer.passing(asked.names)
         if len(passing) + len(failed) + len(unresolvable) != len(asked.names):
             passing, failed, unresolvable = _mended(asked.names, answer)
-    listed = orjson.dumps(passing) if isinstance(asked, Names) else None
+    listed = orjson.dumps(passing) if isinstance(asked, NodeNames) else None
     rest = b"".join(
         (
             b',"NodeNames":',
@@ -77,7 +77,7 @@ def filtered(asked: Asked, answer: FilterResult) -> FilterReply:
             b',"Error":""}',
         )
     )
-    if isinstance(asked, Names):
+    if isinstance(asked, NodeNames):
         return FilterReply(b'{"Nodes":null' + rest, passing, listed)
     return FilterReply(_with_nodes(_kept(asked, passing), rest), passing, listed)
 

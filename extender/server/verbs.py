@@ -23,7 +23,7 @@ _QUIET_SECONDS = 10.0  # a fault that meets every pod shall not fill the disk wi
 _RETRIES_APART_SECONDS = 0.25
 
 
-class Engine(Protocol):
+class VerbEngine(Protocol):
     """Who decides. Pure calls: the same request and cluster give the same answer."""
 
     def concerns(self, pod: objects.Pod) -> bool:
@@ -58,7 +58,7 @@ class Judge(Protocol):
     """The engine of the day, and whether it may judge yet."""
 
     @property
-    def engine(self) -> Engine: ...
+    def engine(self) -> VerbEngine: ...
 
     def waiting_for(self) -> Collection[str]:
         """What is not read yet, such as kinds of objects; empty when ready to judge."""

@@ -39,7 +39,7 @@ class _NodeMeta(msgspec.Struct):
     name: str = ""
 
 
-class _Node(msgspec.Struct):
+class _NamedNode(msgspec.Struct):
     metadata: _NodeMeta = msgspec.field(default_factory=_NodeMeta)
 
 
@@ -77,22 +77,22 @@ class _RawPreemptionArgs(msgspec.Struct, rename="pascal"):
 
 _ARGS = msgspec.json.Decoder(_Args)
 _NODE_LIST = msgspec.json.Decoder(_NodeList)
-_NODE = msgspec.json.Decoder(_Node)
+_NODE = msgspec.json.Decoder(_NamedNode)
 _PREEMPTION = msgspec.json.Decoder(_RawPreemptionArgs)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Names:
+class NodeNames:
     """The nodes of a request by name (nodeCacheCapable: true)."""
 
     names: list[str]
 
-    def once(self) -> Names:
+    def once(self) -> NodeNames:
         """Each name once; this very object where none is repeated, as kube-scheduler sends it."""
         # Comparing sizes first: a set costs less than a dict.
         if len(set(self.names)) == len(self.names):
             return self
-        return Names(list(dict.fromkeys(self.names)))
+        return NodeNames(list(dict.fromkeys(self.names)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class WholeNodes:
         return self
 
 
-Asked: TypeAlias = Names | WholeNodes
+Asked: TypeAlias = NodeNames | WholeNodes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -145,9 +145,9 @@ def question(body: bytes) -> ExtenderArgs:
         if args.pod is None:
             raise WireError(400, "the request has no Pod")
         if isinstance(args.node_names, list):
-            return ExtenderArgs(args.pod, Names(args.node_names))
+            return ExtenderArgs(args.pod, NodeNames(args.node_names))
         if _is_null(args.nodes):
-            return ExtenderArgs(args.pod, Names([]))
+            return ExtenderArgs(args.pod, NodeNames([]))
         return ExtenderArgs(args.pod, _whole_nodes(args.nodes))
 
 
@@ -222,7 +222,7 @@ def _whole_nodes(raw: msgspec.Raw) -> WholeNodes:
             name = _NODE.decode(item).metadata.name
         except msgspec.ValidationError:
             name = ""
-        name = name or case_insensitive_json.convert(item, _Node).metadata.name
+        name = name or case_insensitive_json.convert(item, _NamedNode).metadata.name
         by_name.setdefault(name, item)
     return WholeNodes(list(by_name), list(by_name.values()))
 

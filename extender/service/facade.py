@@ -163,7 +163,7 @@ class Facade:
         yield
         names = sorted(index.rows)
         yield
-        text = admin_queries.Text()
+        text = admin_queries.ChunkedText()
         text.add(b'{"generation":%d,"nodes":{' % index.generation)
         for comma, name in _listed(names):
             row = index.rows[name]
@@ -205,7 +205,7 @@ class Facade:
         return [admin_queries.encoded({"equal": not problems, "problems": problems}) + b"\n"]
 
     def mismatches(self) -> admin_queries.Turns:
-        text = admin_queries.Text()
+        text = admin_queries.ChunkedText()
         text.add(b"[")
         for comma, mismatch in _listed(list(self.engine.predictions.mismatches)):
             text.add(comma)
@@ -226,7 +226,7 @@ class Facade:
         rest = found.as_json(nodes=False) | {"notes": notes, "staleSeconds": self._staleness()}
         left = list(reversed(found.nodes))
         del found  # each node goes when it is written: all at once would take milliseconds
-        text = admin_queries.Text()
+        text = admin_queries.ChunkedText()
         text.add(b'{"nodes":[')
         for comma, _ in _listed(range(len(left))):
             text.add(comma)

@@ -57,7 +57,7 @@ async def opened(settings: Settings) -> AsyncIterator[listeners.Listeners]:
 
 
 @contextlib.asynccontextmanager
-async def ports(settings: Settings) -> AsyncIterator[startup.Opened]:
+async def ports(settings: Settings) -> AsyncIterator[startup.OpenedService]:
     """The service with both ports open, and the task that reads behind them."""
     policy = assembly.read_policy(settings.policy)
     over = snapshot.opened if settings.snapshot else _over_cluster
@@ -66,7 +66,9 @@ async def ports(settings: Settings) -> AsyncIterator[startup.Opened]:
 
 
 @contextlib.asynccontextmanager
-async def _over_cluster(settings: Settings, policy: config.Policy) -> AsyncIterator[startup.Opened]:
+async def _over_cluster(
+    settings: Settings, policy: config.Policy
+) -> AsyncIterator[startup.OpenedService]:
     if settings.kubeconfig:
         # Imported where it is needed: it brings `kubernetes`, half a second and 20 MB.
         from extender.kube.auth import kubeconfig  # noqa: PLC0415
@@ -115,7 +117,7 @@ class Live:
         self._shadowing = shadowing.Shadowing(
             lambda: self.engine, lambda: not self._waiting_for(), path=settings.shadow_policy
         )
-        self._sink = sink.Sink(self._stores, self.policies, self._shadowing.see)
+        self._sink = sink.StoreSink(self._stores, self.policies, self._shadowing.see)
         self._background = supervisor.Supervisor()
         self._compaction = compaction.Compaction(time.monotonic)
         self.informers = informers.Informers(

@@ -25,7 +25,7 @@ _BATCH = 256  # lines that are compressed together
 
 
 @dataclasses.dataclass(slots=True)
-class _Pod:
+class _RecordedPod:
     """A pod that has not ended; times are seconds since the beginning."""
 
     pod: objects.Pod
@@ -35,7 +35,7 @@ class _Pod:
     bound: float | None = None
 
 
-class Recorder:
+class WorkloadRecorder:
     """Listens to a store that a watch fills. `clock` is monotonic, in seconds."""
 
     def __init__(
@@ -51,7 +51,7 @@ class Recorder:
         self._clock = clock
         self._most = most_bytes // _PARTS
         self._began = clock()
-        self._alive: dict[str, _Pod] = {}  # uid → pod
+        self._alive: dict[str, _RecordedPod] = {}  # uid → pod
         self._lines: list[bytes] = []
         self._part = 1
         self.ended = self.withdrawn = 0
@@ -106,7 +106,7 @@ class Recorder:
             if new.spec.node_name and known.bound is None:
                 known.bound = self._now()
 
-    def _arrived(self, pod: objects.Pod) -> _Pod:
+    def _arrived(self, pod: objects.Pod) -> _RecordedPod:
         redacted = redaction.redacted(pod)
         kept = redacted if isinstance(redacted, objects.Pod) else pod
         namespace = pod.metadata.namespace or "default"
@@ -117,7 +117,7 @@ class Recorder:
             template = self._store.template(namespace, reference.resource_claim_template_name or "")
             named += [_fresh(claim)] if claim is not None else []
             templates += [template] if template is not None else []
-        return _Pod(kept, self._now(), tuple(named), tuple(templates))
+        return _RecordedPod(kept, self._now(), tuple(named), tuple(templates))
 
     def _gone(self, uid: str) -> None:
         known = self._alive.pop(uid, None)
@@ -131,7 +131,7 @@ class Recorder:
         if len(self._lines) >= _BATCH:
             self._write_ended()
 
-    def _line(self, known: _Pod, life: float | None) -> bytes:
+    def _line(self, known: _RecordedPod, life: float | None) -> bytes:
         return workloads.line_of(
             round(known.arrived, 3),
             None if life is None else round(life, 3),

@@ -12,7 +12,7 @@ from extender.service.policy_source import active_policy
 _LOG = logging.getLogger(__name__)
 
 
-class Sink:
+class StoreSink:
     """Fills the stores, of which the first is the one in use; a ConfigMap is the policy."""
 
     def __init__(

@@ -21,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[startup.Opened]:
+async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[startup.OpenedService]:
     """Open the ports and read the files of `settings.snapshot`."""
     version = settings.kubernetes_version or policy.kubernetes_version
     features = assembly.features_for(version, settings.feature_gates)

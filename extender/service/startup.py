@@ -14,7 +14,7 @@ from extender.service import facade
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedService:
     """A service whose ports are open, and the task that reads what it answers from.
 
     `reading` ends once a snapshot was read; that of a cluster goes on. It fails where there is no
@@ -29,7 +29,7 @@ class Opened:
 @contextlib.asynccontextmanager
 async def opened(
     sites: listeners.Listeners, front: facade.Facade, reading: Coroutine[None, None, None]
-) -> AsyncIterator[Opened]:
+) -> AsyncIterator[OpenedService]:
     """Open the ports, then read; ConfigError where a port cannot be had."""
     try:
         await sites.start()
@@ -40,7 +40,7 @@ async def opened(
     task = asyncio.create_task(reading, name="reading")
     sampling = asyncio.create_task(front.sampling.run(), name="sampling")
     try:
-        yield Opened(sites, front, task)
+        yield OpenedService(sites, front, task)
     finally:
         task.cancel()
         sampling.cancel()

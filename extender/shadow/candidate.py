@@ -26,7 +26,7 @@ _NOT_TRIED = {
 }
 
 
-class Candidate:
+class CandidatePolicy:
     """Another policy over an engine's cluster; leaves nothing behind in the engine."""
 
     def __init__(self, judging: engine.Engine, policy: config.Policy) -> None:

@@ -12,7 +12,7 @@ _MOST_WORDS = 300  # characters of a fault
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Difference:
+class PolicyDifference:
     """A decision in which the candidate would have chosen another node."""
 
     when: float  # seconds since 1970
@@ -39,7 +39,7 @@ class Difference:
 
 
 @dataclasses.dataclass(slots=True)
-class Sums:
+class ShadowSums:
     """Over all decisions that were judged; counts unless said otherwise."""
 
     judged: int = 0
@@ -79,12 +79,14 @@ class Sums:
         }
 
 
-class Report:
+class ShadowReport:
     """Bounded: numbers, and the last `MOST_DIFFERENCES` decisions that differ."""
 
     def __init__(self) -> None:
-        self.sums = Sums()
-        self.differences: collections.deque[Difference] = collections.deque(maxlen=MOST_DIFFERENCES)
+        self.sums = ShadowSums()
+        self.differences: collections.deque[PolicyDifference] = collections.deque(
+            maxlen=MOST_DIFFERENCES
+        )
         self.fault = ""  # the last error of the candidate
 
     def correlate(self, value: float) -> None:

@@ -23,7 +23,7 @@ MOST_FAULTS = 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Open:
+class _OpenJudgement:
     pod: objects.Pod
     names: Sequence[str]
     scored: scored_nodes.ScoredNodes
@@ -36,18 +36,18 @@ class Shadow:
     def __init__(
         self,
         judging: engine.Engine,
-        trying: candidate.Candidate,
+        trying: candidate.CandidatePolicy,
         *,
         wall: Callable[[], float],
         within: budget.Budget,
     ) -> None:
         self.candidate = trying
-        self.report = report.Report()
+        self.report = report.ShadowReport()
         self._budget = within
         self._engine = judging
         self._before = judging.recorder
         self._wall = wall
-        self._open: _Open | None = None
+        self._open: _OpenJudgement | None = None
         self._faults = 0  # in a row
         judging.recorder = self
         judging.store.listeners.append(self._observe)
@@ -80,7 +80,7 @@ class Shadow:
         self._before.prioritized(pod, names, scored)
         if scored.resolved.question and not self.stopped:
             self._skip()
-            self._open = _Open(pod, names, scored, self._engine.moment)
+            self._open = _OpenJudgement(pod, names, scored, self._engine.moment)
 
     def condense(self, *, moving: bool = True) -> None:
         """The engine settles: judge what is open, if there is time for it."""
@@ -103,7 +103,7 @@ class Shadow:
         if self._budget.free and not self.stopped:
             self._guarded(self.candidate.settle)
 
-    def _caught_up(self, taken: _Open) -> None:
+    def _caught_up(self, taken: _OpenJudgement) -> None:
         self.candidate.settle()
         self._judge(taken)
 
@@ -117,7 +117,7 @@ class Shadow:
             self._faults = 0
         self.report.sums.seconds = self._budget.seconds
 
-    def _judge(self, taken: _Open) -> None:
+    def _judge(self, taken: _OpenJudgement) -> None:
         sums = self.report.sums
         if taken.moment != self._engine.moment or not self.candidate.ready:
             sums.unfinished += 1
@@ -143,10 +143,10 @@ class Shadow:
             self.report.differences.append(self._difference(taken, scored, found))
 
     def _difference(
-        self, taken: _Open, scored: scored_nodes.ScoredNodes, found: comparison.Comparison
-    ) -> report.Difference:
+        self, taken: _OpenJudgement, scored: scored_nodes.ScoredNodes, found: comparison.Comparison
+    ) -> report.PolicyDifference:
         meta = taken.pod.metadata
-        return report.Difference(
+        return report.PolicyDifference(
             when=self._wall(),
             pod=f"{meta.namespace or 'default'}/{meta.name}",
             active=taken.names[found.active],

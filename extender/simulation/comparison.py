@@ -36,7 +36,7 @@ class Figure:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Difference:
+class FigureDifference:
     """A figure less the first variant's, seed by seed; `verdict` is better, worse, same or ""."""
 
     mean: float
@@ -53,7 +53,7 @@ class Compared:
 
     variant: str
     figures: Mapping[str, Figure]
-    differences: Mapping[str, Difference]  # empty for the first
+    differences: Mapping[str, FigureDifference]  # empty for the first
 
     def as_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -85,14 +85,14 @@ def _figure(values: Sequence[float]) -> Figure:
     return Figure(mean, math.sqrt(spread / len(values)))
 
 
-def _difference(name: str, values: Sequence[float]) -> Difference:
+def _difference(name: str, values: Sequence[float]) -> FigureDifference:
     """The verdict is empty where the seeds made no difference: nothing is known of noise then."""
     found = _figure([0.0 if abs(value) < _ROUNDING else value for value in values])
     if not found.mean and not found.error:
-        return Difference(0.0, found.error, SAME)
+        return FigureDifference(0.0, found.error, SAME)
     if not found.error:
-        return Difference(found.mean, found.error, "")
+        return FigureDifference(found.mean, found.error, "")
     if abs(found.mean) <= _ERRORS * found.error or name not in BETTER:
-        return Difference(found.mean, found.error, SAME)
+        return FigureDifference(found.mean, found.error, SAME)
     better = found.mean * BETTER[name] > 0
-    return Difference(found.mean, found.error, "better" if better else "worse")
+    return FigureDifference(found.mean, found.error, "better" if better else "worse")

@@ -39,7 +39,7 @@ class Sample:
 
 
 @dataclasses.dataclass(slots=True)
-class Tally:
+class RunTally:
     """Sums along a run."""
 
     arrived: int = 0
@@ -54,10 +54,10 @@ class Tally:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """What a run came to."""
 
-    tally: Tally
+    tally: RunTally
     samples: tuple[Sample, ...]
     pending: tuple[str, ...]  # pods that never got a node
 
@@ -96,7 +96,7 @@ class Run:
         self._placer = placer.Placer(judging, draws, rules)
         self._waiting: dict[str, workload.Arrival] = {}  # uid → arrival, first come first
         self._ends: list[tuple[float, str]] = []  # heap: (when, uid)
-        self._tally = Tally()
+        self._tally = RunTally()
         self._samples: list[Sample] = []
         self._rates: list[float] = []  # since the last sample
         self._now = arrivals[0].at if arrivals else 0.0
@@ -117,13 +117,13 @@ class Run:
             self._until(self._ends[0][0])
         self._sample()
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RunOutcome:
         """What it came to so far."""
         names = tuple(
             f"{each.pod.metadata.namespace}/{each.pod.metadata.name}"
             for each in self._waiting.values()
         )
-        return Outcome(self._tally, tuple(self._samples), names)
+        return RunOutcome(self._tally, tuple(self._samples), names)
 
     def _until(self, when: float) -> None:
         """Let pods end up to a time; those that wait get what becomes free, in their order."""

@@ -15,7 +15,7 @@ from extender.hardware.shape import Device, Kind
 from extender.hardware.usage import NOTHING, Usage
 from extender.verdicts import query as queries
 from extender.verdicts import reasons, selector_words
-from extender.verdicts.reasons import Text
+from extender.verdicts.reasons import ReasonText
 
 _MOST_PLACEMENTS = 3  # kinds of partitions that are listed
 _MOST_UNITS = 2  # resources of device plug-ins that are named
@@ -90,13 +90,13 @@ class _ClaimWords:
         left_out = culprit.similar & ~culprit.admitted
         if not left_out:
             counts = self._counts()
-            reason = Text.THERE.format(needs=self._needs, there=reasons.there(counts))
+            reason = ReasonText.THERE.format(needs=self._needs, there=reasons.there(counts))
             others = self._of_plugins({word for word, count in counts.items() if not count})
-            return Text.PLUGIN.format(reason=reason, devices=others) if others else reason
+            return ReasonText.PLUGIN.format(reason=reason, devices=others) if others else reason
         if not culprit.admitted:
             return self._no_match(culprit, all_free=not left_out & self._usage.taken)
         word, count = self._word(culprit), culprit.admitted.bit_count()
-        return Text.FEW_MATCH.format(
+        return ReasonText.FEW_MATCH.format(
             needs=self._needs,
             count=f"{queries.counted(count, word)} {'matches' if count == 1 else 'match'}",
             selector=_selector(culprit),
@@ -108,7 +108,7 @@ class _ClaimWords:
         left_out = culprit.similar & ~culprit.admitted
         shown = left_out & ~self._usage.taken if all_free else left_out
         word = queries.one(self._word(culprit))
-        return Text.NO_MATCH.format(
+        return ReasonText.NO_MATCH.format(
             device=f"free {word}" if all_free else word,
             selector=_selector(culprit),
             others=self._others(shown, culprit, free=all_free),
@@ -148,7 +148,7 @@ class _ClaimWords:
             free += f" of those that match the {_selector(culprit)}"
         if tainted:
             free += f", {tainted} {'is' if tainted == 1 else 'are'} tainted"
-        return Text.FREE.format(needs=self._needs, free=free)
+        return ReasonText.FREE.format(needs=self._needs, free=free)
 
     def _tainted(self, culprit: Candidates) -> str:
         devices = culprit.admitted & ~culprit.tolerated
@@ -159,13 +159,15 @@ class _ClaimWords:
             if taint.effect in _BLOCKING
         )
         if not keys:  # what cannot be used here for another reason: it shares counters
-            return Text.UNCLEAR.format(needs=self._needs)
+            return ReasonText.UNCLEAR.format(needs=self._needs)
         count, word = devices.bit_count(), self._word(culprit)
         verb = "is" if count == 1 else "are"
         if not culprit.tolerated:
-            return Text.TAINTED.format(count=f"{queries.counted(count, word)} {verb}", keys=keys)
+            return ReasonText.TAINTED.format(
+                count=f"{queries.counted(count, word)} {verb}", keys=keys
+            )
         there = queries.counted(culprit.admitted.bit_count(), word)
-        return Text.SOME_TAINTED.format(
+        return ReasonText.SOME_TAINTED.format(
             needs=self._needs, count=f"{count} of {there} {verb}", keys=keys
         )
 
@@ -176,7 +178,9 @@ class _ClaimWords:
             (p.broken for p in self._machine.pools if p.broken is not None and p.driver in text),
             None,
         )
-        return reason if broken is None else Text.POOL.format(reason=reason, broken=broken.value)
+        return (
+            reason if broken is None else ReasonText.POOL.format(reason=reason, broken=broken.value)
+        )
 
     # ------------------------------------------------------------ shares of devices
 
@@ -190,11 +194,11 @@ class _ClaimWords:
                     key.rpartition("/")[2] for each in devices.values() for key in each.capacity
                 }
                 known = selector_words.listed(names) or "none"
-                return Text.CAPACITY_NAME.format(device=device, capacity=name, names=known)
+                return ReasonText.CAPACITY_NAME.format(device=device, capacity=name, names=known)
         takes = {d: self._taken(each, requested) for d, each in devices.items()}
         if not any(takes.values()):
             name, nano = next(iter(requested.items()), ("", 0))
-            return Text.CAPACITY_POLICY.format(
+            return ReasonText.CAPACITY_POLICY.format(
                 device=device, amount=queries.amount(nano), capacity=name
             )
         return self._amounts(culprit, devices, {d: t for d, t in takes.items() if t}, device)
@@ -231,10 +235,10 @@ class _ClaimWords:
             there = queries.counted(len(devices), self._word(culprit))
             verb = "has" if len(able[name]) == 1 else "have"
             count = f"{len(able[name])} of {there} {verb}"
-            return Text.FEW_WITH_CAPACITY.format(needs=self._needs, count=count, **words)
+            return ReasonText.FEW_WITH_CAPACITY.format(needs=self._needs, count=count, **words)
         if need > total:
-            return Text.NO_CAPACITY.format(device=device, most=queries.amount(total), **words)
-        return Text.NO_CAPACITY_LEFT.format(
+            return ReasonText.NO_CAPACITY.format(device=device, most=queries.amount(total), **words)
+        return ReasonText.NO_CAPACITY_LEFT.format(
             device=device, total=queries.amount(total), most=queries.amount(max(most, 0)), **words
         )
 
@@ -245,13 +249,13 @@ class _ClaimWords:
         devices = bitmask.positions(wanted.admitted)
         if {self._machine.devices[d].kind for d in devices} == {Kind.GPU}:
             free, there = wanted.drawable.bit_count(), len(devices)
-            text = Text.FREE if there == 1 else Text.PARTITIONED
+            text = ReasonText.FREE if there == 1 else ReasonText.PARTITIONED
             words = reasons.free_of(free, there, self._word(wanted))
             words += " as partitions" if there == 1 and not free else ""
             return text.format(needs=self._needs, free=words)
         name = self._profile(wanted) or queries.one(self._word(wanted))
         partition = f"a {name}" if wanted.need == 1 else f"{wanted.need} of {name}"
-        return Text.PARTITION.format(partition=partition, placements=self._placements())
+        return ReasonText.PARTITION.format(partition=partition, placements=self._placements())
 
     def _profile(self, wanted: Candidates) -> str:
         """The profile of the partitions that would do; empty unless all have one and the same."""
@@ -282,7 +286,7 @@ class _ClaimWords:
                 under = [c for c in self._found.candidates if _is_under(c, number, constraint)]
                 if not constraint.distinct and under and (why := self._unmet(constraint, under)):
                     return why
-        return Text.CONSTRAINTS.format(needs=self._needs)
+        return ReasonText.CONSTRAINTS.format(needs=self._needs)
 
     def _unmet(self, constraint: requests.Constraint, under: list[Candidates]) -> str:
         """Why no value of the attribute has enough of all; empty where one has."""
@@ -293,7 +297,7 @@ class _ClaimWords:
         for each in under:
             if each.need and not each.roomy & some:
                 word = queries.one(self._word(each))
-                return Text.NOT_PUBLISHED.format(needs=self._needs, device=word, group=thing)
+                return ReasonText.NOT_PUBLISHED.format(needs=self._needs, device=word, group=thing)
         needs = [each.need for each in under]
         rows = [[(each.roomy & ~used & mask).bit_count() for each in under] for mask in masks]
         met = [sum(map(min, needs, row)) for row in rows]
@@ -304,7 +308,7 @@ class _ClaimWords:
         for each, have in zip(under, best, strict=True):
             word = self._word(each)
             counts[word] = max(counts.get(word, 0), have)
-        text = Text.NOT_TOGETHER if self._never else Text.NOT_FREE_TOGETHER
+        text = ReasonText.NOT_TOGETHER if self._never else ReasonText.NOT_FREE_TOGETHER
         return text.format(needs=self._needs, group=thing, most=reasons.there(counts))
 
     def _together(self) -> str:
@@ -319,11 +323,11 @@ class _ClaimWords:
             if free.bit_count() < need
         }
         if not short:
-            return Text.COMPETING.format(needs=self._needs)
+            return ReasonText.COMPETING.format(needs=self._needs)
         if self._never:
-            return Text.THERE.format(needs=self._needs, there=reasons.there(self._counts()))
+            return ReasonText.THERE.format(needs=self._needs, there=reasons.there(self._counts()))
         few = [reasons.free_of(free, there, word) for word, (there, free) in short.items()]
-        return Text.FREE.format(needs=self._needs, free=", ".join(few))
+        return ReasonText.FREE.format(needs=self._needs, free=", ".join(few))
 
     def _word(self, candidates: Candidates) -> str:
         """What the devices are called: by the class, else by what they are."""

@@ -231,7 +231,7 @@ class Evaluator:
         if assessment.worst is shape.Level.UNKNOWN and not assessment.other_root:
             if query.unknown == "Accept":
                 return found
-            words = str(reasons.Text.LOCALITY_NOT_PUBLISHED)
+            words = str(reasons.ReasonText.LOCALITY_NOT_PUBLISHED)
             return dataclasses.replace(found, code=VerdictCode.BUSY, words=words)
         code = VerdictCode.BUSY if possible else VerdictCode.NEVER
         taken = state.usage.taken if possible else 0

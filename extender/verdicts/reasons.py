@@ -27,7 +27,7 @@ _LEVELS = {
 }
 
 
-class Text(enum.StrEnum):
+class ReasonText(enum.StrEnum):
     """Every reason for which a node is refused."""
 
     THERE = "needs {needs}; node has {there}"
@@ -115,7 +115,7 @@ def bounded(text: str) -> str:
 
 def failed(error: str) -> str:
     """The reason where kube-scheduler itself would fail on the claim."""
-    return bounded(Text.FAILED.format(error=error))
+    return bounded(ReasonText.FAILED.format(error=error))
 
 
 # ---------------------------------------------------------------- units of device plug-ins
@@ -138,9 +138,9 @@ def of_units(query: queries.Query, machine: Shape, usage: Usage) -> str:
     present = units(query, machine, all_of_them=not busy)
     needs = queries.describe(query)
     if short or not busy:
-        return bounded(Text.THERE.format(needs=needs, there=there(present)))
+        return bounded(ReasonText.THERE.format(needs=needs, there=there(present)))
     few = [free_of(free[w], present[w], w) for w, count in needed.items() if free[w] < count]
-    return bounded(Text.FREE.format(needs=needs, free=", ".join(few)))
+    return bounded(ReasonText.FREE.format(needs=needs, free=", ".join(few)))
 
 
 class OfUnits(Lazy):
@@ -180,7 +180,7 @@ def _left(usage: Usage, machine: Shape, index: int) -> int:
 
 def unclear(query: queries.Query) -> str:
     """The reason where nothing is left of the call's allowance to find a better one."""
-    return bounded(Text.UNCLEAR.format(needs=queries.describe(query)))
+    return bounded(ReasonText.UNCLEAR.format(needs=queries.describe(query)))
 
 
 def of_locality(needed: Level, found: Level, nearest: Level, *, free: bool) -> str:
@@ -191,7 +191,7 @@ def of_locality(needed: Level, found: Level, nearest: Level, *, free: bool) -> s
     subject = "nearest free pair" if free else "nearest pair"
     if nearest <= needed:  # there is one, but not for all, or not in the allocator's order
         subject, nearest = "a pair it would get", found
-    return Text.LOCALITY.format(
+    return ReasonText.LOCALITY.format(
         needed=_LEVELS[needed][0], subject=subject, found=_LEVELS[nearest][1]
     )
 

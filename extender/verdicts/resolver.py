@@ -49,7 +49,7 @@ class ResolvedPod:
     by_node: questions.Query | None = None
 
 
-class Splitter(Protocol):
+class QuerySplitter(Protocol):
     """Tells what of a question shared states can answer; see `splitting.Splitter`."""
 
     @property
@@ -94,7 +94,7 @@ class Resolver:
         source: store.ClusterStore,
         features: allocator_features.AllocatorFeatures,
         table: Callable[[], resource_names.Table],  # what units of plug-ins' resources are
-        splitter: Splitter | None = None,
+        splitter: QuerySplitter | None = None,
     ) -> None:
         self._store = source
         self._splitter = splitter

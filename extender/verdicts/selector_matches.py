@@ -75,7 +75,7 @@ class Findings:
         self._index = cluster
         self._shared = shared
         self.work = spending
-        self._begun: _Node | None = None  # the node asked about last: it may not be finished
+        self._begun: _NodeMatches | None = None  # the node asked about last: it may not be finished
         self._columns: dict[str, _Column] = {}  # expression → what it says
         self._same: dict[Said, Said] = {}  # equal ones are one
 
@@ -100,7 +100,7 @@ class Findings:
             return ()
         node = self._begun
         if node is None or not node.is_on(row, chains):
-            node = self._begun = _Node(self, row, detail, chains)
+            node = self._begun = _NodeMatches(self, row, detail, chains)
         complete = node.finish()
         found = node.keep()
         return found if complete else None
@@ -139,7 +139,7 @@ class Findings:
         return self._shared
 
 
-class _Node:
+class _NodeMatches:
     """One node while its devices are asked about."""
 
     def __init__(

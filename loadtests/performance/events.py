@@ -42,7 +42,7 @@ class Bench:
         self.kind = kind
         self.spent: collections.Counter[str] = collections.Counter()  # step → seconds
         self.engine = engine_of_the_default_policy()
-        share = interning.Interner()
+        share = interning.ObjectInterner()
         self._decoders = {
             name: decoding.Decoder(name, share)
             for name in ("Node", "Pod", "ResourceClaim", "ResourceSlice")

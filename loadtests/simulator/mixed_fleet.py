@@ -77,7 +77,7 @@ def cluster(count, *, seed=7, patient=False, learn=True):
         hardware=assembly.read_catalogue(),
         patient=patient,
     )
-    sharing = interning.Interner()
+    sharing = interning.ObjectInterner()
     for kind, item in contents(count, seed=seed):
         judging.store.apply(kind, "ADDED", sharing(item))
     if learn:

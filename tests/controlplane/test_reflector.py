@@ -14,8 +14,8 @@ from tests.kit.controlplane import fleet
 
 pytestmark = pytest.mark.controlplane
 
-NODES = api_resource.Resource(kind="Node", path="/api/v1/nodes")
-PODS = api_resource.Resource(
+NODES = api_resource.ApiResource(kind="Node", path="/api/v1/nodes")
+PODS = api_resource.ApiResource(
     kind="Pod", path="/api/v1/pods", field_selector="status.phase!=Succeeded,status.phase!=Failed"
 )
 PATIENCE = 60

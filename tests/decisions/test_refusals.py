@@ -16,7 +16,7 @@ NODES = [f"n{number}" for number in range(6)]
 @given(st.dictionaries(TEXTS, TEXTS, max_size=9), st.lists(TEXTS, max_size=4))
 def test_lists_read_and_are_written_as_the_dict_that_they_stand_for(plain, others):
     quick = refusals.Refusals(list(plain), list(plain.values()))
-    asked = wire.Names(list(dict.fromkeys([*plain, *others])))
+    asked = wire.NodeNames(list(dict.fromkeys([*plain, *others])))
 
     assert (quick, len(quick), bool(quick), list(quick)) == (
         plain,
@@ -68,6 +68,6 @@ def test_a_list_of_nodes_is_refused_as_each_node_alone_is(sizes, taken, asked):
             assert list(getattr(result, refused).items()) == list(said.items())
     known = [name for name in asked if name != "unknown"]
     assert found.distinct == (known == asked and len(set(asked)) == len(asked))
-    once = wire.Names(list(dict.fromkeys(asked)))
+    once = wire.NodeNames(list(dict.fromkeys(asked)))
     plain = FilterResult(dict(found.failed), dict(found.unresolvable))
     assert replies.filtered(once, found).body == replies.filtered(once, plain).body

@@ -16,7 +16,7 @@ MOST = 2**63 - 1
 
 def device(value, **policy):
     known = {key: _nano(amount) for key, amount in policy.items()}
-    amount = shape.Capacity(quantity.nano(value), shape.Policy(**known) if policy else None)
+    amount = shape.Capacity(quantity.nano(value), shape.RequestPolicy(**known) if policy else None)
     return shape.Device("gpu", "gpu-0", {}, {"memory": amount})
 
 

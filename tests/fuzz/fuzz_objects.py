@@ -49,7 +49,7 @@ class World:
         self.metrics = metrics.Metrics(front.picture)
         self.verbs = verbs.Verbs(front, self.metrics, clock=lambda: self.now)
         self.front = front
-        condense = interning.Interner()
+        condense = interning.ObjectInterner()
         kinds = hostile_world.odd()
         self.decoders = {kind: decoding.Decoder(kind, condense) for kind in kinds}
         self.refused = collections.Counter()

@@ -175,7 +175,7 @@ def test_calibrations_fill_the_cost_model():
 def test_every_number_says_where_it_was_measured():
     entries = [*CATALOGUE.products.values(), *CATALOGUE.platforms]
     assert all(len(entry.source) > 8 for entry in entries)
-    fields = machine_types.Calibration.__struct_fields__
+    fields = machine_types.MeasuredFactors.__struct_fields__
     numbers = [getattr(platform.calibration, name) for platform in CATALOGUE.platforms
                for name in fields]  # fmt: skip
     told = [number for number in numbers if number is not None]

@@ -185,7 +185,7 @@ def test_the_root_is_known_under_all_its_names(driver, attributes, roots):
     ],
 )
 def test_the_address_is_known_under_all_its_names(driver, attributes):
-    assert device(driver, **attributes).address == device_topology.Address(0, 0xC8, 0, 0)
+    assert device(driver, **attributes).address == device_topology.PciAddress(0, 0xC8, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ facts = strategies.builds(
     numa=strategies.lists(strategies.integers(0, 3), max_size=2, unique=True).map(tuple),
     roots=strategies.lists(strategies.sampled_from("abc"), max_size=2, unique=True).map(tuple),
     address=strategies.none()
-    | strategies.builds(device_topology.Address, *(strategies.integers(0, 1) for _ in range(4))),
+    | strategies.builds(device_topology.PciAddress, *(strategies.integers(0, 1) for _ in range(4))),
     body=strategies.sampled_from(["", "x", "y"]),
 )
 

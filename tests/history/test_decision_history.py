@@ -22,7 +22,7 @@ class World:
             bounds or decision_history.Bounds(), wall=self.wall, on_decision=self.complete.append
         )
         self.engine = engine()
-        recorder.Recorder(self.engine, self.history).attach()
+        recorder.DecisionRecorder(self.engine, self.history).attach()
         self.tell(*(make_node(name).gpus(H100, 8) for name in NODES), *items)
 
     def tell(self, *items):

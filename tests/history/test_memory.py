@@ -17,7 +17,7 @@ def deciding(bounds=None):
         bounds or decision_history.Bounds(), wall=Clock(1_000_000.0)
     )
     judging = engine()
-    recorder.Recorder(judging, history).attach()
+    recorder.DecisionRecorder(judging, history).attach()
     feed(judging, *(make_node(name).gpus(H100, 8) for name in NAMES))
     return judging, history
 

@@ -23,7 +23,7 @@ def resource_slice(number, devices):
 
 
 def test_equal_parts_of_devices_become_one():
-    intern = interning.Interner()
+    intern = interning.ObjectInterner()
     first, second = (
         intern(resource_slice(n, [piece("gpu-0", f"serial-{n}", product="H100")])).spec.devices[0]
         for n in range(2)
@@ -36,7 +36,7 @@ def test_equal_parts_of_devices_become_one():
 
 
 def test_equal_sizes_and_conditions_of_nodes_become_one():
-    intern = interning.Interner()
+    intern = interning.ObjectInterner()
     first, second = (
         intern(builders.NodeBuilder(f"n-{n}").label("zone", "z" * 5).obj()) for n in range(2)
     )
@@ -51,13 +51,13 @@ DEVICES = st.lists(st.builds(piece, TEXT, TEXT, product=TEXT, version=TEXT), max
 
 @given(st.lists(DEVICES, max_size=6))
 def test_sharing_changes_no_value(slices):
-    intern = interning.Interner()
+    intern = interning.ObjectInterner()
     for number, devices in enumerate(slices):
         assert intern(resource_slice(number, devices)) == resource_slice(number, devices)
 
 
 def test_what_differs_everywhere_is_not_collected():
-    intern = interning.Interner()
+    intern = interning.ObjectInterner()
     for number in range(2000):
         intern(resource_slice(number, [piece("gpu-0", f"serial-{number}")]))
     texts, _, integers, _ = intern._attributes
@@ -66,7 +66,7 @@ def test_what_differs_everywhere_is_not_collected():
 
 
 def test_names_that_differ_everywhere_are_not_collected_either():
-    intern = interning.Interner()
+    intern = interning.ObjectInterner()
     for number in range(3000):
         intern(resource_slice(number, [piece("gpu-0", "s", **{f"name-{number}": "x"})]))
     texts, _, _, _ = intern._attributes
@@ -76,12 +76,12 @@ def test_names_that_differ_everywhere_are_not_collected_either():
 @pytest.mark.parametrize("kind", [objects.Pod, objects.ResourceClaim, objects.ResourceSlice])
 def test_other_and_empty_objects_pass(kind):
     item = kind(metadata=objects.ObjectMeta(name="x"))
-    assert interning.Interner()(item) is item
+    assert interning.ObjectInterner()(item) is item
 
 
 def test_true_one_and_text_are_kept_apart():
     values = [{"bool": True}, {"int": 1}, {"string": "1"}, {"version": "1"}]
-    intern = interning.Interner()
+    intern = interning.ObjectInterner()
     found = [
         intern(resource_slice(n, [{"name": "d", "attributes": {"a": value}}]))
         .spec.devices[0]

@@ -75,7 +75,7 @@ class Rig:
         self.api = client.Client(endpoint.Server(url=server.url))
         self.reflector = reflector.Reflector(
             self.api,
-            api_resource.Resource(kind="Node", path=NODES),
+            api_resource.ApiResource(kind="Node", path=NODES),
             self.sink,
             clock=self.clock,
             sleep=self.clock.sleep,
@@ -754,7 +754,7 @@ async def test_one_kind_that_hears_the_server_ends_the_pauses_of_the_others(rig)
     for kind, path, seed in (("Node", NODES, 1), ("Pod", PODS, 2)):
         found = reflector.Reflector(
             rig.api,
-            api_resource.Resource(kind=kind, path=path),
+            api_resource.ApiResource(kind=kind, path=path),
             rig.sink,
             clock=rig.clock,
             sleep=rig.clock.sleep,
@@ -937,7 +937,7 @@ async def test_a_custom_object_says_its_version_before_its_kind():
         server.add(path, "NodeResourceTopology", "topology.node.k8s.io/v1alpha2")
         body = {"apiVersion": "topology.node.k8s.io/v1alpha2", "kind": "NodeResourceTopology"}
         body["metadata"] = {"name": "n", "resourceVersion": "5000"}
-        where = api_resource.Resource(kind="NodeResourceTopology", path=path)
+        where = api_resource.ApiResource(kind="NodeResourceTopology", path=path)
         made = reflector.Reflector(rig.api, where, rig.sink)
         task = asyncio.create_task(made.run())
         await eventually(lambda: made.status.synced)
@@ -953,7 +953,7 @@ async def test_older_versions_of_an_object_arrive_in_the_newest_shape(rig):
     rig.server.add(path, "ResourceSlice", "resource.k8s.io/v1beta1")
     device = {"name": "gpu-0", "basic": {"attributes": {"index": {"int": 3}}}}
     rig.server.put(path, "s", spec={"driver": "d", "devices": [device]})
-    where = api_resource.Resource(kind="ResourceSlice", path=path)
+    where = api_resource.ApiResource(kind="ResourceSlice", path=path)
     made = reflector.Reflector(rig.api, where, rig.sink, condense=lambda item: item)
     rig.task = asyncio.create_task(made.run())
     await eventually(lambda: made.status.synced)

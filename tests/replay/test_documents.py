@@ -9,7 +9,7 @@ from extender.replay import documents, snapshots
 
 def read(path, text):
     path.write_text(text)
-    report = documents.Report()
+    report = documents.ReadingReport()
     return list(documents.read(path, report)), [*report.problems, *report.skipped]
 
 
@@ -79,7 +79,7 @@ def test_json_that_ends_too_early_loses_only_its_last_value(tmp_path):
 def test_a_broken_gzip_file_is_a_problem(tmp_path):
     path = tmp_path / "a.yaml.gz"
     path.write_bytes(gzip.compress(b"kind: Pod")[:-6])
-    report = documents.Report()
+    report = documents.ReadingReport()
     assert not list(documents.read(path, report))
     assert [place for place, _ in report.problems] == [str(path)]
 

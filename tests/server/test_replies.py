@@ -40,7 +40,7 @@ def test_the_model_rejection_of_a_nominated_node_is_met():
 
 
 def test_when_every_node_fits_the_maps_are_empty():
-    answer = orjson.loads(replies.filtered(wire.Names(["b", "a"]), FilterResult()).body)
+    answer = orjson.loads(replies.filtered(wire.NodeNames(["b", "a"]), FilterResult()).body)
     assert answer == {
         "Nodes": None,
         "NodeNames": ["b", "a"],
@@ -52,7 +52,7 @@ def test_when_every_node_fits_the_maps_are_empty():
 
 def test_when_no_node_fits_the_names_are_an_empty_list():
     refused = FilterResult(failed={"a": "busy"}, unresolvable={"b": "no GPU"})
-    answer = orjson.loads(replies.filtered(wire.Names(["a", "b"]), refused).body)
+    answer = orjson.loads(replies.filtered(wire.NodeNames(["a", "b"]), refused).body)
     assert answer["NodeNames"] == []
     assert answer["FailedNodes"] == {"a": "busy"}
     assert answer["FailedAndUnresolvableNodes"] == {"b": "no GPU"}
@@ -73,7 +73,7 @@ def test_no_judgement_is_an_error_text_and_null_names():
 )
 def test_every_asked_name_is_answered_once_and_no_other(asked, failed, final):
     asked = list(dict.fromkeys([*asked, *list(failed)[:4], *list(final)[:4]]))
-    answer = orjson.loads(replies.filtered(wire.Names(asked), FilterResult(failed, final)).body)
+    answer = orjson.loads(replies.filtered(wire.NodeNames(asked), FilterResult(failed, final)).body)
     said = [
         *answer["NodeNames"],
         *answer["FailedNodes"],

@@ -23,7 +23,7 @@ def lowered(value):
 
 def test_names_are_read_in_the_order_asked():
     question = wire.question(bodies.body("01_filter_nodenames_dra_pod.request"))
-    assert question.asked == wire.Names(
+    assert question.asked == wire.NodeNames(
         [f"gpu-h200-r00-n00{i}.eu-north1-a" for i in range(8)],
     )
     assert question.pod.metadata.name == "llm-train-worker-3"
@@ -47,7 +47,7 @@ def test_every_body_that_real_schedulers_sent_is_read(path):
     question = wire.question(path.read_bytes())
     assert question.pod.metadata.uid == sent["Pod"]["metadata"]["uid"]
     if sent["NodeNames"] is not None:
-        assert question.asked == wire.Names(sent["NodeNames"])
+        assert question.asked == wire.NodeNames(sent["NodeNames"])
     else:
         names = [item["metadata"]["name"] for item in sent["Nodes"]["items"]]
         assert question.asked.names == names

@@ -179,7 +179,7 @@ def test_every_offline_command_answers_a_dump_as_the_cluster(run, tmp_path):
     demo_folder = settings.embedded("demo")
     run("dump", "--snapshot", demo_folder, "-o", tmp_path / "plain")
     run("dump", "--snapshot", demo_folder, "-o", tmp_path / "hashed", "--hash-names")
-    names = hashed_names.Names(demo()).table
+    names = hashed_names.HashedNames(demo()).table
     policy = tmp_path / "plain" / "policy.yaml"
 
     for command, *asked in QUESTIONS:
@@ -205,7 +205,7 @@ def renamed(text, names):
 
 def test_names_keep_their_order_and_nodes_that_of_their_checksums():
     items = [("Node", make_node(f"gpu-{n * 7919 % 1000}-rack").obj()) for n in range(300)]
-    names = hashed_names.Names(items)
+    names = hashed_names.HashedNames(items)
     olds = [item.metadata.name for _, item in items]
 
     def order(key):
@@ -222,7 +222,7 @@ def test_a_name_is_the_same_wherever_it_stands():
     pool = make_slice("rack-1-gpus", "gpu.example.com").on("rack-1").device("gpu-0")
     pod = make_pod("job-0", "ml").node("rack-1").label("host", "rack-1")
     items = [("Node", make_node("rack-1").obj()), ("ResourceSlice", pool.obj()), ("Pod", pod.obj())]
-    names = hashed_names.Names(items)
+    names = hashed_names.HashedNames(items)
 
     _, sliced, placed = (names.hashed(kind, item) for kind, item in items)
 

@@ -42,7 +42,7 @@ class Sinking:
             config_map="railyard/railyard-policy",
             counted=lambda good: self.metrics.reload("policy", good=good),
         )
-        self.sink = sink.Sink(lambda: [self.engine.store], self.policies)
+        self.sink = sink.StoreSink(lambda: [self.engine.store], self.policies)
 
     def reloads(self):
         found = {}
@@ -383,7 +383,7 @@ def test_another_version_is_predicted_by_once_the_next_engine_is_built():
     feed(from_old, *(make_node(name).gpus(H100, 8) for name in "abc"), make_pod("p").node("a"))
     building = rebuilding.Rebuilding()
     building.begin(from_old, to_new)
-    events = sink.Sink(lambda: [from_old.store, *building.stores()], None)
+    events = sink.StoreSink(lambda: [from_old.store, *building.stores()], None)
 
     events.apply("Node", "DELETED", make_node("b").obj())
     building.step()

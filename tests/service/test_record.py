@@ -32,7 +32,7 @@ class Recorded:
 
     def __init__(self, folder, *items, most_bytes=1 << 20):
         self.clock, self.store = Clock(100.0), store.ClusterStore()
-        self.recorder = recording.Recorder(
+        self.recorder = recording.WorkloadRecorder(
             folder, self.store, clock=self.clock, most_bytes=most_bytes
         )
         self.show(*items)

@@ -34,7 +34,7 @@ def world(active=config.DEFAULT):
 
 def follow(judging, tried, *, now=lambda: 0.0, spent=lambda: 0.0):
     within = budget.Budget(now, spent)
-    trying = candidate.Candidate(judging, tried)
+    trying = candidate.CandidatePolicy(judging, tried)
     return shadow.Shadow(judging, trying, wall=lambda: 1.5e9, within=within)
 
 
@@ -165,14 +165,17 @@ def test_a_candidate_detached_hears_no_more():
 def test_what_needs_another_engine_is_named():
     tried = policy(kubernetesVersion="1.35", stepBudget=9000)
 
-    assert candidate.Candidate(world(), tried).not_tried() == ("kubernetesVersion", "stepBudget")
+    assert candidate.CandidatePolicy(world(), tried).not_tried() == (
+        "kubernetesVersion",
+        "stepBudget",
+    )
 
 
 def test_a_report_keeps_the_last_differences_only():
-    found = report.Report()
+    found = report.ShadowReport()
 
     for number in range(report.MOST_DIFFERENCES + 5):
-        found.differences.append(report.Difference(number, "d/p", "a", "b", 0.0, 0.0, {}))
+        found.differences.append(report.PolicyDifference(number, "d/p", "a", "b", 0.0, 0.0, {}))
 
     assert next(each.when for each in found.differences) == 5
 

@@ -144,4 +144,4 @@ def test_nearness_that_nobody_publishes_is_judged_as_the_policy_says(unknown, co
     found = verdict(judging, make_pod("p").claim("c"), "n", claim)
 
     assert found.code is code
-    assert found.reason == ("" if found.fits else reasons.Text.LOCALITY_NOT_PUBLISHED)
+    assert found.reason == ("" if found.fits else reasons.ReasonText.LOCALITY_NOT_PUBLISHED)

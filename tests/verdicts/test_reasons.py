@@ -244,5 +244,5 @@ def test_the_table_of_reasons_is_complete():
     page = pathlib.Path(__file__).parents[2] / "docs" / "reasons.md"
     rows = [line.split("|") for line in page.read_text().splitlines() if line.startswith("| `")]
 
-    assert [row[1].strip(" `") for row in rows] == [str(text) for text in reasons.Text]
+    assert [row[1].strip(" `") for row in rows] == [str(text) for text in reasons.ReasonText]
     assert all(cell.strip() for row in rows for cell in row[2:4])

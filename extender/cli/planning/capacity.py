@@ -81,7 +81,7 @@ def _capacity(arguments: argparse.Namespace) -> int:
     return printing.OK if all(each.fits for each in found) else printing.NO_FIT
 
 
-def _offline(arguments: argparse.Namespace) -> tuple[list[answer.Capacity], list[str]]:
+def _offline(arguments: argparse.Namespace) -> tuple[list[answer.ShapeCapacity], list[str]]:
     judging, remarks, like = _open(arguments)
     shapes = [*(pod_shape.parse(text) for text in arguments.shape or ()), *like]
     found = [counting.count(judging, shape) for shape in shapes]
@@ -108,7 +108,7 @@ def _drained(arguments: argparse.Namespace, shape: pod_shape.PodShape) -> answer
             return found
 
 
-def _online(arguments: argparse.Namespace) -> tuple[list[answer.Capacity], list[str]]:
+def _online(arguments: argparse.Namespace) -> tuple[list[answer.ShapeCapacity], list[str]]:
     """As the service counts: by its policy, and the cluster as it has it."""
     if arguments.snapshot or arguments.policy:
         problem = [("--url", "the service has its own cluster and policy: leave out the others")]
@@ -121,7 +121,8 @@ def _online(arguments: argparse.Namespace) -> tuple[list[answer.Capacity], list[
     wanted += [("pod", arguments.pod)] if arguments.pod else []
     return [
         msgspec.convert(
-            admin_client.get(arguments.url, "/v1/capacity", {name: text, **drain}), answer.Capacity
+            admin_client.get(arguments.url, "/v1/capacity", {name: text, **drain}),
+            answer.ShapeCapacity,
         )
         for name, text in wanted
     ], []

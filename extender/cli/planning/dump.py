@@ -85,7 +85,7 @@ def _dump(arguments: argparse.Namespace) -> int:
     ]
     policy_json: Any = msgspec.to_builtins(policy)
     if arguments.hash_names:
-        names = hashed_names.Names(kept)
+        names = hashed_names.HashedNames(kept)
         kept = [(kind, names.hashed(kind, item)) for kind, item in kept]
         policy_json = _hashed_policy(policy_json, names)
     _write(arguments.output, kept, policy_json, _versions(found), metrics)
@@ -146,7 +146,7 @@ def _versions(found: _Found) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _hashed_policy(policy_json: dict[str, Any], names: hashed_names.Names) -> dict[str, Any]:
+def _hashed_policy(policy_json: dict[str, Any], names: hashed_names.HashedNames) -> dict[str, Any]:
     """The policy, whose profiles match pods by the names that they have in the dump."""
     for profile in policy_json.get("profiles", ()):
         match = profile.get("match", {})

@@ -75,7 +75,7 @@ async def _run(
     server: endpoint.Server, folder: pathlib.Path, arguments: argparse.Namespace
 ) -> None:
     picture = store.ClusterStore()
-    recorder = recording.Recorder(
+    recorder = recording.WorkloadRecorder(
         folder, picture, clock=time.monotonic, most_bytes=arguments.max_mib * _MEBIBYTE
     )
     stop = asyncio.Event()
@@ -116,7 +116,9 @@ async def _ready(reading: informers.Informers, stop: asyncio.Event) -> None:
         raise errors.ConfigError("the cluster cannot be read", problems) from None
 
 
-async def _until(stop: asyncio.Event, recorder: recording.Recorder, minutes: float | None) -> None:
+async def _until(
+    stop: asyncio.Event, recorder: recording.WorkloadRecorder, minutes: float | None
+) -> None:
     end = time.monotonic() + minutes * 60 if minutes is not None else float("inf")
     while not stop.is_set() and (left := end - time.monotonic()) > 0:
         try:

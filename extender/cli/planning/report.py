@@ -56,7 +56,7 @@ def check(path: pathlib.Path) -> None:
 def write(
     path: pathlib.Path,
     found: Sequence[comparison.Compared],
-    outcomes: Mapping[str, Sequence[run.Outcome]],
+    outcomes: Mapping[str, Sequence[run.RunOutcome]],
     *,
     facts: Mapping[str, str],
 ) -> None:
@@ -71,7 +71,7 @@ def write(
 
 def _pieces(
     found: Sequence[comparison.Compared],
-    outcomes: Mapping[str, Sequence[run.Outcome]],
+    outcomes: Mapping[str, Sequence[run.RunOutcome]],
     facts: Mapping[str, str],
 ) -> list[str]:
     facts_html = "".join(
@@ -118,7 +118,7 @@ def _text(value: str) -> str:
 # ---------------------------------------------------------------- plots
 
 
-def _figures(outcomes: Mapping[str, Sequence[run.Outcome]]) -> list[str]:
+def _figures(outcomes: Mapping[str, Sequence[run.RunOutcome]]) -> list[str]:
     first = next(iter(outcomes.values()))[0].samples
     pools = sorted({name for sample in first for name in sample.pools})
     found = [
@@ -152,7 +152,7 @@ def _figures(outcomes: Mapping[str, Sequence[run.Outcome]]) -> list[str]:
 
 def _drawn(
     title: str,
-    outcomes: Mapping[str, Sequence[run.Outcome]],
+    outcomes: Mapping[str, Sequence[run.RunOutcome]],
     value: Callable[[run.Sample], float],
 ) -> str:
     """One plot as SVG: a line for each variant, the mean of its seeds, within their range."""
@@ -180,7 +180,7 @@ def _line(
     axes: Axes,
     number: int,
     name: str,
-    runs: Sequence[run.Outcome],
+    runs: Sequence[run.RunOutcome],
     value: Callable[[run.Sample], float],
 ) -> None:
     points = min(len(each.samples) for each in runs)

@@ -179,7 +179,9 @@ def _checked(inputs: variants.Inputs, wanted: Sequence[variants.Variant]) -> lis
     return notes
 
 
-def _facts(arguments: argparse.Namespace, outcomes: dict[str, list[run.Outcome]]) -> dict[str, str]:
+def _facts(
+    arguments: argparse.Namespace, outcomes: dict[str, list[run.RunOutcome]]
+) -> dict[str, str]:
     """What the report says of how it was made."""
     first = next(iter(outcomes.values()))[0]
     changed = [
@@ -201,7 +203,7 @@ def _facts(arguments: argparse.Namespace, outcomes: dict[str, list[run.Outcome]]
 def _as_json(
     arguments: argparse.Namespace,
     found: list[comparison.Compared],
-    outcomes: dict[str, list[run.Outcome]],
+    outcomes: dict[str, list[run.RunOutcome]],
 ) -> dict[str, object]:
     return {
         **{name.replace(" ", "_"): text for name, text in _facts(arguments, outcomes).items()},

@@ -81,7 +81,7 @@ def figure_text(figure: comparison.Figure) -> str:
     return f"{_number(figure.mean)}{error}"
 
 
-def difference(change: comparison.Difference, *, plain: bool = False) -> str:
+def difference(change: comparison.FigureDifference, *, plain: bool = False) -> str:
     """A difference and its error, with a word where it is beyond noise."""
     sign = "+" if change.mean > 0 else ""
     error = "" if change.error is None else f" ±{_number(change.error)}"

@@ -87,7 +87,7 @@ def arrivals_of(
 
 def play(
     inputs: Inputs, variant: Variant, seed: int, progress: Callable[[int, int], None]
-) -> run.Outcome:
+) -> run.RunOutcome:
     """One run; `progress` hears how many pods of how many have come."""
     judging, arrivals = opened(inputs, variant)
     if inputs.shuffle:
@@ -112,7 +112,7 @@ def play_all(
     *,
     jobs: int,
     progress: Callable[[float], None],
-) -> dict[str, list[run.Outcome]]:
+) -> dict[str, list[run.RunOutcome]]:
     """Variant → its runs by seed. `progress` hears the share of all pods that have come."""
     asked = [(variant, seed) for variant in variants for seed in seeds]
     shares = [0.0] * len(asked)
@@ -128,7 +128,7 @@ def play_all(
         ]
     else:
         outcomes = _in_processes(inputs, asked, jobs, heard)
-    found: dict[str, list[run.Outcome]] = {variant.title: [] for variant in variants}
+    found: dict[str, list[run.RunOutcome]] = {variant.title: [] for variant in variants}
     for (variant, _), outcome in zip(asked, outcomes, strict=True):
         found[variant.title].append(outcome)
     return found
@@ -139,7 +139,7 @@ def _in_processes(
     asked: Sequence[tuple[Variant, int]],
     jobs: int,
     heard: Callable[[int, float], None],
-) -> list[run.Outcome]:
+) -> list[run.RunOutcome]:
     context = multiprocessing.get_context("spawn")
     words: queues.SimpleQueue[tuple[int, float]] = context.SimpleQueue()
     with concurrent.futures.ProcessPoolExecutor(
@@ -177,7 +177,7 @@ def _begin(words: queues.SimpleQueue[tuple[int, float]]) -> None:
         os.nice(5)  # a simulation gives way to whoever serves on this machine
 
 
-def _work(inputs: Inputs, variant: Variant, seed: int, number: int) -> run.Outcome:
+def _work(inputs: Inputs, variant: Variant, seed: int, number: int) -> run.RunOutcome:
     def progress(done: int, of_all: int) -> None:
         _words[0].put((number, done / max(of_all, 1)))
 

@@ -11,7 +11,7 @@ PODS, COUNT, LEVEL, MODE, WEIGHT, OTHERS = "pods", "count", "level", "mode", "we
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Holder:
+class EvictableHolder:
     """A pod that holds devices on a node; `preemptible` by the pod that is asked about."""
 
     pod: str  # namespace/name

@@ -14,7 +14,9 @@ from extender.verdicts import query as queries
 _NEVER = "Never"
 
 
-def on(detail: index.Row, cluster: index.TopologyIndex, pod: objects.Pod) -> list[changes.Holder]:
+def on(
+    detail: index.Row, cluster: index.TopologyIndex, pod: objects.Pod
+) -> list[changes.EvictableHolder]:
     """The pods that hold devices on the node, those that go most easily first.
 
     A pod preempts others of a lower priority, unless its `preemptionPolicy` is Never.
@@ -28,7 +30,7 @@ def on(detail: index.Row, cluster: index.TopologyIndex, pod: objects.Pod) -> lis
         if each.metadata.uid in holding:
             priority = each.spec.priority or 0
             found.append(
-                changes.Holder(
+                changes.EvictableHolder(
                     pod=f"{each.metadata.namespace or 'default'}/{each.metadata.name}",
                     uid=each.metadata.uid,
                     holds=_held(detail, cluster, each),

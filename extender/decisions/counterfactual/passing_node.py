@@ -32,7 +32,7 @@ PARTS = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Difference:
+class CostDifference:
     """One part of the cost, here and at the best node; a positive `more` speaks against here."""
 
     part: str
@@ -47,10 +47,10 @@ class Difference:
         return {"part": self.part, "here": self.here, "best": self.best, "more": self.more}
 
 
-def differences(scored: scored_nodes.ScoredNodes, position: int, best: int) -> list[Difference]:
+def differences(scored: scored_nodes.ScoredNodes, position: int, best: int) -> list[CostDifference]:
     """The parts of the cost at two positions, the largest difference first."""
     found = [
-        Difference(part, round(float(values[position]), 6), round(float(values[best]), 6))
+        CostDifference(part, round(float(values[position]), 6), round(float(values[best]), 6))
         for part, values in scored.parts.items()
     ]
     found.sort(key=lambda each: -abs(each.more))

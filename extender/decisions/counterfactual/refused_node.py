@@ -28,10 +28,10 @@ _LEVELS = (Level.PIX, Level.PXB, Level.PHB, Level.NODE)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Node:
+class _RefusedNode:
     """The node that refuses, and the pod as it would come."""
 
-    coming: as_new.Arrival
+    coming: as_new.PodAsNew
     resolved: resolver.ResolvedPod
     detail: index.Row
 
@@ -58,13 +58,13 @@ class _Node:
 
 
 def search(
-    coming: as_new.Arrival,
+    coming: as_new.PodAsNew,
     resolved: resolver.ResolvedPod,
     detail: index.Row,
-    holders: Sequence[changes.Holder],
+    holders: Sequence[changes.EvictableHolder],
 ) -> Generator[None, None, list[changes.Change]]:
     """The changes of which each alone would do, in turns; `holders` are those of the node."""
-    node = _Node(coming, resolved, detail)
+    node = _RefusedNode(coming, resolved, detail)
     coming.judging.settle()
     found: list[changes.Change] = []
     pods = yield from _pods(node, holders)
@@ -80,14 +80,14 @@ def search(
 
 
 def _pods(
-    node: _Node, holders: Sequence[changes.Holder]
+    node: _RefusedNode, holders: Sequence[changes.EvictableHolder]
 ) -> Generator[None, None, changes.Change | None]:
     """The fewest pods without which the pod fits, of equally many those that go most easily."""
     amounts = _amounts(node)
     if not amounts.fits_without(()):
         holders = [*holders, *_others(node, holders)]
 
-    def does(gone: Sequence[changes.Holder]) -> bool:
+    def does(gone: Sequence[changes.EvictableHolder]) -> bool:
         uids = [each.uid for each in gone]
         return amounts.fits_without(uids) and node.fits(uids)
 
@@ -109,7 +109,9 @@ def _pods(
     return _pods_change(left) if does(left) else None
 
 
-def _sets(holders: Sequence[changes.Holder]) -> Iterator[tuple[changes.Holder, ...]]:
+def _sets(
+    holders: Sequence[changes.EvictableHolder],
+) -> Iterator[tuple[changes.EvictableHolder, ...]]:
     """Sets of pods, the smaller first; of equally large ones the preemptible and lowly first."""
     ordered = sorted(holders, key=lambda each: (not each.leaving, each.priority))
     for size in range(1, min(_LARGEST, len(ordered) - 1) + 1):
@@ -117,14 +119,16 @@ def _sets(holders: Sequence[changes.Holder]) -> Iterator[tuple[changes.Holder, .
         yield from itertools.islice(sets, MOST_SETS)
 
 
-def _amounts(node: _Node) -> node_fit.NodeFit:
+def _amounts(node: _RefusedNode) -> node_fit.NodeFit:
     source, pod = node.coming.judging.store, node.coming.pod
     present = source.pods_on.get(node.detail.name, {}).values()
     others = [each for each in present if each.metadata.uid != pod.metadata.uid]
     return node_fit.NodeFit(pod, node.detail.node, others)
 
 
-def _others(node: _Node, holders: Sequence[changes.Holder]) -> Iterator[changes.Holder]:
+def _others(
+    node: _RefusedNode, holders: Sequence[changes.EvictableHolder]
+) -> Iterator[changes.EvictableHolder]:
     """The pods on the node that hold no devices: their CPU and memory may be what is missing."""
     known = {each.uid for each in holders} | {node.coming.pod.metadata.uid}
     mine = node.coming.pod.spec.priority or 0
@@ -132,12 +136,12 @@ def _others(node: _Node, holders: Sequence[changes.Holder]) -> Iterator[changes.
         if each.metadata.uid not in known:
             name = f"{each.metadata.namespace or 'default'}/{each.metadata.name}"
             priority = each.spec.priority or 0
-            yield changes.Holder(
+            yield changes.EvictableHolder(
                 name, each.metadata.uid, "CPU and memory", priority, priority < mine
             )
 
 
-def _pods_change(gone: Sequence[changes.Holder]) -> changes.Change:
+def _pods_change(gone: Sequence[changes.EvictableHolder]) -> changes.Change:
     names = [f"{each.pod} ({each.holds}, priority {each.priority})" for each in gone]
     preemptible = all(each.preemptible for each in gone)
     tail = "; this pod may preempt " + ("it" if len(gone) == 1 else "them") if preemptible else ""
@@ -153,7 +157,7 @@ def _pods_change(gone: Sequence[changes.Holder]) -> changes.Change:
 # ---------------------------------------------------------------- fewer devices
 
 
-def _counts(node: _Node) -> Generator[None, None, changes.Change | None]:
+def _counts(node: _RefusedNode) -> Generator[None, None, changes.Change | None]:
     """The most that fits of one of the counts that the pod requests, the others as they are."""
     query = node.resolved.question
     for name, count in query.extended:
@@ -203,7 +207,7 @@ def _with_count(query: queries.Query, number: int, at: int, count: int) -> queri
 # ---------------------------------------------------------------- a required level
 
 
-def _levels(node: _Node) -> Generator[None, None, changes.Change | None]:
+def _levels(node: _RefusedNode) -> Generator[None, None, changes.Change | None]:
     """The nearest level that would do where one is required; else that none is required."""
     query = node.resolved.question
     if query.mode != "Required":
@@ -225,7 +229,7 @@ def _levels(node: _Node) -> Generator[None, None, changes.Change | None]:
     return None
 
 
-def _where(node: _Node) -> str:
+def _where(node: _RefusedNode) -> str:
     """What says that a level is required: the profile, or the pod's own annotation."""
     policy: config.Policy = node.coming.judging.policy
     annotations = node.coming.pod.metadata.annotations or {}

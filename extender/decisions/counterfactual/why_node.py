@@ -44,8 +44,8 @@ class WhyNode:
     best_score: int | None = None
     cost: float | None = None
     best_cost: float | None = None
-    differences: tuple[passing_node.Difference, ...] = ()
-    holders: tuple[changes.Holder, ...] = ()
+    differences: tuple[passing_node.CostDifference, ...] = ()
+    holders: tuple[changes.EvictableHolder, ...] = ()
     changes: tuple[changes.Change, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Picture:
     `refused` are ours, node → reason; `others` what kube-scheduler's filters say, node → reasons.
     """
 
-    coming: as_new.Arrival
+    coming: as_new.PodAsNew
     resolved: resolver.Resolution
     names: tuple[str, ...] = ()
     refused: dict[str, str] = dataclasses.field(default_factory=dict)

@@ -41,7 +41,7 @@ class Preemption:
         *,
         policy: Hashable,
         now: float,
-    ) -> victim_selection.Kept:
+    ) -> victim_selection.KeptNodes:
         """The nodes on which to evict, which are granted to the pod; `policy` tells policies apart.
 
         `now` is in seconds.

@@ -21,7 +21,7 @@ Fits: TypeAlias = Callable[[Uids], bool]  # whether the pod fits without these p
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Candidate:
+class Evictable:
     """A pod that may be evicted; two that hold as much of the same have equal `holds`.
 
     `leaving`: it is being deleted already, so that its eviction costs nobody anything.
@@ -39,7 +39,7 @@ class Candidate:
         return (not self.leaving, self.priority)
 
 
-def least_important_first(candidates: Iterable[Candidate]) -> list[Candidate]:
+def least_important_first(candidates: Iterable[Evictable]) -> list[Evictable]:
     """Lower priority goes first, of equal ones the pod that started last, as in kube-scheduler."""
     found = sorted(candidates, key=lambda each: each.uid)
     found.sort(key=lambda each: (not each.started, each.started), reverse=True)
@@ -47,14 +47,14 @@ def least_important_first(candidates: Iterable[Candidate]) -> list[Candidate]:
     return found
 
 
-def additions(given: Uids, candidates: Iterable[Candidate], fits: Fits) -> Uids | None:
+def additions(given: Uids, candidates: Iterable[Evictable], fits: Fits) -> Uids | None:
     """The pods to evict beside the given ones; None where no set was found.
 
     No proper subset of them would do, given the others.
     """
     ordered = [each for each in least_important_first(candidates) if each.uid not in given]
     levels = [list(group) for _, group in itertools.groupby(ordered, lambda each: each.level)]
-    below: list[Candidate] = []
+    below: list[Evictable] = []
     for top, level in enumerate(levels):
         below += level
         if fits(given | _uids(below)):
@@ -63,7 +63,7 @@ def additions(given: Uids, candidates: Iterable[Candidate], fits: Fits) -> Uids 
     return next((found for found in _sets(ordered, len(ordered)) if fits(given | found)), None)
 
 
-def _spared(given: Uids, levels: Sequence[Sequence[Candidate]], fits: Fits) -> Uids:
+def _spared(given: Uids, levels: Sequence[Sequence[Evictable]], fits: Fits) -> Uids:
     """The given pods and those that must die with them, from the highest level down."""
     dying = given
     for index in range(len(levels) - 1, -1, -1):
@@ -72,7 +72,7 @@ def _spared(given: Uids, levels: Sequence[Sequence[Candidate]], fits: Fits) -> U
     return dying
 
 
-def _fewest(gone: Uids, level: Sequence[Candidate], fits: Fits) -> Uids:
+def _fewest(gone: Uids, level: Sequence[Evictable], fits: Fits) -> Uids:
     """The smallest set of the level that must go, too; all of it is known to do."""
     dying = _uids(level)
     for each in reversed(level):  # the most important is spared first
@@ -85,7 +85,7 @@ def _fewest(gone: Uids, level: Sequence[Candidate], fits: Fits) -> Uids:
     return dying
 
 
-def _sets(level: Sequence[Candidate], largest: int) -> Iterator[Uids]:
+def _sets(level: Sequence[Evictable], largest: int) -> Iterator[Uids]:
     """Yield sets of candidates, the smaller and the less important first, not all there may be."""
     sizes = range(1, largest + 1)
     every = (itertools.combinations(level, size) for size in sizes)
@@ -93,5 +93,5 @@ def _sets(level: Sequence[Candidate], largest: int) -> Iterator[Uids]:
         yield _uids(found)
 
 
-def _uids(candidates: Iterable[Candidate]) -> Uids:
+def _uids(candidates: Iterable[Evictable]) -> Uids:
     return frozenset([each.uid for each in candidates])

@@ -45,7 +45,7 @@ _NOT_YET = {evaluator.NOT_YET, per_node.NOT_YET.detail}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Kept:
+class KeptNodes:
     """The nodes on which to evict, each with its victims; `unjudged` of them are as offered."""
 
     nodes: dict[str, verb_results.Victims]
@@ -61,7 +61,7 @@ def keep(
     cluster: index.TopologyIndex,
     known: remembered_choices.RememberedChoices,
     spending: work.Work,
-) -> Kept:
+) -> KeptNodes:
     """The offered nodes on which eviction helps, each with the pods to evict.
 
     `kind`: the pod's question and what else is the same for pods like it. `on` has the verdicts on
@@ -89,7 +89,9 @@ def keep(
         except work.SpentError:
             found[name] = given
             unjudged += 1
-    return Kept({name: chosen for name in offered if (chosen := found[name]) is not None}, unjudged)
+    return KeptNodes(
+        {name: chosen for name in offered if (chosen := found[name]) is not None}, unjudged
+    )
 
 
 def _rank(given: verb_results.Victims) -> tuple[int, int]:
@@ -174,13 +176,13 @@ class _NodeVictims:
         self._verdicts: dict[frozenset[str], Verdict] = {}  # pods gone → verdict
 
     @functools.cached_property
-    def _candidates(self) -> list[victim_search.Candidate]:
+    def _candidates(self) -> list[victim_search.Evictable]:
         """The pods that may be evicted: less important, and holding devices."""
         mine = self._pod.spec.priority or 0
         holding = node_without.holding(self._detail, self._cluster.store)
         self._work.spend(_PER_POD * len(self._present))
         return [
-            victim_search.Candidate(
+            victim_search.Evictable(
                 uid=uid,
                 priority=each.spec.priority or 0,
                 started=each.status.start_time or "",

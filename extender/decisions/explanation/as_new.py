@@ -23,7 +23,7 @@ AS_NEW = "the pod is on {node}; it is judged as if it were not there, its device
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Arrival:
+class PodAsNew:
     """A pod as it would come now; `node` is the one that it has, if it has one."""
 
     judging: engine.Engine
@@ -73,13 +73,13 @@ class _ClaimsWithout:
         return self._store.template(namespace, name)
 
 
-def arrival(judging: engine.Engine, pod: objects.Pod) -> Arrival:
+def arrival(judging: engine.Engine, pod: objects.Pod) -> PodAsNew:
     """The pod as it would come now, be it bound by now or not."""
     key = (pod.metadata.namespace or "default", pod.metadata.name)
     known = judging.store.pods.get(key)
     if known is None or known.metadata.uid != pod.metadata.uid:
-        return Arrival(judging, pod)
-    return Arrival(judging, pod, store.bound_to(known))
+        return PodAsNew(judging, pod)
+    return PodAsNew(judging, pod, store.bound_to(known))
 
 
 def usage_without(

@@ -155,7 +155,7 @@ def _unjudged(shown: Sequence[str], why: str) -> Generator[None, None, tuple[Exp
 
 
 def _described(
-    coming: as_new.Arrival,
+    coming: as_new.PodAsNew,
     resolved: resolver.ResolvedPod,
     shown: Sequence[str],
     refused: Mapping[str, str],
@@ -191,7 +191,7 @@ def _described(
 
 
 def refusals(
-    coming: as_new.Arrival, resolved: resolver.ResolvedPod, names: Sequence[str]
+    coming: as_new.PodAsNew, resolved: resolver.ResolvedPod, names: Sequence[str]
 ) -> Generator[None, None, dict[str, str]]:
     """Which nodes filter refuses, and why; each state is judged once, so this fills the tables."""
     found: dict[str, str] = {}

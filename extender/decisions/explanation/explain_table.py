@@ -24,7 +24,7 @@ _PLAIN = "\x1b[0m"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Layout:
+class TableLayout:
     """How to print: `width` in columns (None: as wide as it gets), `every` node on its own row."""
 
     width: int | None = None
@@ -32,9 +32,9 @@ class Layout:
     colour: bool = False
 
 
-def lines(explanation: explain.Explanation, layout: Layout | None = None) -> Iterator[str]:
+def lines(explanation: explain.Explanation, layout: TableLayout | None = None) -> Iterator[str]:
     """The explanation as lines of text; of the costs the least is the best."""
-    layout = layout or Layout()
+    layout = layout or TableLayout()
     asked = explanation.demand or "not judged"
     profile = f" (profile {explanation.profile})" if explanation.profile else ""
     yield from _wrapped(f"pod {explanation.pod}: {asked}{profile}", layout.width)
@@ -68,7 +68,9 @@ def _group(node: explain.Explained) -> tuple[str, str] | None:
     return None
 
 
-def _row(node: explain.Explained, costs: Counter[float | None], layout: Layout) -> tuple[str, ...]:
+def _row(
+    node: explain.Explained, costs: Counter[float | None], layout: TableLayout
+) -> tuple[str, ...]:
     scored = node.score is not None and node.cost is not None
     names = [device.device for device in node.devices]
     return (
@@ -103,7 +105,7 @@ def _runs(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _table(rows: Sequence[tuple[str, ...]], layout: Layout) -> Iterator[str]:
+def _table(rows: Sequence[tuple[str, ...]], layout: TableLayout) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER) - 1)]
     if layout.width is None:
         for row in rows:
@@ -125,7 +127,7 @@ def _table(rows: Sequence[tuple[str, ...]], layout: Layout) -> Iterator[str]:
 
 
 def _stacked(
-    rows: Sequence[tuple[str, ...]], widths: Sequence[int], layout: Layout
+    rows: Sequence[tuple[str, ...]], widths: Sequence[int], layout: TableLayout
 ) -> Iterator[str]:
     """Devices and reasons below the line of their node, where columns would be too narrow."""
     for row in rows:
@@ -143,7 +145,7 @@ def _wrapped(text: str, width: int | None, indent: str = "") -> Iterable[str]:
     )  # fmt: skip
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], layout: Layout) -> str:
+def _line(cells: Sequence[str], widths: Sequence[int], layout: TableLayout) -> str:
     """Cells side by side, the verdict in its colour."""
     padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
     colour = next((c for word, c in _COLOURS.items() if cells[1].startswith(word)), "")

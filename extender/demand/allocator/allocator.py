@@ -14,7 +14,7 @@ from typing import TypeVar
 from extender import bounded_cache, errors
 from extender.demand import work
 from extender.demand.allocator import plan
-from extender.demand.allocator.options import ClaimOptions, Selectors
+from extender.demand.allocator.options import ClaimOptions, DeviceSelectors
 from extender.demand.allocator.outcome import Allocated, Failed, NoFit, Outcome, Pick, Unknown
 from extender.demand.allocator.search import Search
 from extender.demand.requests import ClaimDemand
@@ -26,12 +26,12 @@ _P = TypeVar("_P", bound="Planner")
 __all__ = [
     "BUDGET",
     "Allocated",
+    "DeviceSelectors",
     "Failed",
     "NoFit",
     "Outcome",
     "Pick",
     "Planner",
-    "Selectors",
     "Unknown",
     "after",
     "allocate",
@@ -51,7 +51,7 @@ def allocate(
     usage: Usage,
     claims: tuple[ClaimDemand, ...],
     *,
-    selectors: Selectors,
+    selectors: DeviceSelectors,
     features: allocator_features.AllocatorFeatures,
     surroundings: shape.Broken | None = None,
     budget: int = BUDGET,
@@ -98,7 +98,7 @@ class Planner:
     def __init__(
         self,
         *,
-        selectors: Selectors,
+        selectors: DeviceSelectors,
         features: allocator_features.AllocatorFeatures,
         budget: int = BUDGET,
         spending: work.Work | None = None,
@@ -115,7 +115,7 @@ class Planner:
         self._last: tuple[ClaimDemand, ...] = ()
         self._last_plans: dict[shape.Shape, plan.ClaimsPlan] = self._plans.setdefault((), {})
 
-    def like(self, kind: type[_P], selectors: Selectors) -> _P:
+    def like(self, kind: type[_P], selectors: DeviceSelectors) -> _P:
         """A planner of that kind with the same rules that asks other selectors."""
         return kind(
             selectors=selectors, features=self._features, budget=self._budget, spending=self.work

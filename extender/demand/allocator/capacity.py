@@ -70,7 +70,7 @@ def _rounded(
 
 
 def _next_step(
-    asked: int, policy: shape.Policy, features: allocator_features.AllocatorFeatures
+    asked: int, policy: shape.RequestPolicy, features: allocator_features.AllocatorFeatures
 ) -> int:
     """The next `minimum + n * step`, counted in the unit of the range."""
     unit = _unit(policy, features)
@@ -92,7 +92,7 @@ def _toward_zero(over: int, stride: int) -> int:
 
 
 def _violates(
-    amount: int, policy: shape.Policy | None, features: allocator_features.AllocatorFeatures
+    amount: int, policy: shape.RequestPolicy | None, features: allocator_features.AllocatorFeatures
 ) -> bool:
     if policy is None or amount == policy.default:
         return False
@@ -109,7 +109,7 @@ def _violates(
     return (_wrapped(_wrapped(_up(amount, unit)) - low)) % stride != 0
 
 
-def _unit(policy: shape.Policy, features: allocator_features.AllocatorFeatures) -> int:
+def _unit(policy: shape.RequestPolicy, features: allocator_features.AllocatorFeatures) -> int:
     """The unit in which the steps of a range are counted: thousandths where they can be."""
     if features.whole_steps:
         return quantity.NANO
@@ -118,7 +118,7 @@ def _unit(policy: shape.Policy, features: allocator_features.AllocatorFeatures) 
     return _MILLI if in_milli else quantity.NANO
 
 
-def _bounds(policy: shape.Policy, unit: int) -> tuple[int, int]:
+def _bounds(policy: shape.RequestPolicy, unit: int) -> tuple[int, int]:
     """The range's minimum and step in the unit; the API lets no step be zero."""
     return _up(policy.minimum or 0, unit), max(1, _up(policy.step or 0, unit))
 

@@ -27,7 +27,7 @@ class Rule(Protocol):
 def rule(*, distinct: bool, features: allocator_features.AllocatorFeatures) -> Rule:
     """Make the state of one constraint."""
     if not distinct:
-        return _Match(features)
+        return _MatchAttribute(features)
     return _DistinctByRequest(features) if features.distinct else _Distinct(features)
 
 
@@ -41,7 +41,7 @@ def lookup(attribute: str, device: shape.Device) -> shape.Value | None:
     return found
 
 
-class _Match:
+class _MatchAttribute:
     """All devices have one value in common; the first device sets it."""
 
     def __init__(self, features: allocator_features.AllocatorFeatures) -> None:

@@ -34,7 +34,7 @@ _OPTION, _KNOWN, _PICK = 1200, 60, 250
 _BLOCKING = {"NoSchedule", "NoExecute"}
 
 
-class Selectors(Protocol):
+class DeviceSelectors(Protocol):
     """What is asked of the CEL engine (extender.demand.selectors)."""
 
     def matches(self, expression: str, device: shape.Device) -> bool:
@@ -94,7 +94,7 @@ class ClaimOptions:
         machine: shape.Shape,
         claims: tuple[requests.ClaimDemand, ...],
         *,
-        selectors: Selectors,
+        selectors: DeviceSelectors,
         features: allocator_features.AllocatorFeatures,
         spending: work.Work | None = None,
     ) -> None:

@@ -30,22 +30,22 @@ class OutOfBudgetError(errors.RailyardError):
     """The search took more steps than it may."""
 
 
-class _Verdict(enum.Enum):
+class _StepResult(enum.Enum):
     OPEN = enum.auto()  # a level is open: try its next candidate
     FAIL = enum.auto()
     TOO_MANY = enum.auto()  # more devices than a claim may have: other devices cannot help
     DONE = enum.auto()
 
 
-class _Kind(enum.Enum):
+class _LevelKind(enum.Enum):
     DEVICE = enum.auto()
     CHOICE = enum.auto()
     CLAIM = enum.auto()  # where "too many" of the next claim becomes a plain failure
 
 
 @dataclasses.dataclass(slots=True)
-class _Level:
-    kind: _Kind
+class _SearchLevel:
+    kind: _LevelKind
     claim: int
     request: int
     choice: int = 0
@@ -81,12 +81,12 @@ class Search:
         self._usage = usage
         self._features = prepared.features
         self._holdings = Holdings(prepared, usage)
-        self._levels: list[_Level] = []
+        self._levels: list[_SearchLevel] = []
         self._every: dict[int, list[int]] = {}  # id of an option of mode All → its devices
-        self._verdict: _Verdict | None = None  # where `run` stopped
+        self._verdict: _StepResult | None = None  # where `run` stopped
         self._remember_after = remember_after
         self._dead_ends: dead_ends.DeadEnds | None = None
-        self._failed: dict[dead_ends.Key, _Verdict] = {}
+        self._failed: dict[dead_ends.Key, _StepResult] = {}
         self._judged = prepared.judging  # the cost of selectors asked before this search
         self.budget = budget
         self.steps = 0  # as upstream counts: calls of allocateOne
@@ -164,16 +164,16 @@ class Search:
         """
         if self._verdict is None:
             self._verdict = self._enter_request(0, 0)
-        elif self._verdict is _Verdict.DONE:
-            self._verdict = _Verdict.FAIL
+        elif self._verdict is _StepResult.DONE:
+            self._verdict = _StepResult.FAIL
         spending = self._prepared.work
-        while self._verdict is not _Verdict.DONE:
+        while self._verdict is not _StepResult.DONE:
             self._check()
             spending.check()
             if self._remember_after is not None and self.work > self._remember_after:
                 self._begin_remembering()
             spending.spend(self._stepping)
-            if self._verdict is _Verdict.OPEN:
+            if self._verdict is _StepResult.OPEN:
                 self._verdict = self._try(self._levels[-1])
             elif self._levels:
                 self._verdict = self._back(self._levels[-1], self._verdict)
@@ -194,22 +194,22 @@ class Search:
         self.steps += 1
         self.work += 1
 
-    def _enter_request(self, claim: int, request: int) -> _Verdict:
+    def _enter_request(self, claim: int, request: int) -> _StepResult:
         """Begin a request, or what comes after the last one."""
         self._step()
         options = self._prepared.options
         while claim < len(options) and request == len(options[claim]):
-            self._levels.append(_Level(_Kind.CLAIM, claim, request))
+            self._levels.append(_SearchLevel(_LevelKind.CLAIM, claim, request))
             claim, request = claim + 1, 0
             self._step()
         if claim == len(options):
-            return _Verdict.DONE
+            return _StepResult.DONE
         key = self._key(claim, request)
         if key is not None and key in self._failed:
             return self._failed[key]
         if self._prepared.claims[claim].requests[request].prioritized:
-            self._levels.append(_Level(_Kind.CHOICE, claim, request, choice=-1, key=key))
-            return _Verdict.OPEN
+            self._levels.append(_SearchLevel(_LevelKind.CHOICE, claim, request, choice=-1, key=key))
+            return _StepResult.OPEN
         return self._enter_device(claim, request, 0, 0, 0, key=key)
 
     def _begin_remembering(self) -> None:
@@ -224,7 +224,7 @@ class Search:
     def _key(self, claim: int, request: int) -> dead_ends.Key | None:
         return self._dead_ends.key(claim, request) if self._dead_ends else None
 
-    def _close(self, level: _Level, verdict: _Verdict) -> _Verdict:
+    def _close(self, level: _SearchLevel, verdict: _StepResult) -> _StepResult:
         """Leave the level for good: nothing below it succeeded."""
         self._levels.pop()
         if level.key is not None:
@@ -240,22 +240,24 @@ class Search:
         start: int,
         *,
         key: dead_ends.Key | None = None,
-    ) -> _Verdict:
+    ) -> _StepResult:
         """Begin one device of a request, or the next request when this one has all."""
         option = self._prepared.options[claim][request][choice]
         size = self._size(option)
         if option.every and not size:
-            return _Verdict.FAIL
+            return _StepResult.FAIL
         if ordinal >= size:
             return self._enter_request(claim, request + 1)
         if len(self._holdings.picks[claim]) + size - ordinal > MOST_DEVICES:
-            return _Verdict.TOO_MANY
-        self._levels.append(_Level(_Kind.DEVICE, claim, request, choice, ordinal, start, key=key))
-        return _Verdict.OPEN
+            return _StepResult.TOO_MANY
+        self._levels.append(
+            _SearchLevel(_LevelKind.DEVICE, claim, request, choice, ordinal, start, key=key)
+        )
+        return _StepResult.OPEN
 
-    def _try(self, level: _Level) -> _Verdict:
+    def _try(self, level: _SearchLevel) -> _StepResult:
         """Take the level's next candidate and go on below it; fail when there is none left."""
-        if level.kind is _Kind.CHOICE:
+        if level.kind is _LevelKind.CHOICE:
             return self._try_choice(level)
         option = self._prepared.options[level.claim][level.request][level.choice]
         if option.every:
@@ -264,7 +266,7 @@ class Search:
         else:
             level.hold = self._take_next(level, option)
         if level.hold is None:
-            return self._close(level, _Verdict.FAIL)
+            return self._close(level, _StepResult.FAIL)
         self._step()
         forgets = option.every and self._features.all_forgets_choice
         return self._enter_device(
@@ -275,31 +277,31 @@ class Search:
             0 if self._features.permutations else level.start,
         )
 
-    def _try_choice(self, level: _Level) -> _Verdict:
+    def _try_choice(self, level: _SearchLevel) -> _StepResult:
         level.choice += 1
         if level.choice == len(self._prepared.options[level.claim][level.request]):
-            return self._close(level, _Verdict.TOO_MANY if level.exceeded else _Verdict.FAIL)
+            return self._close(level, _StepResult.TOO_MANY if level.exceeded else _StepResult.FAIL)
         self._step()
         return self._enter_device(level.claim, level.request, level.choice, 0, 0)
 
-    def _back(self, level: _Level, verdict: _Verdict) -> _Verdict:
+    def _back(self, level: _SearchLevel, verdict: _StepResult) -> _StepResult:
         """What becomes of a level when everything below it failed."""
-        if level.kind is _Kind.CLAIM:
-            return self._close(level, _Verdict.FAIL)
-        if level.kind is _Kind.CHOICE:
-            level.exceeded = level.exceeded and verdict is _Verdict.TOO_MANY
-            return _Verdict.OPEN
+        if level.kind is _LevelKind.CLAIM:
+            return self._close(level, _StepResult.FAIL)
+        if level.kind is _LevelKind.CHOICE:
+            level.exceeded = level.exceeded and verdict is _StepResult.TOO_MANY
+            return _StepResult.OPEN
         if level.hold is not None:
             self._holdings.give_back(level.hold)
             if self._dead_ends is not None:
                 level.skip |= self._dead_ends.alike(level.hold.device)
             level.hold = None
         option = self._prepared.options[level.claim][level.request][level.choice]
-        if option.every or verdict is _Verdict.TOO_MANY:
+        if option.every or verdict is _StepResult.TOO_MANY:
             return self._close(level, verdict)
-        return _Verdict.OPEN
+        return _StepResult.OPEN
 
-    def _take_next(self, level: _Level, option: Option) -> Hold | None:
+    def _take_next(self, level: _SearchLevel, option: Option) -> Hold | None:
         """Take the next device that passes every test, beginning at `level.start`.
 
         Where the allowance ends between two candidates, the next call goes on with the second.

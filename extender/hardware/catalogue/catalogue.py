@@ -24,8 +24,8 @@ from extender.hardware.catalogue.machine_types import (
     INSTANCE_TYPE,
     OLD_INSTANCE_TYPE,
     Instance,
+    MachineMatch,
     MachineType,
-    Match,
     Product,
     is_spelt,
 )
@@ -46,8 +46,8 @@ class Catalogue:
     partitions: mig_profiles.MigPartitions
     instances: tuple[Instance, ...] = ()
     resources: resource_names.Table = resource_names.NONE
-    names: product_lookup.Names = dataclasses.field(
-        default_factory=lambda: product_lookup.Names(()),
+    names: product_lookup.ProductNames = dataclasses.field(
+        default_factory=lambda: product_lookup.ProductNames(()),
         compare=False,  # made of `products`
     )
 
@@ -127,7 +127,7 @@ def parse(files: Mapping[str, bytes]) -> Catalogue:
             read.platforms += _entries(name, document, "platforms", MachineType, problems)
             read.instances += _entries(name, document, "instances", Instance, problems)
             read.units += _entries(name, document, "resources", resource_names.Resource, problems)
-    names = product_lookup.Names([product for _, product in read.products])
+    names = product_lookup.ProductNames([product for _, product in read.products])
     problems += _contradictions(read, names)
     if problems:
         raise errors.ConfigError("the hardware catalogue cannot be used:", problems)
@@ -152,7 +152,9 @@ class _Entries:
     geometries: dict[str, mig_profiles.MigGeometry] = dataclasses.field(default_factory=dict)
 
 
-def _contradictions(read: _Entries, names: product_lookup.Names) -> Iterator[tuple[str, str]]:
+def _contradictions(
+    read: _Entries, names: product_lookup.ProductNames
+) -> Iterator[tuple[str, str]]:
     """Where entries that are right each by itself do not agree: (place, what is wrong)."""
     yield from _repeated(read.products, lambda product: device_topology.plain_value(product.name))
     yield from _repeated(read.platforms, lambda platform: platform.name)
@@ -220,7 +222,7 @@ def _mig_problems(
 
 def _platform_problems(platform: MachineType) -> Iterator[tuple[str, str]]:
     match = platform.match
-    if match == Match() or match == Match(gpus=match.gpus):
+    if match == MachineMatch() or match == MachineMatch(gpus=match.gpus):
         yield "match", "needs products, instanceTypes or machines"
     for field in ("gpus", "nics"):
         numbers = sorted(number for group in platform.groups for number in getattr(group, field))

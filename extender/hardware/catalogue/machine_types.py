@@ -20,11 +20,11 @@ Index = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Factor = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
-class Section(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class CatalogueSection(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """A part of a catalogue file; an unknown field is an error."""
 
 
-class Product(Section, frozen=True):
+class Product(CatalogueSection, frozen=True):
     """A GPU by the name that drivers and labels give it.
 
     `names` are other spellings, `device_ids` PCI ids ("10de:2330"). `linked`: NVLink, NVSwitch,
@@ -43,7 +43,7 @@ class Product(Section, frozen=True):
     partitions: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
 
 
-class Instance(Section, frozen=True):
+class Instance(CatalogueSection, frozen=True):
     """What instances of a cloud have: `types` are patterns of the label INSTANCE_TYPE."""
 
     types: tuple[str, ...]
@@ -53,7 +53,7 @@ class Instance(Section, frozen=True):
     vendor: str = "nvidia.com"
 
 
-class Group(Section, frozen=True):
+class DeviceGroup(CatalogueSection, frozen=True):
     """Devices at one level from each other: a PCIe switch, a root, a NUMA node.
 
     `gpus` and `nics` are numbers as the platform counts them. `numa` is None where not known.
@@ -65,7 +65,7 @@ class Group(Section, frozen=True):
     nics: tuple[Index, ...] = ()
 
 
-class Match(Section, frozen=True):
+class MachineMatch(CatalogueSection, frozen=True):
     """Which nodes are of a platform: every given field must hold.
 
     `products` are GPU products; `instance_types` and `machines` are patterns (* and ?) of the
@@ -104,14 +104,14 @@ class Match(Section, frozen=True):
         return matching
 
 
-class Number(Section, frozen=True):
+class Number(CatalogueSection, frozen=True):
     """A measured bandwidth factor, and where it was measured."""
 
     value: Factor
     source: str
 
 
-class Calibration(Section, frozen=True):
+class MeasuredFactors(CatalogueSection, frozen=True):
     """Bandwidth factors against the nearest pair, as far as they were measured on the platform.
 
     The fields are those of the locality cost model, which has defaults for the rest.
@@ -131,14 +131,14 @@ class Calibration(Section, frozen=True):
         return {name: number.value for name, number in numbers.items() if number is not None}
 
 
-class MachineType(Section, frozen=True):
+class MachineType(CatalogueSection, frozen=True):
     """A kind of machine; without `groups` nothing is known of where its devices sit."""
 
     name: str
     source: str
-    match: Match
-    groups: tuple[Group, ...] = ()
-    calibration: Calibration = Calibration()
+    match: MachineMatch
+    groups: tuple[DeviceGroup, ...] = ()
+    calibration: MeasuredFactors = MeasuredFactors()
 
     @property
     def gpus(self) -> int:
@@ -167,7 +167,7 @@ class MachineType(Section, frozen=True):
         shared = shape.Level[group.near] <= shape.Level.PHB
         return group.numa, f"{self.name}:{self.groups.index(group)}" if shared else None
 
-    def _group(self, device: tuple[shape.Kind, int]) -> Group | None:
+    def _group(self, device: tuple[shape.Kind, int]) -> DeviceGroup | None:
         kind, number = device
         for group in self.groups:
             if number in (group.nics if kind is shape.Kind.NIC else group.gpus):

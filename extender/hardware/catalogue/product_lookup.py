@@ -20,7 +20,7 @@ _APART = frozenset({"pcie", "nvl", "cnx"})  # cards
 _MOST_REMEMBERED = 4096
 
 
-class Names:
+class ProductNames:
     """Finds products; remembers what it has found."""
 
     def __init__(self, products: Iterable[Product]) -> None:

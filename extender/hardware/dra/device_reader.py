@@ -150,7 +150,7 @@ class Reader:
         bare: list[shape.Device] = []
         names: set[str] = set()
         facts: list[device_topology.DeviceFacts] = []
-        bodies: dict[str | device_topology.Address, str] = {
+        bodies: dict[str | device_topology.PciAddress, str] = {
             "": ""
         }  # physical device → its number here
         for spec in specs:
@@ -310,7 +310,7 @@ def _capacity(value: objects.DeviceCapacity | objects.Quantity) -> shape.Capacit
     within = policy.valid_range
     return shape.Capacity(
         quantity.nano(value.value),
-        shape.Policy(
+        shape.RequestPolicy(
             default=_nano(policy.default),
             valid_values=tuple(quantity.nano(v) for v in policy.valid_values or ()),
             minimum=_nano(within.min) if within else None,

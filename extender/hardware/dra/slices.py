@@ -90,10 +90,10 @@ def inventory(
         apart=apart,
         features=features,
     )
-    return _Builder(interner, reader).build(gathered)
+    return _PoolJoiner(interner, reader).build(gathered)
 
 
-class _Builder:
+class _PoolJoiner:
     """Puts the gathered pools together, device after device."""
 
     def __init__(self, interner: Interner, reader: published_devices.Reader) -> None:

@@ -38,7 +38,7 @@ class Event(msgspec.Struct, gc=False):
     object: msgspec.Raw
 
 
-class Change(msgspec.Struct, Generic[_T], gc=False):
+class WatchEvent(msgspec.Struct, Generic[_T], gc=False):
     """An event and its object, decoded at once."""
 
     type: str
@@ -56,7 +56,7 @@ class Page(msgspec.Struct):
     items: list[msgspec.Raw] | None = None
 
 
-class _Kind(msgspec.Struct):
+class _TypeOfObject(msgspec.Struct):
     kind: str = ""
 
 
@@ -67,7 +67,7 @@ class _Meta(msgspec.Struct):
 _PLAIN = re.compile(rb'\s*\{"type":"([A-Z]+)","object":')
 _EVENT = msgspec.json.Decoder(Event)
 _PAGE = msgspec.json.Decoder(Page)
-_KIND = msgspec.json.Decoder(_Kind)
+_KIND = msgspec.json.Decoder(_TypeOfObject)
 _META = msgspec.json.Decoder(_Meta)
 
 
@@ -84,12 +84,12 @@ class Decoder:
         opening = rb'\s*\{(?:"apiVersion":"[^"]*",)?"kind":"%s"[,}]'
         opening %= re.escape(kind.encode())
         self._opening = re.compile(opening)
-        self._changes: msgspec.json.Decoder[Change[objects.Object]] = msgspec.json.Decoder(
-            Change[objects.KINDS[kind]]  # type: ignore[valid-type]  # known when it runs
+        self._changes: msgspec.json.Decoder[WatchEvent[objects.Object]] = msgspec.json.Decoder(
+            WatchEvent[objects.KINDS[kind]]  # type: ignore[valid-type]  # known when it runs
         )
         self._usual = re.compile(rb'\{"type":"(?:ADDED|MODIFIED)","object":' + opening)
 
-    def change(self, line: bytes) -> Change[objects.Object] | None:
+    def change(self, line: bytes) -> WatchEvent[objects.Object] | None:
         """The line at once if it is a usual one; None where `event` and `item` must look closer."""
         if not self._usual.match(line):
             return None

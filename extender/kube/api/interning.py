@@ -33,7 +33,7 @@ _NOTHING: dict[Hashable, Any] = {}
 _Kept: TypeAlias = dict[str, dict[Hashable, Any] | None]
 
 
-class Interner:
+class ObjectInterner:
     """Gives equal parts of objects one identity; call it with each object right after decoding.
 
     The object is rewritten in place, which is safe as long as nobody else has it yet.

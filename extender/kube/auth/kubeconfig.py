@@ -31,7 +31,7 @@ _KINDS = ("contexts", "clusters", "users")
 _Named = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class _Entry(msgspec.Struct):
+class _NamedEntry(msgspec.Struct):
     name: _Named
     cluster: dict[str, Any] | None = None
     user: dict[str, Any] | None = None
@@ -44,14 +44,14 @@ class _Context(msgspec.Struct):
     namespace: str | None = None
 
 
-class _File(msgspec.Struct, rename={"current": "current-context"}):
-    clusters: list[_Entry] | None = None
-    users: list[_Entry] | None = None
-    contexts: list[_Entry] | None = None
+class _KubeconfigFile(msgspec.Struct, rename={"current": "current-context"}):
+    clusters: list[_NamedEntry] | None = None
+    users: list[_NamedEntry] | None = None
+    contexts: list[_NamedEntry] | None = None
     current: str | None = None
 
 
-class _Loader(yaml.SafeLoader):
+class _KubeconfigLoader(yaml.SafeLoader):
     """YAML as Kubernetes reads it: no aliases, no dates (a token or name may look like one)."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401 - an untyped package
@@ -60,7 +60,7 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-_Loader.yaml_implicit_resolvers = {
+_KubeconfigLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
     for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
@@ -124,10 +124,10 @@ def _file(path: str) -> dict[str, Any]:
     if len(text) > _LONGEST_BYTES:
         raise _unusable(path, f"larger than {_LONGEST_BYTES >> 20} MiB")
     try:
-        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        document = yaml.load(text, Loader=_KubeconfigLoader)  # noqa: S506 - a SafeLoader
         if document is None:
             raise _unusable(path, "the file is empty")
-        msgspec.convert(document, _File)
+        msgspec.convert(document, _KubeconfigFile)
         checked: dict[str, Any] = document
         return checked
     except yaml.MarkedYAMLError as error:

@@ -11,7 +11,7 @@ from extender.kube.api import objects
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Resource:
+class ApiResource:
     """One collection of the API: what it holds, where it is served, which part is asked for."""
 
     kind: str
@@ -56,7 +56,7 @@ class KindStatus:
         self.problem, self.problem_code, self.refused = "", 0, False
 
 
-class Sink(Protocol):
+class ObjectSink(Protocol):
     """Where the objects go; every method is synchronous."""
 
     def replace(self, kind: str, items: Sequence[objects.Object], resource_version: str) -> None:

@@ -19,7 +19,7 @@ from extender import errors
 from extender.kube import client
 from extender.kube.api import interning, objects
 from extender.kube.watch import backoff, recovery, reflector, supervisor
-from extender.kube.watch.api_resource import KindStatus, Resource, Sink
+from extender.kube.watch.api_resource import ApiResource, KindStatus, ObjectSink
 
 _log = logging.getLogger(__name__)
 
@@ -46,12 +46,12 @@ class Wanted:
     namespace: str = ""  # empty for all
     field_selector: str = ""
 
-    def at(self, version: str) -> Resource:
+    def at(self, version: str) -> ApiResource:
         """The collection as served in `version`."""
         prefix = "/apis/" if "/" in version else "/api/"
         scope = f"namespaces/{self.namespace}/" if self.namespace else ""
         path = f"{prefix}{version}/{scope}{self.plural}"
-        return Resource(kind=self.kind, path=path, field_selector=self.field_selector)
+        return ApiResource(kind=self.kind, path=path, field_selector=self.field_selector)
 
 
 KINDS = (
@@ -134,7 +134,7 @@ class Informers:
     def __init__(
         self,
         api: client.Client,
-        sink: Sink,
+        sink: ObjectSink,
         *,
         kinds: tuple[Wanted, ...] = KINDS,
         condense: Callable[[objects.Object], objects.Object] | None = None,
@@ -146,7 +146,7 @@ class Informers:
         self._api = api
         self._sink = sink
         self._kinds = kinds
-        self._condense = condense or interning.Interner()
+        self._condense = condense or interning.ObjectInterner()
         self._clock = clock
         self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
@@ -156,7 +156,7 @@ class Informers:
             clock=clock, sleep=sleep, rng=self._rng
         )
         self.statuses = {each.kind: KindStatus(kind=each.kind) for each in kinds}
-        self._running: dict[str, tuple[Resource, asyncio.Task[None]]] = {}  # by kind
+        self._running: dict[str, tuple[ApiResource, asyncio.Task[None]]] = {}  # by kind
         self._patient = True  # kinds that are not required are still waited for
 
     async def run(self) -> None:
@@ -264,7 +264,7 @@ class Informers:
         except errors.ForbiddenError:
             return None
 
-    def _start(self, tasks: asyncio.TaskGroup, resource: Resource, status: KindStatus) -> None:
+    def _start(self, tasks: asyncio.TaskGroup, resource: ApiResource, status: KindStatus) -> None:
         old, task = self._running.get(resource.kind, (None, None))
         if old == resource:
             return  # served again at the same place: its reflector finds out by itself

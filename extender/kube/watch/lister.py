@@ -11,7 +11,7 @@ from collections.abc import Callable
 from extender import errors
 from extender.kube import client
 from extender.kube.api import decoding, objects
-from extender.kube.watch.api_resource import Resource
+from extender.kube.watch.api_resource import ApiResource
 
 # A list without a watch cache behind it is read in pages; 100 slices decode in about 10 ms.
 PAGE_SIZE = 100
@@ -40,7 +40,7 @@ class Lister:
     def __init__(
         self,
         api: client.Client,
-        resource: Resource,
+        resource: ApiResource,
         decoder: decoding.Decoder,
         *,
         received: Callable[[int], None],

@@ -22,7 +22,7 @@ from extender import errors
 from extender.kube import client
 from extender.kube.api import decoding, objects, status_errors
 from extender.kube.watch import backoff, idle_timeout, line_splitter, lister, recovery, unreadable
-from extender.kube.watch.api_resource import KindStatus, Resource, Sink, goes_back
+from extender.kube.watch.api_resource import ApiResource, KindStatus, ObjectSink, goes_back
 
 _log = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ class Reflector:
     def __init__(
         self,
         api: client.Client,
-        resource: Resource,
-        sink: Sink,
+        resource: ApiResource,
+        sink: ObjectSink,
         *,
         status: KindStatus | None = None,
         condense: Callable[[objects.Object], objects.Object] = lambda item: item,

@@ -20,7 +20,7 @@ _LEAST_SECONDS = 600.0  # that the axis of time shows
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Line:
+class ChartLine:
     """One series: where it runs, and its last value."""
 
     title: str
@@ -32,7 +32,7 @@ class Line:
 class Chart:
     """A drawing of some lines; ticks are (position, text)."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[ChartLine, ...]
     across: tuple[tuple[float, str], ...]  # of time
     up: tuple[tuple[float, str], ...]  # of values
     area: str = ""  # below the first line
@@ -62,7 +62,7 @@ def chart(
             joined = at - before <= _GAP * every
             path.append(f"{'L' if joined else 'M'}{x(at)} {y(value)}")
             before = at
-        lines.append(Line(title, "".join(path), points[-1][1] if points else 0.0))
+        lines.append(ChartLine(title, "".join(path), points[-1][1] if points else 0.0))
     up = tuple((y(top * n / _TICKS), f"{top * n / _TICKS:,.6g}") for n in range(_TICKS + 1))
     return Chart(tuple(lines), tuple((x(at), _clock(at)) for at in _hours(start, end)), up)
 

@@ -15,7 +15,7 @@ _DEVICE_WORDS = ("gpu", "mig", "gaudi", "tpu", "neuron", "xpu", "i915")
 
 def counted(
     judging: engine.Engine, shape: str, pod: str
-) -> Generator[None, None, answer.Capacity | None]:
+) -> Generator[None, None, answer.ShapeCapacity | None]:
     """Count for a shape or for pods like one that is there; WireError where that cannot be."""
     if not shape and not pod:
         return None

@@ -13,7 +13,7 @@ _PARTS = 5  # of a score, that a table has columns for
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Line:
+class DecisionLine:
     """One decision of the list; `outcome` is in words, `good` None while it is not known."""
 
     made: decision.Decision
@@ -33,7 +33,7 @@ class Term:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Candidate:
+class RankedNode:
     """One of the best nodes; `behind` is what its cost exceeds the winner's by."""
 
     node: decision.BestNode
@@ -46,9 +46,9 @@ class Candidate:
 class DecisionView:
     """The page of a decision. `asked` is what was answered for one node, if one was named."""
 
-    line: Line
+    line: DecisionLine
     first: str
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[RankedNode, ...]
     parts: tuple[str, ...]
     outvoted: str
     asked: tuple[tuple[str, str], ...]
@@ -56,9 +56,9 @@ class DecisionView:
 
 def listed(
     history: decision_history.DecisionHistory, *, text: str
-) -> Generator[None, None, list[Line]]:
+) -> Generator[None, None, list[DecisionLine]]:
     """The newest decisions whose pod or node has the text, in turns."""
-    found: list[Line] = []
+    found: list[DecisionLine] = []
     wanted = text.lower()
     for made in history.newest_first():
         if wanted in made.pod.lower() or wanted in made.outcome.node.lower():
@@ -69,7 +69,7 @@ def listed(
     return found
 
 
-def of_pod(history: decision_history.DecisionHistory | None, uid: str) -> Line | None:
+def of_pod(history: decision_history.DecisionHistory | None, uid: str) -> DecisionLine | None:
     """The last decision on a pod."""
     made = history.latest(uid) if history is not None else None
     return line(made) if made is not None else None
@@ -86,7 +86,7 @@ def find(
     return None
 
 
-def line(made: decision.Decision) -> Line:
+def line(made: decision.Decision) -> DecisionLine:
     """One decision in words."""
     verdict = f"{made.passed} of {made.asked} nodes passed" if made.passed else "refused everywhere"
     expected = decision_json.expected_node(made)
@@ -99,7 +99,7 @@ def line(made: decision.Decision) -> Line:
             words += ", our best" + (", other devices than predicted" if different else "")
         elif expected:
             words += f", our best was {expected}"
-    return Line(made, _clock(made.last), verdict, words, decision_json.as_predicted(made))
+    return DecisionLine(made, _clock(made.last), verdict, words, decision_json.as_predicted(made))
 
 
 def view(made: decision.Decision, node: str) -> DecisionView:
@@ -119,7 +119,7 @@ def view(made: decision.Decision, node: str) -> DecisionView:
 
 def _candidate(
     made: decision.Decision, node: decision.BestNode, parts: tuple[str, ...]
-) -> Candidate:
+) -> RankedNode:
     first = made.best[0]
     terms = tuple(
         Term(
@@ -127,7 +127,7 @@ def _candidate(
         )
         for part in parts
     )
-    return Candidate(node, node.cost - first.cost, terms, node.node == made.outcome.node)
+    return RankedNode(node, node.cost - first.cost, terms, node.node == made.outcome.node)
 
 
 def _outvoted(made: decision.Decision) -> str:

@@ -12,7 +12,7 @@ from extender.hardware.shape import Device, Kind, Level
 from extender.kube.api import objects
 from extender.page import links
 from extender.page.views import holders, node_view
-from extender.page.views.holders import Holder
+from extender.page.views.holders import DeviceHolder
 from extender.pools import gpu_states, node_pools
 
 _LEVELS = {
@@ -39,7 +39,7 @@ class DeviceView:
     state: str
     numa: int | None
     root: str
-    holders: tuple[Holder, ...]
+    holders: tuple[DeviceHolder, ...]
     attributes: tuple[tuple[str, str], ...]
     capacity: tuple[tuple[str, str], ...]
     taints: tuple[str, ...]

@@ -12,7 +12,7 @@ from extender.verdicts import query
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Holder:
+class DeviceHolder:
     """A pod that holds a device, or a claim that nobody uses. `inferred`: it may be another pod."""
 
     namespace: str
@@ -41,9 +41,9 @@ class Tenant:
     leaving: bool = False
 
 
-def of_node(detail: index.Row, source: store.ClusterStore) -> dict[int, tuple[Holder, ...]]:
+def of_node(detail: index.Row, source: store.ClusterStore) -> dict[int, tuple[DeviceHolder, ...]]:
     """Device → who holds it."""
-    found: dict[int, tuple[Holder, ...]] = {}
+    found: dict[int, tuple[DeviceHolder, ...]] = {}
     pods_of = _pods_of_claims(source.pods_on.get(detail.name, {}), source)
     numbers = detail.machine.inventory.numbers
     for pool in dict.fromkeys(detail.machine.pool_names):
@@ -54,19 +54,19 @@ def of_node(detail: index.Row, source: store.ClusterStore) -> dict[int, tuple[Ho
                     continue
                 admin = bool(result.admin_access)
                 for pod in pods_of.get((namespace, claim), ("",)):
-                    holder = Holder(namespace, pod, claim, result.request, admin=admin)
+                    holder = DeviceHolder(namespace, pod, claim, result.request, admin=admin)
                     found[number] = (*found.get(number, ()), holder)
     present = source.tenants_on.get(detail.name, {})
     taken = plugin_usage.devices_by_pod(present, detail.machine.shape)
     for (namespace, pod), (known, likely) in taken.items():
         for number in (*known, *likely):
-            holder = Holder(namespace, pod, inferred=number in likely)
+            holder = DeviceHolder(namespace, pod, inferred=number in likely)
             found[number] = (*found.get(number, ()), holder)
     return found
 
 
 def tenants(
-    detail: index.Row, source: store.ClusterStore, held: Mapping[int, tuple[Holder, ...]]
+    detail: index.Row, source: store.ClusterStore, held: Mapping[int, tuple[DeviceHolder, ...]]
 ) -> list[Tenant]:
     """The pods on the node, those that hold devices first."""
     numbers_of: dict[tuple[str, str], list[int]] = {}

@@ -10,7 +10,7 @@ from extender.hardware.shape import Device, Kind, Shape
 from extender.kube.api import objects
 from extender.page import links
 from extender.page.views import holders
-from extender.page.views.holders import Holder
+from extender.page.views.holders import DeviceHolder
 from extender.pools import gpu_states, node_pools
 
 
@@ -23,7 +23,7 @@ class Part:
     start: int
     size: int
     href: str
-    holders: tuple[Holder, ...]
+    holders: tuple[DeviceHolder, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class GpuView:
     name: str
     href: str
     state: str
-    holders: tuple[Holder, ...]
+    holders: tuple[DeviceHolder, ...]
     parts: tuple[Part, ...] = ()
     slots: int = 0
     largest_free: str = ""
@@ -50,7 +50,7 @@ class OtherView:
     kind: str
     href: str
     state: str
-    holders: tuple[Holder, ...]
+    holders: tuple[DeviceHolder, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class NodeView:
     memory: tuple[float, float]  # GiB: free, in all
     gpus: tuple[GpuView, ...]
     numas: tuple[Numa, ...]
-    units: tuple[gpu_states.Units, ...]
+    units: tuple[gpu_states.UnitStates, ...]
     tenants: tuple[holders.Tenant, ...]
     names: Mapping[int, str]  # device → its name, for the tenants
     conditions: tuple[tuple[str, str, str], ...]
@@ -131,7 +131,7 @@ def href(detail: index.Row, position: int) -> str:
     return links.device(detail.name, device.driver, pool, device.name)
 
 
-def _gpus(detail: index.Row, held: Mapping[int, tuple[Holder, ...]]) -> list[GpuView]:
+def _gpus(detail: index.Row, held: Mapping[int, tuple[DeviceHolder, ...]]) -> list[GpuView]:
     hardware, usage = detail.machine.shape, detail.usage
     shares, found = gpu_states.behind_shares(hardware, usage), []
     states = gpu_states.states(hardware, usage)
@@ -160,7 +160,7 @@ def _gpus(detail: index.Row, held: Mapping[int, tuple[Holder, ...]]) -> list[Gpu
 
 
 def _parts(
-    detail: index.Row, gpu: gpu_states.Gpu, held: Mapping[int, tuple[Holder, ...]]
+    detail: index.Row, gpu: gpu_states.GpuDevices, held: Mapping[int, tuple[DeviceHolder, ...]]
 ) -> list[Part]:
     """The partitions in use, in the order of their memory slices."""
     hardware, found = detail.machine.shape, []
@@ -177,7 +177,7 @@ def _parts(
     return sorted(found, key=lambda part: (part.start, part.name))
 
 
-def _largest_free(hardware: Shape, gpu: gpu_states.Gpu, parts: Sequence[Part]) -> str:
+def _largest_free(hardware: Shape, gpu: gpu_states.GpuDevices, parts: Sequence[Part]) -> str:
     taken = {slot for part in parts for slot in range(part.start, part.start + part.size)}
     fitting = [
         (-len(wanted), len(gpu_states.profile(device)), gpu_states.profile(device))
@@ -189,7 +189,7 @@ def _largest_free(hardware: Shape, gpu: gpu_states.Gpu, parts: Sequence[Part]) -
 
 
 def _tree(
-    detail: index.Row, listed: Sequence[GpuView], held: Mapping[int, tuple[Holder, ...]]
+    detail: index.Row, listed: Sequence[GpuView], held: Mapping[int, tuple[DeviceHolder, ...]]
 ) -> tuple[Numa, ...]:
     hardware = detail.machine.shape
     branches: dict[int | None, dict[str, tuple[list[GpuView], list[OtherView]]]] = {}
@@ -220,7 +220,7 @@ def _tree(
 
 
 def other_view(
-    detail: index.Row, position: int, device: Device, owners: tuple[Holder, ...]
+    detail: index.Row, position: int, device: Device, owners: tuple[DeviceHolder, ...]
 ) -> OtherView:
     """A device that is no GPU and no part of one, with who holds it."""
     state = gpu_states.FREE if gpu_states.usable(device) else gpu_states.UNUSABLE

@@ -39,7 +39,7 @@ class Reason:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Judged:
+class GroupJudgement:
     """How the nodes stand to a pod: `passing` ones by both filters, the others by reason."""
 
     demand: str
@@ -62,11 +62,11 @@ class Judged:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Group:
+class PendingGroup:
     """Waiting pods that ask for the same; the first has waited longest."""
 
     pods: tuple[objects.Pod, ...]
-    judged: Judged | None  # None beyond what one page judges
+    judged: GroupJudgement | None  # None beyond what one page judges
 
     @property
     def first(self) -> objects.Pod:
@@ -90,9 +90,11 @@ class Groups:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._known: dict[object, tuple[float, Judged]] = {}  # what they ask for → when, how judged
+        self._known: dict[
+            object, tuple[float, GroupJudgement]
+        ] = {}  # what they ask for → when, how judged
 
-    def of(self, judging: engine.Engine) -> Generator[None, None, list[Group]]:
+    def of(self, judging: engine.Engine) -> Generator[None, None, list[PendingGroup]]:
         """The groups now, the one that waits longest first, in turns."""
         judging.settle()
         waits = yield from waiting(judging.store)
@@ -105,13 +107,13 @@ class Groups:
         found = []
         for number, (key, members) in enumerate(same.items()):
             known = yield from self._judged(judging, key, members[0], new=number < most)
-            found.append(Group(tuple(members), known))
+            found.append(PendingGroup(tuple(members), known))
         # Those that fit nowhere first: the others are about to go.
         return sorted(found, key=lambda each: bool(each.judged and each.judged.passing))
 
     def _judged(
         self, judging: engine.Engine, key: object, pod: objects.Pod, *, new: bool
-    ) -> Generator[None, None, Judged | None]:
+    ) -> Generator[None, None, GroupJudgement | None]:
         at, known = self._known.get(key, (0.0, None))
         if not new or (known is not None and self._clock() - at < _KEPT_SECONDS):
             return known
@@ -137,13 +139,13 @@ def _demand(judging: engine.Engine, pod: objects.Pod) -> object:
     return resolved.question, resolved.by_node, resolved.requests, bool(resolved.bound_to), rest
 
 
-def judged(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, Judged]:
+def judged(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, GroupJudgement]:
     """Judge one pod on every node, in turns."""
     resolved = judging.resolver.resolve(pod, judging.policy)
     names = sorted(judging.index.rows)
     yield
     if isinstance(resolved, resolver.NotJudged):
-        return Judged("", 0, len(names), note=resolved.why)
+        return GroupJudgement("", 0, len(names), note=resolved.why)
     asked = {name for name, _ in resolved.question.extended}
     filters = node_filters.NodeFilters(pod, judging.store, asked)
     counts: Counter[tuple[str, bool, bool]] = Counter()
@@ -167,7 +169,7 @@ def judged(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, Ju
         for key, count in counts.most_common(_MOST_REASONS)
     )
     ordered = sorted(reasons, key=lambda each: (each.lasting, -each.nodes))
-    return Judged(explain_demand.demand(resolved), passing, len(names), tuple(ordered))
+    return GroupJudgement(explain_demand.demand(resolved), passing, len(names), tuple(ordered))
 
 
 def _refusal(name: str, found: verb_results.FilterResult) -> tuple[str, bool, bool] | None:

@@ -42,7 +42,7 @@ class PodView:
     created: str
     held: tuple[Held, ...]
     inferred: bool
-    judged: pending.Judged | None
+    judged: pending.GroupJudgement | None
     best: tuple[explain.Explained, ...]
     notes: tuple[str, ...]
 
@@ -57,7 +57,7 @@ def view(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, PodV
         notes = (resolved.why,)
     else:
         demand, profile = explain_demand.demand(resolved), resolved.profile.name
-    judged: pending.Judged | None = None
+    judged: pending.GroupJudgement | None = None
     best: tuple[explain.Explained, ...] = ()
     if pending.is_waiting(pod):
         judged = yield from pending.judged(judging, pod)

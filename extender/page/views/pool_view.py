@@ -74,7 +74,7 @@ def chosen(given: admin_routes.Parameters) -> Chosen:
 
 
 def listed(
-    judging: engine.Engine, known: node_pools.NodePools, pool: node_pools.Pool, wanted: Chosen
+    judging: engine.Engine, known: node_pools.NodePools, pool: node_pools.NodePool, wanted: Chosen
 ) -> Generator[None, None, Listed]:
     """The chosen nodes, in turns."""
     groups: dict[tuple[str, str], int] = {}
@@ -118,7 +118,7 @@ def page_numbers(current: int, pages: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _named(pool: node_pools.Pool) -> Iterator[tuple[node_pools.Block, str]]:
+def _named(pool: node_pools.NodePool) -> Iterator[tuple[node_pools.Block, str]]:
     for block in pool.blocks:
         for name in block.names:
             yield block, name

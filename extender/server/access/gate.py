@@ -24,7 +24,7 @@ class Gate:
     """Lets requests in, or raises WireError 401, 403, 421, 429 or 503."""
 
     access: AdminAccess
-    tokens: tokens.TokenFile | None = None
+    tokens: tokens.AdminTokens | None = None
     reviews: reviews.Reviews | None = None
 
     def check(self, request: web.BaseRequest, *, permitted: bool) -> None:
@@ -54,19 +54,19 @@ class Gate:
             return
         verb = "get" if request.method == "HEAD" else request.method.lower()
         answer = await self.reviews.ask(token, verb, request.path)
-        if answer is reviews.Answer.UNKNOWN:
+        if answer is reviews.ReviewAnswer.UNKNOWN:
             raise WireError(401, "the API server does not know this token")
-        if answer is reviews.Answer.DENIED:
+        if answer is reviews.ReviewAnswer.DENIED:
             raise WireError(403, f"RBAC does not let you {verb} the nonResourceURL {request.path}")
 
 
-def opened(access: AdminAccess, api: reviews.Api | None) -> Gate:
+def opened(access: AdminAccess, api: reviews.ReviewApi | None) -> Gate:
     """The gate of these settings; `api` is asked where Kubernetes decides.
 
     Raises ConfigError for a token file that cannot be used.
     """
     return Gate(
         access,
-        tokens.TokenFile(access.token_file) if access.token_file else None,
+        tokens.AdminTokens(access.token_file) if access.token_file else None,
         reviews.Reviews(api) if access.kubernetes and api is not None else None,
     )

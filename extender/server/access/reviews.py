@@ -34,7 +34,7 @@ _LONGEST_TOKEN = 16 * 1024  # a head has no more
 _T = TypeVar("_T")
 
 
-class Answer(enum.Enum):
+class ReviewAnswer(enum.Enum):
     """What the API server says."""
 
     ALLOWED = "allowed"
@@ -42,7 +42,7 @@ class Answer(enum.Enum):
     DENIED = "denied"  # it knows whose it is, and RBAC does not let them
 
 
-class Api(Protocol):
+class ReviewApi(Protocol):
     """The connection to the API server, as far as it is needed."""
 
     async def post(self, path: str, body: bytes) -> bytes:
@@ -50,8 +50,8 @@ class Api(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Kept:
-    answer: Answer
+class _KeptReview:
+    answer: ReviewAnswer
     at: float  # seconds
 
 
@@ -82,20 +82,20 @@ class _AccessReview(msgspec.Struct, frozen=True):
 class Reviews:
     """Answers of the API server, kept for a minute (ten seconds where they refuse)."""
 
-    def __init__(self, api: Api, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, api: ReviewApi, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
         self._clock = clock
         # (digest of the token, verb, path) → answer, the oldest first
-        self._kept: collections.OrderedDict[tuple[bytes, str, str], _Kept] = (
+        self._kept: collections.OrderedDict[tuple[bytes, str, str], _KeptReview] = (
             collections.OrderedDict()
         )
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
 
-    async def ask(self, token: str, verb: str, path: str) -> Answer:
+    async def ask(self, token: str, verb: str, path: str) -> ReviewAnswer:
         """Whether the token's owner may do this; WireError 429 or 503 where that is not known."""
         if len(token) > _LONGEST_TOKEN:
-            return Answer.UNKNOWN
+            return ReviewAnswer.UNKNOWN
         key = (hashlib.sha256(token.encode(errors="surrogateescape")).digest(), verb, path)
         known = self._kept.get(key)
         if known is not None and self._is_fresh(known):
@@ -112,17 +112,19 @@ class Reviews:
         finally:
             self._waiting -= 1
 
-    def _is_fresh(self, known: _Kept) -> bool:
-        allowed = known.answer is Answer.ALLOWED
+    def _is_fresh(self, known: _KeptReview) -> bool:
+        allowed = known.answer is ReviewAnswer.ALLOWED
         return self._clock() - known.at < (_ALLOWED_SECONDS if allowed else _DENIED_SECONDS)
 
-    async def _learn(self, key: tuple[bytes, str, str], token: str, known: _Kept | None) -> Answer:
+    async def _learn(
+        self, key: tuple[bytes, str, str], token: str, known: _KeptReview | None
+    ) -> ReviewAnswer:
         try:
             answer = await self._review(token, key[1], key[2])
         except errors.UnreachableError as error:
-            allowed = known is not None and known.answer is Answer.ALLOWED
+            allowed = known is not None and known.answer is ReviewAnswer.ALLOWED
             if known is not None and allowed and self._clock() - known.at < _OUTAGE_SECONDS:
-                return Answer.ALLOWED
+                return ReviewAnswer.ALLOWED
             raise WireError(503, "the API server cannot be asked who you are") from error
         except errors.ForbiddenError as error:
             raise WireError(
@@ -131,18 +133,18 @@ class Reviews:
         except errors.ApiError as error:
             raise WireError(503, f"the API server does not say who you are: {error}") from error
         self._kept.pop(key, None)
-        self._kept[key] = _Kept(answer, self._clock())
+        self._kept[key] = _KeptReview(answer, self._clock())
         while len(self._kept) > _MOST_KEPT:
             self._kept.popitem(last=False)
         return answer
 
-    async def _review(self, token: str, verb: str, path: str) -> Answer:
+    async def _review(self, token: str, verb: str, path: str) -> ReviewAnswer:
         spec: dict[str, Any] = {"token": token}
         kind = ("authentication.k8s.io/v1", "TokenReview")
         found = await self._posted(_TOKEN_REVIEWS, kind, spec, _TokenReview)
         user = found.status.user
         if not found.status.authenticated or user is None:
-            return Answer.UNKNOWN
+            return ReviewAnswer.UNKNOWN
         spec = {
             "nonResourceAttributes": {"path": path, "verb": verb},
             "user": user.username,
@@ -152,7 +154,7 @@ class Reviews:
         }
         kind = ("authorization.k8s.io/v1", "SubjectAccessReview")
         access = await self._posted(_ACCESS_REVIEWS, kind, spec, _AccessReview)
-        return Answer.ALLOWED if access.status.allowed else Answer.DENIED
+        return ReviewAnswer.ALLOWED if access.status.allowed else ReviewAnswer.DENIED
 
     async def _posted(
         self, path: str, kind: tuple[str, str], spec: dict[str, Any], found: type[_T]

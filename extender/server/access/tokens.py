@@ -35,7 +35,7 @@ def presented(request: web.BaseRequest) -> str:
     return text.partition(":")[2]
 
 
-class TokenFile:
+class AdminTokens:
     """Tokens of a file, one a line; `#` begins a comment. Raises ConfigError if it has none.
 
     The file is read again when it is a second old, so tokens are rotated by adding the new one,

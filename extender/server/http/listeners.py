@@ -49,7 +49,7 @@ class Listeners:
         *,
         clock: Callable[[], float] = time.perf_counter,
         background: supervisor.Supervisor | None = None,
-        api: reviews.Api | None = None,
+        api: reviews.ReviewApi | None = None,
     ) -> None:
         self._settings = settings
         self._background = background or supervisor.Supervisor()

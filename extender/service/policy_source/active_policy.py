@@ -59,7 +59,7 @@ def named(text: str | None) -> Fallback | None:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedPolicy:
     """Why the ConfigMap is not followed, and since when (seconds since 1970).
 
     `problems` are (where, what is wrong) where its text was read.
@@ -111,8 +111,8 @@ class Policies:
         self._announced = announced  # hears (ConfigMap, USED or REFUSED, a sentence)
         self._clock = clock
         self._text: object = None  # of the ConfigMap when it was looked at last
-        self._refused: Refused | None = None
-        self.last_refused: Refused | None = None  # the last one, mended since or not
+        self._refused: RefusedPolicy | None = None
+        self.last_refused: RefusedPolicy | None = None  # the last one, mended since or not
         self._in_force: InForce | None = None
         if not config_map and fallback is not None:
             self._take(fallback.policy, fallback.origin, fallback.kind)
@@ -143,7 +143,7 @@ class Policies:
         return self._in_force
 
     @property
-    def refused(self) -> Refused | None:
+    def refused(self) -> RefusedPolicy | None:
         """Why the ConfigMap is not followed now; None while it is."""
         return self._refused
 
@@ -210,7 +210,7 @@ class Policies:
         self, why: str, version: str = "", problems: tuple[tuple[str, str], ...] = ()
     ) -> None:
         since = self._refused.since if self._refused is not None else self._clock()
-        self._refused = Refused(why[:_MOST_SHOWN], since, version, problems)
+        self._refused = RefusedPolicy(why[:_MOST_SHOWN], since, version, problems)
         self.last_refused = self._refused
         if self._in_force is None:
             self._resort()

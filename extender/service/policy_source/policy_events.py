@@ -30,7 +30,7 @@ _MOST_WAITING = 16  # of a ConfigMap that changes faster than Events are written
 _ALREADY_EXISTS = 409
 
 
-class Api(Protocol):
+class EventApi(Protocol):
     """What can create an object: `kube.client.Client`."""
 
     async def post(self, path: str, body: bytes) -> bytes: ...
@@ -48,7 +48,7 @@ class Notice:
 class PolicyEvents:
     """Writes the notices, one after the other; `wall` is in seconds since 1970."""
 
-    def __init__(self, api: Api, *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, api: EventApi, *, wall: Callable[[], float] = time.time) -> None:
         self._api = api
         self._wall = wall
         self._waiting: deque[Notice] = deque(maxlen=_MOST_WAITING)

@@ -146,7 +146,7 @@ class _TooMuchError(Exception):
         super().__init__(message)
 
 
-class _Open:
+class _OpenCollection:
     """A mapping or sequence being read; a mapping waits with a key for its value."""
 
     __slots__ = ("key", "path", "value", "waiting")
@@ -176,7 +176,7 @@ class _Reading:
         self.problems: list[Problem] = []
         self.documents = 0
         self._events = 0
-        self._open: list[_Open] = []
+        self._open: list[_OpenCollection] = []
 
     def take(self, event: yaml.Event) -> None:
         """Take in the next event."""
@@ -203,7 +203,7 @@ class _Reading:
         made: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
         path = self._open[-1].next_path() if self._open else ""
         self._add(made, line)
-        self._open.append(_Open(made, path))
+        self._open.append(_OpenCollection(made, path))
 
     def _add(self, value: object, line: int) -> None:
         if not self._open:
@@ -221,7 +221,7 @@ class _Reading:
             if inner.key is not _LEFT_OUT and value is not _LEFT_OUT:
                 inner.value[str(inner.key)] = value
 
-    def _key(self, inner: _Open, value: object, line: int) -> object:
+    def _key(self, inner: _OpenCollection, value: object, line: int) -> object:
         if value is _LEFT_OUT:
             return value
         if isinstance(value, dict | list):

@@ -109,7 +109,7 @@ class Shadowing:
             self.running.detach()
         self.running = shadow.Shadow(
             judging,
-            candidate.Candidate(judging, policy),
+            candidate.CandidatePolicy(judging, policy),
             wall=self._wall,
             within=budget.Budget(self._now, self._spent),
         )

@@ -35,7 +35,7 @@ def _answered(judging: engine.Engine, parameters: Mapping[str, str]) -> admin_qu
             found = dataclasses.replace(found, drained=drained)
     except errors.ConfigError as error:
         raise _refused(error) from error
-    text = admin_queries.Text()
+    text = admin_queries.ChunkedText()
     text.json(found.as_json())
     text.add(b"\n")
     return text.pieces()

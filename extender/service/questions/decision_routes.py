@@ -35,7 +35,7 @@ def _decisions(
     history: decision_history.DecisionHistory, given: admin_routes.Parameters
 ) -> admin_queries.Turns:
     limit, since, node = _limit(given), _since(given), given.get("node", "")
-    text = admin_queries.Text()
+    text = admin_queries.ChunkedText()
     text.add(b'{"decisions":[')
     count = 0
     for made in decision_json.matching(history, pod=_pod(given), node=node, since=since):

@@ -30,7 +30,7 @@ class KeptDecisions:
     def follow(self, judging: engine.Engine) -> None:
         """Keep the engine's decisions."""
         if self.history.bounds.decisions:
-            recorder.Recorder(judging, self.history).attach()
+            recorder.DecisionRecorder(judging, self.history).attach()
 
     def routes(
         self, judging: Callable[[], engine.Engine], policies: active_policy.Policies

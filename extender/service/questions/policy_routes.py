@@ -42,7 +42,7 @@ def as_json(policies: active_policy.Policies) -> dict[str, Any]:
     return body
 
 
-def _refused(refused: active_policy.Refused) -> dict[str, Any]:
+def _refused(refused: active_policy.RefusedPolicy) -> dict[str, Any]:
     return {
         "why": refused.why,
         "since": decision_json.timestamp(refused.since),

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from extender.demand.cel.library import patterns
 from extender.demand.cel.runtime import planner
-from extender.demand.cel.runtime.evaluation import Run
+from extender.demand.cel.runtime.evaluation import Evaluation
 from extender.demand.cel.runtime.meter import (
     CostLimitError,
     EvaluationError,
@@ -36,7 +36,7 @@ STEPS = 20_000
 class Program:
     """One expression, ready to be evaluated."""
 
-    def __init__(self, tree: syntax_tree.Node, planned: planner.Planned, slots: int) -> None:
+    def __init__(self, tree: syntax_tree.Expr, planned: planner.Planned, slots: int) -> None:
         self.tree = tree
         self._planned = planned
         self._slots = slots
@@ -59,7 +59,7 @@ class Program:
 
     def value(self, device: dict[str, Value]) -> Value:
         """What the expression evaluates to, of whatever type."""
-        run = Run(Meter(STEPS), device, self._slots)
+        run = Evaluation(Meter(STEPS), device, self._slots)
         try:
             value = self._planned.evaluate(run)
         except CostLimitError as problem:
@@ -110,7 +110,7 @@ def expression_in_turns(text: str, dialect: Dialect) -> Turns:
     checker.check(tree, functions=dialect.functions, names=environment.NAMES, fields=dialect.fields)
     yield
     validation.validate(tree)
-    making = planner.Planner(
+    making = planner.ExpressionPlanner(
         functions=dialect.functions,
         singletons=environment.SINGLETONS,
         patterns=patterns.CONSTANT,

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from extender.demand.cel.runtime.evaluation import Run
+from extender.demand.cel.runtime.evaluation import Evaluation
 from extender.demand.cel.runtime.lookups import Evaluate
 from extender.demand.cel.runtime.meter import EvaluationError, no_such_overload
 from extender.demand.cel.runtime.values import Map, Value
 from extender.demand.cel.syntax import syntax_tree
 
 if TYPE_CHECKING:
-    from extender.demand.cel.runtime.planner import Planner
+    from extender.demand.cel.runtime.planner import ExpressionPlanner
 
 _UNSET: Any = object()
 
 
-def plan(planner: Planner, node: syntax_tree.Fold) -> Evaluate:
+def plan(planner: ExpressionPlanner, node: syntax_tree.Fold) -> Evaluate:
     """How to evaluate a fold."""
     if node.variable == "#unused":
         return _bound(planner, node)
@@ -45,34 +45,34 @@ def plan(planner: Planner, node: syntax_tree.Fold) -> Evaluate:
     return _growing(planner, node, source, (first, second), variables, weight)
 
 
-def _predicate(step: syntax_tree.Node) -> syntax_tree.Node:
+def _predicate(step: syntax_tree.Expr) -> syntax_tree.Expr:
     if not isinstance(step, syntax_tree.Call):
         raise TypeError(step)
     return step.arguments[1]
 
 
-def _reader(planner: Planner, slot: int) -> Evaluate:
+def _reader(planner: ExpressionPlanner, slot: int) -> Evaluate:
     reread = planner.reread
     return lambda run: reread(run.slots[slot])
 
 
-def _mentions(node: syntax_tree.Node, names: set[str]) -> bool:
+def _mentions(node: syntax_tree.Expr, names: set[str]) -> bool:
     if isinstance(node, syntax_tree.Name):
         return node.name in names
     return any(_mentions(child, names) for child in node.children())
 
 
-def _size(node: syntax_tree.Node) -> int:
+def _size(node: syntax_tree.Expr) -> int:
     return 1 + sum(map(_size, node.children()))
 
 
-def _bound(planner: Planner, node: syntax_tree.Fold) -> Evaluate:
+def _bound(planner: ExpressionPlanner, node: syntax_tree.Fold) -> Evaluate:
     """A variable's value is computed when it is first read, if it ever is."""
     start = planner.evaluate(node.start)
     slot = planner.slot()
     reread = planner.reread
 
-    def read(run: Run) -> Value:
+    def read(run: Evaluation) -> Value:
         value = run.slots[slot]
         if value is _UNSET:
             try:
@@ -88,7 +88,7 @@ def _bound(planner: Planner, node: syntax_tree.Fold) -> Evaluate:
     result = planner.evaluate(node.result)
     planner.leave(1)
 
-    def evaluate(run: Run) -> Value:
+    def evaluate(run: Evaluation) -> Value:
         run.slots[slot] = _UNSET
         return result(run)
 
@@ -116,7 +116,7 @@ def _quantifier(
     one, two = slots
     default = not decisive
 
-    def evaluate(run: Run) -> bool:
+    def evaluate(run: Evaluation) -> bool:
         problem: EvaluationError | None = None
         for first, other in _pairs(source(run), second=bool(second)):
             run.meter.charge(weight)
@@ -141,7 +141,7 @@ def _invariant(source: Evaluate, predicate: Evaluate, decisive: bool) -> Evaluat
     """`all` or `exists` of something that is the same in every round: one round says it all."""
     default = not decisive
 
-    def evaluate(run: Run) -> bool:
+    def evaluate(run: Evaluation) -> bool:
         rounds = len(list(_pairs(source(run), second=False)))
         if not rounds:
             return default
@@ -162,7 +162,7 @@ def _invariant(source: Evaluate, predicate: Evaluate, decisive: bool) -> Evaluat
 
 
 def _growing(
-    planner: Planner,
+    planner: ExpressionPlanner,
     node: syntax_tree.Fold,
     source: Evaluate,
     slots: tuple[int, int],
@@ -181,7 +181,7 @@ def _growing(
     planner.leave(1)
     second = bool(node.second)
 
-    def evaluate(run: Run) -> Value:
+    def evaluate(run: Evaluation) -> Value:
         pairs = _pairs(source(run), second=second)
         run.slots[total] = start(run)
         for first, other in pairs:
@@ -193,7 +193,7 @@ def _growing(
     return evaluate
 
 
-def _step(planner: Planner, node: syntax_tree.Node, total: int) -> Evaluate:
+def _step(planner: ExpressionPlanner, node: syntax_tree.Expr, total: int) -> Evaluate:
     """The step of a growing fold; lists and maps grow in place, which nobody else sees yet."""
     if not isinstance(node, syntax_tree.Call):
         raise TypeError(node)
@@ -210,7 +210,7 @@ def _step(planner: Planner, node: syntax_tree.Node, total: int) -> Evaluate:
 
 
 def _if(condition: Evaluate, step: Evaluate, total: int) -> Evaluate:
-    def evaluate(run: Run) -> Value:
+    def evaluate(run: Evaluation) -> Value:
         value = condition(run)
         if value is True:
             return step(run)
@@ -222,7 +222,7 @@ def _if(condition: Evaluate, step: Evaluate, total: int) -> Evaluate:
 
 
 def _append(element: Evaluate, total: int) -> Evaluate:
-    def evaluate(run: Run) -> list[Value]:
+    def evaluate(run: Evaluation) -> list[Value]:
         value = element(run)
         grown: list[Value] = run.slots[total]
         grown.append(value)
@@ -232,7 +232,7 @@ def _append(element: Evaluate, total: int) -> Evaluate:
 
 
 def _put(added: list[Evaluate], total: int) -> Evaluate:
-    def evaluate(run: Run) -> Map:
+    def evaluate(run: Evaluation) -> Map:
         given = [one(run) for one in added]
         grown: Map = run.slots[total]
         if len(given) == 2:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from extender.demand.cel.runtime import values
-from extender.demand.cel.runtime.evaluation import Run
+from extender.demand.cel.runtime.evaluation import Evaluation
 from extender.demand.cel.runtime.lookups import Evaluate
 from extender.demand.cel.runtime.meter import no_such_overload
 from extender.demand.cel.runtime.values import Value
@@ -41,7 +41,7 @@ def by_type(overloads: Sequence[Overload], arguments: Sequence[Evaluate]) -> Eva
         if len(one.parameters) == len(arguments) and one.implementation is not None
     ]
 
-    def evaluate(run: Run) -> Value:
+    def evaluate(run: Evaluation) -> Value:
         given = [one(run) for one in arguments]
         for guards, implementation in candidates:
             if all(guard(value) for guard, value in zip(guards, given, strict=True)):

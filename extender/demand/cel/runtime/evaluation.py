@@ -6,7 +6,7 @@ from extender.demand.cel.runtime.meter import Meter
 from extender.demand.cel.runtime.values import Map, Value
 
 
-class Run:
+class Evaluation:
     """One evaluation: its budget, its device and the variables of its folds by number."""
 
     __slots__ = ("device", "meter", "slots")

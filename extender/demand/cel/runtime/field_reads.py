@@ -17,7 +17,7 @@ class _AnyError(Exception):
     """The expression may read everything."""
 
 
-def names(tree: syntax_tree.Node) -> frozenset[str] | None:
+def names(tree: syntax_tree.Expr) -> frozenset[str] | None:
     """Ids of what the checked expression can read; None if it could be anything."""
     found: set[str] = set()
     try:
@@ -29,7 +29,7 @@ def names(tree: syntax_tree.Node) -> frozenset[str] | None:
     return frozenset(found)
 
 
-def _visit(node: syntax_tree.Node, found: set[str]) -> None:
+def _visit(node: syntax_tree.Expr, found: set[str]) -> None:
     match node:
         case syntax_tree.Select():
             _look_up(node.operand, syntax_tree.Literal(node.field), found)
@@ -51,13 +51,13 @@ def _visit(node: syntax_tree.Node, found: set[str]) -> None:
                 _visit_safe(child, found)
 
 
-def _visit_safe(node: syntax_tree.Node, found: set[str]) -> None:
+def _visit_safe(node: syntax_tree.Expr, found: set[str]) -> None:
     if _is_map(node):
         raise _AnyError
     _visit(node, found)
 
 
-def _look_up(operand: syntax_tree.Node, key: syntax_tree.Node, found: set[str]) -> None:
+def _look_up(operand: syntax_tree.Expr, key: syntax_tree.Expr, found: set[str]) -> None:
     whole = unify.unwrapped(operand.type or signatures.ERROR)
     if whole.kind != "map" or whole.parameters[1].kind == "map":
         return  # a field of the device, a domain, or a value that is no device map
@@ -67,14 +67,14 @@ def _look_up(operand: syntax_tree.Node, key: syntax_tree.Node, found: set[str]) 
         found.add(key.value)
 
 
-def _domain_test(container: syntax_tree.Node) -> None:
+def _domain_test(container: syntax_tree.Expr) -> None:
     # A domain is there if any attribute has it; looking one up gives a map in any case.
     whole = container.type or signatures.ERROR
     if whole.kind == "map" and whole.parameters[1].kind == "map":
         raise _AnyError
 
 
-def _is_map(node: syntax_tree.Node) -> bool:
+def _is_map(node: syntax_tree.Expr) -> bool:
     """Whether the node's value may hold a device map."""
     return _holds_map(node.type or signatures.ERROR)
 

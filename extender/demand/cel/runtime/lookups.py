@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from extender.demand.cel.runtime import values
-from extender.demand.cel.runtime.evaluation import Run
+from extender.demand.cel.runtime.evaluation import Evaluation
 from extender.demand.cel.runtime.meter import EvaluationError, InvalidError
 from extender.demand.cel.runtime.values import Map, Optional, Value
 from extender.demand.cel.typecheck import signatures
 
-Evaluate: TypeAlias = Callable[[Run], Value]
+Evaluate: TypeAlias = Callable[[Evaluation], Value]
 _NOT_REREAD = frozenset({
     signatures.QUANTITY.name, signatures.SEMVER.name, signatures.URL.name, signatures.IP.name,
     signatures.CIDR.name,
@@ -76,7 +76,7 @@ def chain(base: Evaluate, steps: list[Step]) -> Evaluate:
     if all(step.constant and not step.optional for step in steps):
         return _plain_chain(base, [step.key for step in steps])
 
-    def evaluate(run: Run) -> Value:
+    def evaluate(run: Evaluation) -> Value:
         value = base(run)
         optional = type(value) is Optional
         if optional:
@@ -94,7 +94,7 @@ def chain(base: Evaluate, steps: list[Step]) -> Evaluate:
 
 
 def _plain_chain(base: Evaluate, keys: list[Value]) -> Evaluate:
-    def evaluate(run: Run) -> Value:
+    def evaluate(run: Evaluation) -> Value:
         value = base(run)
         if type(value) is Optional:
             return _optional_chain(value, keys)
@@ -120,7 +120,7 @@ def presence(base: Evaluate, steps: list[Step], field: str) -> Evaluate:
     """Whether `field` is there at the end of the steps: `has()`."""
     inner = chain(base, steps)
 
-    def evaluate(run: Run) -> bool:
+    def evaluate(run: Evaluation) -> bool:
         value = inner(run)
         if type(value) is Optional:
             return bool(value.present) and _find(value.value, field)[0]
@@ -129,7 +129,7 @@ def presence(base: Evaluate, steps: list[Step], field: str) -> Evaluate:
     return evaluate
 
 
-def _step(run: Run, value: Value, step: Step, *, optional: bool) -> tuple[bool, Value]:
+def _step(run: Evaluation, value: Value, step: Step, *, optional: bool) -> tuple[bool, Value]:
     key = step.key if step.compute is None else step.compute(run)
     if step.compute is not None and type(key) not in _KEYS:
         raise EvaluationError("invalid qualifier type")

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from extender.demand.cel.runtime import comprehensions, dispatch, lookups, values
-from extender.demand.cel.runtime.evaluation import Run
+from extender.demand.cel.runtime.evaluation import Evaluation
 from extender.demand.cel.runtime.lookups import Evaluate
 from extender.demand.cel.runtime.meter import EvaluationError, InvalidError, Meter, no_such_overload
 from extender.demand.cel.runtime.values import Map, Optional, Value
@@ -38,7 +38,7 @@ def _constant(value: Value) -> Planned:
     return Planned(lambda _: value, constant=True, value=value)
 
 
-class Planner:
+class ExpressionPlanner:
     """Plans one expression; afterwards `slots` says how many variables a run has."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Planner:
     def leave(self, count: int) -> None:
         del self._scopes[-count:]
 
-    def plan(self, node: syntax_tree.Node) -> Planned:
+    def plan(self, node: syntax_tree.Expr) -> Planned:
         match node:
             case syntax_tree.Literal():
                 return _constant(node.value)
@@ -86,7 +86,7 @@ class Planner:
                 return Planned(comprehensions.plan(self, node))
         raise TypeError(node)
 
-    def evaluate(self, node: syntax_tree.Node) -> Evaluate:
+    def evaluate(self, node: syntax_tree.Expr) -> Evaluate:
         return self.plan(node).evaluate
 
     def _name(self, node: syntax_tree.Name) -> Planned:
@@ -95,9 +95,9 @@ class Planner:
         for name, read in reversed(self._scopes):
             if name == node.name:
                 return Planned(read)
-        return Planned(Run.whole_device)
+        return Planned(Evaluation.whole_device)
 
-    def _is_device(self, node: syntax_tree.Node) -> bool:
+    def _is_device(self, node: syntax_tree.Expr) -> bool:
         return (
             isinstance(node, syntax_tree.Name)
             and node.name == "device"
@@ -113,7 +113,7 @@ class Planner:
         base, steps = self._chain(node)
         return Planned(lookups.chain(base, steps) if steps else base)
 
-    def _chain(self, node: syntax_tree.Node) -> tuple[Evaluate, list[lookups.Step]]:
+    def _chain(self, node: syntax_tree.Expr) -> tuple[Evaluate, list[lookups.Step]]:
         """The value a chain of lookups starts from, and the lookups."""
         if isinstance(node, syntax_tree.Select) and not node.test and node.type_name is None:
             if self._is_device(node.operand):
@@ -162,7 +162,7 @@ class Planner:
 
     def _folded(self, planned: Planned) -> Planned:
         try:
-            return _constant(planned.evaluate(Run(self.meter, {}, 0)))
+            return _constant(planned.evaluate(Evaluation(self.meter, {}, 0)))
         except EvaluationError as problem:
             raise InvalidError(str(problem)) from None
 
@@ -170,7 +170,7 @@ class Planner:
         elements = [self.plan(one) for one in node.elements]
         pairs = [(one.evaluate, i in node.optional) for i, one in enumerate(elements)]
 
-        def evaluate(run: Run) -> list[Value]:
+        def evaluate(run: Evaluation) -> list[Value]:
             made: list[Value] = []
             for element, optional in pairs:
                 value = element(run)
@@ -193,7 +193,7 @@ class Planner:
         entries = [(self.plan(k), self.plan(v), optional) for k, v, optional in node.entries]
         triples = [(key.evaluate, value.evaluate, optional) for key, value, optional in entries]
 
-        def evaluate(run: Run) -> Map:
+        def evaluate(run: Evaluation) -> Map:
             made = Map()
             for key, content, optional in triples:
                 name, value = key(run), content(run)
@@ -221,19 +221,19 @@ def _field(name: str) -> Evaluate:
     return lambda run: run.device[name]
 
 
-def _and(planner: Planner, node: syntax_tree.Call) -> Evaluate:
+def _and(planner: ExpressionPlanner, node: syntax_tree.Call) -> Evaluate:
     return _logical(planner, node, decisive=False)
 
 
-def _or(planner: Planner, node: syntax_tree.Call) -> Evaluate:
+def _or(planner: ExpressionPlanner, node: syntax_tree.Call) -> Evaluate:
     return _logical(planner, node, decisive=True)
 
 
-def _logical(planner: Planner, node: syntax_tree.Call, *, decisive: bool) -> Evaluate:
+def _logical(planner: ExpressionPlanner, node: syntax_tree.Call, *, decisive: bool) -> Evaluate:
     terms = [planner.evaluate(one) for one in node.arguments]
     default = not decisive
 
-    def evaluate(run: Run) -> bool:
+    def evaluate(run: Evaluation) -> bool:
         problem: EvaluationError | None = None
         for term in terms:
             try:
@@ -252,14 +252,14 @@ def _logical(planner: Planner, node: syntax_tree.Call, *, decisive: bool) -> Eva
     return evaluate
 
 
-def _conditional(planner: Planner, node: syntax_tree.Call) -> Evaluate:
+def _conditional(planner: ExpressionPlanner, node: syntax_tree.Call) -> Evaluate:
     condition, first, second = (planner.evaluate(one) for one in node.arguments)
     first, second = (
         branch if _is_lookup(one) else _reread(planner.reread, branch)
         for branch, one in zip((first, second), node.arguments[1:], strict=True)
     )
 
-    def evaluate(run: Run) -> Value:
+    def evaluate(run: Evaluation) -> Value:
         value = condition(run)
         if value is True:
             return first(run)
@@ -270,7 +270,7 @@ def _conditional(planner: Planner, node: syntax_tree.Call) -> Evaluate:
     return evaluate
 
 
-def _is_lookup(node: syntax_tree.Node) -> bool:
+def _is_lookup(node: syntax_tree.Expr) -> bool:
     return isinstance(node, syntax_tree.Select) or (
         isinstance(node, syntax_tree.Call) and node.function in _LOOKUPS
     )
@@ -280,29 +280,29 @@ def _reread(reread: Callable[[Value], Value], branch: Evaluate) -> Evaluate:
     return lambda run: reread(branch(run))
 
 
-def _equals(planner: Planner, node: syntax_tree.Call) -> Evaluate:
+def _equals(planner: ExpressionPlanner, node: syntax_tree.Call) -> Evaluate:
     left, right = (planner.evaluate(one) for one in node.arguments)
     return lambda run: values.equal(run.meter, left(run), right(run))
 
 
-def _differs(planner: Planner, node: syntax_tree.Call) -> Evaluate:
+def _differs(planner: ExpressionPlanner, node: syntax_tree.Call) -> Evaluate:
     left, right = (planner.evaluate(one) for one in node.arguments)
     return lambda run: not values.matches(run.meter, left(run), right(run))
 
 
-def _or_optional(planner: Planner, node: syntax_tree.Call) -> Evaluate:
+def _or_optional(planner: ExpressionPlanner, node: syntax_tree.Call) -> Evaluate:
     return _alternative(planner, node, unwrap=False)
 
 
-def _or_value(planner: Planner, node: syntax_tree.Call) -> Evaluate:
+def _or_value(planner: ExpressionPlanner, node: syntax_tree.Call) -> Evaluate:
     return _alternative(planner, node, unwrap=True)
 
 
-def _alternative(planner: Planner, node: syntax_tree.Call, *, unwrap: bool) -> Evaluate:
+def _alternative(planner: ExpressionPlanner, node: syntax_tree.Call, *, unwrap: bool) -> Evaluate:
     first, second = (planner.evaluate(one) for one in node.children())
     newer = planner.newer
 
-    def evaluate(run: Run) -> Value:
+    def evaluate(run: Evaluation) -> Value:
         value = first(run)
         if type(value) is not Optional:
             if newer:
@@ -316,7 +316,7 @@ def _alternative(planner: Planner, node: syntax_tree.Call, *, unwrap: bool) -> E
 
 
 # function → planner, for those that do not just take their arguments' values
-_SPECIAL: dict[str, Callable[[Planner, syntax_tree.Call], Evaluate]] = {
+_SPECIAL: dict[str, Callable[[ExpressionPlanner, syntax_tree.Call], Evaluate]] = {
     "_&&_": _and, "_||_": _or, "_?_:_": _conditional, "_==_": _equals, "_!=_": _differs,
     "or": _or_optional, "orValue": _or_value,
 }  # fmt: skip

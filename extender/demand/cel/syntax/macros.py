@@ -18,9 +18,8 @@ _RESULT = "@result"
 _UNUSED = "#unused"
 _INPUT = "@input"
 
-_Macro: TypeAlias = (
-    "Callable[[Workshop, syntax_tree.Node, list[syntax_tree.Node]], syntax_tree.Node | None]"
-)
+_Arguments: TypeAlias = list[syntax_tree.Expr]
+_Macro: TypeAlias = "Callable[[Workshop, syntax_tree.Expr, _Arguments], syntax_tree.Expr | None]"
 
 
 # The text of 10 KiB that the API allows has about 1,500 nodes where people write it.
@@ -35,7 +34,7 @@ class Workshop:
     def __init__(self) -> None:
         self._left = MOST_NODES
 
-    def _made(self, node: syntax_tree.Node, *, children: bool = True) -> None:
+    def _made(self, node: syntax_tree.Expr, *, children: bool = True) -> None:
         self._left -= 1
         if self._left < 0:
             raise UnansweredError("the expression is too large")
@@ -56,51 +55,51 @@ class Workshop:
         return node
 
     def select(
-        self, operand: syntax_tree.Node, field: str, *, test: bool = False
+        self, operand: syntax_tree.Expr, field: str, *, test: bool = False
     ) -> syntax_tree.Select:
         node = syntax_tree.Select(operand, field, test)
         self._made(node)
         return node
 
-    def call(self, function: str, *arguments: syntax_tree.Node) -> syntax_tree.Call:
+    def call(self, function: str, *arguments: syntax_tree.Expr) -> syntax_tree.Call:
         node = syntax_tree.Call(function, None, list(arguments))
         self._made(node)
         return node
 
     def member(
-        self, function: str, target: syntax_tree.Node, *arguments: syntax_tree.Node
+        self, function: str, target: syntax_tree.Expr, *arguments: syntax_tree.Expr
     ) -> syntax_tree.Call:
         node = syntax_tree.Call(function, target, list(arguments))
         self._made(node)
         return node
 
     def list_of(
-        self, elements: list[syntax_tree.Node], optional: frozenset[int] = frozenset()
+        self, elements: list[syntax_tree.Expr], optional: frozenset[int] = frozenset()
     ) -> syntax_tree.ListOf:
         node = syntax_tree.ListOf(elements, optional)
         self._made(node)
         return node
 
     def map_of(
-        self, entries: list[tuple[syntax_tree.Node, syntax_tree.Node, bool]]
+        self, entries: list[tuple[syntax_tree.Expr, syntax_tree.Expr, bool]]
     ) -> syntax_tree.MapOf:
         node = syntax_tree.MapOf(entries)
         self._made(node)
         return node
 
-    def extend(self, call: syntax_tree.Call, argument: syntax_tree.Node) -> None:
+    def extend(self, call: syntax_tree.Call, argument: syntax_tree.Expr) -> None:
         """One more term for a chain of && or ||."""
         call.arguments.append(argument)
         call.level = max(call.level, argument.level + 1)
         self._made(call, children=False)
 
-    def copy(self, node: syntax_tree.Node) -> syntax_tree.Node:
+    def copy(self, node: syntax_tree.Expr) -> syntax_tree.Expr:
         """A second tree of the same form: each is checked where it stands."""
         made = self._copy(node)
         self._made(made)
         return made
 
-    def _copy(self, node: syntax_tree.Node) -> syntax_tree.Node:
+    def _copy(self, node: syntax_tree.Expr) -> syntax_tree.Expr:
         match node:
             case syntax_tree.Literal():
                 return syntax_tree.Literal(node.value)
@@ -129,8 +128,11 @@ class Workshop:
         raise TypeError(node)
 
     def expand(
-        self, function: str, target: syntax_tree.Node | None, arguments: list[syntax_tree.Node]
-    ) -> syntax_tree.Node:
+        self,
+        function: str,
+        target: syntax_tree.Expr | None,
+        arguments: list[syntax_tree.Expr],
+    ) -> syntax_tree.Expr:
         """The call, or what its macro makes of it."""
         if target is None:
             if function == "has" and len(arguments) == 1:
@@ -145,7 +147,7 @@ class Workshop:
         return node
 
     def bound(
-        self, name: str, start: syntax_tree.Node, result: syntax_tree.Node
+        self, name: str, start: syntax_tree.Expr, result: syntax_tree.Expr
     ) -> syntax_tree.Fold:
         """`result` with `name` standing for `start`: a fold over nothing."""
         node = syntax_tree.Fold(
@@ -156,9 +158,9 @@ class Workshop:
         return node
 
     def fold(
-        self, source: syntax_tree.Node, variables: tuple[str, str], start: syntax_tree.Node,
-        step: syntax_tree.Node, *, condition: syntax_tree.Node | None = None,
-        result: syntax_tree.Node | None = None,
+        self, source: syntax_tree.Expr, variables: tuple[str, str], start: syntax_tree.Expr,
+        step: syntax_tree.Expr, *, condition: syntax_tree.Expr | None = None,
+        result: syntax_tree.Expr | None = None,
     ) -> syntax_tree.Fold:  # fmt: skip
         node = syntax_tree.Fold(
             source, *variables, _RESULT, start, condition or self.literal(value=True), step,
@@ -171,7 +173,7 @@ class Workshop:
         return self.name(_RESULT)
 
 
-def _variable(node: syntax_tree.Node) -> str:
+def _variable(node: syntax_tree.Expr) -> str:
     if not isinstance(node, syntax_tree.Name):
         raise InvalidError("argument must be a simple name")
     if node.name == "__result__":
@@ -179,7 +181,7 @@ def _variable(node: syntax_tree.Node) -> str:
     return node.name
 
 
-def _variables(arguments: list[syntax_tree.Node], count: int) -> tuple[str, str]:
+def _variables(arguments: list[syntax_tree.Expr], count: int) -> tuple[str, str]:
     first = _variable(arguments[0])
     if count == 1:
         return first, ""
@@ -189,7 +191,7 @@ def _variables(arguments: list[syntax_tree.Node], count: int) -> tuple[str, str]
     return first, second
 
 
-def _has(shop: Workshop, argument: syntax_tree.Node) -> syntax_tree.Node:
+def _has(shop: Workshop, argument: syntax_tree.Expr) -> syntax_tree.Expr:
     if not isinstance(argument, syntax_tree.Select):
         raise InvalidError("invalid argument to has() macro")
     return shop.select(argument.operand, argument.field, test=True)
@@ -197,8 +199,8 @@ def _has(shop: Workshop, argument: syntax_tree.Node) -> syntax_tree.Node:
 
 def _all(variables: int) -> _Macro:
     def expand(
-        shop: Workshop, target: syntax_tree.Node, arguments: list[syntax_tree.Node]
-    ) -> syntax_tree.Node:
+        shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+    ) -> syntax_tree.Expr:
         return shop.fold(
             target, _variables(arguments, variables), shop.literal(value=True),
             shop.call("_&&_", shop.result(), arguments[variables]),
@@ -210,8 +212,8 @@ def _all(variables: int) -> _Macro:
 
 def _exists(variables: int) -> _Macro:
     def expand(
-        shop: Workshop, target: syntax_tree.Node, arguments: list[syntax_tree.Node]
-    ) -> syntax_tree.Node:
+        shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+    ) -> syntax_tree.Expr:
         return shop.fold(
             target, _variables(arguments, variables), shop.literal(value=False),
             shop.call("_||_", shop.result(), arguments[variables]),
@@ -223,8 +225,8 @@ def _exists(variables: int) -> _Macro:
 
 def _exists_one(variables: int) -> _Macro:
     def expand(
-        shop: Workshop, target: syntax_tree.Node, arguments: list[syntax_tree.Node]
-    ) -> syntax_tree.Node:
+        shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+    ) -> syntax_tree.Expr:
         more = shop.call("_+_", shop.result(), shop.literal(1))
         return shop.fold(
             target, _variables(arguments, variables), shop.literal(0),
@@ -237,8 +239,8 @@ def _exists_one(variables: int) -> _Macro:
 
 def _transform_list(variables: int) -> _Macro:
     def expand(
-        shop: Workshop, target: syntax_tree.Node, arguments: list[syntax_tree.Node]
-    ) -> syntax_tree.Node:
+        shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+    ) -> syntax_tree.Expr:
         names = _variables(arguments, variables)
         more = shop.call("_+_", shop.result(), shop.list_of([arguments[-1]]))
         return shop.fold(
@@ -249,44 +251,44 @@ def _transform_list(variables: int) -> _Macro:
 
 
 def _filtered(
-    shop: Workshop, condition: list[syntax_tree.Node], step: syntax_tree.Node
-) -> syntax_tree.Node:
+    shop: Workshop, condition: list[syntax_tree.Expr], step: syntax_tree.Expr
+) -> syntax_tree.Expr:
     return shop.call("_?_:_", condition[0], step, shop.result()) if condition else step
 
 
 def _filter(
-    shop: Workshop, target: syntax_tree.Node, arguments: list[syntax_tree.Node]
-) -> syntax_tree.Node:
+    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+) -> syntax_tree.Expr:
     names = _variables(arguments, 1)
     more = shop.call("_+_", shop.result(), shop.list_of([arguments[0]]))
     return shop.fold(target, names, shop.list_of([]), _filtered(shop, [arguments[1]], more))
 
 
 def _transform_map(
-    shop: Workshop, target: syntax_tree.Node, arguments: list[syntax_tree.Node]
-) -> syntax_tree.Node:
+    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+) -> syntax_tree.Expr:
     names = _variables(arguments, 2)
     more = shop.call("@put", shop.result(), shop.name(names[0]), arguments[-1])
     return shop.fold(target, names, shop.map_of([]), _filtered(shop, arguments[2:-1], more))
 
 
 def _transform_entry(
-    shop: Workshop, target: syntax_tree.Node, arguments: list[syntax_tree.Node]
-) -> syntax_tree.Node:
+    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+) -> syntax_tree.Expr:
     names = _variables(arguments, 2)
     more = shop.call("@put", shop.result(), arguments[-1])
     return shop.fold(target, names, shop.map_of([]), _filtered(shop, arguments[2:-1], more))
 
 
-def _simple_name(node: syntax_tree.Node) -> str:
+def _simple_name(node: syntax_tree.Expr) -> str:
     if not isinstance(node, syntax_tree.Name):
         raise InvalidError("variable name must be a simple identifier")
     return node.name
 
 
 def _bind(
-    shop: Workshop, target: syntax_tree.Node, arguments: list[syntax_tree.Node]
-) -> syntax_tree.Node | None:
+    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+) -> syntax_tree.Expr | None:
     if not isinstance(target, syntax_tree.Name) or target.name != "cel":
         return None
     name = _simple_name(arguments[0])
@@ -294,8 +296,8 @@ def _bind(
 
 
 def _sort_by(
-    shop: Workshop, target: syntax_tree.Node, arguments: list[syntax_tree.Node]
-) -> syntax_tree.Node:
+    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+) -> syntax_tree.Expr:
     if isinstance(target, (syntax_tree.Literal, syntax_tree.MapOf)):
         raise InvalidError("sortBy can only be applied to a list")
     keys = _transform_list(1)(shop, shop.name(_INPUT), arguments)
@@ -305,8 +307,8 @@ def _sort_by(
 
 
 def _optional_map(
-    shop: Workshop, target: syntax_tree.Node, arguments: list[syntax_tree.Node]
-) -> syntax_tree.Node:
+    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+) -> syntax_tree.Expr:
     inner = _optional_value(shop, target, arguments)
     return shop.call(
         "_?_:_", shop.member("hasValue", target), _optional(shop, "of", inner),
@@ -315,20 +317,20 @@ def _optional_map(
 
 
 def _optional_flat_map(
-    shop: Workshop, target: syntax_tree.Node, arguments: list[syntax_tree.Node]
-) -> syntax_tree.Node:
+    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+) -> syntax_tree.Expr:
     inner = _optional_value(shop, target, arguments)
     return shop.call("_?_:_", shop.member("hasValue", target), inner, _optional(shop, "none"))
 
 
 def _optional_value(
-    shop: Workshop, target: syntax_tree.Node, arguments: list[syntax_tree.Node]
-) -> syntax_tree.Node:
+    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+) -> syntax_tree.Expr:
     name = _simple_name(arguments[0])
     return shop.bound(name, shop.member("value", shop.copy(target)), arguments[1])
 
 
-def _optional(shop: Workshop, function: str, *arguments: syntax_tree.Node) -> syntax_tree.Node:
+def _optional(shop: Workshop, function: str, *arguments: syntax_tree.Expr) -> syntax_tree.Expr:
     return shop.call(f"optional.{function}", *arguments)
 
 

@@ -25,7 +25,7 @@ _BINARY = {
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
-def parse(text: str) -> syntax_tree.Node:
+def parse(text: str) -> syntax_tree.Expr:
     """The tree of an expression."""
     parser = _Parser(lexer.tokens(text))
     tree = parser.expression()
@@ -60,7 +60,7 @@ class _Parser:
             raise InvalidError(f"syntax error: {self._next} where {kind} was expected")
         return self._take()
 
-    def expression(self) -> syntax_tree.Node:
+    def expression(self) -> syntax_tree.Expr:
         self._level += 1
         if self._level > MOST_LEVELS:
             raise UnansweredError("the expression is nested too deeply")
@@ -74,11 +74,14 @@ class _Parser:
         return tree
 
     def _call(
-        self, function: str, target: syntax_tree.Node | None, arguments: list[syntax_tree.Node]
-    ) -> syntax_tree.Node:
+        self,
+        function: str,
+        target: syntax_tree.Expr | None,
+        arguments: list[syntax_tree.Expr],
+    ) -> syntax_tree.Expr:
         return self._workshop.expand(function, target, arguments)
 
-    def _binary(self, least: int) -> syntax_tree.Node:
+    def _binary(self, least: int) -> syntax_tree.Expr:
         left = self._unary()
         while (precedence := _BINARY.get(self._next, 0)) >= least:
             operator = self._take().text
@@ -91,7 +94,7 @@ class _Parser:
                 left = self._call(name, None, [left, right])
         return left
 
-    def _unary(self) -> syntax_tree.Node:
+    def _unary(self) -> syntax_tree.Expr:
         sign = self._next
         if sign == "!" or (sign == "-" and not self._at_negative_number()):
             times = 0
@@ -104,7 +107,7 @@ class _Parser:
     def _at_negative_number(self) -> bool:
         return self._tokens[self._position + 1].kind in {"int", "double"}
 
-    def _member(self) -> syntax_tree.Node:
+    def _member(self) -> syntax_tree.Expr:
         tree = self._primary()
         while True:
             if self._accept("."):
@@ -117,7 +120,7 @@ class _Parser:
             else:
                 return tree
 
-    def _selection(self, operand: syntax_tree.Node) -> syntax_tree.Node:
+    def _selection(self, operand: syntax_tree.Expr) -> syntax_tree.Expr:
         if self._accept("?"):
             field = self._workshop.literal(self.expect("name").text)
             return self._call("_?._", None, [operand, field])
@@ -126,8 +129,8 @@ class _Parser:
             return self._call(name, operand, self._arguments())
         return self._workshop.select(operand, name)
 
-    def _arguments(self) -> list[syntax_tree.Node]:
-        found: list[syntax_tree.Node] = []
+    def _arguments(self) -> list[syntax_tree.Expr]:
+        found: list[syntax_tree.Expr] = []
         if not self._accept(")"):
             found.append(self.expression())
             while self._accept(","):
@@ -135,7 +138,7 @@ class _Parser:
             self.expect(")")
         return found
 
-    def _primary(self) -> syntax_tree.Node:
+    def _primary(self) -> syntax_tree.Expr:
         kind = self._next
         if kind in {"int", "uint", "double"} or (kind == "-" and self._at_negative_number()):
             sign = "-" if self._accept("-") else ""
@@ -156,7 +159,7 @@ class _Parser:
             return self._map()
         return self._name()
 
-    def _name(self) -> syntax_tree.Node:
+    def _name(self) -> syntax_tree.Expr:
         dot = "." if self._accept(".") else ""
         name = self.expect("name").text
         if self._is_message():
@@ -177,8 +180,8 @@ class _Parser:
             position += 2
         return self._tokens[position].kind == "{"
 
-    def _list(self) -> syntax_tree.Node:
-        elements: list[syntax_tree.Node] = []
+    def _list(self) -> syntax_tree.Expr:
+        elements: list[syntax_tree.Expr] = []
         optional: set[int] = set()
         while self._next not in {"]", ","}:
             if self._accept("?"):
@@ -192,8 +195,8 @@ class _Parser:
         self.expect("]")
         return self._workshop.list_of(elements, frozenset(optional))
 
-    def _map(self) -> syntax_tree.Node:
-        entries: list[tuple[syntax_tree.Node, syntax_tree.Node, bool]] = []
+    def _map(self) -> syntax_tree.Expr:
+        entries: list[tuple[syntax_tree.Expr, syntax_tree.Expr, bool]] = []
         while self._next not in {"}", ","}:
             optional = self._accept("?")
             key = self.expression()

@@ -9,25 +9,25 @@ from extender.demand.cel.typecheck.signatures import Overload, Type
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Node:
+class Expr:
     """Any part of an expression; `type` is set by the checker, `level` counts what is below."""
 
     type: Type | None = dataclasses.field(default=None, init=False)
     level: int = dataclasses.field(default=1, init=False)
 
-    def children(self) -> tuple[Node, ...]:
+    def children(self) -> tuple[Expr, ...]:
         return ()
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Literal(Node):
+class Literal(Expr):
     """A constant: null, bool, int, values.Uint, float, str or bytes."""
 
     value: Any
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Name(Node):
+class Name(Expr):
     """A variable or a type, by name; `is_type` is set by the checker."""
 
     name: str
@@ -35,64 +35,64 @@ class Name(Node):
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Select(Node):
+class Select(Expr):
     """`operand.field`, or `has(operand.field)` where `test`; `type_name` if it names a type."""
 
-    operand: Node
+    operand: Expr
     field: str
     test: bool = False
     type_name: str | None = dataclasses.field(default=None, init=False)
 
-    def children(self) -> tuple[Node, ...]:
+    def children(self) -> tuple[Expr, ...]:
         return (self.operand,)
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Call(Node):
+class Call(Expr):
     """A function or an operator (`_+_`, `_[_]`, `_?._`, …) on a target, if any, and arguments."""
 
     function: str
-    target: Node | None
-    arguments: list[Node]
+    target: Expr | None
+    arguments: list[Expr]
     overloads: tuple[Overload, ...] = dataclasses.field(default=(), init=False)
 
-    def children(self) -> tuple[Node, ...]:
+    def children(self) -> tuple[Expr, ...]:
         return (*self.arguments,) if self.target is None else (self.target, *self.arguments)
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class ListOf(Node):
+class ListOf(Expr):
     """`[a, ?b]`; `optional` holds the indexes of elements marked `?`."""
 
-    elements: list[Node]
+    elements: list[Expr]
     optional: frozenset[int] = frozenset()
 
-    def children(self) -> tuple[Node, ...]:
+    def children(self) -> tuple[Expr, ...]:
         return (*self.elements,)
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class MapOf(Node):
+class MapOf(Expr):
     """`{key: value, ?key: value}` as (key, value, optional)."""
 
-    entries: list[tuple[Node, Node, bool]]
+    entries: list[tuple[Expr, Expr, bool]]
 
-    def children(self) -> tuple[Node, ...]:
+    def children(self) -> tuple[Expr, ...]:
         return tuple(node for key, value, _ in self.entries for node in (key, value))
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Fold(Node):
+class Fold(Expr):
     """A comprehension, as macros make it: fold `source` into `result` through `accumulator`."""
 
-    source: Node
+    source: Expr
     variable: str
     second: str  # empty, or the second variable: then the first is the index or the key
     accumulator: str
-    start: Node
-    condition: Node
-    step: Node
-    result: Node
+    start: Expr
+    condition: Expr
+    step: Expr
+    result: Expr
 
-    def children(self) -> tuple[Node, ...]:
+    def children(self) -> tuple[Expr, ...]:
         return (self.source, self.start, self.condition, self.step, self.result)

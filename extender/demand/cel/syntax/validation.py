@@ -25,7 +25,7 @@ _TAKES = {
 }  # fmt: skip
 
 
-def validate(node: syntax_tree.Node, *, within_format: bool = False) -> None:
+def validate(node: syntax_tree.Expr, *, within_format: bool = False) -> None:
     """InvalidError if the tree holds something that is refused."""
     match node:
         case syntax_tree.ListOf() if not within_format:
@@ -44,11 +44,11 @@ def validate(node: syntax_tree.Node, *, within_format: bool = False) -> None:
         validate(child, within_format=within_format)
 
 
-def _type(node: syntax_tree.Node) -> Type:
+def _type(node: syntax_tree.Expr) -> Type:
     return node.type or signatures.ERROR
 
 
-def _held(node: syntax_tree.Node, optional: bool) -> Type:
+def _held(node: syntax_tree.Expr, optional: bool) -> Type:
     found = _type(node)
     if not optional:
         return found
@@ -62,7 +62,7 @@ def _same(types: list[Type]) -> None:
         raise InvalidError("expected elements of one type")
 
 
-def _pattern(node: syntax_tree.Node) -> None:
+def _pattern(node: syntax_tree.Expr) -> None:
     # For matches(text, pattern) this looks at the text, as upstream does.
     if isinstance(node, syntax_tree.Literal):
         if not isinstance(node.value, str):
@@ -85,7 +85,7 @@ def _format(node: syntax_tree.Call) -> None:
             raise InvalidError(f"%{clause.letter} cannot show {_type(argument).name}")
 
 
-def _shows(letter: str, node: syntax_tree.Node) -> bool:
+def _shows(letter: str, node: syntax_tree.Expr) -> bool:
     found = _type(node)
     if found.kind != "dyn" and found.kind not in _TAKES[letter]:
         return False

@@ -23,7 +23,7 @@ _LOGICAL = frozenset({"_&&_", "_||_"})
 
 
 def check(
-    tree: syntax_tree.Node,
+    tree: syntax_tree.Expr,
     *,
     functions: Mapping[str, tuple[Overload, ...]],
     names: Mapping[str, Type],
@@ -55,14 +55,14 @@ class _Checker:
         self._scopes: list[dict[str, Type]] = []  # innermost last: variable → type
         self._types = unify.Unifier()
 
-    def finish(self, node: syntax_tree.Node) -> None:
+    def finish(self, node: syntax_tree.Expr) -> None:
         """Replace what is left of type variables by dyn, in the whole tree."""
         if node.type is not None:
             node.type = self._types.substitute(node.type, free=signatures.DYN)
         for child in node.children():
             self.finish(child)
 
-    def visit(self, node: syntax_tree.Node) -> Type:
+    def visit(self, node: syntax_tree.Expr) -> Type:
         """Check a node and what is below it; the type is kept at the node."""
         match node:
             case syntax_tree.Literal():
@@ -106,7 +106,7 @@ class _Checker:
         found = self._field(node.operand, node.field, optional=False)
         return signatures.BOOL if node.test else self._types.substitute(found)
 
-    def _field(self, operand: syntax_tree.Node, field: str, *, optional: bool) -> Type:
+    def _field(self, operand: syntax_tree.Expr, field: str, *, optional: bool) -> Type:
         whole = self._types.substitute(self.visit(operand))
         target = unify.unwrapped(whole)
         if target.kind == "map":
@@ -184,7 +184,7 @@ class _Checker:
 
         return tuple(map(renamed, overload.parameters)), renamed(overload.result)
 
-    def _element(self, node: syntax_tree.Node, *, optional: bool) -> Type:
+    def _element(self, node: syntax_tree.Expr, *, optional: bool) -> Type:
         found = self.visit(node)
         if not optional:
             return found
@@ -230,7 +230,7 @@ class _Checker:
         self._scopes.pop()
         return self._types.substitute(found)
 
-    def _demand(self, node: syntax_tree.Node, wanted: Type) -> None:
+    def _demand(self, node: syntax_tree.Expr, wanted: Type) -> None:
         if not self._types.assignable(wanted, self.visit(node)):
             raise InvalidError(f"expected type {wanted.name!r}")
 
@@ -248,7 +248,7 @@ class _Checker:
         raise InvalidError(f"type {source.name!r} cannot be the range of a comprehension")
 
 
-def _qualified(node: syntax_tree.Node) -> str | None:
+def _qualified(node: syntax_tree.Expr) -> str | None:
     """`a.b.c` as a name, None if the node is anything else."""
     if isinstance(node, syntax_tree.Name):
         return node.name
