@@ -43,7 +43,7 @@ _SnapshotLoader.add_implicit_resolver(
     list("-+.0123456789"),
 )
 # As a key it merges mappings; as a value it is text.
-_Loader.add_constructor(_MERGE_TAG, yaml.SafeLoader.construct_yaml_str)
+_SnapshotLoader.add_constructor(_MERGE_TAG, yaml.SafeLoader.construct_yaml_str)
 
 
 class Parsed(NamedTuple):

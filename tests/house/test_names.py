@@ -1,4 +1,4 @@
-"""One name, one thing: modules and classes are called by what they are, and by nothing else's name."""
+"""One name, one thing: modules and classes have names that say what they are, each its own."""
 
 import ast
 import collections
