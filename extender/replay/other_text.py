@@ -52,8 +52,8 @@ def answer(kind: str, body: object) -> str:
     if kind == "Table":
         return f"a table as the API server prints it, which leaves out most fields: {_RUN}"
     message = body.get("message") if isinstance(body, dict) else None
-    told = f": {message.strip()[:200]}" if isinstance(message, str) and message.strip() else ""
-    return f"an error that the API server answered, not objects{told}"
+    detail = f": {message.strip()[:200]}" if isinstance(message, str) and message.strip() else ""
+    return f"an error that the API server answered, not objects{detail}"
 
 
 def hint(text: str, message: str) -> str:
