@@ -75,7 +75,7 @@ def measured(
     judging: engine.Engine, known: node_pools.NodePools
 ) -> Generator[None, None, tuple[PoolModel, ...]]:
     """The figures of each pool and model, in turns; the pairs with the most GPUs first."""
-    sums = _Sums(judging, known)
+    sums = _ModelSums(judging, known)
     for pool in known.pools:
         for first in range(0, len(pool.rows), _CHUNK):
             sums.add(pool.title, pool.rows[first : first + _CHUNK])
@@ -97,7 +97,7 @@ def bounded(found: Sequence[PoolModel]) -> tuple[PoolModel, ...]:
     return (*shown, _together(others)) if others else tuple(shown)
 
 
-class _Sums:
+class _ModelSums:
     """Adds up rows by pool and model, and notes their racks and NVLink domains."""
 
     def __init__(self, judging: engine.Engine, known: node_pools.NodePools) -> None:

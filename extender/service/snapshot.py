@@ -23,13 +23,9 @@ _LOG = logging.getLogger(__name__)
 @contextlib.asynccontextmanager
 async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[startup.OpenedService]:
     """Open the ports and read the files of `settings.snapshot`."""
-    version = settings.kubernetes_version or policy.kubernetes_version
-    features = assembly.features_for(version, settings.feature_gates)
     waiting = {"the snapshot": "is being read"}
     notes = _noted(settings)
-    judging = assembly.assemble(
-        policy=policy, features=features, hardware=assembly.read_catalogue()
-    )
+    judging = _empty_engine(settings, policy)
     standing = active_policy.Policies(
         judging.use, fallback=active_policy.given(policy, settings.policy)
     )
@@ -63,6 +59,12 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
         finally:
             beside.cancel()
             await asyncio.gather(beside, return_exceptions=True)
+
+
+def _empty_engine(settings: Settings, policy: config.Policy) -> engine.Engine:
+    version = settings.kubernetes_version or policy.kubernetes_version
+    features = assembly.features_for(version, settings.feature_gates)
+    return assembly.assemble(policy=policy, features=features, hardware=assembly.read_catalogue())
 
 
 def _noted(settings: Settings) -> tuple[str, ...]:

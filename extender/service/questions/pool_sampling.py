@@ -17,7 +17,7 @@ _TURN_SECONDS = 0.002  # between two turns: nobody waits for a sample
 _FIRST_SECONDS = 1.0  # between two looks at whether there is anything to sample yet
 
 
-class Source(Protocol):
+class EngineSource(Protocol):
     """Who is asked: the facade of the service."""
 
     engine: engine.Engine
@@ -30,7 +30,7 @@ class PoolSampling:
     """Keeps the last sample and the history; `source` is asked at each sample."""
 
     def __init__(
-        self, source: Callable[[], Source], *, clock: Callable[[], float] = time.time
+        self, source: Callable[[], EngineSource], *, clock: Callable[[], float] = time.time
     ) -> None:
         self._source = source
         self._clock = clock
