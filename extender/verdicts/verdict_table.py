@@ -63,8 +63,8 @@ class VerdictTable:
         self._verdicts: dict[int, Verdict] = {}  # state → verdict, of those judged by themselves
         # State → what it has in common with others; its verdict is made when it is read.
         self._shared: dict[int, whole_devices.SharedVerdict] = {}
-        asks_whole = bool(question.claims) and not question.extended and surroundings is None
-        self._whole = whole_devices.WholeDevices(question, judge) if asks_whole else None
+        whole_alone = bool(question.claims) and not question.extended and surroundings is None
+        self._whole = whole_devices.WholeDevices(question, judge) if whole_alone else None
         self.left: list[int] = []  # states asked for that no verdict was found for yet
         # State → its reason, of those that were read and are final.
         self._reasons: NDArray[np.object_] = np.full(_FIRST_STATES, None, dtype=object)
