@@ -12,7 +12,7 @@ from typing import Any
 from extender.policy.validation import Problem
 
 # (section of a profile, field) → where it holds for the whole cluster
-_CLUSTER_WIDE = {
+_CLUSTER_WIDE: Mapping[tuple[str, ...], str] = {
     ("packing", "alpha"): "packing.alpha",
     ("packing", "cliffShare"): "packing.fitsNowShare",
     ("packing", "fitsNowShare"): "packing.fitsNowShare",
@@ -25,6 +25,11 @@ _CLUSTER_WIDE = {
     ("packing", "reserve"): "packing.reserve",
     ("preference", "avoidConditions"): "avoidConditions",
 }
+# The same without the section's name → where they hold
+_WITHOUT_SECTION: Mapping[tuple[str, ...], str] = {
+    path[1:]: location for path, location in _CLUSTER_WIDE.items() if path[0] == "packing"
+}
+_IN_A_PROFILE = {**_CLUSTER_WIDE, **_WITHOUT_SECTION}
 # fields of the whole document that some write into a profile
 _OF_THE_DOCUMENT = (
     "scores",
@@ -62,8 +67,11 @@ def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
     for path, (location, meaning) in _RENAMED.items():
         if _holds(document, path):
             yield ".".join(path), f"is called {location} now: {meaning}"
+    for path, location in _WITHOUT_SECTION.items():
+        if _holds(document, path):
+            yield ".".join(path), f"belongs to a section: set it at {location}"
     for number, profile in enumerate(_profiles(document)):
-        for path, location in _CLUSTER_WIDE.items():
+        for path, location in _IN_A_PROFILE.items():
             if _holds(profile, path):
                 reported = f"holds for the whole cluster: set it at {location}"
                 yield f"profiles[{number}].{'.'.join(path)}", reported
@@ -74,10 +82,10 @@ def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
 
 def without(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document without the fields that `problems` tells of."""
-    rest = _rest(document, (*_OF_A_PROFILE, *_RENAMED))
+    rest = _rest(document, (*_OF_A_PROFILE, *_RENAMED, *_WITHOUT_SECTION))
     profiles = rest.get("profiles")
     if isinstance(profiles, list):
-        gone = (*_CLUSTER_WIDE, *((name,) for name in _OF_THE_DOCUMENT))
+        gone = (*_IN_A_PROFILE, *((name,) for name in _OF_THE_DOCUMENT))
         rest["profiles"] = [
             _rest(profile, gone) if isinstance(profile, Mapping) else profile
             for profile in profiles

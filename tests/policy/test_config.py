@@ -121,6 +121,17 @@ def test_what_holds_for_the_cluster_is_a_problem_in_a_profile(field):
     }
 
 
+@pytest.mark.parametrize("field", msgspec.structs.fields(config.ClusterPacking))
+def test_a_field_of_the_prices_without_its_section_is_told_where_it_belongs(field):
+    name = field.encode_name
+    location = f"set it at packing.{name}"
+
+    assert problems({name: 1}) == {name: f"belongs to a section: {location}"}
+    assert problems({"profiles": [{"name": "a", name: 1}]}) == {
+        f"profiles[0].{name}": f"holds for the whole cluster: {location}"
+    }
+
+
 @pytest.mark.parametrize("field", msgspec.structs.fields(config.Policy))
 def test_a_field_of_the_document_is_a_problem_in_a_profile(field):
     name = field.encode_name
