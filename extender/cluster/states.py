@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +12,9 @@ from extender import bounded_cache
 from extender.hardware.shape import Shape
 from extender.hardware.usage import NOTHING, NodeState, Usage
 
-__all__ = ["NOTHING", "States", "Usage"]
+__all__ = ["NOTHING", "ByNumbering", "States", "Usage"]
+
+_Kept = TypeVar("_Kept")
 
 _FIRST = 1024
 # 5,000 nodes have 1,000 to 14,000 states, and every placement may add a few. Each takes 420 bytes,
@@ -89,3 +94,22 @@ class States:
             state = self._states[number]
             moved[number] = found.number(state.shape, state.usage)
         return found, moved
+
+
+class ByNumbering(Generic[_Kept]):
+    """What is kept by the numbers of states: made anew once they are numbered anew.
+
+    Whoever keeps something so asks for it with the states of the moment, and so cannot read it by
+    numbers that it does not have.
+    """
+
+    def __init__(self, make: Callable[[], _Kept]) -> None:
+        self._make = make
+        self._states: States | None = None
+        self.kept = make()
+
+    def of(self, states: States) -> _Kept:
+        """What is kept by these numbers; empty, as `make` makes it, if they are others."""
+        if states is not self._states:
+            self._states, self.kept = states, self._make()
+        return self.kept

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
+from extender.cluster.states import ByNumbering
 from extender.hardware.gpu_count import GpuCounter
 from extender.pricing import formula
 from extender.pricing.mix.demand_mix import Floats, MeanDemand
@@ -17,14 +18,20 @@ _FIRST_STATES = 1024
 _MOST_CPU, _MOST_GPUS = 128_000.0, 8.0
 
 
+class _Counted:
+    """Free GPUs by state, NaN where not counted yet; the GPUs of each shape, by its number."""
+
+    def __init__(self) -> None:
+        self.left: Floats = np.full(_FIRST_STATES, np.nan)
+        self.machines: list[GpuCounter] = []
+
+
 class GpuInventory:
     """Counts the GPUs of states."""
 
     def __init__(self, cluster: index.TopologyIndex) -> None:
         self._index = cluster
-        self._left: Floats = np.full(_FIRST_STATES, np.nan)  # state → free GPUs
-        self._gpus: list[GpuCounter] = []  # of each shape, as numbered by the states
-        self._states: object = None
+        self._kept = ByNumbering(_Counted)
 
     def tightness(self, rows: NDArray[np.int32], states: NDArray[np.int32], *, cpu: int) -> Floats:
         """BestFit's key, the second one: CPU and GPUs left on each node; the least is tightest."""
@@ -74,28 +81,22 @@ class GpuInventory:
 
     def left(self, states: NDArray[np.int32]) -> Floats:
         """Free GPUs per state, counted once per state."""
-        self._forget_old_states()
-        while len(self._left) < len(self._index.states):
-            self._left = np.concatenate([self._left, np.full(len(self._left), np.nan)])
-        found = self._left[states]
+        counted = self._kept.of(self._index.states)
+        while len(counted.left) < len(self._index.states):
+            counted.left = np.concatenate([counted.left, np.full(len(counted.left), np.nan)])
+        found = counted.left[states]
         missing = states[np.isnan(found)]
         if not len(missing):
             return found
         machines = self.machines()
         for state in set(missing.tolist()):
             machine = machines[self._index.states.shape_of[state]]
-            self._left[state] = machine.left(self._index.states[state].usage)
-        return self._left[states]
+            counted.left[state] = machine.left(self._index.states[state].usage)
+        return counted.left[states]
 
     def machines(self) -> Sequence[GpuCounter]:
         """The GPUs of each shape, as the states number them."""
-        self._forget_old_states()
-        for hardware in self._index.states.shapes[len(self._gpus) :]:
-            self._gpus.append(GpuCounter(hardware))
-        return self._gpus
-
-    def _forget_old_states(self) -> None:
-        if self._index.states is not self._states:
-            self._left = np.full(_FIRST_STATES, np.nan)
-            self._gpus = []
-            self._states = self._index.states
+        known = self._kept.of(self._index.states).machines
+        for hardware in self._index.states.shapes[len(known) :]:
+            known.append(GpuCounter(hardware))
+        return known

@@ -8,6 +8,7 @@ placed, one after the other, by the same verdicts that answer requests.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ from extender.pricing import (
     placement_counts,
     prices,
 )
+from extender.pricing.generation import Generation
 from extender.pricing.mig import lookahead
 from extender.pricing.mix import demand_counts, demand_size
 from extender.pricing.mix.demand_mix import DemandClasses, Floats, Ints
@@ -63,10 +65,7 @@ class HeadroomPricer:
         self.headroom: Floats = np.zeros(0)  # U, GPUs per class over the whole cluster
         self.epoch = 0
         self._policy_form = formula.Constants()  # where CPU and memory are plentiful
-        self._form = self._policy_form  # adapted to the coverage of the moment
         self.coverage = math.inf  # share of the free GPUs that CPU and memory cover
-        self._declared: tuple[config.DeclaredClass, ...] = ()
-        self._machine_reserve = 0.0
         self._sizes = demand_size.DemandSizes(cluster, table_of, judges=judges)
         self._demands = demand_counts.DemandCounts(self._sizes, self._work)
         self.mix = self._demands.mix
@@ -77,12 +76,8 @@ class HeadroomPricer:
         self.inventory = gpu_inventory.GpuInventory(cluster)
         self._fleet = fleet.Fleet(cluster, self._counts, self.inventory)
         self.lookahead = lookahead.Lookahead(cluster, self._counts, patient=patient)
-        # (classes, constants, the needs computed from both)
-        self._needs: tuple[DemandClasses, formula.Constants, formula.Needs] = (
-            DemandClasses.none(),
-            self._form,
-            (),
-        )
+        # Its constants are the policy's, adapted to the coverage of the moment.
+        self._generation = Generation(DemandClasses.none(), self._policy_form, cluster.states)
         self._age = 0  # placements and pods since the prices were renewed
         self._stale = True
         self._form_changed = True  # whether the form changed since
@@ -90,7 +85,7 @@ class HeadroomPricer:
     @property
     def classes(self) -> DemandClasses:
         """The mix as it was when the prices were renewed."""
-        return self._class_versions.classes
+        return self._generation.classes
 
     @property
     def unfinished(self) -> bool:
@@ -117,15 +112,13 @@ class HeadroomPricer:
     @property
     def cpu_or_memory_is_short(self) -> bool:
         """Whether CPU or memory does not cover the free GPUs: `blend` is below the policy's."""
-        return self._form != self._policy_form
+        return self._generation.form != self._policy_form
 
     def configure(self, settings: config.ClusterPacking, *, cpu_pods_scored: bool) -> None:
         """Take the constants of a policy; the mix learnt so far is kept."""
         self._policy_form = formula.constants_of(settings, cpu_pods_scored=cpu_pods_scored)
-        self._form = self._policy_form
+        self._replace(form=self._policy_form)
         self._demands.configure(settings)
-        self._declared = settings.reserve
-        self._machine_reserve = settings.machine_reserve
         self._stale = self._form_changed = True
 
     def learn(self, uid: str, question: Query, **seen: Any) -> None:  # noqa: ANN401 - as in `DemandCounts`
@@ -155,13 +148,12 @@ class HeadroomPricer:
         rows = self._index.in_use()
         self._fleet.refresh(rows)
         self._adapt_form(rows)
-        self._demands.declare(self._declared)
-        self.mix.reserve_machines(self._fleet.machine_shares(self._machine_reserve))
-        classes = self.mix.classes()
+        classes = self._demands.classes(self._fleet.machine_shares)
         if not self._counts.plans(classes.units, self._index.states.shapes):
             self._stale = True  # some selectors of the units are not evaluated yet
             return
         self._class_versions.take(classes, all_of_them=self._form_changed)
+        self._replace(classes=classes)
         self._form_changed = False
         if not len(rows) or not len(self.classes.weight):
             self.prices = self.headroom = np.zeros(len(self.classes.weight))
@@ -175,7 +167,7 @@ class HeadroomPricer:
         sharing = self.lookahead.partitioned_gpus.share_counters(self.classes)
         pool = prices.shared_headroom(self._fleet.empty_headroom(self.classes), weight, sharing)
         headroom = prices.shared_headroom(self.headroom, weight, sharing)
-        self.prices = prices.prices(self.classes, headroom, self._form, pool=pool)
+        self.prices = prices.prices(self.classes, headroom, self._generation.form, pool=pool)
         self.lookahead.take(self.classes, self.prices)
         self.epoch += 1
 
@@ -183,8 +175,18 @@ class HeadroomPricer:
         """Use the constants for how much of the idle GPUs CPU and memory cover."""
         self.coverage = self.inventory.coverage(self.mix.mean_demand(), rows)
         form = formula.adapted_to_coverage(self._policy_form, self.coverage)
-        if form != self._form:
-            self._form, self._form_changed = form, True
+        if form != self._generation.form:
+            self._replace(form=form)
+            self._form_changed = True
+
+    def _replace(self, **changed: Any) -> None:  # noqa: ANN401 - fields of a Generation
+        self._generation = dataclasses.replace(self._generation, **changed)
+
+    def _now(self) -> Generation:
+        """The generation by the numbers that the states have now."""
+        if self._generation.states is not self._index.states:
+            self._replace(states=self._index.states)
+        return self._generation
 
     @property
     def _refresh_after(self) -> int:
@@ -318,15 +320,16 @@ class HeadroomPricer:
         *,
         weighted: bool = False,
     ) -> Floats:
-        classes = self.classes
+        now = self._now()
+        classes = now.classes
         if columns is None and len(states) * len(classes.weight) <= _FEW_CELLS:
             return self._headroom_row_by_row(states, cpu, memory, weighted=weighted)
-        parts = self._device_headroom.of(states, classes, self._form, self._index.states)
+        parts = self._device_headroom.of(states, now)
         if weighted:
             parts = parts.weighted()
         if columns is not None:
             parts, classes = parts.for_classes(columns), classes.take(columns)
-        return formula.headroom(parts, cpu, memory, classes, self._form)
+        return formula.headroom(parts, cpu, memory, classes, now.form)
 
     def _headroom_row_by_row(
         self, states: NDArray[np.int32], cpu: Floats, memory: Floats, *, weighted: bool
@@ -339,12 +342,6 @@ class HeadroomPricer:
     def _headroom_of_state(
         self, state: int, cpu: float, memory: float, *, weighted: bool
     ) -> Sequence[float]:
-        classes, form = self.classes, self._form
-        known, known_form, needs = self._needs
-        if known is not classes or known_form is not form:
-            needs = formula.class_needs(classes, form)
-            self._needs = classes, form, needs
-        device = self._device_headroom.of_state(
-            state, classes, form, self._index.states, weighted=weighted
-        )
-        return formula.headroom_of_row(*device, cpu, memory, needs)
+        now = self._now()
+        device = self._device_headroom.of_state(state, now, weighted=weighted)
+        return formula.headroom_of_row(*device, cpu, memory, now.needs)

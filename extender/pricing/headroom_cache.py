@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from extender import bounded_cache
 from extender.cluster.states import States
 from extender.pricing import formula, placement_counts
+from extender.pricing.generation import Generation
 from extender.pricing.mix.demand_mix import DemandClasses, Floats
 
 StateHeadroom: TypeAlias = tuple[list[float], list[float]]
@@ -26,9 +27,7 @@ class DeviceHeadroomCache:
 
     def __init__(self, counted: placement_counts.PlacementCounts) -> None:
         self._counts = counted
-        self._form = formula.Constants()
-        self._classes = DemandClasses.none()
-        self._states = States()
+        self._generation = Generation(DemandClasses.none(), formula.Constants(), States())
         # state → its row in the arrays below, -1 where it has none
         self._slot_of: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
         self._fits_now: Floats = np.zeros((_FIRST, 0))
@@ -53,15 +52,13 @@ class DeviceHeadroomCache:
     def of(
         self,
         numbers: NDArray[np.int32],
-        classes: DemandClasses,
-        form: formula.Constants,
-        states: States,
+        generation: Generation,
     ) -> formula.DeviceHeadroom:
         """Device headroom of the states, one row each; NaN where not all is counted yet."""
-        if classes is not self._classes or form is not self._form or states is not self._states:
-            self._take(classes, form, states)
-        if len(self._slot_of) < len(states):
-            more = np.full(len(states), -1, dtype=np.int32)
+        if generation is not self._generation:
+            self._take(generation)
+        if len(self._slot_of) < len(generation.states):
+            more = np.full(len(generation.states), -1, dtype=np.int32)
             self._slot_of = np.concatenate([self._slot_of, more])
         slots = self._slot_of[numbers]
         if slots.min(initial=0) < 0:
@@ -86,18 +83,16 @@ class DeviceHeadroomCache:
     def of_state(
         self,
         state: int,
-        classes: DemandClasses,
-        form: formula.Constants,
-        states: States,
+        generation: Generation,
         *,
         weighted: bool,
     ) -> StateHeadroom:
         """`fits_now` and `count` of one state, by class; NaN where not all is counted yet."""
-        if classes is not self._classes or form is not self._form or states is not self._states:
-            self._take(classes, form, states)
+        if generation is not self._generation:
+            self._take(generation)
         found = self._by_state.get((state, weighted))
         if found is None:
-            parts = self.of(np.array([state], dtype=np.int32), classes, form, states)
+            parts = self.of(np.array([state], dtype=np.int32), generation)
             parts = parts.weighted() if weighted else parts
             found = parts.fits_now[0].tolist(), parts.count[0].tolist()
             if self._slot_of[state] >= 0:
@@ -105,9 +100,10 @@ class DeviceHeadroomCache:
         return found
 
     def _counted(self, numbers: NDArray[np.int32]) -> formula.DeviceHeadroom:
-        free, chain = self._counts.device_part(self._classes.units, numbers, self._states)
-        mean_worth = self._counts.mean_worth(self._classes.units, numbers, chain)
-        return formula.device_headroom(free, chain, self._classes, self._form, mean_worth)
+        now, units = self._generation, self._generation.classes.units
+        free, chain = self._counts.device_part(units, numbers, now.states)
+        mean_worth = self._counts.mean_worth(units, numbers, chain)
+        return formula.device_headroom(free, chain, now.classes, now.form, mean_worth)
 
     def _keep(self, numbers: NDArray[np.int32], found: formula.DeviceHeadroom) -> None:
         first, end = self._kept, self._kept + len(numbers)
@@ -126,29 +122,19 @@ class DeviceHeadroomCache:
         self._slot_of[numbers] = np.arange(first, end, dtype=np.int32)
         self._kept = end
 
-    def _take(self, classes: DemandClasses, form: formula.Constants, states: States) -> None:
-        """Continue with these; cached values stay where they are the same for them."""
-        same = form == self._form and states is self._states
-        if not same or _devices(classes) != _devices(self._classes):
+    def _take(self, generation: Generation) -> None:
+        """Continue with this one; cached values stay where they are the same by it."""
+        if not generation.same_devices(self._generation):
             self._forget()
             self._mean_worth = None
-            self._counts.configure(locality_weight=form.locality_weight)
-            if self._fits_now.shape[1] != len(classes.weight):
-                self._fits_now = np.zeros((_FIRST, len(classes.weight)))
+            self._counts.configure(locality_weight=generation.form.locality_weight)
+            width = len(generation.classes.weight)
+            if self._fits_now.shape[1] != width:
+                self._fits_now = np.zeros((_FIRST, width))
                 self._count = self._fits_now.copy()
-        self._classes, self._form, self._states = classes, form, states
+        self._generation = generation
 
     def _forget(self) -> None:
         self._slot_of.fill(-1)
         self._by_state.clear()
         self._kept = 0
-
-
-def _devices(classes: DemandClasses) -> tuple[tuple[int, ...], bytes, bytes, bytes]:
-    """What the classes request of devices."""
-    return (
-        tuple(id(unit) for unit in classes.units),
-        classes.unit.tobytes(),
-        classes.count.tobytes(),
-        classes.share.tobytes(),
-    )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from extender import bounded_cache
 from extender.cluster import index
-from extender.cluster.states import States
+from extender.cluster.states import ByNumbering, States
 from extender.demand import selectors, work
 from extender.hardware import shape
 from extender.hardware.usage import NodeState
@@ -63,13 +63,12 @@ class PerNodeVerdicts:
         self._judge = verdicts.by(self._planner)
         self._work = verdicts.work
         self._findings = selector_matches.Findings(cluster, shared, self._work)
-        self._tables: OrderedDict[_Key, PerNodeTable] = OrderedDict()
-        self._states: States | None = None
+        self._kept: ByNumbering[OrderedDict[_Key, PerNodeTable]] = ByNumbering(OrderedDict)
         self._taken: tuple[shape.Shape, selector_matches.Found] | None = None
         self._demands_version = -1  # of the store, when `begin` last looked what is still there
 
     def __len__(self) -> int:
-        return len(self._tables)
+        return len(self._kept.kept)
 
     def begin(self) -> None:
         """Begin a call: forget selectors that nothing in the cluster has any more."""
@@ -81,36 +80,34 @@ class PerNodeVerdicts:
     @property
     def unfinished(self) -> bool:
         """Whether somebody asked for a verdict that is still to be found."""
-        return any(table.wanted for table in self._tables.values())
+        return any(table.wanted for table in self._kept.kept.values())
 
     def advance(self) -> None:
         """Go on with what was asked for, as far as the call's allowance goes."""
-        for table in self._tables.values():
+        for table in self._kept.kept.values():
             if table.wanted:
                 table.fill(self._index.in_use())
 
     def _keep(self, expressions: Collection[str]) -> None:
         """Forget all about other selectors."""
         self._findings.keep(expressions)
-        for key in [key for key, table in self._tables.items() if not table.stands(expressions)]:
-            del self._tables[key]
+        for key in [key for key, table in self._kept.kept.items() if not table.stands(expressions)]:
+            del self._kept.kept[key]
 
     def of(self, question: Query) -> PerNodeTable:
         """The question's table."""
-        if self._states is not self._index.states:
-            self._tables.clear()
-            self._states = self._index.states
+        tables = self._kept.of(self._index.states)
         key = (question, self._index.surroundings)
-        table = self._tables.get(key)
+        table = tables.get(key)
         if table is None:
             reads = self._shared.reads_apart
             chains = self.splitter.chains(question)
             own = tuple(chain for chain in chains if any(map(reads, chain)))
-            table = self._tables[key] = PerNodeTable(self, question, key[1], own)
-            while len(self._tables) > 1 and self._used() > _MOST_BYTES:
-                self._tables.popitem(last=False)
+            table = tables[key] = PerNodeTable(self, question, key[1], own)
+            while len(tables) > 1 and self._used() > _MOST_BYTES:
+                tables.popitem(last=False)
         else:
-            self._tables.move_to_end(key)
+            tables.move_to_end(key)
         return table
 
     def caches(self) -> Iterator[bounded_cache.Figures]:
@@ -123,7 +120,7 @@ class PerNodeVerdicts:
         yield dataclasses.replace(own, name="allocator-plans-by-node")
 
     def _used(self) -> int:
-        return sum(table.bytes for table in self._tables.values())
+        return sum(table.bytes for table in self._kept.kept.values())
 
     # ------------------------------------------------------------ for tables
 
@@ -138,7 +135,7 @@ class PerNodeVerdicts:
     def configure(self, *, budget: int) -> None:
         """Search up to so many steps for a verdict from now on."""
         self._planner.configure(budget=budget)
-        self._tables.clear()
+        self._kept.kept.clear()
 
     def found(
         self, row: int, chains: tuple[selector_split.Chain, ...]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender import bounded_cache
-from extender.cluster.states import States
+from extender.cluster.states import ByNumbering, States
 from extender.demand import work
 from extender.hardware.shape import Broken, Shape
 from extender.hardware.usage import NodeState
@@ -243,52 +243,49 @@ class VerdictTable:
         self._reasons = np.concatenate([self._reasons, np.full(size, None, dtype=object)])
 
 
+_Tables: TypeAlias = OrderedDict[tuple[Query, Broken | None], VerdictTable]
+
+
 class VerdictTables:
     """The tables of the questions asked of late; all are dropped when states are numbered anew."""
 
     def __init__(self, judge: Evaluator, *, most: int = MOST_TABLES) -> None:
         self._judge = judge
         self._most = most
-        self._states: States | None = None
-        self._tables: OrderedDict[tuple[Query, Broken | None], VerdictTable] = OrderedDict()
+        self._kept: ByNumbering[_Tables] = ByNumbering(OrderedDict)
 
     def __len__(self) -> int:
-        return len(self._tables)
+        return len(self._kept.kept)
 
     @property
     def unfinished(self) -> bool:
         """Whether a table was asked for verdicts that are still to be found."""
-        return any(table.left for table in self._tables.values())
+        return any(table.left for table in self._kept.kept.values())
 
     def advance(self) -> None:
         """Go on with what was asked for, as far as the allowance goes."""
-        for table in self._tables.values():
+        for table in self._kept.kept.values():
             if table.left:
                 table.advance()
 
     def clear(self) -> None:
         """Drop all tables: their verdicts rest on what does not hold any more."""
-        self._tables.clear()
+        self._kept.kept.clear()
 
     @property
     def figures(self) -> bounded_cache.Figures:
         """How much all tables take."""
-        used = sum(table.bytes for table in self._tables.values())
+        used = sum(table.bytes for table in self._kept.kept.values())
         return bounded_cache.Figures("verdict-tables", used, _MOST_BYTES)
 
     def of(self, question: Query, states: States, surroundings: Broken | None) -> VerdictTable:
         """The question's table for the states of the moment."""
-        if states is not self._states:
-            self._tables.clear()
-            self._states = states
-        key = (question, surroundings)
-        table = self._tables.get(key)
+        tables, key = self._kept.of(states), (question, surroundings)
+        table = tables.get(key)
         if table is None:
-            table = self._tables[key] = VerdictTable(question, self._judge, states, surroundings)
-            while len(self._tables) > 1 and (
-                len(self._tables) > self._most or self.figures.used > _MOST_BYTES
-            ):
-                self._tables.popitem(last=False)
+            table = tables[key] = VerdictTable(question, self._judge, states, surroundings)
+            while len(tables) > 1 and (len(tables) > self._most or self.figures.used > _MOST_BYTES):
+                tables.popitem(last=False)
         else:
-            self._tables.move_to_end(key)
+            tables.move_to_end(key)
         return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 
 from extender.demand import work
 from extender.policy import config
@@ -19,6 +20,8 @@ class DemandCounts:
         self._sizes = sized
         self._work = spending
         self._version = -1  # of the sizes by which pods were counted
+        self._declared: tuple[config.DeclaredClass, ...] = ()
+        self._machine_reserve = 0.0
         self.mix = demand_mix.DemandMix(resolve=self._counted)
 
     @property
@@ -31,6 +34,8 @@ class DemandCounts:
         self.mix.configure(
             horizon=settings.horizon_pods, namespace_share=settings.max_namespace_share
         )
+        self._declared = settings.reserve
+        self._machine_reserve = settings.machine_reserve
 
     def learn(
         self,
@@ -66,11 +71,22 @@ class DemandCounts:
             self._version = self._sizes.version
             self.mix.unresolve()
 
-    def declare(self, declared: tuple[config.DeclaredClass, ...]) -> None:
+    def classes(
+        self, machine_shares: Callable[[float], Mapping[int, float]]
+    ) -> demand_mix.DemandClasses:
+        """The mix now, with what the policy declares and reserves.
+
+        `machine_shares` splits a reserve over the sizes of machines (`fleet.Fleet`).
+        """
+        self._declare()
+        self.mix.reserve_machines(machine_shares(self._machine_reserve))
+        return self.mix.classes()
+
+    def _declare(self) -> None:
         """Give the policy's declared sizes their share, of each kind of whole GPU requested."""
         self.mix.forget_reserved()
-        units = self.mix.whole_gpu_units() if declared else []
-        for each in declared:
+        units = self.mix.whole_gpu_units() if self._declared else []
+        for each in self._declared:
             for unit in units:
                 self.mix.reserve(
                     unit,
