@@ -261,10 +261,7 @@ class Engine:
         else:
             return None
         order, maximum = self.index.order[rows], self.policy.scores.maximum
-        scores = scored_nodes.ranked(costs, unknown, maximum=maximum, order=order)
-        return scored_nodes.ScoredNodes(
-            resolved, candidates, scores, costs.total, costs.parts, costs.tie
-        )
+        return scored_nodes.of(resolved, candidates, costs, maximum=maximum, order=order)
 
     def _once_victims_are_gone(
         self, pod: objects.Pod, found: verb_results.FilterResult

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from extender import bounded_cache
 from extender.decisions import engine
+from extender.pricing import gpu_inventory
 
 _SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
 
@@ -40,7 +41,7 @@ def of(judging: engine.Engine) -> EngineSnapshot:
         reservations=len(index.reservations),
         gpus=total,
         free_gpus=free,
-        stranded_gpus=free * (1.0 - min(priced.coverage, 1.0)),
+        stranded_gpus=gpu_inventory.stranded(free, priced.coverage),
         unknown_predictions=judging.judge.unknown,
         unjudged=judging.unjudged,
         headroom={str(size): gpus for size, gpus in priced.inventory.whole_sets(_SIZES).items()},

@@ -24,6 +24,19 @@ class ScoredNodes:
     tie: NDArray[np.float64]  # what ranks equal costs, the least first
 
 
+def of(
+    resolved: resolver.ResolvedPod,
+    candidates: scorer.CandidateNodes,
+    costs: scorer.NodeCosts,
+    *,
+    maximum: int,
+    order: NDArray[np.int64],
+) -> ScoredNodes:
+    """The candidates ranked by these costs; `order` ranks what costs the same."""
+    scores = ranked(costs, candidates.rows < 0, maximum=maximum, order=order)
+    return ScoredNodes(resolved, candidates, scores, costs.total, costs.parts, costs.tie)
+
+
 def ranked(
     costs: scorer.NodeCosts, unknown: NDArray[np.bool_], *, maximum: int, order: NDArray[np.int64]
 ) -> NDArray[np.int64]:

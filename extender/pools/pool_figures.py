@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from extender.decisions import engine
 from extender.pools import node_pools
+from extender.pricing import gpu_inventory
 from extender.pricing.mix.demand_mix import Floats
 
 SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
 _CHUNK = 64  # rows whose states may have to be counted
-_ALMOST = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class GpuFigures:
     @property
     def fragmented(self) -> float:
         """The share of the free GPUs that is on nodes in part use: 0 is all in one piece."""
-        return 1.0 - self.whole / self.free if self.free > _ALMOST else 0.0
+        return 1.0 - self.whole / self.free if self.free > gpu_inventory.ALMOST else 0.0
 
 
 def counted(
@@ -69,23 +69,23 @@ def of_rows(
     """The figures of these rows, whose GPUs were counted before."""
     shut = blocked.astype(np.bool_)
     usable = np.where(shut, 0.0, left)
-    empty = (total > 0) & (left >= total - _ALMOST)
+    empty = (total > 0) & (left >= total - gpu_inventory.ALMOST)
     free = float(usable.sum())
     pricer = judging.pricer
     live = rows[judging.index.state[rows] >= 0]
     coverage = (
         pricer.inventory.coverage(pricer.mix.mean_demand(), live) if free and len(live) else 1.0
     )
-    floors = np.floor(usable + _ALMOST)
+    floors = np.floor(usable + gpu_inventory.ALMOST)
     return GpuFigures(
         nodes=len(rows),
         blocked=int(shut.sum()),
         gpus=float(total.sum()),
         free=free,
         whole=float(usable[empty].sum()),
-        stranded=free * (1.0 - min(coverage, 1.0)),
+        stranded=gpu_inventory.stranded(free, coverage),
         largest=float(floors.max()) if len(floors) else 0.0,
-        sets=tuple((size, float((floors // size * size).sum())) for size in SIZES),
+        sets=tuple((size, gpu_inventory.in_whole_sets(usable, size)) for size in SIZES),
         out=float(left[shut].sum()),
     )
 
@@ -132,5 +132,5 @@ def together(parts: Sequence[GpuFigures]) -> GpuFigures:
 
 def most_fragmented(pools: Sequence[PoolFigures]) -> PoolFigures | None:
     """The pool with the largest share of its free GPUs on nodes in part use, None if none has."""
-    broken = [each for each in pools if each.figures.fragmented > _ALMOST]
+    broken = [each for each in pools if each.figures.fragmented > gpu_inventory.ALMOST]
     return max(broken, key=lambda each: (each.figures.fragmented, each.figures.free), default=None)

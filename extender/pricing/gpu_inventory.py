@@ -14,6 +14,7 @@ from extender.pricing import formula
 from extender.pricing.mix.demand_mix import Floats, MeanDemand
 
 _FIRST_STATES = 1024
+ALMOST = 1e-6  # GPUs: shares add up to whole ones but for the last digits of a double
 # Of one node, to bring CPU and GPUs to one scale: the largest machine of BestFit's authors.
 _MOST_CPU, _MOST_GPUS = 128_000.0, 8.0
 
@@ -45,7 +46,7 @@ class GpuInventory:
     def whole_sets(self, sizes: tuple[int, ...]) -> dict[int, float]:
         """GPUs in whole free sets of each size on one node: what fragmentation leaves."""
         left = self.left(self._index.state[self._index.in_use()])
-        return {size: float((np.floor(left / size) * size).sum()) for size in sizes}
+        return {size: in_whole_sets(left, size) for size in sizes}
 
     def totals(self) -> tuple[float, float]:
         """Free GPUs, and GPUs, of all nodes."""
@@ -100,3 +101,13 @@ class GpuInventory:
         for hardware in self._index.states.shapes[len(known) :]:
             known.append(GpuCounter(hardware))
         return known
+
+
+def in_whole_sets(left: Floats, size: int) -> float:
+    """Of free GPUs by node those that are in whole sets of that size on one node."""
+    return float((np.floor((left + ALMOST) / size) * size).sum())
+
+
+def stranded(free: float, coverage: float) -> float:
+    """Of so many free GPUs those that idle CPU and memory do not cover."""
+    return free * (1.0 - min(coverage, 1.0))

@@ -8,6 +8,8 @@ the policy in force, and the report says so.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from extender.decisions import engine, scored_nodes, scorer
@@ -104,13 +106,9 @@ class CandidatePolicy:
             return None
         candidates = scorer.CandidateNodes(table, rows, states)
         costs = self._scoring.cost_by_part(resolved, candidates)
-        unknown = rows < 0
-        order = self.engine.index.order[rows]
-        scores = scored_nodes.ranked(
-            costs, unknown, maximum=self.policy.scores.maximum, order=order
-        )
-        total = np.where(unknown, np.nan, costs.total)
-        return scored_nodes.ScoredNodes(resolved, candidates, scores, total, costs.parts, costs.tie)
+        order, maximum = self.engine.index.order[rows], self.policy.scores.maximum
+        found = scored_nodes.of(resolved, candidates, costs, maximum=maximum, order=order)
+        return dataclasses.replace(found, cost=np.where(rows < 0, np.nan, found.cost))
 
     def refused(self, scored: scored_nodes.ScoredNodes) -> int:
         """How many of the nodes that the policy in force let pass the candidate would refuse."""

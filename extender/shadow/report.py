@@ -56,7 +56,6 @@ class ShadowSums:
     # Sum of 1 - locality (0 is the best) of the winner's devices, by policy.
     locality_active: float = 0.0
     locality_candidate: float = 0.0
-    seconds: float = 0.0  # of processor time
 
     def as_json(self) -> dict[str, Any]:
         """The sums as operators read them: means where means say more."""
@@ -75,7 +74,6 @@ class ShadowSums:
             "skipped": self.skipped,
             "unfinished": self.unfinished,
             "failed": self.failed,
-            "cpuSeconds": round(self.seconds, 6),
         }
 
 

@@ -96,6 +96,11 @@ class Shadow:
             self._open = None
             self.report.sums.skipped += 1
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time that the candidate took, in all."""
+        return self._budget.seconds
+
     # ------------------------------------------------------------ in a pause
 
     def settle(self) -> None:
@@ -115,7 +120,6 @@ class Shadow:
             self.report.failed(fault)
         else:
             self._faults = 0
-        self.report.sums.seconds = self._budget.seconds
 
     def _judge(self, taken: _OpenJudgement) -> None:
         sums = self.report.sums

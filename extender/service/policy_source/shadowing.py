@@ -174,5 +174,6 @@ class Shadowing:
             "notTried": running.candidate.not_tried(),
             "fault": running.report.fault or None,
             **running.report.sums.as_json(),
+            "cpuSeconds": round(running.cpu_seconds, 6),
             "differences": [each.as_json() for each in reversed(running.report.differences)],
         }
