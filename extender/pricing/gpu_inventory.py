@@ -19,7 +19,7 @@ ALMOST = 1e-6  # GPUs: shares add up to whole ones but for the last digits of a 
 _MOST_CPU, _MOST_GPUS = 128_000.0, 8.0
 
 
-class _Counted:
+class _GpuCounts:
     """Free GPUs by state, NaN where not counted yet; the GPUs of each shape, by its number."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class GpuInventory:
 
     def __init__(self, cluster: index.TopologyIndex) -> None:
         self._index = cluster
-        self._kept = ByNumbering(_Counted)
+        self._kept = ByNumbering(_GpuCounts)
 
     def tightness(self, rows: NDArray[np.int32], states: NDArray[np.int32], *, cpu: int) -> Floats:
         """BestFit's key, the second one: CPU and GPUs left on each node; the least is tightest."""
