@@ -10,91 +10,23 @@ import signal
 import socket
 import sys
 
-import aiohttp
 import pytest
-import yaml
 
 from extender import cli
 from extender.kube.watch import informers
 from tests.kit import apiserver, kubeconfigs
+from tests.kit.rigs.started_process import Process
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
 SERVE = ("serve", "--bind", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0")
+
+
 GPU_POD = {
     "metadata": {"name": "p", "namespace": "d", "uid": "u"},
     "spec": {"containers": [{"resources": {"limits": {"nvidia.com/gpu": "1"}}}]},
 }
-
-
-class Process:
-    """A `railyard` process, what it says on standard error, and where it listens."""
-
-    def __init__(self, process):
-        self.process = process
-        self.said = ""
-        self._reading = asyncio.create_task(self._read())
-        self.verbs = self.questions = ""
-
-    async def _read(self):
-        while line := await self.process.stderr.readline():
-            self.said += line.decode()
-
-    async def listening(self):
-        async with asyncio.timeout(60):
-            while not (found := re.search(r"verbs on (\S+), questions on (\S+?)\"", self.said)):
-                assert self.process.returncode is None, self.said
-                await asyncio.sleep(0.02)
-        self.verbs, self.questions = (f"http://{each}" for each in found.groups())
-        return self
-
-    async def saying(self, words):
-        async with asyncio.timeout(60):
-            while words not in self.said:
-                assert self.process.returncode is None, self.said
-                await asyncio.sleep(0.02)
-
-    async def get(self, path):
-        async with aiohttp.ClientSession() as session, session.get(self.questions + path) as answer:
-            return answer.status, await answer.json()
-
-    async def filter(self, pod):
-        body = {"Pod": pod, "NodeNames": ["a"]}
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(self.verbs + "/filter", json=body) as answer,
-        ):
-            return answer.status, await answer.json()
-
-    async def ready(self):
-        async with asyncio.timeout(60):
-            while (await self.get("/readyz"))[0] != 200:  # noqa: ASYNC110 - a probe
-                await asyncio.sleep(0.05)
-
-    async def handling(self, number):
-        """Until the process handles the signal: before, the interpreter is still starting."""
-        bit = 1 << (number - 1)
-        async with asyncio.timeout(60):
-            while not self._caught() & bit:  # noqa: ASYNC110 - a probe
-                await asyncio.sleep(0.02)
-
-    def _caught(self):
-        """The signals that the process handles, as bits."""
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16)
-
-    def signal(self, number):
-        self.process.send_signal(number)
-
-    async def ended(self, seconds=60):
-        async with asyncio.timeout(seconds):
-            status = await self.process.wait()
-            await self._reading
-        return status
-
-    @property
-    def sentences(self):
-        """What it says that is not a log line."""
-        return [line for line in self.said.splitlines() if not line.startswith("{")]
 
 
 @pytest.fixture
@@ -273,80 +205,3 @@ def test_what_must_be_mended_is_one_sentence_and_status_2(mistakes, capsys, monk
         assert "Errno" not in sentence
         if "port in use" in name:
             assert re.search(r"127\.0\.0\.1:\d+: address already in use", sentence)
-
-
-# ---------------------------------------------------------------- signals
-
-
-@pytest.fixture
-def pipe(tmp_path):
-    """A file that never ends: whoever opens it waits for a writer."""
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("stuck", "number"),
-    [
-        ("imports", signal.SIGTERM),
-        ("imports", signal.SIGINT),
-        ("policy", signal.SIGTERM),
-        ("certificate", signal.SIGINT),
-        ("kubeconfig", signal.SIGTERM),
-        ("snapshot", signal.SIGINT),
-    ],
-)
-async def test_a_signal_ends_whatever_the_start_is_at(start, pipe, tmp_path, stuck, number):
-    small = tmp_path / "node.yaml"
-    small.write_text("{apiVersion: v1, kind: Node, metadata: {name: a}}")
-    arguments = {
-        "imports": ("--snapshot", small),
-        "policy": ("--snapshot", small, "--policy", pipe),
-        "certificate": ("--snapshot", small, "--tls-certificate", pipe, "--tls-key", pipe),
-        "kubeconfig": ("--kubeconfig", pipe),
-        "snapshot": ("--snapshot", pipe),
-    }
-    railyard = await start(*SERVE, *arguments[stuck])
-    if stuck == "snapshot":
-        await railyard.listening()
-        assert (await railyard.get("/livez"))[0] == 200
-        assert (await railyard.get("/readyz"))[1]["waiting"] == {"the snapshot": "is being read"}
-    else:
-        await railyard.handling(signal.SIGTERM)
-        await asyncio.sleep(0.2 if stuck == "imports" else 4)
-    railyard.signal(number)
-    assert await railyard.ended(20) == 0
-    assert railyard.sentences == []
-
-
-async def test_a_snapshot_ends_at_once(start, tmp_path):
-    small = tmp_path / "node.yaml"
-    small.write_text("{apiVersion: v1, kind: Node, metadata: {name: a}}")
-    railyard = await (await start(*SERVE, "--snapshot", small)).listening()
-    await railyard.ready()
-    railyard.signal(signal.SIGINT)
-    assert await railyard.ended(4) == 0
-    assert railyard.sentences == []
-
-
-async def test_a_drain_is_cut_short_by_a_second_signal(start, server, kubeconfig):
-    arguments = (*SERVE, "--announce-seconds", "60", "--kubeconfig", kubeconfig(server.url))
-    railyard = await (await start(*arguments)).listening()
-    await railyard.ready()
-    railyard.signal(signal.SIGTERM)
-    await railyard.saying("stopping")
-    assert (await railyard.get("/readyz"))[1]["closing"]
-    railyard.signal(signal.SIGINT)
-    assert await railyard.ended(10) == 128 + signal.SIGINT
-    assert railyard.sentences == []
-
-
-async def test_a_question_asked_offline_ends_on_ctrl_c_without_a_trace(start, pipe, tmp_path):
-    manifest = tmp_path / "pod.yaml"
-    manifest.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", **GPU_POD}))
-    asked = await start("explain", "--snapshot", pipe, "--pod", manifest)
-    await asyncio.sleep(4)
-    asked.signal(signal.SIGINT)
-    assert await asked.ended(10) == 128 + signal.SIGINT
-    assert asked.said == ""

@@ -1,0 +1,1 @@
+"""What tests of one subject share that is in several modules."""
