@@ -131,15 +131,6 @@ def models_affinity(models: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def every_nth(nodes: openb.Nodes, count: int) -> openb.Nodes:
-    """Return `count` of the machines, evenly spread over the list; 0 is all of them."""
-    if not count:
-        return nodes
-    rows = np.linspace(0, len(nodes.names) - 1, count).astype(int)
-    columns = {name: getattr(nodes, name)[rows] for name in ("cpu", "memory", "gpus", "model")}
-    return dataclasses.replace(nodes, names=tuple(nodes.names[row] for row in rows), **columns)
-
-
 def arrivals(mode: Plugin | Dra, trace: openb.Trace, order: np.ndarray, limit: float):
     """Return the trace in this mode's kinds, and the order up to `limit` GPU thousandths."""
     kinds = tuple(map(mode.kind, trace.kinds))
@@ -321,7 +312,7 @@ def main() -> None:
         sys.exit(reason)
     every, trace = openb.read_nodes(), openb.read_trace(options.pods)
     order, ranks = openb.published_order(trace, every, options.seed)
-    nodes = every_nth(every, options.nodes)
+    nodes = openb.every_nth(every, options.nodes)
     trace, order = arrivals(MODES[options.mode], trace, order, options.load * nodes.capacity)
     kinds = [trace.kinds[trace.pods[pod]] for pod in order]
     report: dict[str, Any] = {

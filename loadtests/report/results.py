@@ -10,7 +10,7 @@ import collections
 import json
 import pathlib
 
-from loadtests.report import speed, tables, throughput_section
+from loadtests.report import run_sections, speed, tables, throughput_section
 
 HERE = pathlib.Path(__file__).parents[1]
 
@@ -22,7 +22,6 @@ def reports(folder):
                 yield json.loads(line)
 
 
-AGAIN = "packing .* --seed 42 --policy railyard$"
 WHY_MORE_ARE_REJECTED = (
     "More pods may be rejected although more GPUs are allocated: allocation counts GPUs, and a",
     "pod of eight takes what many small ones would. Where whole machines are kept for those that",
@@ -250,128 +249,18 @@ def gang_section(found):
     yield from tables.table(head, rows)
 
 
-def realtrace_section(found):
-    latest = collections.defaultdict(dict)  # what was asked → extender → report
-    for r in found:
-        asked = (r["trace"], r["mode"], r["nodes"], r["percentage"], r["seed"])
-        latest[asked][r["extender"]] = r
-    levels = ("95", "100", "130")
-    rows = []
-    for (trace, mode, nodes, percentage, seed), runs in sorted(latest.items()):
-        said = next((r["simulated"] for r in runs.values() if "simulated" in r), {})
-        for extender, r in sorted(runs.items()):
-            modelled = said.get(extender, {}).get("allocation", {})
-            cells = [
-                tables.number(values.get(x))
-                for values in (r["allocation"], modelled)
-                for x in levels
-            ]
-            counts = [str(r[key]) for key in ("pods", "rejected")]
-            counts.append(tables.number(r.get("large_accepted"), 1))
-            plan = [trace, mode, str(nodes), str(percentage), extender]
-            rows.append([*plan, *cells, *counts, tables.number(r["seconds"], 0), str(seed)])
-    head = (
-        *("trace", "mode", "nodes", "% scored", "extender", "at 95 %", "at 100 %", "at 130 %"),
-        *("simulator: at 95 %", "at 100 %", "at 130 %", "pods", "rejected", "8-GPU %"),
-        *("seconds", "seed"),
-    )
-    yield "## openb through the real kube-scheduler: GPU allocation in %"
-    yield ""
-    yield (
-        "`python -m loadtests.realscheduler.realtrace --mode MODE --with EXTENDER --nodes "
-        "N --percentage P`,"
-    )
-    yield "Kubernetes 1.36.3, extender weight 100; `plugin` turns shares of a GPU into whole ones."
-    yield "Why more pods are rejected where more is allocated: see the table above."
-    yield ""
-    yield from tables.table(head, rows)
-
-
-def coldstart_section(found):
-    latest = {(r["nodes"], r["served"], r["started"]): r["runs"] for r in found}
-    keys = ("cpu_seconds", "start_cpu_seconds", "server_cpu_seconds", "seconds", "load", "peak_mb")
-    rows = [
-        [
-            *(str(value) for value in asked),
-            *(tables.span([r[k] for r in runs]) if k in runs[0] else "–" for k in keys),
-            str(len(runs)),
-        ]
-        for asked, runs in sorted(latest.items())
-    ]
-    head = (
-        *(
-            "nodes and slices",
-            "served as",
-            "started",
-            "CPU s until ready",
-            "of that before reading",
-        ),
-        *("the server's CPU s", "seconds", "load average then", "peak MB", "runs"),
-    )
-    yield "## From start to ready, everything read and in the index"
-    yield ""
-    yield (
-        "`python -m loadtests.performance.coldstart --service --json`: nodes of 17 KB, "
-        "slices of 48 devices"
-    )
-    yield "and 28 KB from a fake API server; two cores."
-    yield ""
-    yield from tables.table(head, rows)
-
-
-def events_section(found):
-    latest = {(r["kind"], r["nodes"], r["per_node"]): r for r in found}
-    steps = ("decode", "apply", "settle", "decide")
-    rows = [
-        [
-            *(str(value) for value in asked),
-            *(tables.number(r["microseconds_per_pod"][step], 0) for step in steps),
-            tables.number(r["all"], 0),
-        ]
-        for asked, r in sorted(latest.items())
-    ]
-    yield "## Events of a placement: microseconds of processor time a pod"
-    yield ""
-    yield (
-        "`python -m loadtests.performance.events --kind K --nodes N --per-node P`: two "
-        "events of a pod, six"
-    )
-    yield "with a claim, and its reservation; the index settles after each. No request is counted."
-    yield ""
-    yield from tables.table(("pods with", "nodes", "pods a node", *steps, "all"), rows)
-
-
-def again_section(found):
-    latest = {(r["trace"], r["seed"]): r for r in found}
-    levels = ("95", "100", "130")
-    rows, differences = [], []
-    for (trace, seed), r in sorted(latest.items()):
-        differences.append(r["allocation"]["130"] - r["before"]["130"])
-        cells = [tables.number(r["allocation"][x]) for x in levels]
-        rows.append([trace, *cells, tables.number(differences[-1]), str(seed)])
-    yield "## Saturation, run again with the code of today"
-    yield ""
-    yield f"`python -m loadtests.report.suite --again --only '{AGAIN}'`:"
-    yield "one order of each trace, and how far it is from the run of the same order above."
-    yield "Which of equal nodes is taken changes with any change of the code; over all traces"
-    yield f"the difference is {tables.with_error(differences, 3)}."
-    yield ""
-    head = ("trace", "at 95 %", "at 100 %", "at 130 %", "difference at 130 %", "seed")
-    yield from tables.table(head, rows)
-
-
 SECTIONS = {
     "published": published_section,
     "packing": packing_section,
-    "again": again_section,
-    "realtrace": realtrace_section,
+    "again": run_sections.again_section,
+    "realtrace": run_sections.realtrace_section,
     "churn": churn_section,
     "mig_churn": mig_section,
     "locality": locality_section,
     "turnover": turnover_section,
     "gang": gang_section,
-    "coldstart": coldstart_section,
-    "events": events_section,
+    "coldstart": run_sections.coldstart_section,
+    "events": run_sections.events_section,
     "wire": speed.wire_section,
     "growth": speed.growth_section,
     "throughput": throughput_section.section,

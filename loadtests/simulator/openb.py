@@ -147,3 +147,12 @@ def published_order(trace, nodes, seed, *, load=1.3):
     for _ in range(DRAWN_ELSEWHERE):
         draws.int63()
     return np.array(order), np.array(draws.perm(len(nodes.names)))
+
+
+def every_nth(nodes: Nodes, count: int) -> Nodes:
+    """Return `count` of the machines, evenly spread over the list; 0 is all of them."""
+    if not count:
+        return nodes
+    rows = np.linspace(0, len(nodes.names) - 1, count).astype(int)
+    columns = {name: getattr(nodes, name)[rows] for name in ("cpu", "memory", "gpus", "model")}
+    return dataclasses.replace(nodes, names=tuple(nodes.names[row] for row in rows), **columns)

@@ -61,6 +61,15 @@ def test_a_module_has_one_subject_and_so_an_end(module):
     assert len(module.read_text().splitlines()) <= LONGEST
 
 
+@pytest.mark.parametrize(
+    "module",
+    [path for folder in ("tests", "loadtests") for path in sorted((ROOT / folder).rglob("*.py"))],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_so_have_modules_of_tests_and_load_tests(module):
+    assert len(module.read_text().splitlines()) <= LONGEST
+
+
 def test_a_room_is_not_crowded():
     rooms = collections.Counter(
         module.parent.relative_to(ROOT).as_posix()

@@ -16,6 +16,8 @@ import socket
 import msgspec
 from aiohttp import web
 
+from tests.kit import apiserver_streams
+
 END_OF_LIST = {"k8s.io/initial-events-end": "true"}
 encode = msgspec.json.encode
 
@@ -256,13 +258,13 @@ class ApiServer:
             return _answer(refusal(410, "Expired", "the continue token is too old"))
         start, at = map(int, token.split(".")) if token else (0, self.version)
         kept = collection.objects.items()
-        items = [body for key, body in kept if _selected(key, body, query)][start:]
+        items = [body for key, body in kept if apiserver_streams.selected(key, body, query)][start:]
         limit = int(query.get("limit", 0))
         meta = {"resourceVersion": str(at)}
         if limit and len(items) > limit and (version != "0" or self.pages_cached_lists):
             items = items[:limit]
             meta["continue"] = f"{start + limit}.{at}"
-        bare = [_bare(body) for body in items]
+        bare = [apiserver_streams.bare(body) for body in items]
         return _json({"kind": f"{collection.kind}List", "metadata": meta, "items": bare or None})
 
     async def _watch(self, request, collection, query):
@@ -278,7 +280,7 @@ class ApiServer:
         queue = asyncio.Queue()
         if initial:
             for key, body in collection.objects.items():
-                if _selected(key, body, query):
+                if apiserver_streams.selected(key, body, query):
                     queue.put_nowait(line("ADDED", body))
             end = self._mark(collection, annotations=END_OF_LIST)
             queue.put_nowait(line("BOOKMARK", end))
@@ -294,12 +296,12 @@ class ApiServer:
             collection.watchers.discard(queue)
 
     async def _feed(self, request, queue):
-        stream = await _begin(request)
+        stream = await apiserver_streams.begin(request)
         muted = False
         with contextlib.suppress(ConnectionError):
             while (data := await queue.get()) != "close":
                 if data == "reset":
-                    _reset(request)
+                    apiserver_streams.reset(request)
                     break
                 muted = muted or data == "mute"
                 if not muted:
@@ -311,7 +313,7 @@ class ApiServer:
             await asyncio.Event().wait()
         if fault.status != 200:
             return _answer(fault)
-        stream = await _begin(request, fault.headers)
+        stream = await apiserver_streams.begin(request, fault.headers)
         if fault.body and fault.then != "drip":
             await stream.write(fault.body)
         with contextlib.suppress(ConnectionError):
@@ -322,25 +324,13 @@ class ApiServer:
             await asyncio.Event().wait()
         if fault.then == "reset":
             await asyncio.sleep(0.01)  # so that the client has the first part
-            _reset(request)
+            apiserver_streams.reset(request)
         return stream
 
 
 def too_large():
     message = "Too large resource version: 9999, current: 1000"
     return refusal(504, "Timeout", message, causes=["ResourceVersionTooLarge"])
-
-
-async def _begin(request, headers=None):
-    stream = web.StreamResponse(headers={"Content-Type": "application/json", **(headers or {})})
-    stream.enable_chunked_encoding()
-    await stream.prepare(request)
-    return stream
-
-
-def _reset(request):
-    if request.transport is not None:  # else the client was faster
-        request.transport.abort()
 
 
 def _answer(fault):
@@ -351,25 +341,3 @@ def _json(body, status=200):
     return web.Response(
         status=status, body=encode(body), headers={"Content-Type": "application/json"}
     )
-
-
-def _bare(body):
-    """The object as lists have it: typed items do not say their kind."""
-    if isinstance(body, msgspec.Raw):
-        return body
-    return {key: value for key, value in body.items() if key not in {"kind", "apiVersion"}}
-
-
-def _selected(key, body, query):
-    """Whether the object passes the fieldSelector: terms of = and != on dotted paths.
-
-    Of an object that is kept encoded only the name is looked at.
-    """
-    for term in filter(None, query.get("fieldSelector", "").split(",")):
-        path, wanted = term.replace("!=", "=").split("=")
-        value = {"metadata": {"name": key[1]}} if isinstance(body, msgspec.Raw) else body
-        for step in path.split("."):
-            value = value.get(step, {})
-        if ((value or "") == wanted) is ("!=" in term):
-            return False
-    return True

@@ -20,9 +20,9 @@ PLAIN = openb.Kind(cpu=500, memory=5, num=0, milli=0)
 
 
 def test_a_cut_takes_nodes_from_all_over_the_list():
-    cut = realtrace.every_nth(NODES, 2)
+    cut = openb.every_nth(NODES, 2)
     assert (cut.names, cut.gpus.tolist(), cut.capacity) == (("a", "d"), [2, 8], 10_000)
-    assert realtrace.every_nth(NODES, 0) is NODES
+    assert openb.every_nth(NODES, 0) is NODES
 
 
 @pytest.mark.parametrize(
