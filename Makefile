@@ -80,8 +80,10 @@ sbom: $(VENV)/.tools ## write the software bill of materials of the runtime lock
 release: $(VENV)/.tools ## build wheel, sdist, chart and SBOM into dist/, and check them; DRAFT=1: before there is a tag
 	$(BIN)/python -m deploy.release $(if $(DRAFT),--draft)
 
-schema: $(VENV)/.ready ## write the policy's JSON schema again
+schema: $(VENV)/.ready ## write the JSON schemas of policies and the table of completion again
 	$(BIN)/railyard schema > config/policy.schema.json
+	$(BIN)/railyard schema --candidate > config/candidate.schema.json
+	$(BIN)/railyard completion json > config/completion.json
 
 controlplane: $(VENV)/.ready ## build helm, the real control plane and allocator of KUBERNETES (needs Go; cached)
 	$(BIN)/python -m tests.kit.controlplane.build --kubernetes $(KUBERNETES)

@@ -12,6 +12,8 @@ def main() -> int:
     the imports, which take a second. An exception would be raised inside of them, where it may
     crash an extension module that is half initialised.
     """
+    if sys.argv[1:2] == ["__complete"]:
+        return _complete(sys.argv[2:])
     killed = 128  # a shell's status for what a signal ended, less the signal's number
     for number in (signal.SIGTERM, signal.SIGINT):
         status = 0 if "serve" in sys.argv[1:2] else killed + number
@@ -25,6 +27,18 @@ def plugin() -> int:
     """Run as `kubectl railyard`: the service in the cluster is asked, through the API server."""
     os.environ.setdefault("RAILYARD_URL", "k8s://railyard/railyard")
     return main()
+
+
+def complete() -> int:
+    """Run as `kubectl_complete-railyard`: what may come next after `kubectl railyard …`."""
+    return _complete(sys.argv[1:])
+
+
+def _complete(words: list[str]) -> int:
+    """Without the commands: their imports take longer than somebody who pressed Tab waits."""
+    from extender import completion  # noqa: PLC0415 - for shells only
+
+    return completion.run(words)
 
 
 if __name__ == "__main__":

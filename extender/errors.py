@@ -119,5 +119,12 @@ class NotFoundError(ApiError):
     """404: not served, or not there."""
 
 
+class StoppedError(BaseException):
+    """Work took so long that it was stopped half-way: what it was writing may be half-written.
+
+    No `Exception`: the work must not take it for one of its own and go on.
+    """
+
+
 # What an operator must mend: credentials, permissions, certificates.
 REFUSALS = (UnauthorizedError, ForbiddenError, CredentialsError, UntrustedError)

@@ -80,3 +80,8 @@ def hosts(text: str) -> frozenset[str]:
 
 def paths(text: str) -> tuple[pathlib.Path, ...]:
     return tuple(pathlib.Path(part) for part in text.split(",") if part)
+
+
+def shapes(text: str) -> tuple[str, ...]:
+    """Shapes of pods, separated by semicolons; `capacity.pod_shape` reads each."""
+    return tuple(filter(None, (part.strip() for part in text.split(";"))))

@@ -122,6 +122,7 @@ class Settings:
     """The last decisions that are kept; 0 keeps none."""
     decisions_minutes: float = 60.0
     log_decisions: bool = False
+    capacity_shapes: tuple[str, ...] = ()
 
 
 def embedded(name: str) -> pathlib.Path:
@@ -184,10 +185,7 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "admin_tls_key": (pathlib.Path, "its private key (PEM)"),
     "admin_client_ca": (pathlib.Path, "let in client certificates signed by this CA (PEM)"),
     "admin_client_names": (flag_values.names, "only these names of them (comma separated)"),
-    "admin_hosts": (
-        flag_values.hosts,
-        "further names that --admin-bind answers to (comma separated)",
-    ),
+    "admin_hosts": (flag_values.hosts, "further names of --admin-bind (comma separated)"),
     "max_body": (flag_values.mebibytes, "the largest request body, in MiB"),
     "head_seconds": (flag_values.seconds, "how long the head of a request may take"),
     "body_seconds": (flag_values.seconds, "how long the body of a request may take"),
@@ -210,6 +208,7 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     ),
     "decisions_minutes": (flag_values.minutes, "for how long decisions are kept"),
     "log_decisions": (flag_values.yes, "log a line for each decision"),
+    "capacity_shapes": (flag_values.shapes, "shapes to count in railyard_capacity_pods (A; B)"),
 }
 
 
@@ -222,7 +221,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         elif read is flag_values.paths:
             parser.add_argument(flag, action="append", metavar="PATH", help=text)
         else:
-            parser.add_argument(flag, metavar="VALUE", help=text)
+            parser.add_argument(
+                flag, metavar="FILE" if read is pathlib.Path else "VALUE", help=text
+            )
 
 
 def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Settings:

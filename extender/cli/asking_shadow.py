@@ -9,7 +9,8 @@ from extender.cli import admin_client, printing
 
 _EPILOG = """\
 A candidate policy is the key shadow.yaml of the policy's ConfigMap, or the file of --shadow-policy.
-It judges pods after the reply is written and changes no answer. REGRET is what the other policy's
+It judges pods after the reply is written and changes no answer, but for the pods of its canary.
+REGRET is what the other policy's
 node costs more than the own one, in GPUs, as COST of `railyard explain`.
 Exit status: 0, 1 where no candidate is tried, 2 for what you must mend.
 """
@@ -47,14 +48,35 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"from {candidate['source']}",
         f"beside {found['beside']}, the policy in force" if "beside" in found else "",
     ]
+    text += _canary(found["canary"])
     if "judged" not in found:
         return text
     text += _figures(found)
+    text += _projected(found["projected"])
     if found["fault"]:
         text.append(f"last error: {found['fault']}")
     if found["notTried"]:
         text.append(f"not tried, needs another engine: {', '.join(found['notTried'])}")
     return [*text, *_differences(found["differences"])]
+
+
+def _canary(found: dict[str, Any] | None) -> list[str]:
+    """The candidate's canary, and its last step."""
+    if found is None:
+        return []
+    share = "all" if found["percent"] is None else f"{found['percent']:g}%"
+    names = found["namespaces"]
+    where = f" in {', '.join(names[:3])}{', …' if len(names) > 3 else ''}" if names else ""
+    last = found["steps"][-1]
+    return [
+        "",
+        f"canary              {found['state']:>10}   since {last['time']}: {last['why']}",
+        f"pods it is to take  {share:>10}{where}",
+        f"filters answered    {found['podsAnswered']:>10,}",
+        f"calls slow          {found['callsSlow']:>10,}   of {found['callsAnswered']:,} answered",
+        f"calls failed        {found['callsFailed']:>10,}   answered by the policy in force",
+        *([f"last error of a call: {found['fault']}"] if found["fault"] else []),
+    ]
 
 
 def _figures(found: dict[str, Any]) -> list[str]:
@@ -82,6 +104,31 @@ def _figures(found: dict[str, Any]) -> list[str]:
             f"Not judged: {found['skipped']:,} without time, {found['unfinished']:,} not ready, "
             f"{found['failed']:,} errors. CPU: {found['cpuSeconds']:.2f} s."
         ),
+    ]
+
+
+def _projected(found: dict[str, Any]) -> list[str]:
+    """Each policy's hypothetical cluster: the pair of the moment, else the one before."""
+    pair = found
+    if not found["active"]["placed"] and found["last"]:
+        pair = found["last"]
+    active, tried = pair["active"], pair["candidate"]
+    met = active["placed"] + active["refused"]
+    if not met:
+        return ["", "Each policy's own cluster: nothing is placed in it yet."]
+    rows = [
+        ("pods placed", f"{active['placed']:,}", f"{tried['placed']:,}"),
+        ("GPUs allocated", _share(active["allocation"]), _share(tried["allocation"])),
+        ("locality cost", _number(active["localityCost"]), _number(tried["localityCost"])),
+        *(
+            (f"GPUs in sets of {size}", f"{gpus:,.0f}", f"{tried['headroomGpus'][size]:,.0f}")
+            for size, gpus in active["headroomGpus"].items()
+        ),
+    ]
+    return [
+        "",
+        f"Each policy's own cluster after the same {met:,} pods:",
+        *(f"{name:20}{first:>10}{second:>12}" for name, first, second in rows),
     ]
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import pathlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -17,8 +17,9 @@ from extender.cli import asking, printing
 from extender.kube.api import objects
 from extender.policy import config
 from extender.replay import documents, files, snapshots
+from extender.rollout import canary, document
 from extender.service import assembly
-from extender.service.policy_source import policy_text
+from extender.service.policy_source import candidate_text, policy_text
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class _Checked:
 
     source: str
     policy: config.Policy | None = None
+    canary: document.Canary | None = None
     error: errors.ConfigError | None = None
 
 
@@ -42,6 +44,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     checked.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text")
     checked.set_defaults(run=_check)
     schema = commands.add_parser("schema", help="print the JSON schema of a policy")
+    schema.add_argument(
+        "--candidate", action="store_true", help="that of a candidate policy, with its canary"
+    )
     schema.set_defaults(run=_schema)
 
 
@@ -69,6 +74,8 @@ def _print(found: list[_Checked], beside: tuple[str, ...]) -> None:
         elif each.policy is not None:
             names = ", ".join(profile.name for profile in each.policy.profiles)
             text = f"good; profiles: {names}; hash {config.fingerprint(each.policy)}"
+            if each.canary is not None:
+                text += f"; canary for {canary.pods_in_words(each.canary)}"
             print(f"{each.source}: {text}")
             for note in config.warnings(each.policy):
                 print(f"warning: {note}")
@@ -81,6 +88,7 @@ def _as_json(each: _Checked, beside: tuple[str, ...]) -> dict[str, Any]:
     if each.policy is not None:
         body["hash"] = config.fingerprint(each.policy)
         body["profiles"] = [profile.name for profile in each.policy.profiles]
+        body["canary"] = msgspec.to_builtins(each.canary)
         body["warnings"] = [*config.warnings(each.policy), *beside]
     if each.error is not None:
         body["what"] = each.error.what
@@ -110,33 +118,53 @@ def _read(path: pathlib.Path) -> Iterator[_Checked]:
 
 
 def _policies(text: files.FileText) -> Iterator[_Checked]:
-    maps = list(_config_maps(text))
-    for where, item in maps:
+    found = list(documents.of_text(text, documents.ReadingReport()))
+    maps = list(_config_maps(found))
+    for location, item in maps:
         name = f"{item.metadata.namespace or 'default'}/{item.metadata.name}"
-        source = f"{where} (ConfigMap {name})"
-        yield _checked(source, functools.partial(policy_text.of_config_map, item, source=source))
-    if not maps:
-        source = text.name
+        source = f"{location} (ConfigMap {name})"
+        # A single document is read strictly, below.
+        if len(found) > 1 and policy_text.KEY in {*(item.data or ()), *(item.binary_data or ())}:
+            read = functools.partial(policy_text.of_config_map, item, source=source)
+            yield _checked(source, read)
+        tried = candidate_text.of_config_map(item)
+        if tried is not None:
+            source = f"{source}: {candidate_text.KEY}"
+            yield _checked_candidate(
+                source, functools.partial(candidate_text.parse, tried, source=source)
+            )
+    source = text.name
+    if not maps and _is_candidate(text.text):
+        read_candidate = functools.partial(candidate_text.parse_file, text.text, source=source)
+        yield _checked_candidate(source, read_candidate)
+    elif not maps or len(found) < 2:
         yield _checked(source, functools.partial(policy_text.parse_file, text.text, source=source))
 
 
-def _config_maps(text: files.FileText) -> Iterator[tuple[str, objects.ConfigMap]]:
-    """The ConfigMaps with a policy among several documents; a single document is read strictly."""
-    found = list(documents.of_text(text, documents.ReadingReport()))
-    if len(found) < 2:
-        return
-    for document in found:
-        if document.kind != "ConfigMap":
+def _is_candidate(text: str) -> bool:
+    """Whether the text is a candidate's document by itself, which has a canary."""
+    try:
+        return document.CANARY in policy_text.read(text, source="")[0]
+    except errors.ConfigError:
+        return False  # what is wrong with it is reported elsewhere
+
+
+def _config_maps(
+    found: Iterable[documents.Document],
+) -> Iterator[tuple[str, objects.ConfigMap]]:
+    """The ConfigMaps with a policy or a candidate among these documents."""
+    for each in found:
+        if each.kind != "ConfigMap":
             continue
         try:
-            item = snapshots.decoded(document.body, objects.ConfigMap)
+            item = snapshots.decoded(each.body, objects.ConfigMap)
         except (msgspec.DecodeError, ValueError, RecursionError):
             continue
-        if isinstance(item, objects.ConfigMap) and policy_text.KEY in {
+        if isinstance(item, objects.ConfigMap) and {policy_text.KEY, candidate_text.KEY} & {
             *(item.data or ()),
             *(item.binary_data or ()),
         }:
-            yield document.location, item
+            yield each.location, item
 
 
 def _broken(source: str, problem: str) -> _Checked:
@@ -144,8 +172,9 @@ def _broken(source: str, problem: str) -> _Checked:
     return _Checked(source, error=error)
 
 
-def _schema(_: argparse.Namespace) -> int:
-    printing.structured(config.schema(), "json")
+def _schema(arguments: argparse.Namespace) -> int:
+    found = document.schema() if arguments.candidate else config.schema()
+    printing.structured(found, "json")
     return printing.OK
 
 
@@ -154,3 +183,11 @@ def _checked(source: str, parse: Callable[[], config.Policy]) -> _Checked:
         return _Checked(source, policy=parse())
     except errors.ConfigError as error:
         return _Checked(source, error=error)
+
+
+def _checked_candidate(source: str, parse: Callable[[], document.Candidate]) -> _Checked:
+    try:
+        found = parse()
+    except errors.ConfigError as error:
+        return _Checked(source, error=error)
+    return _Checked(source, policy=found.policy, canary=found.canary)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import extender
 from extender import errors, settings
-from extender.cli import asking, asking_shadow, asking_why, checking, printing
+from extender.cli import asking, asking_shadow, asking_why, checking, completing, printing
 from extender.cli.planning import capacity, dump, record, simulate
 from extender.service import demo
 from extender.service.process import serving
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     record.add_commands(commands)
     asking_shadow.add_commands(commands)
     checking.add_commands(commands)
+    completing.add_commands(commands)
     return parser
 
 

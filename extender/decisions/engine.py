@@ -125,7 +125,7 @@ class Engine:
             # A refused name that was asked twice leaves none.
             for name in found.passing(names)[:1]:
                 self._reserve_the_only(pod, name)
-        self.recorder.filtered(pod, names, found)
+        self.recorder.filtered(self, pod, names, found)
         return found
 
     def filter_only(self, pod: objects.Pod, names: Sequence[str]) -> verb_results.FilterResult:
@@ -181,7 +181,7 @@ class Engine:
         if scored is None:
             return np.zeros(0, dtype=np.int64)
         resolved, candidates = scored.resolved, scored.candidates
-        self.recorder.prioritized(pod, names, scored)
+        self.recorder.prioritized(self, pod, names, scored)
         best = int(np.argmax(scored.scores))
         if resolved.claims and resolved.by_node is None:
             judged = candidates.rows, candidates.states, candidates.table

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from extender.decisions import scored_nodes, verb_results
+from extender.decisions import scored_nodes, scorer, verb_results
 from extender.kube.api import objects
+from extender.policy import config
+
+
+class Deciding(Protocol):
+    """The engine that decides, as far as a recorder needs it."""
+
+    policy: config.Policy
+    scoring: scorer.Scorer
 
 
 class Recorder(Protocol):
@@ -17,12 +25,20 @@ class Recorder(Protocol):
     """
 
     def filtered(
-        self, pod: objects.Pod, names: Sequence[str], found: verb_results.FilterResult
+        self,
+        by: Deciding,
+        pod: objects.Pod,
+        names: Sequence[str],
+        found: verb_results.FilterResult,
     ) -> None:
         """Filter has judged the pod on these nodes."""
 
     def prioritized(
-        self, pod: objects.Pod, names: Sequence[str], scored: scored_nodes.ScoredNodes
+        self,
+        by: Deciding,
+        pod: objects.Pod,
+        names: Sequence[str],
+        scored: scored_nodes.ScoredNodes,
     ) -> None:
         """Prioritize has scored these nodes for the pod; the arrays are parallel to `names`."""
 

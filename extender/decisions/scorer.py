@@ -87,10 +87,15 @@ class Scorer:
         """The policy's own conditions that mark a degraded node."""
         return self._conditions
 
-    def configure(self, conditions: tuple[str, ...]) -> None:
-        """Take the policy's own list of conditions that mark a degraded node."""
+    def configure(self, conditions: tuple[str, ...], *, at_once: bool = True) -> None:
+        """Take the policy's own list of conditions that mark a degraded node.
+
+        All rows are read again, `at_once` or when the caller refreshes them.
+        """
         self._conditions = conditions
         self._read.clear()
+        if not at_once:
+            return
         self.refresh(range(len(self._index.details)))
 
     def refresh(self, rows: Iterable[int]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
-from extender.decisions import engine, refusals, scored_nodes, scorer, verb_results
+from extender.decisions import engine, recording, refusals, scored_nodes, scorer, verb_results
 from extender.decisions.explanation import explain_demand, shown_devices
 from extender.history import decision, decision_history
 from extender.kube.api import objects
@@ -31,6 +31,7 @@ class _OpenDecision:
     pod: objects.Pod
     names: Sequence[str]
     policy: config.Policy
+    scoring: scorer.Scorer
     found: verb_results.FilterResult | None = None
     scored_names: Sequence[str] = ()
     scored: scored_nodes.ScoredNodes | None = None
@@ -63,21 +64,29 @@ class DecisionRecorder:
     # ------------------------------------------------------------ the request path
 
     def filtered(
-        self, pod: objects.Pod, names: Sequence[str], found: verb_results.FilterResult
+        self,
+        by: recording.Deciding,
+        pod: objects.Pod,
+        names: Sequence[str],
+        found: verb_results.FilterResult,
     ) -> None:
         if self._open is not None:
             self.condense()
-        self._open = _OpenDecision(pod, names, self._engine.policy, found)
+        self._open = _OpenDecision(pod, names, by.policy, by.scoring, found)
 
     def prioritized(
-        self, pod: objects.Pod, names: Sequence[str], scored: scored_nodes.ScoredNodes
+        self,
+        by: recording.Deciding,
+        pod: objects.Pod,
+        names: Sequence[str],
+        scored: scored_nodes.ScoredNodes,
     ) -> None:
         if self._open is not None:
             if self._open.pod.metadata.uid == pod.metadata.uid and self._open.scored is None:
                 self._open.scored, self._open.scored_names = scored, names
                 return
             self.condense()
-        self._open = _OpenDecision(pod, names, self._engine.policy, None, names, scored)
+        self._open = _OpenDecision(pod, names, by.policy, by.scoring, None, names, scored)
 
     # ------------------------------------------------------------ afterwards
 
@@ -97,7 +106,7 @@ class DecisionRecorder:
             answers = kept.answers if kept is not None else None
             if answers is not None:
                 answers = self._with_scores(answers, taken.scored)
-            self._history.scored(number, self._best(taken.scored, taken.scored_names), answers)
+            self._history.scored(number, self._best(taken), answers)
 
     def _known(self, taken: _OpenDecision) -> int:
         """The decision that filter began, which this prioritize goes on with."""
@@ -215,29 +224,18 @@ class DecisionRecorder:
         answers.score[passed[known]] = scored.scores[known]
         return answers
 
-    def _best(
-        self, scored: scored_nodes.ScoredNodes, names: Sequence[str]
-    ) -> tuple[decision.BestNode, ...]:
+    def _best(self, taken: _OpenDecision) -> tuple[decision.BestNode, ...]:
         """The nodes ranked first, with the parts of their costs as they were."""
+        scored, names = taken.scored, taken.scored_names
+        if scored is None:
+            return ()
         chosen = _leading(scored)
         known = [one for one in chosen if scored.candidates.rows[one] >= 0]
-        parts = self._parts(scored, known)
+        parts = _parts(scored, known, taken.scoring)
         return tuple(
             self._node(scored, one, names[one], {n: v[at] for n, v in parts.items()})
             for at, one in enumerate(known)
         )
-
-    def _parts(self, scored: scored_nodes.ScoredNodes, chosen: list[int]) -> dict[str, list[float]]:
-        """Part of the cost → its value at each of these positions."""
-        parts = scored.parts
-        if not parts and scored.resolved.question:
-            candidates = scored.candidates
-            some = scorer.CandidateNodes(
-                candidates.table, candidates.rows[chosen], candidates.states[chosen]
-            )
-            costs = self._engine.scoring.cost_by_part(scored.resolved, some)
-            return {name: values.tolist() for name, values in costs.parts.items()}
-        return {name: values[chosen].tolist() for name, values in parts.items()}
 
     def _node(
         self,
@@ -293,6 +291,21 @@ def _by_name(
             if refusal[1]:
                 codes[at] = numbers.setdefault(refusal, len(numbers))
     return list(numbers), codes
+
+
+def _parts(
+    scored: scored_nodes.ScoredNodes, chosen: list[int], scoring: scorer.Scorer
+) -> dict[str, list[float]]:
+    """Part of the cost → its value at each of these positions."""
+    parts = scored.parts
+    if not parts and scored.resolved.question:
+        candidates = scored.candidates
+        some = scorer.CandidateNodes(
+            candidates.table, candidates.rows[chosen], candidates.states[chosen]
+        )
+        costs = scoring.cost_by_part(scored.resolved, some)
+        return {name: values.tolist() for name, values in costs.parts.items()}
+    return {name: values[chosen].tolist() for name, values in parts.items()}
 
 
 def _leading(scored: scored_nodes.ScoredNodes) -> list[int]:

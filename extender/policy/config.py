@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -165,6 +165,7 @@ class Policy(Section, frozen=True):
 
 
 DEFAULT = Policy()
+SCHEMA = "$schema"  # names the JSON schema for editors, and changes nothing
 # More problems than that are not mended in one go; finding all of a hostile document takes long.
 _MOST_PROBLEMS = 50
 
@@ -182,6 +183,7 @@ def parse(
     document = dict(document or {})
     every = itertools.chain(
         found,
+        _of_the_schema(document.pop(SCHEMA, "")),
         relocation.problems(document),
         crosschecks.problems(document),
         validation.problems(relocation.without(document), Policy),
@@ -192,6 +194,11 @@ def parse(
             problems[_MOST_PROBLEMS:] = [("", "and more")]
         raise errors.ConfigError(f"{source} is not a usable policy", problems)
     return msgspec.convert(document, Policy)
+
+
+def _of_the_schema(value: object) -> Iterator[validation.Problem]:
+    if not isinstance(value, str):
+        yield SCHEMA, "expected the address of the JSON schema, a text"
 
 
 def fingerprint(policy: Policy) -> str:
@@ -214,15 +221,19 @@ def level_of(locality: Locality) -> Level:
 
 def schema() -> dict[str, Any]:
     """The JSON schema of a policy, for editors and for `config/policy.schema.json`."""
-    found = msgspec.json.schema(Policy)
+    return titled(msgspec.json.schema(Policy), "Railyard placement policy", document="Policy")
+
+
+def titled(found: dict[str, Any], title: str, *, document: str) -> dict[str, Any]:
+    """A schema with a title for each field; the whole document may name its schema."""
     for section in found["$defs"].values():
         for name, field in section.get("properties", {}).items():
             field.setdefault("title", _spaced(name))
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Railyard placement policy",
-        **found,
+    found["$defs"][document]["properties"][SCHEMA] = {
+        "title": "The JSON schema, for editors",
+        "type": "string",
     }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **found}
 
 
 def _spaced(name: str) -> str:

@@ -49,6 +49,8 @@ _OF_A_PROFILE = {
     ("preference",): "profiles[].preference",
     ("match",): "profiles[].match",
 }
+# Field of a candidate policy (`rollout.document`), which a policy in force has no use for.
+_OF_A_CANDIDATE = ("canary",)
 # path → (the new place, what it means)
 _RENAMED = {
     ("packing", "halfLifePods"): ("packing.horizonPods", "pods the learnt mix looks back on"),
@@ -61,15 +63,7 @@ _RENAMED = {
 
 def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield each field that stands in the wrong place, with the right one."""
-    for path, location in _OF_A_PROFILE.items():
-        if _holds(document, path):
-            yield ".".join(path), f"belongs to a profile: set it at {location}"
-    for path, (location, meaning) in _RENAMED.items():
-        if _holds(document, path):
-            yield ".".join(path), f"is called {location} now: {meaning}"
-    for path, location in _WITHOUT_SECTION.items():
-        if _holds(document, path):
-            yield ".".join(path), f"belongs to a section: set it at {location}"
+    yield from _at_the_top(document)
     for number, profile in enumerate(_profiles(document)):
         for path, location in _IN_A_PROFILE.items():
             if _holds(profile, path):
@@ -80,9 +74,23 @@ def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
                 yield f"profiles[{number}].{name}", f"holds for the whole cluster: set it at {name}"
 
 
+def _at_the_top(document: Mapping[str, Any]) -> Iterator[Problem]:
+    if _holds(document, _OF_A_CANDIDATE):
+        yield "canary", "belongs to a candidate policy: set it in shadow.yaml, or remove it"
+    for path, location in _OF_A_PROFILE.items():
+        if _holds(document, path):
+            yield ".".join(path), f"belongs to a profile: set it at {location}"
+    for path, (location, meaning) in _RENAMED.items():
+        if _holds(document, path):
+            yield ".".join(path), f"is called {location} now: {meaning}"
+    for path, location in _WITHOUT_SECTION.items():
+        if _holds(document, path):
+            yield ".".join(path), f"belongs to a section: set it at {location}"
+
+
 def without(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document without the fields that `problems` tells of."""
-    rest = _rest(document, (*_OF_A_PROFILE, *_RENAMED, *_WITHOUT_SECTION))
+    rest = _rest(document, (*_OF_A_PROFILE, *_RENAMED, *_WITHOUT_SECTION, _OF_A_CANDIDATE))
     profiles = rest.get("profiles")
     if isinstance(profiles, list):
         gone = (*_IN_A_PROFILE, *((name,) for name in _OF_THE_DOCUMENT))

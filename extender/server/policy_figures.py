@@ -29,6 +29,12 @@ class PolicyFigures:
     """How a candidate policy's judgements came out: result → decisions."""
     shadow_regret: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Sums of what each policy's node costs more in the other's cost: by whose cost."""
+    shadow_projected: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    """By policy: what it would have made of the cluster: figure → value."""
+    canary: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """State → 1 for the one that the candidate's canary is in, 0 for the others."""
+    canary_calls: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Calls of kube-scheduler that came to the candidate: result → calls."""
 
 
 def families(figures: PolicyFigures) -> Iterator[Family]:
@@ -62,6 +68,27 @@ def families(figures: PolicyFigures) -> Iterator[Family]:
         "railyard_shadow_regret",
         "GPUs that the other policy's node costs more than the own one, by whose cost.",
         policy=figures.shadow_regret,
+    )
+    projected = GaugeMetricFamily(
+        "railyard_shadow_projected",
+        "What each policy would have made of the cluster with the same pods, by figure.",
+        labels=["policy", "figure"],
+    )
+    for policy, values in figures.shadow_projected.items():
+        for name, value in values.items():
+            projected.add_metric([policy, name], value)
+    yield projected
+    yield labelled(
+        GaugeMetricFamily,
+        "railyard_canary_state",
+        "1 for the state that the candidate policy's canary is in.",
+        state=figures.canary,
+    )
+    yield labelled(
+        CounterMetricFamily,
+        "railyard_canary_calls",
+        "Calls of kube-scheduler that came to the candidate policy, by what came of it.",
+        result=figures.canary_calls,
     )
 
 

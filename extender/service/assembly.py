@@ -18,7 +18,8 @@ from extender.hardware.catalogue import catalogue
 from extender.kube.api import objects
 from extender.policy import config, locality
 from extender.replay import snapshots
-from extender.service.policy_source import policy_text
+from extender.rollout import document
+from extender.service.policy_source import candidate_text, policy_text
 from extender.verdicts import evaluator, per_node
 from extender.verdicts.by_node import selector_split
 
@@ -33,18 +34,28 @@ def read_policy(path: pathlib.Path | None) -> config.Policy:
     A ConfigMap manifest is read through: its `policy.yaml` is the policy.
     """
     path = path or settings.embedded("policy.yaml")
+    return policy_text.parse_file(read_text(path), source=str(path))
+
+
+def read_candidate(path: pathlib.Path) -> tuple[document.Candidate, str]:
+    """The candidate policy in a file, and its text; of a ConfigMap manifest its `shadow.yaml`."""
+    text = read_text(path)
+    return candidate_text.parse_file(text, source=str(path)), text
+
+
+def read_text(path: pathlib.Path) -> str:
+    """The text of a policy's file, no longer than a policy may be; ConfigError if it has none."""
     try:
         with path.open("rb") as file:
             held = file.read(policy_text.MOST_BYTES + 1)
         # Editors on Windows write UTF-16, with a mark at the beginning.
-        text = held.decode("utf-16" if held[:2] in _UTF_16 else "utf-8")
+        return held.decode("utf-16" if held[:2] in _UTF_16 else "utf-8")
     except FileNotFoundError as error:
         raise errors.ConfigError(
             "the policy cannot be read", [(str(path), "no such file")]
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise errors.ConfigError("the policy cannot be read", [(str(path), str(error))]) from error
-    return policy_text.parse_file(text, source=str(path))
 
 
 @functools.cache

@@ -31,8 +31,14 @@ from extender.service import (
     snapshot,
     startup,
 )
-from extender.service.policy_source import active_policy, policy_events, rebuilding, shadowing
-from extender.service.questions import kept_decisions
+from extender.service.policy_source import (
+    active_policy,
+    policy_events,
+    rebuilding,
+    rollout,
+    shadowing,
+)
+from extender.service.questions import capacity_metric, kept_decisions
 from extender.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -106,16 +112,21 @@ class Live:
             fallback = active_policy.named(settings.policy_fallback)
         self._rebuilding = rebuilding.Rebuilding()
         self._events = policy_events.PolicyEvents(api)
+        announced = self._events.note if settings.policy_events else policy_events.nobody
         self.policies = active_policy.Policies(
             self._use,
             config_map=config_map,
             fallback=fallback,
             last_good=settings.policy_last_good,
             counted=lambda good: self.metrics.reload("policy", good=good),
-            announced=self._events.note if settings.policy_events else lambda *_: None,
+            announced=announced,
         )
-        self._shadowing = shadowing.Shadowing(
-            lambda: self.engine, lambda: not self._waiting_for(), path=settings.shadow_policy
+        self._shadowing = shadowing.opened(
+            settings,
+            lambda: self.engine,
+            lambda: not self._waiting_for(),
+            halted=self._build_anew,
+            announced=announced,
         )
         self._sink = sink.StoreSink(self._stores, self.policies, self._shadowing.see)
         self._background = supervisor.Supervisor()
@@ -125,7 +136,19 @@ class Live:
         )
         self._calls = 0  # of filter, when the last turn was given
         self._settled = False  # whether everything read has been in the index once
-        self.front = facade.Facade(
+        self.front = self._facade()
+        self.metrics = metrics.Metrics(self.front.picture)
+        self._shapes = capacity_metric.shown(
+            self.metrics, settings, lambda: self.engine, lambda: not self._waiting_for()
+        )
+        judge = rollout.AnsweringJudge(self.front, self._shadowing.rollout)
+        self.sites = listeners.Listeners(
+            judge, self.front, self.metrics, settings, background=self._background, api=api
+        )
+
+    def _facade(self) -> facade.Facade:
+        """What the two ports ask."""
+        return facade.Facade(
             self.engine,
             waiting=self._waiting_for,
             degraded=self._degraded,
@@ -134,16 +157,14 @@ class Live:
             policy=self._shadowing.figures_beside(self.policies.figures),
             notes=self._notes,
             routes=(
-                *self._decisions.routes(lambda: self.engine, self.policies),
+                *self._decisions.routes(
+                    lambda: self.engine, self.policies, self._shadowing.rollout.as_json
+                ),
                 *self._shadowing.routes(),
             ),
             shadow=self._shadowing.as_json,
             candidate=self._shadowing.candidate,
             history=self._decisions.history,
-        )
-        self.metrics = metrics.Metrics(self.front.picture)
-        self.sites = listeners.Listeners(
-            self.front, self.front, self.metrics, settings, background=self._background, api=api
         )
 
     def _engine(self, policy: config.Policy) -> engine.Engine:
@@ -164,6 +185,7 @@ class Live:
             "settling": self.keep_settled,
             "policy events": self._events.run,
             "shadow": self._shadowing.run,
+            "capacity": self._shapes.run,
         }
         tasks = [asyncio.create_task(self._background.keep(*each)) for each in works.items()]
         try:
@@ -246,6 +268,10 @@ class Live:
             self._rebuilding.begin(self.engine, self._engine(policy))
         else:
             self._rebuilding.use(policy)
+
+    def _build_anew(self) -> None:
+        """Have another engine over the same objects: this one's may be half-written."""
+        self._rebuilding.begin(self.engine, self._engine(self._policy))
 
     def _check_policy(self) -> None:
         """Notice a ConfigMap that may not be read, and take the next engine when it is built."""

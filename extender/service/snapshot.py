@@ -12,9 +12,9 @@ from extender.policy import config
 from extender.server import metrics
 from extender.server.http import listeners
 from extender.service import assembly, facade, startup
-from extender.service.policy_source import active_policy, shadowing
+from extender.service.policy_source import active_policy, rollout, shadowing
 from extender.service.process import threads
-from extender.service.questions import kept_decisions
+from extender.service.questions import capacity_metric, kept_decisions
 from extender.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -30,15 +30,16 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
         judging.use, fallback=active_policy.given(policy, settings.policy)
     )
     decisions = kept_decisions.KeptDecisions(settings)
-    candidate = shadowing.Shadowing(
-        lambda: front.engine, lambda: not waiting, path=settings.shadow_policy
-    )
+    candidate = shadowing.opened(settings, lambda: front.engine, lambda: not waiting)
     front = facade.Facade(
         judging,
         waiting=lambda: waiting,
         policy=candidate.figures_beside(standing.figures),
         notes=lambda: notes,
-        routes=(*decisions.routes(lambda: front.engine, standing), *candidate.routes()),
+        routes=(
+            *decisions.routes(lambda: front.engine, standing, candidate.rollout.as_json),
+            *candidate.routes(),
+        ),
         shadow=candidate.as_json,
         candidate=candidate.candidate,
         history=decisions.history,
@@ -51,14 +52,21 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
         waiting.clear()
         _LOG.info("ready: %r %r", front.engine.store, front.engine.index)
 
-    sites = listeners.Listeners(front, front, metrics.Metrics(front.picture), settings)
+    measured = metrics.Metrics(front.picture)
+    shapes = capacity_metric.shown(measured, settings, lambda: front.engine, lambda: not waiting)
+    judge = rollout.AnsweringJudge(front, candidate.rollout)
+    sites = listeners.Listeners(judge, front, measured, settings)
     async with startup.opened(sites, front, read()) as service:
-        beside = asyncio.create_task(candidate.run(), name="shadow")
+        beside = [
+            asyncio.create_task(candidate.run(), name="shadow"),
+            asyncio.create_task(shapes.run(), name="capacity"),
+        ]
         try:
             yield service
         finally:
-            beside.cancel()
-            await asyncio.gather(beside, return_exceptions=True)
+            for each in beside:
+                each.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
 
 def _empty_engine(settings: Settings, policy: config.Policy) -> engine.Engine:

@@ -10,9 +10,18 @@ _REST = 32.0
 
 
 class Budget:
-    """`now` tells the time, `spent` the processor time of this thread, both in seconds."""
+    """`now` tells the time, `spent` the processor time of this thread, both in seconds.
 
-    def __init__(self, now: Callable[[], float], spent: Callable[[], float]) -> None:
+    `limit` does one piece of work, and stops it (StoppedError) where it takes far too long.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        spent: Callable[[], float],
+        limit: Callable[[Callable[[], None]], None] = lambda work: work(),
+    ) -> None:
+        self._limit = limit
         self._now, self._spent = now, spent
         self._rest_until = 0.0
         self.seconds = 0.0  # of processor time, in all
@@ -26,7 +35,7 @@ class Budget:
         """Do the work, and rest for it afterwards."""
         before = self._spent()
         try:
-            work()
+            self._limit(work)
         finally:
             took = self._spent() - before
             self.seconds += took

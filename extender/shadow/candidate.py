@@ -9,6 +9,8 @@ the policy in force, and the report says so.
 from __future__ import annotations
 
 import dataclasses
+import heapq
+import itertools
 
 import numpy as np
 
@@ -27,11 +29,24 @@ _NOT_TRIED = {
     "step_budget": "stepBudget",
 }
 
+# Of each, in one turn: half a millisecond together.
+_ROWS_A_TURN = 32
+_PODS_A_TURN = 64
+# Pods that it may have still to learn from when it judges: so many, or a tenth of those learnt.
+# Where pods keep coming it would else never judge.
+_FEW = 8
+
 
 class CandidatePolicy:
-    """Another policy over an engine's cluster; leaves nothing behind in the engine."""
+    """Another policy over an engine's cluster; leaves nothing behind in the engine.
 
-    def __init__(self, judging: engine.Engine, policy: config.Policy) -> None:
+    It is made at once and learns in turns (`settle`): first what the nodes say of themselves, then,
+    where it prices by itself, the pods, the oldest first.
+    """
+
+    def __init__(
+        self, judging: engine.Engine, policy: config.Policy, *, prices_itself: bool = False
+    ) -> None:
         self.policy = policy
         self.engine = judging
         self.beside = judging.policy  # what it was made to be compared with
@@ -42,17 +57,24 @@ class CandidatePolicy:
             judging.verdicts.single.splitter,
         )
         self._work = work.Work(patient=False)
-        self._seen = 0  # the index's writes up to which rows were read
-        self.prices_itself = (
+        self._seen = 0  # the index's writes up to which rows were noted
+        self._unread: dict[int, None] = {}  # rows that changed and are still to be read
+        self._unsorted: list[objects.Pod] = []
+        # A heap: the oldest pod is first; a number tells those of equal age apart.
+        self._pods: list[tuple[tuple[str, ...], int, objects.Pod]] = []
+        self._numbers = itertools.count()
+        self._changed = 0  # rows that changed since the prices were settled
+        self.prices_itself = prices_itself or (
             policy.packing != judging.policy.packing or policy.cpu_pods != judging.policy.cpu_pods
         )
-        self._pricer = self._own_prices() if self.prices_itself else judging.pricer
-        self._learning = observer.DemandObserver(self._resolver, self._pricer, self._work)
-        self._scoring = scorer.Scorer(judging.index, self._pricer, judging.gangs)
-        self._scoring.configure(tuple(dict.fromkeys(policy.avoid_conditions)))
+        self.pricer = self._own_prices() if self.prices_itself else judging.pricer
+        self._learning = observer.DemandObserver(self._resolver, self.pricer, self._work)
+        self.scoring = scorer.Scorer(judging.index, self.pricer, judging.gangs)
+        self.scoring.configure(tuple(dict.fromkeys(policy.avoid_conditions)), at_once=False)
         if self.prices_itself:
-            for pod in judging.store.pods.values():
-                self._learning.observe(pod)
+            self._unsorted = list(judging.store.pods.values())
+        self._observed = len(self._unsorted)
+        self._priced = False  # whether its prices were finished once
 
     def _own_prices(self) -> headroom.HeadroomPricer:
         judging = self.engine
@@ -69,24 +91,55 @@ class CandidatePolicy:
 
     @property
     def ready(self) -> bool:
-        """Whether its own prices rest on all pods that there are."""
-        return not self.prices_itself or not (len(self._learning) or self._pricer.unfinished)
+        """Whether it has read all rows, and its own prices rest on nearly all pods."""
+        if self._unread or (not self._seen and self.engine.index.writes):
+            return False
+        left = len(self._unsorted) + len(self._pods) + len(self._learning)
+        few = max(_FEW, (self._observed - left) // 10)
+        return not self.prices_itself or (self._priced and left <= few)
+
+    def resolve(self, pod: objects.Pod) -> resolver.Resolution:
+        """What the pod requests, by this policy's profiles."""
+        return self._resolver.resolve(pod, self.policy)
 
     def observe(self, pod: objects.Pod) -> None:
         """Take a pod that the watch shows for the first time."""
         if self.prices_itself:
-            self._learning.observe(pod)
+            self._unsorted.append(pod)
+            self._observed += 1
 
-    def settle(self) -> None:
-        """Go on with what has happened since, as far as one turn goes."""
+    def appeared(self, kind: str, name: str) -> None:
+        """A claim or a template has arrived: pods that waited for it can be learnt from."""
+        self._learning.appeared(kind, name)
+
+    def settle(self, *, whole: bool = False) -> None:
+        """Go on with what has happened since, as far as one turn goes; `whole` reads all rows."""
         index = self.engine.index
-        changed = np.flatnonzero(index.version > self._seen).tolist()
-        self._seen = index.writes
-        self._scoring.refresh(changed)
-        if self.prices_itself:
-            self._work.allow(work.IDLE)
-            self._learning.learn(self.policy)
-            self._pricer.settle(len(changed))
+        if self._seen != index.writes:
+            changed = np.flatnonzero(index.version > self._seen).tolist()
+            self._seen = index.writes
+            self._unread.update(dict.fromkeys(changed))
+            self._changed += len(changed)
+        turn = list(itertools.islice(self._unread, None if whole else _ROWS_A_TURN))
+        for row in turn:
+            del self._unread[row]
+        self.scoring.refresh(turn)
+        if self.prices_itself and not self._unread:
+            self._learn()
+
+    def _learn(self) -> None:
+        """Learn from some of the pods, and renew the prices once there are no more."""
+        self._work.allow(work.IDLE)
+        for pod in self._unsorted[-_PODS_A_TURN:]:
+            heapq.heappush(self._pods, (observer.age_of(pod), next(self._numbers), pod))
+        del self._unsorted[-_PODS_A_TURN:]
+        while not self._unsorted and self._pods and len(self._learning) < _PODS_A_TURN:
+            self._learning.observe(heapq.heappop(self._pods)[-1])
+        self._learning.learn(self.policy)
+        if not (self._unsorted or self._pods):
+            self.pricer.settle(self._changed)
+            self._changed = 0
+            self._priced = self._priced or not (self.pricer.unfinished or len(self._learning))
 
     def score(
         self, pod: objects.Pod, decided: scored_nodes.ScoredNodes
@@ -95,7 +148,7 @@ class CandidatePolicy:
 
         None where it has no answer yet: the pod is not judged, or verdicts are missing.
         """
-        resolved = self._resolver.resolve(pod, self.policy)
+        resolved = self.resolve(pod)
         if isinstance(resolved, resolver.NotJudged) or not resolved.question or resolved.by_node:
             return None
         table = self.engine.table(resolved.question)
@@ -105,7 +158,7 @@ class CandidatePolicy:
         if bool((table.code[states] == evaluator.UNSEEN).any()):
             return None
         candidates = scorer.CandidateNodes(table, rows, states)
-        costs = self._scoring.cost_by_part(resolved, candidates)
+        costs = self.scoring.cost_by_part(resolved, candidates)
         order, maximum = self.engine.index.order[rows], self.policy.scores.maximum
         found = scored_nodes.of(resolved, candidates, costs, maximum=maximum, order=order)
         return dataclasses.replace(found, cost=np.where(rows < 0, np.nan, found.cost))

@@ -5,7 +5,8 @@
                                                  └──► else skipped, and counted
 
 While a request is judged two values are kept, and nothing else. What the candidate raises is
-counted; after `MOST_FAULTS` errors in a row it is left alone until the policy changes.
+counted; after `MOST_FAULTS` errors in a row it is left alone until the policy changes, and at once
+if it had to be stopped.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from extender.decisions import engine, scored_nodes, verb_results
+from extender import errors
+from extender.decisions import engine, recording, scored_nodes, verb_results
 from extender.kube.api import objects
-from extender.shadow import budget, candidate, comparison, report
+from extender.shadow import budget, candidate, comparison, projection, report
 
 MOST_FAULTS = 10
 
@@ -28,10 +30,15 @@ class _OpenJudgement:
     names: Sequence[str]
     scored: scored_nodes.ScoredNodes
     moment: object
+    asked: Sequence[str]  # all nodes that filter was asked about
 
 
 class Shadow:
-    """A recorder before the engine's own; `wall` tells seconds since 1970."""
+    """A recorder before the engine's own; `wall` tells seconds since 1970.
+
+    `halted` is called when the candidate had to be stopped: what it shares with the engine may be
+    half-written then, and has to be built anew.
+    """
 
     def __init__(
         self,
@@ -40,8 +47,12 @@ class Shadow:
         *,
         wall: Callable[[], float],
         within: budget.Budget,
+        halted: Callable[[], None] = lambda: None,
     ) -> None:
+        self._halted = halted
         self.candidate = trying
+        self.projections = projection.Projections(judging, trying.policy)
+        self._asked: tuple[str, Sequence[str]] = "", ()  # UID, nodes asked about
         self.report = report.ShadowReport()
         self._budget = within
         self._engine = judging
@@ -68,19 +79,34 @@ class Shadow:
     # ------------------------------------------------------------ the request path
 
     def filtered(
-        self, pod: objects.Pod, names: Sequence[str], found: verb_results.FilterResult
+        self,
+        by: recording.Deciding,
+        pod: objects.Pod,
+        names: Sequence[str],
+        found: verb_results.FilterResult,
     ) -> None:
-        """Hand it on."""
-        self._before.filtered(pod, names, found)
+        """Hand it on, and keep which nodes were asked about."""
+        self._asked = pod.metadata.uid, names
+        self._before.filtered(by, pod, names, found)
 
     def prioritized(
-        self, pod: objects.Pod, names: Sequence[str], scored: scored_nodes.ScoredNodes
+        self,
+        by: recording.Deciding,
+        pod: objects.Pod,
+        names: Sequence[str],
+        scored: scored_nodes.ScoredNodes,
     ) -> None:
-        """Keep the decision, to be judged in the next pause."""
-        self._before.prioritized(pod, names, scored)
-        if scored.resolved.question and not self.stopped:
+        """Keep the decision, to be judged in the next pause; not one of the candidate's own."""
+        self._before.prioritized(by, pod, names, scored)
+        if scored.resolved.question and not self.stopped and by is self._engine:
             self._skip()
-            self._open = _OpenJudgement(pod, names, scored, self._engine.moment)
+            self._open = _OpenJudgement(
+                pod, names, scored, self._engine.moment, self._all_asked(pod, names)
+            )
+
+    def _all_asked(self, pod: objects.Pod, names: Sequence[str]) -> Sequence[str]:
+        uid, asked = self._asked
+        return asked if uid == pod.metadata.uid else names
 
     def condense(self, *, moving: bool = True) -> None:
         """The engine settles: judge what is open, if there is time for it."""
@@ -106,7 +132,18 @@ class Shadow:
     def settle(self) -> None:
         """Let the candidate take in what has happened, if there is time for it."""
         if self._budget.free and not self.stopped:
-            self._guarded(self.candidate.settle)
+            self._guarded(self._learn)
+
+    def _learn(self) -> None:
+        if self.candidate.ready:
+            self.projections.settle()
+        else:
+            self.candidate.settle()
+
+    @property
+    def learning(self) -> bool:
+        """Whether there is something to do that no decision comes for."""
+        return not (self.candidate.ready and self.projections.ready)
 
     def _caught_up(self, taken: _OpenJudgement) -> None:
         self.candidate.settle()
@@ -115,6 +152,10 @@ class Shadow:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             self._budget.charge(work)
+        except errors.StoppedError as fault:
+            self._faults = MOST_FAULTS
+            self.report.failed(fault)
+            self._halted()
         except Exception as fault:  # noqa: BLE001 - a candidate's fault must not reach the service
             self._faults += 1
             self.report.failed(fault)
@@ -134,6 +175,7 @@ class Shadow:
         active_cost = np.where(unknown, np.nan, taken.scored.cost)
         found = comparison.compare(active_cost, taken.scored.scores, scored.cost, scored.scores)
         sums.judged += 1
+        self.projections.place(taken.pod, taken.asked)
         sums.agreed += found.agree
         sums.regret_active += found.regret_active
         sums.regret_candidate += found.regret_candidate
@@ -166,6 +208,8 @@ class Shadow:
     def _observe(self, kind: str, old: objects.Object | None, new: objects.Object | None) -> None:
         if kind == "Pod" and old is None and isinstance(new, objects.Pod):
             self.candidate.observe(new)
+        elif isinstance(new, objects.ResourceClaim | objects.ResourceClaimTemplate) and old is None:
+            self.candidate.appeared(kind, new.metadata.name)
 
 
 def _locality_cost(scored: scored_nodes.ScoredNodes, position: int) -> float:

@@ -18,6 +18,7 @@ import yaml
 from extender import settings
 from extender.kube.watch import informers
 from extender.policy import config
+from extender.rollout import document as candidate_document
 from extender.server import metrics
 from tests.kit.house_files import ROOT, read
 
@@ -160,6 +161,9 @@ def test_the_defaults_in_the_document_are_the_defaults(section, heading):
 def test_the_schema_is_current():
     assert json.loads(read("config/policy.schema.json")) == json.loads(
         msgspec.json.encode(config.schema())
+    )
+    assert json.loads(read("config/candidate.schema.json")) == json.loads(
+        msgspec.json.encode(candidate_document.schema())
     )
 
 

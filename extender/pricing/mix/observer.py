@@ -56,7 +56,7 @@ class DemandObserver:
             self._take_up(lambda _: True)
         if not self._new:
             return
-        for pod in sorted(self._new.values(), key=_age):
+        for pod in sorted(self._new.values(), key=age_of):
             self._work.spend(_RESOLVING)
             if self._work.spent:
                 return
@@ -83,7 +83,7 @@ class DemandObserver:
             cpu=resolved.requests.cpu,
             memory=resolved.requests.memory,
             together=resolved.together,
-            age=_age(pod),
+            age=age_of(pod),
             namespace=pod.metadata.namespace or "default",
         )
         self._on_kind(resolved)
@@ -110,6 +110,7 @@ class DemandObserver:
             self._waited_for[why] += 1
 
 
-def _age(pod: objects.Pod) -> tuple[str, ...]:
+def age_of(pod: objects.Pod) -> tuple[str, ...]:
+    """What sorts pods by their age, the oldest first, and the same way on every replica."""
     meta = pod.metadata
     return (meta.creation_timestamp or "", meta.namespace, meta.name, meta.uid)

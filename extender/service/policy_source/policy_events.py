@@ -15,7 +15,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from urllib import parse
 
 import orjson
@@ -25,9 +25,20 @@ from extender.kube.api import objects
 
 _LOG = logging.getLogger(__name__)
 USED, REFUSED = "PolicyUsed", "PolicyRefused"
+CANDIDATE_REFUSED = "CandidateRefused"
+CANARY_ANSWERS, CANARY_ROLLED_BACK = "CanaryAnswers", "CanaryRolledBack"
+_NORMAL = frozenset({USED, CANARY_ANSWERS})  # the others are warnings
 _MOST_MESSAGE = 1024  # characters; the API server takes no more
 _MOST_WAITING = 16  # of a ConfigMap that changes faster than Events are written the last ones count
 _ALREADY_EXISTS = 409
+
+
+# Hears what became of a ConfigMap's policies: the ConfigMap, one of the reasons, a sentence.
+Announce: TypeAlias = Callable[[objects.ConfigMap, str, str], None]
+
+
+def nobody(*_: object) -> None:
+    """Where no Events are written."""
 
 
 class EventApi(Protocol):
@@ -38,7 +49,7 @@ class EventApi(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Notice:
-    """What became of one version of the ConfigMap; `reason` is USED or REFUSED."""
+    """What became of one version of the ConfigMap; `reason` is one of the words above."""
 
     item: objects.ConfigMap
     reason: str
@@ -103,7 +114,7 @@ def event(notice: Notice, now: float) -> dict[str, Any]:
         },
         "reason": notice.reason,
         "message": notice.message[:_MOST_MESSAGE],
-        "type": "Normal" if notice.reason == USED else "Warning",
+        "type": "Normal" if notice.reason in _NORMAL else "Warning",
         "source": {"component": "railyard"},
         "reportingComponent": "railyard",
         "firstTimestamp": when,

@@ -33,7 +33,10 @@ class KeptDecisions:
             recorder.DecisionRecorder(judging, self.history).attach()
 
     def routes(
-        self, judging: Callable[[], engine.Engine], policies: active_policy.Policies
+        self,
+        judging: Callable[[], engine.Engine],
+        policies: active_policy.Policies,
+        canary: policy_routes.CanaryAnswer,
     ) -> tuple[admin_routes.Route, ...]:
         """What the admin port answers of decisions and of the policy."""
 
@@ -43,7 +46,7 @@ class KeptDecisions:
         return (
             *decision_routes.routes(self.history, complete),
             *why_routes.routes(self.history, judging),
-            *policy_routes.routes(policies),
+            *policy_routes.routes(policies, canary),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -12,13 +12,18 @@ from extender.policy import config
 from extender.server import admin_queries, admin_routes
 from extender.service.policy_source import active_policy
 
+# The canary of a candidate policy, if there is one.
+CanaryAnswer = Callable[[], Mapping[str, Any] | None]
 
-def routes(policies: active_policy.Policies) -> Iterator[admin_routes.Route]:
+
+def routes(
+    policies: active_policy.Policies, canary: CanaryAnswer = lambda: None
+) -> Iterator[admin_routes.Route]:
     """The route over these policies."""
 
     def answer(_: admin_routes.Parameters) -> admin_queries.Turns:
         yield
-        return [admin_queries.encoded(as_json(policies)), b"\n"]
+        return [admin_queries.encoded({**as_json(policies), "canary": canary()}), b"\n"]
 
     yield admin_routes.Route("/v1/policy", answer)
 
