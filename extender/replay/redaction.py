@@ -34,7 +34,17 @@ def redacted(item: objects.Object) -> objects.Object | None:
         allowed = POD_ANNOTATIONS
     elif isinstance(item, objects.Node):
         allowed = NODE_ANNOTATIONS
-    annotations = item.metadata.annotations or {}
+    if isinstance(item, objects.ResourceClaimTemplate):
+        # What its claims are given: their annotations are nobody's business here, either.
+        inner = msgspec.structs.replace(
+            item.spec, metadata=_with_annotations(item.spec.metadata, allowed)
+        )
+        item = msgspec.structs.replace(item, spec=inner)
+    return msgspec.structs.replace(item, metadata=_with_annotations(item.metadata, allowed))
+
+
+def _with_annotations(meta: objects.ObjectMeta, allowed: frozenset[str]) -> objects.ObjectMeta:
+    """The metadata with these annotations alone."""
+    annotations = meta.annotations or {}
     kept = {name: text for name, text in annotations.items() if name in allowed}
-    meta = msgspec.structs.replace(item.metadata, annotations=kept or None)
-    return msgspec.structs.replace(item, metadata=meta)
+    return msgspec.structs.replace(meta, annotations=kept or None)

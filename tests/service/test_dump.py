@@ -10,6 +10,7 @@ import pytest
 from extender import cli, settings
 from extender.replay import hashed_names, redaction, snapshots
 from tests.kit import apiserver, kubeconfigs
+from tests.kit import salted as salted_objects
 from tests.kit.builders import make_node, make_pod, make_slice
 from tests.service.test_cli import write
 
@@ -126,6 +127,32 @@ async def test_a_dump_of_a_salted_cluster_has_none_of_its_secrets(run, tmp_path)
     assert "pod-n4m3" in texts(tmp_path / "plain")
     assert "kubernetes v1.36.3" in (tmp_path / "plain" / "versions.txt").read_text()
     assert "read 1 Node" in plain[2]
+
+
+# What is read, and so stays: by names are the texts that are names, which --hash-names replaces.
+READ = {
+    "device attribute uuid", "device attribute serial", "device attribute token",
+    "node condition reason", "runtimeClassName",
+}  # fmt: skip
+BY_NAME = {"providerID"} | {
+    f"{kind} generateName" for kind in ("pod", "node", "claim", "class", "tmpl", "slice", "rule")
+}
+
+
+@pytest.mark.parametrize(("flags", "stays"), [((), READ | BY_NAME), (("--hash-names",), READ)])
+def test_of_secrets_in_every_field_of_every_kind_only_what_is_read_stays(
+    run, tmp_path, flags, stays
+):
+    salts = salted_objects.Salts()
+    cluster = tmp_path / "cluster.json"
+    cluster.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": salts.items}))
+
+    status, _, err = run("dump", "--snapshot", cluster, "-o", tmp_path / "out", *flags)
+
+    assert status == 0, err
+    text = texts(tmp_path / "out")
+    assert len(salts.where) > 150
+    assert {what for secret, what in salts.where.items() if secret in text} <= stays
 
 
 async def test_a_cluster_that_refuses_us_is_an_error_and_nothing_is_written(run, tmp_path):
