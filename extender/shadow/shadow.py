@@ -87,6 +87,7 @@ class Shadow:
     ) -> None:
         """Hand it on, and keep which nodes were asked about."""
         self._asked = pod.metadata.uid, names
+        self._budget.called = True
         self._before.filtered(by, pod, names, found)
 
     def prioritized(

@@ -95,10 +95,23 @@ def test_a_candidate_rests_after_its_work_and_decisions_meanwhile_are_skipped():
     assert (following.report.sums.judged, following.report.sums.skipped) == (1, 2)
     assert following.cpu_seconds == 1.0
 
-    time[0] = 32.0
+    time[0] = 150.0
     decide(judging, 4)
     judging.settle()
     assert (following.report.sums.judged, following.report.sums.skipped) == (2, 2)
+
+
+def test_a_candidate_rests_less_while_no_calls_come():
+    time, spent = [0.0], itertools.count()
+    within = budget.Budget(lambda: time[0], lambda: float(next(spent)))
+
+    for called, rest in ((True, 150.0), (False, 16.0)):
+        within.called, began = called, time[0]
+        within.charge(lambda: None)
+        time[0] = began + rest - 0.1
+        assert not within.free
+        time[0] = began + rest
+        assert within.free
 
 
 def test_a_candidate_that_packs_otherwise_prices_by_itself():
