@@ -38,7 +38,10 @@ async def _demonstrate(*, once: bool, frozen: bool) -> None:
         raise errors.SnapshotError("the demo cannot run", [(str(folder), f"no pod {POD[1]}")])
     names = sorted(item.metadata.name for _, item in found if isinstance(item, objects.Node))
     free = settings.Address("127.0.0.1", 0)
-    chosen = settings.Settings(snapshot=(folder,), bind=free, admin_bind=free)
+    candidate = settings.embedded("examples/least-intervention.yaml")
+    chosen = settings.Settings(
+        snapshot=(folder,), bind=free, admin_bind=free, shadow_policy=candidate
+    )
     async with snapshot.opened(chosen, assembly.read_policy(None)) as service:
         url, admin = f"http://{service.sites.bound}", f"http://{service.sites.admin_bound}"
         if not once:

@@ -263,6 +263,7 @@ SECTIONS = {
     "events": run_sections.events_section,
     "wire": speed.wire_section,
     "growth": speed.growth_section,
+    "page": speed.page_section,
     "throughput": throughput_section.section,
 }
 

@@ -74,3 +74,39 @@ def draw(reports):
     figure.tight_layout()
     figure.savefig(PLOT, metadata={"Date": None})
     plt.close(figure)
+
+
+def page_section(found):
+    """The page in Chromium: first paint, interactions, and the calls beside three browsers."""
+    latest = {(r["nodes"], r["apart"]): r for r in found}
+    rows = []
+    for (nodes, apart), r in sorted(latest.items()):
+        paints, acts, calls = r["first_paint_ms"], r["interaction_ms"], r["calls"]
+        idle, loaded = calls["idle_us"], calls["loaded_us"]
+        rounds = ", ".join(f"{each:.2f}" for each in calls["p99_by_round"])
+        rows.append([
+            f"{nodes}",
+            "own cores" if apart else "as it comes",
+            f"{max(paints.values()):.0f} ({r['first_paint_worst_ms']:.0f})",
+            f"{max(acts.values()):.0f}",
+            f"{idle['p50'] / 1e3:.2f} / {idle['p99'] / 1e3:.2f}",
+            f"{loaded['p50'] / 1e3:.2f} / {loaded['p99'] / 1e3:.2f}",
+            f"{calls['p99']:.2f} ({rounds})",
+            f"{r['machine']}, {r['date']}",
+        ])  # fmt: skip
+    yield "## The web page in Chromium, and kube-scheduler's calls beside three browsers"
+    yield ""
+    yield "`python -m loadtests.performance.page --apart --json`: milliseconds. Each node is in"
+    yield "a state of its own, which is the worst case. First paint: the slowest kind of page by"
+    yield "its median (the slowest load of all); interaction: the slowest of sorting, searching,"
+    yield "opening. Calls are filter of a pod without devices for 500 names, p50 / p99, alone and"
+    yield "beside browsers on the overview, the pods and a pool, each asking again every five"
+    yield "seconds. `own cores`: service and caller on one core, Chromium on the other, so that the"
+    yield "ratio is what the pages cost the service and not what a browser takes of its core."
+    yield "Goals: 1500, 100, and a ratio of p99 of 1.1."
+    yield ""
+    head = (
+        *("nodes", "browsers", "first paint", "interaction", "calls alone", "beside three"),
+        *("p99, ratio (by round)", "run"),
+    )
+    yield from tables.table(head, rows)

@@ -48,9 +48,10 @@ def section(found):
     yield "work beside it, so ratios are of legs of one round. A load's pods are identical. All"
     yield "legs but `as it comes` run without PodTopologySpread's default constraints: with them"
     yield "kube-scheduler batches no pod, which its own metric shows (`batched`: the share of pods"
-    yield "that it placed by what it had found for the one before). Railyard has just started in"
-    yield "each leg, and counts room meanwhile: of 250 pods that takes a larger part than of 500."
-    yield "About pods without devices it says less than the echo, so that they are placed sooner."
+    yield "that it placed by what it had found for the one before). Two guesses that no run has"
+    yield "tested: with 250 pods Railyard is slower than with 500 because it has just started in"
+    yield "each leg and still counts headroom; pods without devices are placed sooner than with the"
+    yield "echo because it says less about them."
     yield ""
     head = (
         *("Kubernetes", "nodes", "each pod", "pods", *LEGS.values()),

@@ -61,6 +61,12 @@ class NodeFilters:
         refusals = [*self._taints(node), *self._affinity(node), *self._resources(node, used)]
         return NodeAnswer(tuple(refusals), tuple(self._notes(node, used)))
 
+    def first_refusal(self, node: objects.Node) -> str | None:
+        """The first refusal of `answer`, None where the filters let the node pass."""
+        used = self._used(node.metadata.name)
+        every = (self._taints(node), self._affinity(node), self._resources(node, used))
+        return next((why for refusals in every for why in refusals), None)
+
     def refusals(self, node: objects.Node) -> list[str]:
         """Why the node is no candidate, however much of it is free."""
         return [*self._taints(node), *self._affinity(node)]

@@ -2,6 +2,7 @@
 "use strict";
 
 const EVERY = 5000; // ms between two looks
+const SOON = 1000; // where the page says that more is being worked out
 const main = document.querySelector("main");
 const live = document.querySelector(".live");
 const said = document.querySelector("#said");
@@ -28,7 +29,8 @@ function show() {
 
 function plan() {
   clearTimeout(timer);
-  if (running && !document.hidden) timer = setTimeout(look, EVERY);
+  const wait = main.querySelector("[data-soon]") ? SOON : EVERY;
+  if (running && !document.hidden) timer = setTimeout(look, wait);
 }
 
 // Who types, selects text or has a list open is not disturbed.

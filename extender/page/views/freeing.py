@@ -8,8 +8,8 @@ from collections.abc import Generator
 from extender.decisions import engine
 from extender.decisions.counterfactual import changes, why_node
 from extender.kube.api import objects
+from extender.page import parts
 
-_CHUNK = 16  # nodes judged in one turn
 _SEARCHED = 12  # nodes with the most free GPUs: each search tries some sets of pods
 _SHOWN = 4
 
@@ -43,14 +43,16 @@ def _busy(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, lis
     found: list[tuple[float, str]] = []
     names = sorted(judging.index.rows)
     yield
-    for first in range(0, len(names), _CHUNK):
-        with judging.assumed.suspended(pod):
-            failed = judging.filter_only(pod, names[first : first + _CHUNK]).failed
-        for name in failed:
-            row = judging.index.rows.get(name)
-            if row is not None:
-                free = float(judging.pricer.inventory.left(judging.index.state[[row]])[0])
-                found.append((-free, name))
+    sliced = parts.Parts(len(names))
+    for part in sliced:
+        with sliced:
+            with judging.assumed.suspended(pod):
+                failed = judging.filter_only(pod, names[part]).failed
+            for name in failed:
+                row = judging.index.rows.get(name)
+                if row is not None:
+                    free = float(judging.pricer.inventory.left(judging.index.state[[row]])[0])
+                    found.append((-free, name))
         yield
     return [name for _, name in sorted(found)[:_SEARCHED]]
 

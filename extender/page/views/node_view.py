@@ -53,6 +53,9 @@ class OtherView:
     holders: tuple[DeviceHolder, ...]
 
 
+_NO_GPU = 1 << 16  # after all numbers of GPUs
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Root:
     """What hangs off one PCIe root; the empty title is one that is not published."""
@@ -209,14 +212,18 @@ def _tree(
             number,
             tuple(
                 Root(title, tuple(of_gpus), tuple(others))
-                for title, (of_gpus, others) in sorted(
-                    branches[number].items(),
-                    key=lambda each: (not each[0], node_pools.natural(each[0])),
-                )
+                for title, (of_gpus, others) in sorted(branches[number].items(), key=_order)
             ),
         )
         for number in numbers
     )
+
+
+def _order(branch: tuple[str, tuple[list[GpuView], list[OtherView]]]) -> tuple[bool, int, str]:
+    """Roots by their first GPU, as people count GPUs; those without any by name."""
+    title, (of_gpus, _) = branch
+    first = min((each.number for each in of_gpus), default=_NO_GPU)
+    return not title, first, node_pools.natural(title)
 
 
 def other_view(

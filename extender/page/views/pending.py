@@ -7,6 +7,7 @@ kube-scheduler's own filters say of these is counted, too. Nothing is reserved b
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 
@@ -15,14 +16,17 @@ from extender.decisions import engine, verb_results
 from extender.decisions.explanation import explain_demand, node_filters
 from extender.demand import pod as pods
 from extender.kube.api import objects
+from extender.page import parts
+from extender.policy import config
 from extender.verdicts import resolver
 
-_CHUNK = 16  # nodes of one turn
 _PODS = 64  # pods looked at in one turn
 # Of one page, groups times nodes: 40,000 take half a second of the processor, in turns.
 _MOST_JUDGED = 40_000
 _MOST_GROUPS = 24
 _KEPT_SECONDS = 30.0  # that a group's judgement is shown again
+# Of the processor, that one page spends on judging: what is left over the next one goes on with.
+_A_PAGE_SECONDS = 0.1
 _MOST_REASONS = 12
 _WAITS = frozenset({"Pending", ""})
 
@@ -63,10 +67,14 @@ class GroupJudgement:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PendingGroup:
-    """Waiting pods that ask for the same; the first has waited longest."""
+    """Waiting pods that ask for the same; the first has waited longest.
+
+    `judged` is None beyond what one page judges, and while the first judgement is `unfinished`.
+    """
 
     pods: tuple[objects.Pod, ...]
-    judged: GroupJudgement | None  # None beyond what one page judges
+    judged: GroupJudgement | None
+    unfinished: bool = False
 
     @property
     def first(self) -> objects.Pod:
@@ -85,14 +93,26 @@ def waiting(source: store.ClusterStore) -> Generator[None, None, list[objects.Po
     return sorted(found, key=lambda pod: (pod.metadata.creation_timestamp or "", pod.metadata.name))
 
 
-class Groups:
-    """The waiting pods by what they ask for; each group is judged every half minute at the most."""
+_Judging = Generator[None, None, GroupJudgement]
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+
+class Groups:
+    """The waiting pods by what they ask for; each group is judged every half minute at the most.
+
+    A page judges for a tenth of a second and shows what is known by then; the next page goes on.
+    `spent` is the processor's time in seconds.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], *, spent: Callable[[], float] = time.thread_time
+    ) -> None:
         self._clock = clock
+        self._spent = spent
         self._known: dict[
             object, tuple[float, GroupJudgement]
         ] = {}  # what they ask for → when, how judged
+        self._begun: dict[object, _Judging] = {}  # what they ask for → the judgement under way
+        self._asked: tuple[engine.Engine, config.Policy] | None = None
 
     def of(self, judging: engine.Engine) -> Generator[None, None, list[PendingGroup]]:
         """The groups now, the one that waits longest first, in turns."""
@@ -102,25 +122,55 @@ class Groups:
         for pod in waits:
             same.setdefault(_demand(judging, pod), []).append(pod)
             yield
+        if self._asked != (judging, judging.policy):
+            self._asked = judging, judging.policy
+            self._known, self._begun = {}, {}
         self._known = {key: each for key, each in self._known.items() if key in same}
+        self._begun = {key: each for key, each in self._begun.items() if key in same}
         most = max(min(_MOST_GROUPS, _MOST_JUDGED // max(len(judging.index.rows), 1)), 1)
-        found = []
-        for number, (key, members) in enumerate(same.items()):
-            known = yield from self._judged(judging, key, members[0], new=number < most)
-            found.append(PendingGroup(tuple(members), known))
+        ranked = list(same)[:most]
+        yield from self._judge(judging, {key: same[key][0] for key in ranked})
+        own = set(ranked)
+        found = [
+            PendingGroup(
+                tuple(members),
+                self._known[key][1] if key in self._known else None,
+                unfinished=key in own and key not in self._known,
+            )
+            for key, members in same.items()
+        ]
         # Those that fit nowhere first: the others are about to go.
         return sorted(found, key=lambda each: bool(each.judged and each.judged.passing))
 
-    def _judged(
-        self, judging: engine.Engine, key: object, pod: objects.Pod, *, new: bool
-    ) -> Generator[None, None, GroupJudgement | None]:
-        at, known = self._known.get(key, (0.0, None))
-        if not new or (known is not None and self._clock() - at < _KEPT_SECONDS):
-            return known
-        found = yield from judged(judging, pod)
-        if not found.note:  # what is not judged yet is soon
-            self._known[key] = self._clock(), found
-        return found
+    def _judge(
+        self, judging: engine.Engine, pods_of: dict[object, objects.Pod]
+    ) -> Generator[None, None, None]:
+        """Go on judging: first what was never judged, then what was judged longest ago."""
+        now, left = self._clock(), _A_PAGE_SECONDS
+        old = {key: self._known.get(key, (-_KEPT_SECONDS, None))[0] for key in pods_of}
+        stale = (key for key in sorted(old, key=old.__getitem__) if now - old[key] >= _KEPT_SECONDS)
+        for key in stale:
+            begun = self._begun.get(key)
+            if begun is None:
+                begun = self._begun[key] = judged(judging, pods_of[key])
+            while True:
+                if left <= 0.0:
+                    return
+                before = self._spent()
+                try:
+                    next(begun)
+                except StopIteration as over:
+                    del self._begun[key]
+                    self._keep(key, now, over.value)
+                    break
+                finally:
+                    left -= self._spent() - before
+                yield
+
+    def _keep(self, key: object, now: float, found: GroupJudgement) -> None:
+        """Keep a judgement; what cannot be judged yet is asked again by the next page."""
+        at = now if not found.note else now - _KEPT_SECONDS
+        self._known[key] = at, found
 
 
 def _demand(judging: engine.Engine, pod: objects.Pod) -> object:
@@ -150,26 +200,41 @@ def judged(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, Gr
     filters = node_filters.NodeFilters(pod, judging.store, asked)
     counts: Counter[tuple[str, bool, bool]] = Counter()
     examples: dict[tuple[str, bool, bool], str] = {}
-    passing = 0
-    for first in range(0, len(names), _CHUNK):
-        some = names[first : first + _CHUNK]
-        with judging.assumed.suspended(pod):
-            found = judging.filter_only(pod, some)
-        for name in some:
-            reason = _refusal(name, found)
-            reason = reason or _theirs(filters, judging.store.nodes.get(name))
-            if reason is None:
-                passing += 1
-                continue
-            counts[reason] += 1
-            examples.setdefault(reason, name)
+    passing: list[str] = []
+    others = 0  # nodes that kube-scheduler's own filters refuse
+    sliced = parts.Parts(len(names))
+    for part in sliced:
+        with sliced:
+            some = names[part]
+            with judging.assumed.suspended(pod):
+                found = judging.filter_only(pod, some)
+            left = []
+            for name in some:
+                reason = _refusal(name, found)
+                if reason is None:
+                    left.append(name)
+                else:
+                    counts[reason] += 1
+                    examples.setdefault(reason, name)
+        passing += left
+        yield
+    sliced = parts.Parts(len(passing))
+    for part in sliced:
+        with sliced:
+            for name in passing[part]:
+                reason = _theirs(filters, judging.store.nodes.get(name))
+                if reason is not None:
+                    others += 1
+                    counts[reason] += 1
+                    examples.setdefault(reason, name)
         yield
     reasons = tuple(
         Reason(key[0], count, examples[key], lasting=key[1], ours=key[2])
         for key, count in counts.most_common(_MOST_REASONS)
     )
     ordered = sorted(reasons, key=lambda each: (each.lasting, -each.nodes))
-    return GroupJudgement(explain_demand.demand(resolved), passing, len(names), tuple(ordered))
+    demand = explain_demand.demand(resolved)
+    return GroupJudgement(demand, len(passing) - others, len(names), tuple(ordered))
 
 
 def _refusal(name: str, found: verb_results.FilterResult) -> tuple[str, bool, bool] | None:
@@ -183,8 +248,8 @@ def _theirs(
     filters: node_filters.NodeFilters, node: objects.Node | None
 ) -> tuple[str, bool, bool] | None:
     """What kube-scheduler's own filters say of a node that ours lets pass."""
-    refusals = filters.answer(node).refusals if node is not None else ()
-    return (refusals[0], False, False) if refusals else None
+    refusal = filters.first_refusal(node) if node is not None else None
+    return None if refusal is None else (refusal, False, False)
 
 
 def is_waiting(pod: objects.Pod) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 
 import numpy as np
 
@@ -11,12 +12,12 @@ from extender.decisions import engine
 from extender.decisions.explanation import explain, explain_demand
 from extender.demand import claims
 from extender.kube.api import objects
-from extender.page import links
+from extender.page import links, parts
 from extender.page.views import node_view, pending
 from extender.verdicts import resolver
 
 _BEST = 5  # nodes that are shown in full
-_CHUNK = 16
+_A_PAGE_SECONDS = 0.2  # of the processor, that one page spends on pricing nodes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,7 +31,10 @@ class Held:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PodView:
-    """The page of a pod. `best` are the nodes with the highest scores, the first first."""
+    """The page of a pod.
+
+    `best` are the nodes with the highest scores, the first first; None while they are worked out.
+    """
 
     namespace: str
     name: str
@@ -43,12 +47,14 @@ class PodView:
     held: tuple[Held, ...]
     inferred: bool
     judged: pending.GroupJudgement | None
-    best: tuple[explain.Explained, ...]
+    best: tuple[explain.Explained, ...] | None
     notes: tuple[str, ...]
 
 
-def view(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, PodView]:
-    """Describe a pod, in turns."""
+def view(
+    judging: engine.Engine, pod: objects.Pod, *, spent: Callable[[], float] = time.thread_time
+) -> Generator[None, None, PodView]:
+    """Describe a pod, in turns; `spent` is the processor's time in seconds."""
     judging.settle()
     resolved = judging.resolver.resolve(pod, judging.policy)
     demand = profile = ""
@@ -58,11 +64,11 @@ def view(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, PodV
     else:
         demand, profile = explain_demand.demand(resolved), resolved.profile.name
     judged: pending.GroupJudgement | None = None
-    best: tuple[explain.Explained, ...] = ()
+    best: tuple[explain.Explained, ...] | None = ()
     if pending.is_waiting(pod):
         judged = yield from pending.judged(judging, pod)
         if judged.passing:
-            best = yield from _best(judging, pod)
+            best = yield from _best(judging, pod, spent)
     held, inferred = _held(judging, pod)
     meta = pod.metadata
     return PodView(
@@ -83,17 +89,29 @@ def view(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, PodV
 
 
 def _best(
-    judging: engine.Engine, pod: objects.Pod
-) -> Generator[None, None, tuple[explain.Explained, ...]]:
-    """The nodes with the highest scores, explained."""
+    judging: engine.Engine, pod: objects.Pod, spent: Callable[[], float]
+) -> Generator[None, None, tuple[explain.Explained, ...] | None]:
+    """The nodes with the highest scores, explained; None where a page's time ends before.
+
+    A score is one of all nodes. What it is made of is kept by node, and worked out in turns, so
+    that the next page goes on.
+    """
     names = sorted(judging.index.rows)
     refused: set[str] = set()
-    for first in range(0, len(names), _CHUNK):
-        with judging.assumed.suspended(pod):
-            found = judging.filter_only(pod, names[first : first + _CHUNK])
-        refused |= found.failed.keys() | found.unresolvable.keys()
+    sliced = parts.Parts(len(names))
+    for part in sliced:
+        with sliced, judging.assumed.suspended(pod):
+            found = judging.filter_only(pod, names[part])
+            refused |= found.failed.keys() | found.unresolvable.keys()
         yield
     passing = [name for name in names if name not in refused]
+    priced = parts.Parts(len(passing), spent=spent)
+    for part in priced:
+        with priced, judging.assumed.suspended(pod):
+            judging.score(pod, passing[part], with_parts=False)
+        yield
+        if priced.used > _A_PAGE_SECONDS and part.stop < len(passing):
+            return None
     with judging.assumed.suspended(pod):
         scored = judging.score(pod, passing, with_parts=False) if passing else None
     if scored is None:
