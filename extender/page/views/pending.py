@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 
 from extender.cluster import relevant_fields, store
@@ -28,6 +27,7 @@ _KEPT_SECONDS = 30.0  # that a group's judgement is shown again
 # Of the processor, that one page spends on judging: what is left over the next one goes on with.
 _A_PAGE_SECONDS = 0.1
 _MOST_REASONS = 12
+_RefusalKey = tuple[str, bool, bool]  # (text, whether evictions change nothing, ours)
 _WAITS = frozenset({"Pending", ""})
 
 
@@ -198,58 +198,68 @@ def judged(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, Gr
         return GroupJudgement("", 0, len(names), note=resolved.why)
     asked = {name for name, _ in resolved.question.extended}
     filters = node_filters.NodeFilters(pod, judging.store, asked)
-    counts: Counter[tuple[str, bool, bool]] = Counter()
-    examples: dict[tuple[str, bool, bool], str] = {}
+    refusals: dict[_RefusalKey, list[str]] = {}  # why → nodes
+    passing = yield from _ours(judging, pod, names, refusals)
+    refused = yield from _theirs(judging, filters, passing, refusals)
+    ranked = sorted(refusals.items(), key=lambda each: -len(each[1]))[:_MOST_REASONS]
+    reasons = [
+        Reason(text, len(nodes), nodes[0], lasting=lasting, ours=ours)
+        for (text, lasting, ours), nodes in ranked
+    ]
+    ordered = sorted(reasons, key=lambda each: (each.lasting, -each.nodes))
+    demand = explain_demand.demand(resolved)
+    return GroupJudgement(demand, len(passing) - refused, len(names), tuple(ordered))
+
+
+def _ours(
+    judging: engine.Engine,
+    pod: objects.Pod,
+    names: Sequence[str],
+    refusals: dict[_RefusalKey, list[str]],
+) -> Generator[None, None, list[str]]:
+    """Add what our filter refuses; the nodes that it lets pass."""
     passing: list[str] = []
-    others = 0  # nodes that kube-scheduler's own filters refuse
     sliced = parts.Parts(len(names))
     for part in sliced:
         with sliced:
-            some = names[part]
             with judging.assumed.suspended(pod):
-                found = judging.filter_only(pod, some)
-            left = []
-            for name in some:
+                found = judging.filter_only(pod, names[part])
+            for name in names[part]:
                 reason = _refusal(name, found)
                 if reason is None:
-                    left.append(name)
+                    passing.append(name)
                 else:
-                    counts[reason] += 1
-                    examples.setdefault(reason, name)
-        passing += left
+                    refusals.setdefault(reason, []).append(name)
         yield
+    return passing
+
+
+def _theirs(
+    judging: engine.Engine,
+    filters: node_filters.NodeFilters,
+    passing: Sequence[str],
+    refusals: dict[_RefusalKey, list[str]],
+) -> Generator[None, None, int]:
+    """Add what kube-scheduler's own filters refuse of what ours lets pass; how many nodes."""
+    refused = 0
     sliced = parts.Parts(len(passing))
     for part in sliced:
         with sliced:
             for name in passing[part]:
-                reason = _theirs(filters, judging.store.nodes.get(name))
+                node = judging.store.nodes.get(name)
+                reason = filters.first_refusal(node) if node is not None else None
                 if reason is not None:
-                    others += 1
-                    counts[reason] += 1
-                    examples.setdefault(reason, name)
+                    refused += 1
+                    refusals.setdefault((reason, False, False), []).append(name)
         yield
-    reasons = tuple(
-        Reason(key[0], count, examples[key], lasting=key[1], ours=key[2])
-        for key, count in counts.most_common(_MOST_REASONS)
-    )
-    ordered = sorted(reasons, key=lambda each: (each.lasting, -each.nodes))
-    demand = explain_demand.demand(resolved)
-    return GroupJudgement(demand, len(passing) - others, len(names), tuple(ordered))
+    return refused
 
 
-def _refusal(name: str, found: verb_results.FilterResult) -> tuple[str, bool, bool] | None:
+def _refusal(name: str, found: verb_results.FilterResult) -> _RefusalKey | None:
     for reasons, lasting in ((found.failed, False), (found.unresolvable, True)):
         if name in reasons:
             return reasons[name], lasting, True
     return None
-
-
-def _theirs(
-    filters: node_filters.NodeFilters, node: objects.Node | None
-) -> tuple[str, bool, bool] | None:
-    """What kube-scheduler's own filters say of a node that ours lets pass."""
-    refusal = filters.first_refusal(node) if node is not None else None
-    return None if refusal is None else (refusal, False, False)
 
 
 def is_waiting(pod: objects.Pod) -> bool:
