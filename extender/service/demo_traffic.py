@@ -36,14 +36,20 @@ _KINDS: tuple[tuple[str, str, dict[str, str], int], ...] = (
     ("sweep", "", {"cpu": "64", "memory": "512Gi", "nvidia.com/gpu": "8"}, 1),
 )
 
+# The first to come: three machines are free for such a pod, and taken for long, so that the fourth
+# one waits, and the page has something to say on why.
+_FIRST = ("sweep",) * 4
+_FIRST_STAYS = 10 * _STAYS
+
 
 @dataclasses.dataclass(slots=True)
 class _Guest:
-    """A pod of the traffic, its claim where it has one, and when it leaves (seconds)."""
+    """A pod, its claim where it has one, when it leaves, and how long it stays, in seconds."""
 
     pod: objects.Pod
     claim: objects.ResourceClaim | None
     leaves: float = 0.0
+    stays: float = _STAYS
 
 
 class Traffic:
@@ -83,7 +89,7 @@ class Traffic:
             node = await self._chosen(guest.pod)
             if node:
                 self._waiting.remove(guest)
-                guest.leaves = now + self._random.expovariate(1 / _STAYS)
+                guest.leaves = now + self._random.expovariate(1 / guest.stays)
                 await self._bind(guest, node)
                 self._running.append(guest)
         while len(self._waiting) > _MOST_WAITING:
@@ -94,6 +100,10 @@ class Traffic:
     def _arrival(self) -> _Guest:
         weights = [often for *_, often in _KINDS]
         ((kind, template, requests, _),) = self._random.choices(_KINDS, weights)
+        stays = _STAYS
+        if self._number < len(_FIRST):
+            first, stays = _FIRST[self._number], _FIRST_STAYS
+            kind, template, requests, _ = next(each for each in _KINDS if each[0] == first)
         self._number += 1
         name = f"{kind}-live-{self._number}"
         claim = self._claim(name, template) if template else None
@@ -114,7 +124,7 @@ class Traffic:
             self._show("ADDED", claim)
         pod = msgspec.convert(body, objects.Pod)
         self._show("ADDED", pod)
-        return _Guest(pod, claim)
+        return _Guest(pod, claim, stays=stays)
 
     def _claim(self, name: str, template: str) -> objects.ResourceClaim:
         known = self._front.engine.store.templates[NAMESPACE, template]

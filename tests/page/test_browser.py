@@ -38,6 +38,7 @@ PAGES = [
     f"/capacity?shape={GPU}%3D4",
     "/history",
     "/policy",
+    "/shadow",
     "/search?q=p4d",
     "/nodes/nobody",
 ]
@@ -98,6 +99,27 @@ def test_no_page_is_wider_than_a_phone(page, path):
     page.goto(path)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_a_stranger_finds_what_matters_in_two_clicks(page, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto("/")
+    expect(page.locator("th", has_text="most fragmented")).to_be_visible()
+
+    page.locator(".figure a").click()  # pods that wait
+    page.locator("article a").last.click()
+    expect(page.get_by_role("heading", name="Why it waits")).to_be_visible()
+
+    page.goto("/")
+    page.get_by_role("link", name=re.compile("^p4d-3:")).click()
+    gpu = page.locator("main").get_by_text("GPU 3", exact=True).first
+    expect(gpu).to_be_visible()
+    expect(page.locator("main").get_by_text("held by").first).to_be_visible()
+
+    page.goto("/")
+    page.locator("footer a").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Policy in force")
 
 
 def test_one_gets_from_the_overview_to_a_device_and_its_pod_and_back(page):

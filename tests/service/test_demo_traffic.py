@@ -61,3 +61,12 @@ async def test_a_seed_makes_the_same_pods():
             names.append({n: pod.spec.node_name for n, pod in live_pods(judging.store).items()})
 
     assert names[0] == names[1]
+
+
+async def test_a_pod_waits_from_the_start_so_that_the_page_can_say_why():
+    async with demo(seed=7) as (judging, traffic):
+        for second in range(20):
+            await traffic.step(now=second * 1.5)
+        waiting = {name for name, pod in live_pods(judging.store).items() if not pod.spec.node_name}
+
+        assert "sweep-live-4" in waiting

@@ -12,6 +12,7 @@ from extender.page import parts
 
 _SEARCHED = 12  # nodes with the most free GPUs: each search tries some sets of pods
 _SHOWN = 4
+_NOBODY = 1 << 16  # leaves: more than any node has pods
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ def ways(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, tupl
         if why.changes:
             leaving = [len(each.pods) for each in why.changes if each.pods]
             way = Way(name, why.reason, why.changes)
-            found.append((min(leaving, default=1), position, way))
+            # What frees it is a pod that leaves; that it might ask for less comes after.
+            found.append((min(leaving, default=_NOBODY), position, way))
         yield
     return tuple(way for *_, way in sorted(found, key=lambda each: each[:2])[:_SHOWN])
 
