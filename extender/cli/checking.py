@@ -150,7 +150,7 @@ def _is_candidate(text: str) -> bool:
 
 
 def _config_maps(
-    found: Iterable[documents.Document],
+    found: Iterable[documents.WrittenObject],
 ) -> Iterator[tuple[str, objects.ConfigMap]]:
     """The ConfigMaps with a policy or a candidate among these documents."""
     for each in found:

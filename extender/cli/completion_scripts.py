@@ -1,4 +1,4 @@
-"""What each shell is told to complete `railyard` with; all of them ask `railyard __complete`."""
+"""What each shell is given to complete `railyard` with; all of them ask `railyard __complete`."""
 
 from __future__ import annotations
 

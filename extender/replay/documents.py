@@ -50,7 +50,7 @@ class ReadingReport:
     missing: list[Problem] = dataclasses.field(default_factory=list)  # files and folders
 
 
-class Document(NamedTuple):
+class WrittenObject(NamedTuple):
     """One object as it was written, before it is typed; `location` is "file:line"."""
 
     location: str
@@ -74,7 +74,7 @@ class _JsonHeader(_Header):
     object: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-def read(path: pathlib.Path, report: ReadingReport) -> Iterator[Document]:
+def read(path: pathlib.Path, report: ReadingReport) -> Iterator[WrittenObject]:
     """The documents of one file in their order; what cannot be read goes into the report."""
     for found in files.texts(path):
         if isinstance(found, files.FileText):
@@ -84,7 +84,7 @@ def read(path: pathlib.Path, report: ReadingReport) -> Iterator[Document]:
             report.problems.append((name, str(error)))
 
 
-def of_text(given: files.FileText, report: ReadingReport) -> Iterator[Document]:
+def of_text(given: files.FileText, report: ReadingReport) -> Iterator[WrittenObject]:
     """The documents of a text."""
     text = _LOGS.sub(_blank, given.text) if _LOGS_BEGIN in given.text else given.text
     if text.startswith(("Warning: ", "I", "W", "E", "F")):
@@ -128,7 +128,7 @@ class _DocumentFile:
 
     # ------------------------------------------------------------ JSON
 
-    def json(self) -> Iterator[Document]:
+    def json(self) -> Iterator[WrittenObject]:
         try:
             whole = msgspec.json.decode(self._text, type=msgspec.Raw)
         except (msgspec.DecodeError, RecursionError):
@@ -136,7 +136,7 @@ class _DocumentFile:
         else:
             yield from self._unfold(1, whole, _json_lines)
 
-    def _json_values(self) -> Iterator[Document]:
+    def _json_values(self) -> Iterator[WrittenObject]:
         """Several values in one file, or broken ones: one by one."""
         for value in json_text.values(self._text):
             if isinstance(value, json_text.NotJson):
@@ -149,7 +149,7 @@ class _DocumentFile:
 
     # ------------------------------------------------------------ YAML
 
-    def yaml(self) -> Iterator[Document]:
+    def yaml(self) -> Iterator[WrittenObject]:
         starts = [0, *(match.start() for match in _SEPARATOR.finditer(self._text))]
         line = 1
         for start, stop in itertools.pairwise([*starts, len(self._text)]):
@@ -162,7 +162,7 @@ class _DocumentFile:
                 yield from self._yaml_document(line, part, parsed)
             line += part.count("\n")
 
-    def _broken_yaml(self, line: int, part: str, error: Exception) -> Iterator[Document]:
+    def _broken_yaml(self, line: int, part: str, error: Exception) -> Iterator[WrittenObject]:
         """What can be saved of a document that does not parse: the members of a List."""
         if other := other_text.recognise(part):
             self._skipped(line, other)
@@ -191,7 +191,7 @@ class _DocumentFile:
         part: str,
         parsed: yaml_text.Parsed,
         inherited: tuple[str, str] = ("", ""),
-    ) -> Iterator[Document]:
+    ) -> Iterator[WrittenObject]:
         if parsed.value is None:
             return
         if isinstance(parsed.value, str):
@@ -214,7 +214,7 @@ class _DocumentFile:
         lines_of: _LinesOf,
         inherited: tuple[str, str] = ("", ""),
         depth: int = 0,
-    ) -> Iterator[Document]:
+    ) -> Iterator[WrittenObject]:
         """The document, or the members of the List it is, each with its own line.
 
         Members of typed lists ("PodList", as the API itself answers) have the kind of the list.
@@ -245,7 +245,7 @@ class _DocumentFile:
             self._skipped(line, self._other(kind, body))
         else:
             location = f"{self._name}:{line}"
-            yield Document(location, api_version, kind, cast("Body", body))
+            yield WrittenObject(location, api_version, kind, cast("Body", body))
 
     def _other(self, kind: str, body: object) -> str:
         """What a document is that is no object of a cluster."""
@@ -255,7 +255,7 @@ class _DocumentFile:
 
     def _event(
         self, line: int, header: _Header, lines_of: _LinesOf, depth: int
-    ) -> Iterator[Document]:
+    ) -> Iterator[WrittenObject]:
         """The object of a watch event; a bookmark is no object, and an error none of ours."""
         what = _plain(header.type)
         if what == "BOOKMARK":

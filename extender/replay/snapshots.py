@@ -145,14 +145,14 @@ def write(path: pathlib.Path, values: Iterable[tuple[str, objects.Object]]) -> N
     )
 
 
-def _unread(document: documents.Document) -> str:
+def _unread(document: documents.WrittenObject) -> str:
     if document.kind not in _VERSIONS:
         return document.kind
     return f"{document.kind} ({document.api_version})"
 
 
 def _typed(
-    document: documents.Document, problems: list[documents.Problem]
+    document: documents.WrittenObject, problems: list[documents.Problem]
 ) -> objects.Object | None:
     """The object, or None and a problem."""
     wanted = objects.KINDS[document.kind]
@@ -191,7 +191,7 @@ def _key(kind: str, value: objects.Object, number: int) -> tuple[str, str, str]:
     return kind, metadata.namespace, name
 
 
-def _named(document: documents.Document) -> str:
+def _named(document: documents.WrittenObject) -> str:
     """Kind and name for a message, from a body that may be anything."""
     body: Any = document.body
     if isinstance(body, msgspec.Raw):

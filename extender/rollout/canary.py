@@ -20,7 +20,7 @@ _MOST_WORDS = 300  # characters of a fault
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Step:
+class CanaryStep:
     """What became of a canary, and when (seconds since 1970); `state` is one of STATES."""
 
     when: float
@@ -38,7 +38,7 @@ class Counts:
     pods: int = 0  # filter calls answered: a pod that is tried again counts again
 
 
-class Canary:
+class CanaryRun:
     """The state of one; `on_step` hears of each step, `wall` tells seconds since 1970."""
 
     def __init__(
@@ -46,14 +46,14 @@ class Canary:
         settings: document.Canary,
         fingerprint: str,
         *,
-        on_step: Callable[[Step], None],
+        on_step: Callable[[CanaryStep], None],
         wall: Callable[[], float],
     ) -> None:
         self.settings = settings
         self.fingerprint = fingerprint
         self.counts = Counts()
         self.fault = ""  # the last error
-        self.steps: deque[Step] = deque(maxlen=MOST_STEPS)
+        self.steps: deque[CanaryStep] = deque(maxlen=MOST_STEPS)
         self._on_step = on_step
         self._wall = wall
         # Of the last calls whether it failed, and whether it was slow.
@@ -121,7 +121,7 @@ class Canary:
         self._wrong[1] += slow
 
     def _step(self, state: str, why: str) -> None:
-        found = Step(self._wall(), state, why)
+        found = CanaryStep(self._wall(), state, why)
         self.steps.append(found)
         self._on_step(found)
 

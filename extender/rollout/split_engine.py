@@ -37,7 +37,7 @@ class SplitEngine:
         self,
         judging: engine.Engine,
         trying: candidate_engine.CandidateEngine,
-        state: canary.Canary,
+        state: canary.CanaryRun,
         *,
         spent: Callable[[], float],
         limit: Callable[[Callable[[], None]], None],

@@ -57,6 +57,11 @@ def families(figures: PolicyFigures) -> Iterator[Family]:
         "When the ConfigMap stopped being followed, in seconds since 1970; 0 while it is.",
         value=figures.refused_since,
     )
+    yield from _of_candidate(figures)
+
+
+def _of_candidate(figures: PolicyFigures) -> Iterator[Family]:
+    """What became of the policy that is tried beside the one in force."""
     yield labelled(
         CounterMetricFamily,
         "railyard_shadow_decisions",

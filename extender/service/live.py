@@ -38,14 +38,12 @@ from extender.service.policy_source import (
     rollout,
     shadowing,
 )
+from extender.service.process import pauses
 from extender.service.questions import capacity_metric, kept_decisions
 from extender.settings import Settings
 
 _LOG = logging.getLogger(__name__)
 
-_IDLE_SECONDS = 0.05  # how long changes may wait for a request before they are settled anyway
-_TURN_SECONDS = 0.01  # that others get between two turns of work that somebody asked for
-_AHEAD_SECONDS = 0.002  # between turns of work ahead, of half a millisecond: a fifth of a core
 _TURN_NODES = 32  # read anew before others get their turn: 10 ms with 48 devices each
 # How long an API server may refuse whom a kubeconfig names before the process gives up: a token or
 # a role may be on its way. In a cluster it is waited for however long.
@@ -134,7 +132,7 @@ class Live:
         self.informers = informers.Informers(
             api, self._sink, kinds=kinds, background=self._background
         )
-        self._calls = 0  # of filter, when the last turn was given
+        self._pauses = pauses.Pauses()
         self._settled = False  # whether everything read has been in the index once
         self.front = self._facade()
         self.metrics = metrics.Metrics(self.front.picture)
@@ -211,7 +209,7 @@ class Live:
             if for_long and self._settings.kubeconfig:
                 what = f"no access to the API server {self._api.server.url}"
                 raise errors.ConfigError(what, [("", refused)])
-            await asyncio.sleep(_IDLE_SECONDS)
+            await asyncio.sleep(pauses.IDLE_SECONDS)
 
     def _refusal(self) -> str:
         """Why the API server, or what we need to reach it, turns us away; empty if it does not."""
@@ -286,7 +284,7 @@ class Live:
     async def keep_settled(self) -> None:
         """Make the index once everything was read; then settle what no request comes for."""
         while self._version.wanted or self.informers.waiting_for():
-            await asyncio.sleep(_IDLE_SECONDS)
+            await asyncio.sleep(pauses.IDLE_SECONDS)
             self._check_policy()
         while self._rebuilding.step():  # noqa: ASYNC110 - turns of work
             await asyncio.sleep(0)
@@ -295,7 +293,7 @@ class Live:
         _LOG.info("ready: %r %r", self.engine.store, self.engine.index)
         moment = -1
         while True:
-            idle = self._pause()
+            idle = self._pauses.next(self.engine)
             await asyncio.sleep(0 if self._rebuilding.step() else idle)
             self._check_policy()
             if self._sink.fresh:
@@ -311,14 +309,6 @@ class Live:
                 self._compaction.step(self.engine.index)
             moment = self.engine.index.writes
             self.front.log_unusable()
-
-    def _pause(self) -> float:
-        """Seconds until the next turn: none where a kind of pods is new and nobody calls."""
-        ahead = self.engine.ahead
-        if not ahead.unfinished:
-            return _TURN_SECONDS if self.engine.index.outdated else _IDLE_SECONDS
-        called, self._calls = ahead.calls != self._calls, ahead.calls
-        return 0.0 if ahead.catching_up and not called else _AHEAD_SECONDS
 
     async def _take_in(self) -> None:
         """Put what was read for the first time into the index, in turns."""

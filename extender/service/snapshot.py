@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 from extender.decisions import engine
 from extender.policy import config
@@ -56,17 +57,23 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
     shapes = capacity_metric.shown(measured, settings, lambda: front.engine, lambda: not waiting)
     judge = rollout.AnsweringJudge(front, candidate.rollout)
     sites = listeners.Listeners(judge, front, measured, settings)
-    async with startup.opened(sites, front, read()) as service:
-        beside = [
-            asyncio.create_task(candidate.run(), name="shadow"),
-            asyncio.create_task(shapes.run(), name="capacity"),
-        ]
-        try:
-            yield service
-        finally:
-            for each in beside:
-                each.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+    async with (
+        startup.opened(sites, front, read()) as service,
+        _beside(shadow=candidate.run(), capacity=shapes.run()),
+    ):
+        yield service
+
+
+@contextlib.asynccontextmanager
+async def _beside(**work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have these run in the background, each as a task of that name, until the block ends."""
+    tasks = [asyncio.create_task(each, name=name) for name, each in work.items()]
+    try:
+        yield
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _empty_engine(settings: Settings, policy: config.Policy) -> engine.Engine:

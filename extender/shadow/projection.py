@@ -2,7 +2,7 @@
 
 It begins as the cluster is, and each decision of the real one is placed in it by this policy's own
 scores, on the nodes as this policy has left them so far. Nobody leaves it: after `MOST_PLACED` pods
-it begins anew. Gangs are near their members' real nodes, and scores of kube-scheduler have no say.
+it begins anew. Gangs keep close to their members' real nodes; kube-scheduler's scores have no say.
 
 Beside the prices it takes the arrays of an index: some 150 bytes a node.
 """
@@ -31,7 +31,7 @@ SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Projected:
-    """What a policy has made of its cluster; GPUs unless told otherwise."""
+    """What a policy has made of its cluster; GPUs unless said otherwise."""
 
     placed: int = 0  # pods
     refused: int = 0  # pods that no node would have taken

@@ -41,7 +41,7 @@ class Rolled:
         parsed = document.parse({"canary": section}, source="a test").canary
         self.seconds, self.now, self.halted = 0.0, 0.0, 0
         self.steps = []
-        self.canary = canary.Canary(
+        self.canary = canary.CanaryRun(
             parsed, config.fingerprint(policy), on_step=self.steps.append, wall=lambda: 1.5e9
         )
         self.trying = candidate.CandidatePolicy(judging, policy)
@@ -194,7 +194,7 @@ def test_it_is_rolled_back_with_the_first_call_that_is_one_too_many(calls, most,
     parsed = document.Canary(
         percent=1, rollback=document.Rollback(calls=most, error_rate=rate, slow_rate=1)
     )
-    found = canary.Canary(parsed, "hash", on_step=lambda _: None, wall=lambda: 0.0)
+    found = canary.CanaryRun(parsed, "hash", on_step=lambda _: None, wall=lambda: 0.0)
     found.answer()
 
     for number, failed in enumerate(calls):

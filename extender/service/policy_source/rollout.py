@@ -76,7 +76,7 @@ class Rollout:
         self._rolled_back = self._read()  # the key of the text that was rolled back last
         self._item: objects.ConfigMap | None = None  # where the candidate came from
         self._split: tuple[split_engine.SplitEngine, candidate.CandidatePolicy] | None = None
-        self.canary: canary.Canary | None = None
+        self.canary: canary.CanaryRun | None = None
 
     # ------------------------------------------------------------ which candidate
 
@@ -89,7 +89,7 @@ class Rollout:
         self._key = hashlib.sha256(text.encode()).hexdigest()
         if found is None or found.canary is None:
             return
-        self.canary = canary.Canary(
+        self.canary = canary.CanaryRun(
             found.canary, config.fingerprint(found.policy), on_step=self._on_step, wall=self._wall
         )
         if self._key == self._rolled_back:
@@ -131,7 +131,7 @@ class Rollout:
 
     # ------------------------------------------------------------ who hears of it
 
-    def _on_step(self, step: canary.Step) -> None:
+    def _on_step(self, step: canary.CanaryStep) -> None:
         if self.canary is None:
             return  # it is being made
         step_of = self.canary.fingerprint, step.state, step.why

@@ -30,7 +30,7 @@ _ROUND_SECONDS = 15.0  # from one count of all shapes to the next
 
 
 @dataclasses.dataclass(slots=True)
-class _Counted:
+class _CountedShape:
     """What was counted last of a shape, and when (seconds since 1970)."""
 
     shape: pod_shape.PodShape
@@ -60,7 +60,7 @@ class DeclaredShapes(Collector):
             raise errors.ConfigError(
                 "the settings cannot be used", [("--capacity-shapes", problem)]
             )
-        self._counted = [_Counted(pod_shape.parse(text)) for text in dict.fromkeys(texts)]
+        self._counted = [_CountedShape(pod_shape.parse(text)) for text in dict.fromkeys(texts)]
         self._judging = judging
         self._ready = ready
         self._wall, self._spent = wall, spent
@@ -72,7 +72,7 @@ class DeclaredShapes(Collector):
                 await self.count(each)
             await asyncio.sleep(_ROUND_SECONDS if self._ready() else 1.0)
 
-    async def count(self, counted: _Counted) -> None:
+    async def count(self, counted: _CountedShape) -> None:
         """Count one shape, if anything has changed; what was counted before stays until then."""
         if not self._ready():
             return
@@ -95,7 +95,7 @@ class DeclaredShapes(Collector):
                 return
             await asyncio.sleep(max(_REST * (self._spent() - before), _SHORTEST_REST))
 
-    def _failed(self, counted: _Counted, error: errors.ConfigError) -> None:
+    def _failed(self, counted: _CountedShape, error: errors.ConfigError) -> None:
         """No figure is better than one that has nothing to do with the cluster any more."""
         problem = "; ".join(why for _, why in error.problems)
         if problem != counted.fault:
