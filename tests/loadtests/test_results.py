@@ -122,10 +122,16 @@ def test_events_show_each_step(tmp_path):
 
 def test_a_run_made_again_is_told_with_its_distance_from_the_first(tmp_path):
     row = report("railyard", 42, 95.0) | {"benchmark": "again", "before": {"130": 94.75}}
-    text = written(tmp_path, row, row | {"trace": "cpu250", "before": {"130": 95.25}})
+    others = [
+        row | {"trace": "cpu250", "before": {"130": 95.25}},
+        row | {"seed": 43, "before": {"130": 95.0}},
+    ]
+    text = written(tmp_path, row, *others)
 
     assert "| default | 95.00 | 95.00 | 95.00 | 0.25 | 42 |" in text
-    assert "the difference is 0.000 ± 0.250." in text
+    assert "| 42 | 2 | 0.000 ± 0.250 |" in text
+    assert "| 43 | 1 | 0.000 |" in text
+    assert "Over all it is 0.000 ± 0.144." in text
 
 
 def throughput(version="1.36.3", **loads):
