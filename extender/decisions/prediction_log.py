@@ -33,7 +33,7 @@ POSSIBLE = "possible"  # other devices, where this version of Kubernetes chooses
 Picks: TypeAlias = tuple[tuple[str, str, str, str], ...]
 
 # Of all decisions kept: 200 of 5,000 nodes each. A burst holds 10–30 undecided ones.
-_MOST_BYTES = 8 * bounded_cache.MIB
+_MOST_BYTES = 4 * bounded_cache.MIB
 _OVERHEAD = 2048  # bytes of a decision without its arrays
 _MOST_MISMATCHES = 100
 # kube-scheduler writes an allocation within a second, or waits up to ten minutes for binding

@@ -21,7 +21,7 @@ from extender.hardware import shape
 # How many expressions are kept, as in kube-scheduler's own cache of one per class and claim.
 PROGRAMS = 1000
 # Bytes of all programs kept; one takes up to a hundred for each character of its text.
-_MOST_PROGRAMS = 12 * bounded_cache.MIB
+_MOST_PROGRAMS = 6 * bounded_cache.MIB
 # How many results are kept over all expressions; one takes about 100 bytes.
 RESULTS = 100_000
 
@@ -32,7 +32,7 @@ _CHARACTER, _READS = 100, 300
 _MOST_READS = 2 * bounded_cache.MIB
 # Texts of which part is compiled: a tree of the longest takes a megabyte.
 _MOST_BEGUN = 8
-_TURNS = 3  # that `compiler.selector_in_turns` takes, of about the same length
+_TURNS = 4  # that `compiler.selector_in_turns` takes, of about the same length
 
 # Units of work: to compile, with so much for a character; to show a device to a program, with so
 # much for one of its attributes; and the CEL steps that make one.

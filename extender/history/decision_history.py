@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 
 from extender.history import decision
 
-# 2,000 decisions of pods with eight GPUs take 27 MB; one on pods with hundreds of devices more.
-MOST_BYTES = 32 << 20
-# Answers by node: 200 decisions of 5,000 nodes each.
-MOST_ANSWER_BYTES = 16 << 20
+# 1,500 decisions of pods with eight GPUs take 20 MB; one on pods with hundreds of devices more.
+MOST_BYTES = 20 << 20
+# Answers by node: 75 decisions of 5,000 nodes each.
+MOST_ANSWER_BYTES = 6 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

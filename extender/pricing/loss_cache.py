@@ -24,7 +24,7 @@ Rows: TypeAlias = NDArray[np.integer]
 LossFunction: TypeAlias = Callable[[Rows, Ints | None], Floats]
 
 # Of one engine's matrices; 5,000 rows and 40 classes are 1.6 MB a size, 128 classes 8.
-_MOST_BYTES = 24 * bounded_cache.MIB
+_MOST_BYTES = 16 * bounded_cache.MIB
 _LEAST_SIZES = 3
 
 

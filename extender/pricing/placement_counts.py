@@ -26,7 +26,7 @@ _FIRST_UNITS = 16
 _FEW = 8  # states up to which counting one by one is quicker than arrays
 _MOST_UNITS = 512  # columns kept; beyond that all are dropped and counted anew
 # Of the arrays, 16 bytes a state and unit, unless the current units need more.
-_MOST_BYTES = 32 * bounded_cache.MIB
+_MOST_BYTES = 16 * bounded_cache.MIB
 _CELL = 16
 _MORE_UNITS = 16  # so many more columns at a time
 # More than that on one node adds nothing about scarcity; it bounds the counting.

@@ -36,7 +36,7 @@ _MOST_YOUNG = 2000
 _KEPT_SECONDS = 5.0
 _MOST_WAITING = 16  # for one answer
 # Of answers kept and being sent. Topology of 5,000 nodes in 14,000 states takes 10 MB.
-_MOST_BYTES = 64 * 1024 * 1024
+_MOST_BYTES = 32 * 1024 * 1024
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 

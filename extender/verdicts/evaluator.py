@@ -43,8 +43,9 @@ UNREAD = "what DRA offers here cannot be read"
 NOT_YET = "not judged yet: the call had done what it may, the next one goes on"
 
 # Units of work: to judge a state, with so much for each resource requested; its locality; to number
-# what the pod would leave and weigh the devices it would get; and to word a reason.
-_JUDGING, _PER_RESOURCE, _LOCALITY, _SUITING, _WORDING = 15, 20, 15, 15, 10
+# what the pod would leave and weigh the devices it would get; to find whether a reason is worded
+# already, and to word it.
+_JUDGING, _PER_RESOURCE, _LOCALITY, _SUITING, _COMPARING, _WORDING = 15, 20, 15, 15, 6, 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -267,6 +268,8 @@ class _OfClaims(reasons.Lazy):
         )
 
     def basis(self) -> Hashable:
+        self._planner.work.check()
+        self._planner.work.spend(_COMPARING)
         prepared = self._planner.options(self._state.shape, self._claims)
         return self._state.shape, claim_reasons.basis(prepared, self._state.usage)
 

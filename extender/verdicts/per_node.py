@@ -31,7 +31,7 @@ from extender.verdicts.query import Query
 
 # Bytes of all questions' tables; one takes about 140 kB at 5,000 nodes, and different verdicts,
 # one for each state and set of findings on it, as much again each thousand. The latest stays.
-_MOST_BYTES = 16 * bounded_cache.MIB
+_MOST_BYTES = 8 * bounded_cache.MIB
 _TABLE, _ROW, _VERDICT = 4000, 21, 800  # bytes of a table, of a row, and of a verdict
 # Different verdicts kept per question.
 _MOST_VERDICTS = 8192

@@ -22,7 +22,7 @@ TOO_LARGE = "too-large"  # the word for a pod beyond `demand.limits`
 _NEEDED = frozenset({"ResourceSlice", "ResourceClaim", "DeviceClass"})
 _MOST_QUESTIONS = 2048  # of which equal ones are one
 # Claims' demands, and pods that wait with their answers: about 2,000 each.
-_MOST_DEMANDS = _MOST_ANSWERS = 6 * bounded_cache.MIB
+_MOST_DEMANDS = _MOST_ANSWERS = 4 * bounded_cache.MIB
 
 
 # Why pods pass unjudged, as metrics name it.

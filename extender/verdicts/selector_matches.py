@@ -16,7 +16,7 @@ from extender.hardware.dra import device_reader as published_devices
 from extender.verdicts.by_node import selector_split
 
 # Bytes of all selectors' columns: 16 a node, and what one says of devices is mostly the same.
-_MOST_COLUMNS = 8 * bounded_cache.MIB
+_MOST_COLUMNS = 4 * bounded_cache.MIB
 _CELL = 16
 _MOST_SAID = 16_384  # remembered so that equal ones are one; 250 bytes each
 # Units of work: to make a device as published, and to ask a selector that is in memory.

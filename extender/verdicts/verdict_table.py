@@ -16,7 +16,7 @@ from extender.demand import work
 from extender.hardware.shape import Broken, Shape
 from extender.hardware.usage import NodeState
 from extender.policy import preference
-from extender.verdicts import whole_devices
+from extender.verdicts import reasons, whole_devices
 from extender.verdicts.evaluator import NOT_YET, UNSEEN, Evaluator, Verdict, VerdictCode
 from extender.verdicts.query import Query
 
@@ -25,7 +25,7 @@ _FIRST_STATES = 1024
 MOST_TABLES = 256
 # Bytes of all tables; with 5,000 states, each with a verdict and its own usage after it, one takes
 # about 4 MB. The latest stays, whatever it takes.
-_MOST_BYTES = 32 * bounded_cache.MIB
+_MOST_BYTES = 24 * bounded_cache.MIB
 _TABLE = 4000  # bytes of a table without its states, its question included
 _CELL, _TEXT = 29, 400  # bytes of a state's columns, and of a reason
 _VERDICT, _SHARED = 650, 100  # of a verdict, and of one that states have in common, for each
@@ -70,6 +70,8 @@ class VerdictTable:
         self._reasons: NDArray[np.object_] = np.full(_FIRST_STATES, None, dtype=object)
         # What a reason depends on, or its words → the one object of it.
         self._texts: dict[Hashable, str] = {}
+        # kind of text → what is said where nothing is left to make it, the same for all states
+        self._meanwhile: dict[type[reasons.Lazy], str] = {}
         self._judged_by = judge
         self.surroundings = surroundings
 
@@ -157,8 +159,12 @@ class VerdictTable:
         """Why these states, which `fill` has refused, are so; kept by state once they are final."""
         found: list[str | None] = self._reasons[numbers].tolist()
         if None in found:
+            met: dict[int, str] = {}  # state → reason, also such as are not final
             for position, number in enumerate(numbers.tolist()):
-                found[position] = found[position] or self._reason(number)
+                if found[position] is None:
+                    found[position] = met.get(number) or met.setdefault(
+                        number, self._reason(number)
+                    )
         return found  # type: ignore[return-value]  # none is left
 
     def worded(self, numbers: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -171,6 +177,12 @@ class VerdictTable:
         if known is None:
             verdict = self.known(number)
             words = "" if verdict is None else verdict.words
+            if isinstance(words, reasons.Lazy) and not words.made and self._judged_by.work.spent:
+                kind = type(words)
+                if kind not in self._meanwhile:
+                    self._meanwhile[kind] = words.meanwhile()
+                if self._meanwhile[kind]:
+                    return self._meanwhile[kind]
             known = words if isinstance(words, str) else words.text(self._texts)
             if isinstance(words, str) or words.made:
                 # Equal words are one object: a reply tells them apart by their hashes.

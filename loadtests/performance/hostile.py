@@ -1,4 +1,4 @@
-"""Hostile pods at 5,000 nodes: how long each of them holds the loop, and how much memory they take.
+"""Hostile pods at 5,000 nodes: how long each of them holds the loop.
 
 Every pod of a table is shown as the watch would show it, and asked about as kube-scheduler would,
 several times over, between calls for a plain pod. A hold is the processor time of one call that
@@ -14,16 +14,14 @@ import contextlib
 import dataclasses
 import gc
 import json
-import os
 import sys
 import time
 
 from extender.decisions import ticket
-from loadtests.performance import coldstart, hostile_pods
+from loadtests.performance import hostile_pods
 from loadtests.simulator import argument_checks, mixed_fleet
 
 HOLD_MS = 25.0  # the goal: no call of any pod holds the loop longer
-RSS_MB = 400.0  # the goal, of a process that holds 5,000 nodes
 # As the service sets it: with structs outside the collector's sight it finds little.
 _GC_THRESHOLDS = (100_000, 50, 100)
 
@@ -102,16 +100,12 @@ def main():
         "--seconds", type=argument_checks.positive, default=600.0, help="stop after these"
     )
     parser.add_argument("--only", default="", help="only cases with this in their name")
-    parser.add_argument("--memory", action="store_true", help="measure memory, not holds")
-    parser.add_argument(
-        "--pods", type=argument_checks.count, default=20_000, help="distinct, for --memory"
-    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args()
     gc.set_threshold(*_GC_THRESHOLDS)
     bench = Bench(given.nodes)
     print(f"{bench.engine.index!r}", file=sys.stderr)
-    report = memory(bench, given) if given.memory else holds(bench, given)
+    report = holds(bench, given)
     if given.json:
         print(json.dumps(report))
 
@@ -135,29 +129,6 @@ def holds(bench, given):
     worst = max(max(each.values()) for each in found.values())
     print(f"longest hold {worst:.1f} ms; the goal is {HOLD_MS:.0f} ms", file=sys.stderr)
     return {"benchmark": "hostile", "nodes": given.nodes, "holds_ms": found, "longest_ms": worst}
-
-
-def memory(bench, given):
-    """Ask about distinct pods, and read the process's size every tenth of them."""
-    began, sizes = time.monotonic(), []
-    unlogged = Holds()
-    for number in range(given.pods):
-        if time.monotonic() - began > given.seconds:
-            print("out of time", file=sys.stderr)
-            break
-        case = hostile_pods.distinct(number)
-        for kind, item in case.objects:
-            bench.engine.store.apply(kind, "ADDED", item)
-        bench.ask(case.pod, unlogged)
-        for kind, item in reversed(case.objects):
-            bench.engine.store.apply(kind, "DELETED", item)
-        if number % max(given.pods // 10, 1) == 0:
-            sizes.append(coldstart.memory_mb(os.getpid(), "VmRSS"))
-            print(f"{number} pods: {sizes[-1]} MB", file=sys.stderr, flush=True)
-    sizes.append(coldstart.memory_mb(os.getpid(), "VmRSS"))
-    peak = coldstart.memory_mb(os.getpid(), "VmHWM")
-    print(f"{sizes[-1]} MB, peak {peak} MB; the goal is {RSS_MB:.0f} MB", file=sys.stderr)
-    return {"benchmark": "hostile memory", "pods": given.pods, "rss_mb": sizes, "peak_mb": peak}
 
 
 if __name__ == "__main__":

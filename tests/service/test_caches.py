@@ -37,4 +37,4 @@ def test_every_cache_is_in_the_table_with_its_bound():
 def test_bytes_of_all_caches_together_leave_room_for_the_objects():
     caches = engine_snapshot.of(an_engine()).caches
     total = sum(each.bound for each in caches if each.unit == bounded_cache.BYTES)
-    assert total <= 220 * bounded_cache.MIB
+    assert total <= 120 * bounded_cache.MIB

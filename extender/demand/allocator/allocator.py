@@ -41,7 +41,7 @@ __all__ = [
 BUDGET = 2_500
 # Bytes of all plans, with the answers remembered. One is some kilobytes; with 1,024 solutions and
 # 8,192 answers it would be 4 MB.
-_MOST_BYTES = 16 * bounded_cache.MIB
+_MOST_BYTES = 10 * bounded_cache.MIB
 _MEASURED_EVERY = 8  # plans: to add up all takes as long as to make one, and a new one is small
 _PREPARING = 10  # units of work for an option, before any device is looked at
 

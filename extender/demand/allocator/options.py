@@ -25,8 +25,11 @@ _MOST_AHEAD = 4_000
 # Devices that an option does not admit and that one unit of work passes over; one that it does
 # admit is a unit of its own.
 _PASSED = 8
-# Units for a device that is looked at for the first time: its selectors, rules and capacities.
-_FIRST = 3
+# Units for a device that is looked at for the first time, its rules and capacities, and for each
+# selector.
+_FIRST, _PER_SELECTOR = 4, 1
+# Tolerations that one unit compares with a device's taints.
+_TOLERATIONS = 4
 
 # Bytes: of an option, of one thing known of a device, and of a pick or what it takes.
 _OPTION, _KNOWN, _PICK = 1200, 60, 250
@@ -150,7 +153,10 @@ class ClaimOptions:
         self.work.check()
         for option in options:
             admitted = option.all_admitted
-            many = _FIRST * self.count if admitted is None else admitted.bit_count()
+            if admitted is None:
+                many = self.count * (_FIRST + _PER_SELECTOR * len(option.choice.selectors))
+            else:
+                many = admitted.bit_count()
             self.work.spend(self.count // _PASSED + many)
 
     def admits(self, option: Option, device: int) -> bool:
@@ -178,7 +184,7 @@ class ClaimOptions:
         """The devices whose taints are tolerated and whose kind of device is known, as bits."""
         if option.all_welcome is None:
             self.work.check()
-            self.work.spend(self.count)
+            self.work.spend(self.count * (1 + len(option.choice.tolerations) // _TOLERATIONS))
             option.all_welcome = sum(
                 1 << device
                 for device in range(self.count)

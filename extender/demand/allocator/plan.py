@@ -37,6 +37,7 @@ class ClaimsPlan:
         self._broken = broken_of(prepared.machine, None)
         self._solutions = solutions.of(prepared, certain=certain(prepared))
         self._devices = (1 << prepared.count) - 1
+        self._size = prepared.bytes  # as known after the last search
         self._answers: dict[_Key, Outcome] = {}
         # The search that an allowance ended in the middle of, and what it is for.
         self._begun: tuple[Usage, Search] | None = None
@@ -45,7 +46,7 @@ class ClaimsPlan:
     def bytes(self) -> int:
         """What is known of devices, the solutions and the answers take, about."""
         found = 0 if self._solutions is None else len(self._solutions)
-        return self._prepared.bytes + _ANSWER * (len(self._answers) + found)
+        return self._size + _ANSWER * (len(self._answers) + found)
 
     def answer_of_taken(self, taken: int) -> Outcome | None:
         """What `answer` returns for any usage without shares that has these devices taken.
@@ -114,6 +115,7 @@ class ClaimsPlan:
             self._begun = usage, Search(self._prepared, usage, budget=self._budget)
         outcome = _outcome(self._begun[1], self._prepared, usage, self._broken)
         self._begun = None
+        self._size = self._prepared.bytes
         return outcome
 
 

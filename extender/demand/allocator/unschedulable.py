@@ -182,7 +182,7 @@ def _of_class(prepared: ClaimOptions, option: Option) -> int:
     if option.similar is None:
         texts = option.choice.selectors[: option.choice.of_class]
         prepared.work.check()
-        prepared.work.spend(prepared.count)
+        prepared.work.spend(prepared.count * max(len(texts), 1))
         option.similar = sum(
             1 << device for device in range(prepared.count) if prepared.passes(texts, device)
         )

@@ -26,7 +26,7 @@ Rows = NDArray[np.integer]
 _MOST_GPU_STATES = 8192  # with 16 units 4 MB
 _MOST_QUESTIONS = 256  # of a burst, whose unit is known
 # Of the pod sizes of a burst; 5,000 rows and 16 units are 700 KB each. The latest stays.
-_MOST_BYTES = 8 * bounded_cache.MIB
+_MOST_BYTES = 4 * bounded_cache.MIB
 # Rows read per request: at 20 µs each, what a request may wait.
 ALLOWANCE = 200
 _NO_LIMIT = 1 << 62

@@ -38,7 +38,7 @@ def long_head() -> WireError:
 
 
 def too_large(limit: int) -> WireError:
-    return WireError(413, f"the body is larger than {limit} bytes")
+    return WireError(413, f"the body is larger than {limit} bytes (--max-body)")
 
 
 async def whole(request: web.BaseRequest, limit: int, *, count: Callable[[int], None]) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import uvloop
 
 from extender.service import live
-from extender.service.process import logs, stopping
+from extender.service.process import large_blocks, logs, stopping
 from extender.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ def run(settings: Settings) -> int:
     with stopping.at_once():
         logs.set_up(settings.log_level)
         gc.set_threshold(*_GC_THRESHOLDS)
+        large_blocks.give_back()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings))
     return 0

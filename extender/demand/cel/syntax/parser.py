@@ -27,7 +27,12 @@ _CONSTANTS = {"true": True, "false": False, "null": None}
 
 def parse(text: str) -> syntax_tree.Expr:
     """The tree of an expression."""
-    parser = _Parser(lexer.tokens(text))
+    return tree_of(lexer.tokens(text))
+
+
+def tree_of(tokens: list[lexer.Token]) -> syntax_tree.Node:
+    """The tree of an expression's tokens."""
+    parser = _Parser(tokens)
     tree = parser.expression()
     parser.expect("end")
     return tree
