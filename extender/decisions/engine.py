@@ -283,9 +283,12 @@ class Engine:
         """End the reservations that are past their deadline."""
         self.assumed.expire(self._clock())
 
-    def settle(self, *, rest: bool = False) -> None:
-        """Bring the index, the mix and the prices up to date; at `rest` however little is new."""
-        self.work.allow(work.SETTLING)
+    def settle(self, *, rest: bool = False, between: bool = False) -> None:
+        """Bring the index, the mix and the prices up to date; at `rest` however little is new.
+
+        `between`: no call waits for it, so it does less at a time, and one that comes waits less.
+        """
+        self.work.allow(work.IDLE if between else work.SETTLING)
         self.expire()
         self.recorder.condense(moving=self.index.unsettled)
         self.index.settle()

@@ -301,7 +301,7 @@ class Live:
             elif self.engine.index.outdated:
                 self.engine.index.settle(most=_TURN_NODES)
             elif self.engine.unsettled:
-                self.engine.settle()
+                self.engine.settle(between=True)
                 self.engine.ahead.step()
             elif self.engine.pricer.aged and moment == self.engine.index.writes:
                 self.engine.settle(rest=True)  # nothing happens: agree with the other replicas

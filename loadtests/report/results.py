@@ -10,7 +10,7 @@ import collections
 import json
 import pathlib
 
-from loadtests.report import run_sections, speed, tables, throughput_section
+from loadtests.report import attack_sections, run_sections, speed, tables, throughput_section
 
 HERE = pathlib.Path(__file__).parents[1]
 
@@ -265,6 +265,9 @@ SECTIONS = {
     "growth": speed.growth_section,
     "page": speed.page_section,
     "throughput": throughput_section.section,
+    "memory": attack_sections.memory_section,
+    "hostile": attack_sections.holds_section,
+    "pressure": attack_sections.pressure_section,
 }
 
 
