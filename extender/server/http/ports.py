@@ -20,6 +20,7 @@ import os
 import socket
 import ssl
 from collections import Counter
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -38,7 +39,7 @@ _OUT_SECONDS = 0.05  # until another client is accepted
 
 
 class Port:
-    """One port. `rest_seconds` is how long to rest per connection between answers and pieces.
+    """One port. `rest_seconds` tells how long to rest between answers, or pieces of them.
 
     With `prefers_newcomers`, clients that were answered make room for those that were not.
     """
@@ -50,7 +51,7 @@ class Port:
         *,
         tls: Tls | None = None,
         context: ssl.SSLContext | None = None,
-        rest_seconds: float = 0.0,
+        rest_seconds: Callable[[], float] = lambda: 0.0,
         prefers_newcomers: bool = False,
     ) -> None:
         self.handler = handler
@@ -60,6 +61,7 @@ class Port:
         self.closing = False  # each answer asks the client to reconnect
         self._context = context
         self._rest_seconds = rest_seconds
+        self._rested = 0.0  # the loop's time until which somebody rests
         self._prefers_newcomers = prefers_newcomers
         self._loop = asyncio.get_running_loop()
         self._server = web.Server(connections.respond, handler_cancellation=True)
@@ -152,8 +154,16 @@ class Port:
                 del self._hosts[connection.host]
 
     def rest(self) -> float:
-        """How long to rest before more is done for a connection that was served, in seconds."""
-        return self._rest_seconds * max(1, self.open)
+        """How long to rest before more is done for a connection that was served, in seconds.
+
+        Connections wait for each other, so that what they ask comes evenly and never all at once.
+        """
+        seconds = self._rest_seconds()
+        if not seconds:
+            return 0.0
+        now = self._loop.time()
+        self._rested = max(self._rested, now) + seconds
+        return self._rested - now
 
     def fault(self, text: object, *arguments: object) -> None:
         """Log the exception that is being handled, once in a while."""

@@ -156,7 +156,7 @@ async def measure(given: argparse.Namespace) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         async with running.running(given.nodes, pathlib.Path(folder)) as over:
             over.show("Pod", synthetic.pod("asked", "gpu"))
-            await asyncio.sleep(3.0)
+            await over.until_idle()
             loop = asyncio.get_running_loop()
             legs = await asyncio.to_thread(compare, over, given, loop)
     return {

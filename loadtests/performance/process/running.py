@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 LOOPBACK = "127.0.0.1"
 _READY_SECONDS = 240.0
 _ANSWER_SECONDS = 60.0
+_IDLE_SECONDS, _IDLE_SHARE = 2.0, 0.1  # no more than that of a core for so long
 PODS, CLAIMS = "/api/v1/pods", "/apis/resource.k8s.io/v1/resourceclaims"
 
 
@@ -82,6 +83,15 @@ class Running:
         pid = self.service.pid
         assert pid is not None, f"the service has ended: {self.service.tail()}"
         return coldstart.memory_mb(pid, field)
+
+    async def until_idle(self) -> None:
+        """Wait until the service has done what it does ahead after its start."""
+        async with asyncio.timeout(_READY_SECONDS):
+            while True:
+                before = self.service.cpu_seconds()
+                await asyncio.sleep(_IDLE_SECONDS)
+                if self.service.cpu_seconds() - before < _IDLE_SHARE * _IDLE_SECONDS:
+                    return
 
     def show(self, kind: str, item: msgspec.Struct | dict) -> None:
         """Create or change an object, as kubectl would."""
