@@ -11,15 +11,18 @@ import orjson
 from loadtests.performance import hostile_pods
 from loadtests.performance.hostile_pods import GPU, MIG, NIC, ROOT, Case
 
-KINDS = 12
+# Kinds that take turns: most pods of a cluster ask for device plug-ins' resources or for CPU alone.
+# 0 to 7 have claims (3: annotations instead), each of which asks for what no other does.
+_TURNS = (8, 9, 10, 11, 8, 3, 10, 0, 8, 9, 10, 11, 8, 11, 10, 1, 8, 9, 10, 11, 8, 3, 10, 2)
+_TURNS += (8, 9, 10, 11, 8, 11, 10, 4, 8, 9, 10, 11, 8, 3, 10, 5, 8, 9, 10, 11, 8, 11, 10, 6, 8, 7)
 _MIG_SIZES = ("1g.10gb", "2g.20gb", "3g.40gb", "7g.80gb")
 
 
 def distinct(number: int) -> Case:
     """Pods that differ in names, uids, annotations, and in what they ask for."""
-    kind, own = number % KINDS, f"distinct-{number}"
+    kind, own = _TURNS[number % len(_TURNS)], f"distinct-{number}"
     if kind < 4:
-        return hostile_pods.distinct(number // KINDS * 4 + kind)
+        return hostile_pods.distinct(number * 4 + kind)
     if kind in _BY_KIND:
         return hostile_pods.claiming(own, [_BY_KIND[kind](number)])
     return hostile_pods.alone(own, _without_claims(kind, number, own))
@@ -59,10 +62,10 @@ def _without_claims(kind: int, number: int, own: str):
     if kind == 8:
         amounts = cpu | {"nvidia.com/gpu": str(1 + number % 8)}
     elif kind == 9:
-        amounts = cpu | {f"nvidia.com/mig-{_MIG_SIZES[number // KINDS % 4]}": str(1 + number % 3)}
+        amounts = cpu | {f"nvidia.com/mig-{_MIG_SIZES[number % 4]}": str(1 + number % 3)}
     elif kind == 10:
         amounts = cpu | {"nvidia.com/gpu": str(1 + number % 4)}
-        labels |= {"jobset.sigs.k8s.io/jobset-name": f"job-{number // KINDS // 4}"}
+        labels |= {"jobset.sigs.k8s.io/jobset-name": f"job-{number // 32}"}
     else:
         amounts = cpu
     notes = {f"example.com/{own}-{n}": "x" * 50 for n in range(number % 20)}

@@ -14,6 +14,7 @@ import orjson
 
 from loadtests.performance import coldstart
 from loadtests.traffic import cluster_process, scenarios
+from tests.kit import apiserver
 from tests.kit.controlplane import process
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -129,10 +130,18 @@ def question(pod: msgspec.Struct | dict, names: list[str]) -> bytes:
 
 @contextlib.asynccontextmanager
 async def running(
-    nodes: int, folder: pathlib.Path, *flags: str, environment: dict[str, str] | None = None
+    nodes: int,
+    folder: pathlib.Path,
+    *flags: str,
+    broken: dict[str, apiserver.Fault] | None = None,
+    descriptors: int = 0,
 ) -> AsyncIterator[Running]:
-    """Start both; ready on entry, stopped on exit."""
+    """Start both; ready on entry, stopped on exit.
+
+    `broken`: the fault of every request to a path. `descriptors`: how many the service may have.
+    """
     cluster = cluster_process.Cluster(scenarios.read("steady"), nodes)
+    cluster.server.broken |= broken or {}
     await cluster.server.start()
     ports = process.free_port(), process.free_port()
     url = cluster.server.url
@@ -141,13 +150,14 @@ async def running(
         *("--kubeconfig", str(coldstart.kubeconfig(url, folder)), "--announce-seconds", "0"),
         *("--bind", f"{LOOPBACK}:{ports[0]}", "--admin-bind", f"{LOOPBACK}:{ports[1]}", *flags),
     ]
+    if descriptors:
+        command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
     service = process.Process(
         "railyard",
         command,
         folder / "railyard.log",
         folder=ROOT,
         ends_by_itself=False,
-        environment=environment or {},
     )
     service.start()
     try:
