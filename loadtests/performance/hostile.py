@@ -10,6 +10,7 @@ between. With --memory it is 20,000 distinct pods that are asked about, and the 
 """
 
 import argparse
+import collections
 import contextlib
 import dataclasses
 import gc
@@ -17,7 +18,7 @@ import json
 import sys
 import time
 
-from extender.decisions import ticket
+from extender.decisions import ticket, verb_results
 from loadtests.performance import hostile_pods
 from loadtests.simulator import argument_checks, mixed_fleet
 
@@ -46,6 +47,7 @@ class Bench:
     def __init__(self, nodes):
         self.engine = mixed_fleet.cluster(nodes)
         self.names = sorted(self.engine.index.rows)
+        self._offered = self._offer()
         self.plain = hostile_pods.plain()
         for kind, item in self.plain.objects:
             self.engine.store.apply(kind, "ADDED", item)
@@ -64,7 +66,18 @@ class Bench:
             prepared = engine.prepare(filtered)
         with holds.held(f"{prefix}prioritize"):
             engine.prioritize(pod, kept, prepared)
+        with holds.held(f"{prefix}preempt"):
+            engine.preempt(pod, self._offered)
         return len(kept)
+
+    def _offer(self):
+        """Victims on as many nodes as kube-scheduler offers: a tenth of them."""
+        by_node = collections.defaultdict(list)
+        for pod in self.engine.store.pods.values():
+            if pod.spec.node_name:
+                by_node[pod.spec.node_name].append(pod.metadata.uid)
+        chosen = sorted(by_node)[: len(self.names) // 10]
+        return {name: verb_results.Victims(tuple(by_node[name]), 1) for name in chosen}
 
     def measure(self, case, rounds):
         """Show the case's objects, ask again and again, and take them away."""
