@@ -30,7 +30,7 @@ def parse(text: str) -> syntax_tree.Expr:
     return tree_of(lexer.tokens(text))
 
 
-def tree_of(tokens: list[lexer.Token]) -> syntax_tree.Node:
+def tree_of(tokens: list[lexer.Token]) -> syntax_tree.Expr:
     """The tree of an expression's tokens."""
     parser = _Parser(tokens)
     tree = parser.expression()
