@@ -41,8 +41,8 @@ class CandidateEngine(engine.Engine):
     def recorder(self, recorder: recording.Recorder) -> None:
         self._shared.recorder = recorder
 
-    def settle(self, *, rest: bool = False) -> None:
+    def settle(self, *, rest: bool = False, between: bool = False) -> None:
         """Take in what has happened, in both engines."""
-        self._shared.settle(rest=rest)
+        self._shared.settle(rest=rest, between=between)
         self._trying.settle(whole=True)
         self.work.allow(work.JUDGING)
