@@ -42,8 +42,7 @@ class Address:
 class Limits:
     """What one client may cost us; times are in seconds."""
 
-    # By names, as recommended, 5,000 nodes take 0.2 MB. As whole nodes of 19 kB the 781 that
-    # kube-scheduler asks about at most, unless percentageOfNodesToScore is set, take 15 MB.
+    # 781 whole nodes, the most asked about unless percentageOfNodesToScore is set, take 15 MB.
     body_bytes: int = 40 << 20
     # Bodies up to this size share an amount of memory; of larger ones one is read at a time. Names
     # of 5,000 nodes and a pod, 3 MiB at the most, are well below.
