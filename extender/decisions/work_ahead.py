@@ -25,9 +25,9 @@ from extender.verdicts import evaluator, resolver, verdict_sources
 
 # Kinds of pods kept ready, and no more than there are losses kept of: one would push out another.
 _MOST_KINDS = 16
-# Rows of one kind a turn: to find, to word or to price one takes 2 to 10 µs, and judging is bounded
-# by the turn's units of work beside.
-_ROWS_A_TURN = 64
+# Rows a turn: to find, to word or to price one takes 2 to 10 µs, and judging is bounded by the
+# turn's units of work beside. A kind with few of them takes as long as one with so many.
+_ROWS_A_TURN, _ROWS_A_KIND = 64, 12
 _PARTITIONED_ROWS_A_TURN = 25  # of the look-ahead: 20 µs each
 # Turns in vain after which rows are left to the request: some may not be known at all.
 _MOST_IN_VAIN = 400
@@ -135,44 +135,50 @@ class PodKinds:
         return self._index.writes, self._pricer.epoch
 
     def step(self) -> None:
-        """Work out a few rows of the latest kind that lacks some: verdicts first, then losses."""
-        latest = list(reversed(self._kinds.values()))
-        if any(map(self._judge, latest)) or any(map(self._price, latest)):
-            return
-        if not self._pricer.lookahead.advance(most=_PARTITIONED_ROWS_A_TURN):
+        """Work out a few rows of the latest kinds that want some: verdicts first, then losses."""
+        left = _ROWS_A_TURN
+        for work_out in (self._judge, self._price):
+            for kind in reversed(self._kinds.values()):
+                rows = work_out(kind, left)
+                left -= max(rows, _ROWS_A_KIND) if rows else 0
+                if left <= 0:
+                    return
+        read = self._pricer.lookahead.advance(most=_PARTITIONED_ROWS_A_TURN)
+        if left == _ROWS_A_TURN and not read:
             self._done_at = self._now
 
-    def _judge(self, kind: _PodKind) -> bool:
-        """Judge and word some rows of the kind, if any are to be."""
+    def _judge(self, kind: _PodKind, most: int) -> int:
+        """Judge and word some rows of the kind; how many were to be."""
         cluster = self._index
         if len(kind.judged) != len(cluster.version):
             kind.judged = np.full(len(cluster.version), _NONE, dtype=np.int64)
             kind.priced = kind.judged.copy()
-        rows = self._outdated(kind.judged)
+        rows = self._outdated(kind.judged, most)
         if not len(rows):
-            return False
+            return 0
         table = self._verdicts.table(kind.pod)
         table.fill(np.concatenate([cluster.state[rows], cluster.expected[rows]]))
-        if not table.left:  # else the verdicts go on first
-            states = cluster.state[rows]
-            refused = table.code[states] >= evaluator.REFUSED_FROM
-            table.reasons(states[refused])
-            self._note(kind, kind.judged, rows, ~refused | table.worded(states))
-        return True
+        if table.left:  # what is left of the turn's work goes on with these
+            return most
+        states = cluster.state[rows]
+        refused = table.code[states] >= evaluator.REFUSED_FROM
+        table.reasons(states[refused])
+        self._note(kind, kind.judged, rows, ~refused | table.worded(states))
+        return len(rows)
 
-    def _price(self, kind: _PodKind) -> bool:
-        """Work out what such a pod takes from some rows, if any are to be."""
-        rows = self._outdated(kind.priced)
-        if len(rows) < _ROWS_A_TURN:
-            kind.ready = True
-        if not self._pricer.priced or (not len(rows) and kind.epoch == self._pricer.epoch):
-            return False
+    def _price(self, kind: _PodKind, most: int) -> int:
+        """Work out what such a pod takes from some rows; how many were to be."""
+        rows = self._outdated(kind.priced, most)
+        kind.ready |= len(rows) < most
+        renewed = kind.epoch != self._pricer.epoch
+        if not self._pricer.priced or not (len(rows) or renewed):
+            return 0
         table, asked = self._verdicts.table(kind.pod), kind.pod.requests
         self._pricer.cost(table, rows, cpu=asked.cpu, memory=asked.memory)
         known = self._pricer.losses.knows((table.question, asked.cpu, asked.memory), rows)
         self._note(kind, kind.priced, rows, known)
         kind.epoch = self._pricer.epoch
-        return True
+        return max(len(rows), 1)
 
     def _note(
         self,
@@ -186,8 +192,8 @@ class PodKinds:
         finished = rows if kind.in_vain > _MOST_IN_VAIN else rows[known]
         done[finished] = self._index.version[finished]
 
-    def _outdated(self, done: NDArray[np.int64]) -> NDArray[np.int32]:
+    def _outdated(self, done: NDArray[np.int64], most: int) -> NDArray[np.int32]:
         """Some rows in use whose version differs from the one that was worked out."""
         cluster = self._index
         stale = (done != cluster.version) & (cluster.state >= 0)
-        return np.flatnonzero(stale)[:_ROWS_A_TURN].astype(np.int32)
+        return np.flatnonzero(stale)[:most].astype(np.int32)

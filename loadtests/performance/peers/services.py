@@ -3,9 +3,10 @@
     python -m loadtests.performance.peers.services noop
     python -m loadtests.performance.peers.services railyard NODES
 
-Each prints its port when it is ready. `noop` is what an extender on aiohttp cannot do without: all
-is decoded by orjson, every node passes with the same score, all is encoded. `railyard` is the
-product over a mixed cluster, with the turns between requests that the service takes.
+Each prints its port when it is ready; the product not before it has worked out what it was shown,
+as a service has a second or two after its start. `noop` is what an extender on aiohttp cannot do
+without: all is decoded by orjson, every node passes with the same score, all is encoded. `railyard`
+is the product over a mixed cluster, with the turns between requests that the service takes.
 """
 
 from __future__ import annotations
@@ -30,8 +31,14 @@ from extender.settings import Address, Settings
 from loadtests.performance import wire_ratio
 from loadtests.simulator import mixed_fleet
 
+try:
+    from extender.service.process import pauses
+except ImportError:  # a tree before it
+    pauses = None
+
 HERE = pathlib.Path(__file__).parent
 LOOPBACK = "127.0.0.1"
+_AHEAD_SECONDS = 0.002  # between turns of a tree that does not pace them
 THRESHOLDS = (100_000, 50, 100)  # of the collector, as the service sets them
 
 
@@ -90,14 +97,16 @@ async def railyard(count):
     sites = listeners.Listeners(judge, questions, metrics.Metrics(metrics.ClusterFigures), settings)
     await sites.start()
     startup.settled_memory()
-    print(sites.bound.port, flush=True)
-    ahead = getattr(judging, "ahead", None)  # a tree before it has none
+    pacing, connected = pauses.Pauses() if pauses else None, False
     while True:
-        await asyncio.sleep(0.002 if ahead and ahead.unfinished else 0.05)
+        if not connected and not judging.ahead.unfinished:
+            connected = True
+            print(sites.bound.port, flush=True)
+        pause = pacing.next(judging) if pacing else _AHEAD_SECONDS
+        await asyncio.sleep(pause)
         if judging.unsettled:
             judging.settle()
-            if ahead:
-                ahead.step()
+            judging.ahead.step()
 
 
 def main():
