@@ -39,7 +39,14 @@ _KEPT = 400  # pods that are there at a time, and as many claims
 _HOSTILE_EVERY, _CASE_EVERY, _ADMIN_EVERY = 25, 150, 50
 _SAMPLE_SECONDS = 0.05
 _QUESTIONS = (
-    *("/metrics", "/v1/topology", "/v1/verify", "/v1/capacity", "/v1/decisions", "/readyz?verbose"),
+    *(
+        "/metrics",
+        "/v1/topology",
+        "/v1/verify",
+        "/v1/capacity?shape=nvidia.com/gpu=2,cpu=8",
+        "/v1/decisions",
+        "/readyz?verbose",
+    ),
     *("/", "/pools", "/pods"),
 )
 
@@ -64,6 +71,7 @@ class Run:
         self._there: collections.deque = collections.deque()  # cases to take away later
         self._bodies = pods.hostile_bodies(self._names, self._rng)
         self._cases = list(hostile_pods.cases())
+        self._asking: asyncio.Task[None] | None = None
         self.seen = Seen()
 
     async def go(self) -> None:
@@ -108,9 +116,14 @@ class Run:
             largest = b'{"Pod":{},"Nodes":{"items":[' + b" " * (Limits().body_bytes - 100) + b"]}}"
             self._count("largest", await self._over.verbs.call("/filter", largest))
         if number % _ADMIN_EVERY == 0:
-            path = _QUESTIONS[number // _ADMIN_EVERY % len(_QUESTIONS)]
-            self._count("admin", await self._over.admin.call(path, method="GET"))
+            if self._asking is None or self._asking.done():
+                path = _QUESTIONS[number // _ADMIN_EVERY % len(_QUESTIONS)]
+                self._asking = asyncio.create_task(self._question(path))
             self._over.forget_history()
+
+    async def _question(self, path: str) -> None:
+        """Somebody asks the admin port, and waits as long as it takes; pods go on meanwhile."""
+        self._count(f"admin {path}", await self._over.admin.call(path, method="GET"))
 
     async def _ask(self, number: int, case: hostile_pods.Case) -> None:
         start = self._rng.randrange(len(self._names))

@@ -74,6 +74,7 @@ class Running:
         self.verbs_port, self.admin_port = ports
         self.verbs = Connection(self.verbs_port)
         self.admin = Connection(self.admin_port)
+        self._scraper = Connection(self.admin_port)
 
     @property
     def names(self) -> list[str]:
@@ -118,7 +119,7 @@ class Running:
         self.server.requests.clear()
 
     async def metrics(self) -> str:
-        _, text = await self.admin.call("/metrics", method="GET")
+        _, text = await self._scraper.call("/metrics", method="GET")
         return text.decode()
 
 
