@@ -12,11 +12,11 @@ from extender import errors
 # Units that one call may spend on what it asks, and on taking in what has happened before it. Both
 # together, and the one piece of work that passes the limit, stay below 20 ms also on a core that
 # others share.
-JUDGING = 3_000
+JUDGING = 2_500
 SETTLING = 1_000
-# Units of a preempt, which comes once for a pod that fits nowhere: about 50 nodes of 8 pods. On the
+# Units of a preempt, which comes once for a pod that fits nowhere: about 35 nodes of 8 pods. On the
 # others the offered victims stand.
-PREEMPTING = 6_000
+PREEMPTING = 4_000
 # Units of a turn between two requests, for what was not finished: a third of a millisecond.
 IDLE = 120
 _NO_LIMIT = 1 << 62
