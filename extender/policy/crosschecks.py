@@ -40,7 +40,14 @@ def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
     for number, profile in enumerate(profiles):
         close = profile.get("proximity") if isinstance(profile, Mapping) else None
         labels = _listed(close.get("labels")) if isinstance(close, Mapping) else []
-        yield from _twice(labels, f"profiles[{number}].proximity.labels[{{}}]")
+        location = f"profiles[{number}].proximity.labels[{{}}]"
+        yield from _twice(labels, location)
+        yield from _blank(labels, location)
+        match = profile.get("match") if isinstance(profile, Mapping) else None
+        match = match if isinstance(match, Mapping) else {}
+        for name in _LISTS:
+            entries = _listed(match.get(name))
+            yield from _blank(entries, f"profiles[{number}].match.{name}[{{}}]")
 
 
 def _conditions(entries: list[Any]) -> Iterator[Problem]:
@@ -85,6 +92,13 @@ def _twice(entries: list[Any], location: str) -> Iterator[Problem]:
             seen.add(entry)
 
 
+def _blank(entries: list[Any], location: str) -> Iterator[Problem]:
+    """Yield texts that nothing is called by; `location` has {} for the number."""
+    for number, entry in enumerate(entries):
+        if isinstance(entry, str) and not entry.strip():
+            yield location.format(number), "is empty"
+
+
 def _listed(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
@@ -97,6 +111,8 @@ def _names(profiles: list[Any]) -> Iterator[Problem]:
             continue
         if not name:
             yield f"profiles[{number}].name", "is empty"
+        elif not name.isprintable():
+            yield f"profiles[{number}].name", f"{name[:60]!a} holds a character that is not shown"
         elif first.setdefault(name, number) != number:
             yield f"profiles[{number}].name", f"{name[:60]!r} is used twice"
 

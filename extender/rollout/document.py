@@ -47,7 +47,7 @@ class Canary(config.Section, frozen=True):
     rollback: Rollback = Rollback()
 
 
-class _Document(config.Policy, frozen=True):
+class _CandidateDocument(config.Policy, frozen=True):
     canary: Canary | None = None
 
 
@@ -77,8 +77,8 @@ def parse(
 
 def schema() -> dict[str, Any]:
     """The JSON schema of a candidate, for editors and for `config/candidate.schema.json`."""
-    found = msgspec.json.schema(_Document)
-    found["$defs"]["Candidate"] = found["$defs"].pop("_Document")
+    found = msgspec.json.schema(_CandidateDocument)
+    found["$defs"]["Candidate"] = found["$defs"].pop("_CandidateDocument")
     found["$ref"] = "#/$defs/Candidate"
     found["$defs"]["Candidate"]["title"] = "Candidate"
     return config.titled(found, "Railyard candidate policy", document="Candidate")

@@ -22,15 +22,7 @@ from extender.kube.watch import informers, supervisor
 from extender.policy import config
 from extender.server import metrics
 from extender.server.http import listeners
-from extender.service import (
-    assembly,
-    compaction,
-    facade,
-    server_version,
-    sink,
-    snapshot,
-    startup,
-)
+from extender.service import assembly, compaction, facade, server_version, sink, snapshot, startup
 from extender.service.policy_source import (
     active_policy,
     policy_events,
@@ -345,6 +337,4 @@ class Live:
     def _on_prediction(self, result: str, mismatch: prediction_log.Mismatch | None) -> None:
         self.metrics.prediction(result)
         if mismatch is not None:
-            where = mismatch.claim, mismatch.node
-            what = mismatch.allocated, mismatch.predicted, mismatch.note
-            _LOG.warning("claim %s on %s got %s, predicted %s %s", *where, *what)
+            kept_decisions.log_mismatch(mismatch)

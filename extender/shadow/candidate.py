@@ -31,6 +31,8 @@ _NOT_TRIED = {
 
 # Of each, in one turn: half a millisecond together.
 _ROWS_A_TURN = 32
+# Of work in one turn (`demand.work`): more than reading one pod takes, else it never learnt any.
+TURN_UNITS = 320
 _PODS_A_TURN = 64
 # Pods that it may have still to learn from when it judges: so many, or a tenth of those learnt.
 # Where pods keep coming it would else never judge.
@@ -129,7 +131,7 @@ class CandidatePolicy:
 
     def _learn(self) -> None:
         """Learn from some of the pods, and renew the prices once there are no more."""
-        self._work.allow(work.IDLE)
+        self._work.allow(TURN_UNITS)
         for pod in self._unsorted[-_PODS_A_TURN:]:
             heapq.heappush(self._pods, (observer.age_of(pod), next(self._numbers), pod))
         del self._unsorted[-_PODS_A_TURN:]
@@ -153,7 +155,7 @@ class CandidatePolicy:
             return None
         table = self.engine.table(resolved.question)
         rows, states = decided.candidates.rows, decided.candidates.states
-        self.engine.work.allow(work.IDLE)
+        self.engine.work.allow(TURN_UNITS)
         table.fill(states)
         if bool((table.code[states] == evaluator.UNSEEN).any()):
             return None

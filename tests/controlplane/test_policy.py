@@ -138,7 +138,7 @@ def described(plane):
 
 async def test_a_candidate_is_tried_on_a_thousand_real_requests_and_reported(operator, api):
     await api.create_all(item for n in range(70) for item in machines.plugin(f"node-{n:02}"))
-    operator.apply(document(3), shadow_yaml=document(0, packing={"machineReserve": 0.3}))
+    operator.apply(document(3), shadow_yaml=document(0))
     with operator.railyard as railyard:
         extender = railyard.extender(weight=10)
         with operator.plane.scheduling(configuration.Scheduling(extenders=[extender])):
@@ -182,7 +182,7 @@ async def test_why_a_pod_is_not_on_a_node_before_and_after_binding(operator, api
         with operator.plane.scheduling(configuration.Scheduling(extenders=[extender])):
             await api.wait_bound(2, patience=PATIENCE)
             bound = kube_api.node_of(await api.get("Pod", "asked"))
-            bound_here = lambda: f"bound to {bound}" in operator.asks(*command)  # noqa: E731
+            bound_here = lambda: f"is on {bound}" in operator.asks(*command)  # noqa: E731
             await operator.until(bound_here, READ_BACK)
             after = operator.asks(*command)
             passed = next(name for name in gpu_nodes[1:] if name != bound)

@@ -46,7 +46,7 @@ def decide(judging, number=1):
 
 
 def settled(following):
-    for _ in range(50):
+    for _ in range(1000):
         following.settle()
         if following.candidate.ready:
             return

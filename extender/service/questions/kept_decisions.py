@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from extender.decisions import engine
+from extender.decisions import engine, prediction_log
 from extender.history import decision, decision_history, decision_json, recorder
 from extender.server import admin_routes
 from extender.service.policy_source import active_policy
@@ -55,3 +55,10 @@ def _logged(made: decision.Decision) -> None:
     body["refused"] = body["refused"][:_MOST_REASONS]
     fields = {"decision": body}
     _LOG.info("decided on pod %s", made.pod, extra={"fields": fields})
+
+
+def log_mismatch(mismatch: prediction_log.Mismatch) -> None:
+    """A line of the log about a claim that got other devices than were predicted."""
+    where = mismatch.claim, mismatch.node
+    what = mismatch.allocated, mismatch.predicted, mismatch.note
+    _LOG.warning("claim %s on %s got %s, predicted %s %s", *where, *what)
