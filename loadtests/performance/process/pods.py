@@ -15,6 +15,7 @@ from loadtests.performance.hostile_pods import GPU, MIG, NIC, ROOT, Case
 # 0 to 7 have claims (3: annotations instead), each of which asks for what no other does.
 _TURNS = (8, 9, 10, 11, 8, 3, 10, 0, 8, 9, 10, 11, 8, 11, 10, 1, 8, 9, 10, 11, 8, 3, 10, 2)
 _TURNS += (8, 9, 10, 11, 8, 11, 10, 4, 8, 9, 10, 11, 8, 3, 10, 5, 8, 9, 10, 11, 8, 11, 10, 6, 8, 7)
+_NUMBERS_BELOW = 10_000_000  # of the others: names are by number
 _MIG_SIZES = ("1g.10gb", "2g.20gb", "3g.40gb", "7g.80gb")
 
 
@@ -22,7 +23,7 @@ def distinct(number: int) -> Case:
     """Pods that differ in names, uids, annotations, and in what they ask for."""
     kind, own = _TURNS[number % len(_TURNS)], f"distinct-{number}"
     if kind < 4:
-        return hostile_pods.distinct(number * 4 + kind)
+        return hostile_pods.distinct(4 * (_NUMBERS_BELOW + number) + kind)
     if kind in _BY_KIND:
         return hostile_pods.claiming(own, [_BY_KIND[kind](number)])
     return hostile_pods.alone(own, _without_claims(kind, number, own))
