@@ -4,7 +4,7 @@ import dataclasses
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from extender.decisions.counterfactual import changes, passing_node, why_node
@@ -164,11 +164,13 @@ def applied(items, pod, change, profile="default"):
         return copy, pod
     copy = world(items)
     for name in change.nodes:
-        copy.store.apply("Node", "DELETED", make_node(name).obj())
+        cordoned = make_node(name).gpus(H100, 8).unschedulable()
+        copy.store.apply("Node", "MODIFIED", cordoned.obj())
     return copy, pod
 
 
 @relaxed
+@example(held=[("a", 4, 0), ("b", 1, 0)], gpus=3, node="a")  # without b, prices were others
 @given(holders, st.integers(1, 8), st.sampled_from("abc"))
 def test_each_change_named_for_a_node_flips_the_answer(held, gpus, node):
     items = list(plug_ins(held))

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-# Kinds of changes; `others` is that better nodes were not there.
+# Kinds of changes; `others` is that better nodes were cordoned.
 PODS, COUNT, LEVEL, MODE, WEIGHT, OTHERS = "pods", "count", "level", "mode", "weight", "others"
 
 
@@ -31,7 +31,8 @@ class Change:
 
     `pods`: these pods are gone (uids). `count`: the pod requests so many of `field` instead.
     `level`, `mode`: the profile's `locality` says so. `weight`: the profile's `field` is `value`
-    instead. `others`: these better nodes are not there.
+    instead. `others`: these better nodes are cordoned: they do
+    not take the pod, and what the cluster's devices are worth stays as it is.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""What would make a node the best one for a pod: one weight of its profile, or others not there.
+"""What would make a node the best one for a pod: one weight of its profile, or others cordoned.
 
 A node's cost is a sum of parts, each a weight times an amount. So it is known for which values of
 one weight the node costs less than every other; the nearest value that does is named, and tried.
@@ -62,7 +62,7 @@ def ranked_before(
 ) -> list[int]:
     """The positions of the nodes that come before this one, the best first.
 
-    Of equal ones the least by the index's order wins, and is next once that one is not there.
+    Of equal ones the least by the index's order wins, and is next once that one is cordoned.
     """
     cost, tie = (np.rint(each / ranking.RESOLUTION) for each in (scored.cost, scored.tie))
     keys = judging.index.order[scored.candidates.rows], tie, cost
@@ -83,8 +83,7 @@ def search(
     found = [each for each in [_weight(judging, scored, position)] if each is not None]
     if len(before) <= _MOST_OTHERS:
         others = tuple(names[each] for each in before)
-        verb = "was" if len(others) == 1 else "were"
-        words = f"if {changes.listed(others)} {verb} not there (cordoned, or full)"
+        words = f"if {changes.listed(others)} were cordoned"
         found.append(changes.Change(changes.OTHERS, words, nodes=others))
     return found
 
