@@ -15,10 +15,14 @@ FAKE = "fake.example.com"
 
 # Names that look like devices and that another extender owns (`ignoredByScheduler`).
 # Amounts that are no devices, whoever offers them.
-AMOUNTS = ["huawei.com/Ascend910B4-memory", "huawei.com/Ascend310P-memory"]
+AMOUNTS = [
+    "huawei.com/Ascend910B4-memory",
+    "huawei.com/Ascend310P-memory",
+    "koordinator.sh/rdma",  # percents of a NIC
+]
 # Names of devices that another extender may own.
 OWNED_ELSEWHERE = [
-    "koordinator.sh/rdma",
+    "rdma/hca",
     "nvidia.com/mig-share",
     "example.com/gpu-nic",
     "rdma/bandwidth",

@@ -135,10 +135,10 @@ async def test_a_background_task_that_fails_is_started_again_and_told_of(tmp_pat
     failures = [RuntimeError("one"), RuntimeError("two")]
     settle = engine.Engine.settle
 
-    def failing(self):
+    def failing(self, **options):
         if failures:
             raise failures.pop(0)
-        return settle(self)
+        return settle(self, **options)
 
     monkeypatch.setattr(engine.Engine, "settle", failing)
     async with serving(tmp_path) as service:
