@@ -151,7 +151,7 @@ class NodeCounter:
             known = self._verdicts.get(key)
             if known is not None:
                 return known
-            self._engine.work.allow(work.IDLE)
+            self._engine.work.allow_turn(work.IDLE)
             try:
                 found = self._judge(row, key[0])
             except work.SpentError:

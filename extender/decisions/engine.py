@@ -288,7 +288,7 @@ class Engine:
 
         `between`: no call waits for it, so it does less at a time, and one that comes waits less.
         """
-        self.work.allow(work.IDLE if between else work.SETTLING)
+        self.work.allow_settling(between=between)
         self.expire()
         self.recorder.condense(moving=self.index.unsettled)
         self.index.settle()

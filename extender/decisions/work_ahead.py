@@ -70,7 +70,7 @@ class WorkAhead:
 
     def step(self) -> None:
         """Do a turn; verdicts that requests asked for in vain come first."""
-        self._work.allow(work.IDLE)
+        self._work.allow_turn(work.IDLE)
         if self._verdicts.unfinished:
             self._verdicts.advance()
         elif self.names.unfinished:

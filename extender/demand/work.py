@@ -17,8 +17,14 @@ SETTLING = 1_000
 # Units of a preempt, which comes once for a pod that fits nowhere: about 35 nodes of 8 pods. On the
 # others the offered victims stand.
 PREEMPTING = 4_000
-# Units of a turn between two requests, for what was not finished: a third of a millisecond.
-IDLE = 120
+# Units of a turn between two requests, for what was not finished: half a millisecond.
+IDLE = 250
+# Units of a settling that no call waits for. Each one renews the prices, whatever it finds out, so
+# that little at a time is most of it renewal.
+BETWEEN = 500
+# One turn in so many may do as much as a call: what is done in one piece and takes more than a turn
+# gets done, and a call waits a few milliseconds now and then. Odd, as two kinds of turns alternate.
+_LONG_TURN = 33
 _NO_LIMIT = 1 << 62
 
 
@@ -33,10 +39,23 @@ class Work:
         self._patient = patient
         self.left = _NO_LIMIT
         self.done = 0  # units spent in all
+        self._turns = 0
 
     def allow(self, units: int) -> None:
         """Begin with so many units."""
         self.left = _NO_LIMIT if self._patient else units
+
+    def allow_turn(self, units: int) -> None:
+        """Begin a turn between two calls, of so many units or, now and then, of a call's."""
+        self._turns += 1
+        self.allow(units if self._turns % _LONG_TURN else JUDGING)
+
+    def allow_settling(self, *, between: bool) -> None:
+        """Begin to take in what has happened, before a call or `between` two."""
+        if between:
+            self.allow_turn(BETWEEN)
+        else:
+            self.allow(SETTLING)
 
     def spend(self, units: int) -> None:
         """Note work that is done, or is about to be."""

@@ -153,6 +153,24 @@ def test_after_the_turns_a_call_judges_nothing_and_works_out_no_loss(kind, monke
     assert (table.judged, judging.work.done) == before
 
 
+@pytest.mark.parametrize("allowance", [1, 20, 120, 250])
+def test_settling_between_calls_comes_to_an_end_however_little_a_turn_may_do(
+    allowance, monkeypatch
+):
+    monkeypatch.setattr(work, "IDLE", allowance)
+    monkeypatch.setattr(work, "BETWEEN", allowance)
+    judging, _ = uneven_cluster(12)
+    feed(judging, *(wanting(number, kind) for number, kind in enumerate(["pair", "2", "pair"])))
+    turns = 0
+    while judging.unsettled and turns < 20_000:
+        judging.settle(between=True)
+        judging.ahead.step()
+        turns += 1
+
+    assert not judging.unsettled
+    assert judging.unlearnt == 0
+
+
 def test_a_new_kind_is_caught_up_with_and_a_changed_row_is_not_a_new_kind():
     judging = cluster()
     judging.filter(asking(0, 1).obj(), NODES)

@@ -57,10 +57,12 @@ class DemandObserver:
         if not self._new:
             return
         for pod in sorted(self._new.values(), key=age_of):
-            self._work.spend(_RESOLVING)
             if self._work.spent:
                 return
-            if not self._learn(pod, policy):
+            done = self._learn(pod, policy)
+            # Charged afterwards: a turn that may do less than one pod takes gets on all the same.
+            self._work.spend(_RESOLVING)
+            if not done:
                 return
             del self._new[pod.metadata.uid]
 
