@@ -17,13 +17,13 @@ from extender.cluster import index
 from extender.decisions import engine
 from extender.hardware.shape import Shape
 from extender.pools import domains, node_headroom, node_pools
+from extender.pricing import gpu_inventory
 
 SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
 MOST = 32  # pairs of a pool and a model that have figures of their own
 UNKNOWN = "unknown"  # the model of GPUs that neither node nor driver names
 OTHER = "(other)"  # no label's value has brackets
 _CHUNK = 16  # rows worked on before others get their turn: a fraction of a millisecond
-_ALMOST = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class _ModelSums:
         cluster, pricer = self._judging.index, self._judging.pricer
         rows = rows[cluster.state[rows] >= 0]
         total = pricer.inventory.gpus(cluster.state[rows])
-        rows, total = rows[total > _ALMOST], total[total > _ALMOST]
+        rows, total = rows[total > gpu_inventory.ALMOST], total[total > gpu_inventory.ALMOST]
         left, fragments = pricer.inventory.left(cluster.state[rows]), pricer.fragments(rows)
         columns = (rows.tolist(), total.tolist(), left.tolist(), fragments.tolist())
         for row, *figures in zip(*columns, strict=True):
@@ -122,7 +122,8 @@ class _ModelSums:
             gpus, free, _ = figures
             key = title, self._model(detail.machine.shape)
             shut = bool(self._known.blocked[row])
-            self.domains.add(detail.node, key, untouched=not shut and free >= gpus - _ALMOST)
+            untouched = not shut and free >= gpus - gpu_inventory.ALMOST
+            self.domains.add(detail.node, key, untouched=untouched)
             _add_row(self.of.setdefault(key, _Sum()), row, detail, figures, shut=shut)
 
     def _model(self, hardware: Shape) -> str:
@@ -162,7 +163,8 @@ def _stranded(judging: engine.Engine, added: _Sum, part: float) -> float:
     rows = np.array(added.rows, dtype=np.int64)
     rows = rows[judging.index.state[rows] >= 0]
     demand = judging.pricer.mix.mean_demand()
-    return added.free * (1.0 - min(judging.pricer.inventory.coverage(demand, rows, part=part), 1.0))
+    coverage = judging.pricer.inventory.coverage(demand, rows, part=part)
+    return gpu_inventory.stranded(added.free, coverage)
 
 
 def _figures_of(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import pathlib
 import time
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from extender.kube.api import objects
 from extender.policy import config
 from extender.server import policy_figures
 from extender.service import assembly
-from extender.service.policy_source import policy_events, policy_text
+from extender.service.policy_source import kept_text, policy_events, policy_text
 
 _LOG = logging.getLogger(__name__)
 BUILTIN = "builtin"
@@ -253,10 +252,8 @@ class Policies:
         """Write the policy for the next start, whole or not at all."""
         if self._last_good is None:
             return
-        beside = self._last_good.with_name(f"{self._last_good.name}.{os.getpid()}")
         try:
-            beside.write_text(f"{self._title}\n{text}", encoding="utf-8")
-            beside.replace(self._last_good)
+            kept_text.write(self._last_good, f"{self._title}\n{text}")
         except OSError as error:
             _LOG.warning("the last good policy cannot be kept for a restart: %s", error)
 

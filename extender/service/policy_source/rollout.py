@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-import os
 import pathlib
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
@@ -22,7 +21,7 @@ from extender.kube.api import objects
 from extender.policy import config
 from extender.rollout import canary, candidate_engine, document, split_engine
 from extender.server import policy_figures, verbs
-from extender.service.policy_source import policy_events
+from extender.service.policy_source import kept_text, policy_events
 from extender.shadow import candidate
 
 _LOG = logging.getLogger(__name__)
@@ -157,10 +156,8 @@ class Rollout:
         self._rolled_back = self._key
         if self._kept is None:
             return
-        beside = self._kept.with_name(f"{self._kept.name}.{os.getpid()}")
         try:
-            beside.write_text(f"{self._key}\n", encoding="utf-8")
-            beside.replace(self._kept)
+            kept_text.write(self._kept, f"{self._key}\n")
         except OSError as error:
             _LOG.warning("that the candidate was rolled back cannot be kept: %s", error)
 
