@@ -264,6 +264,7 @@ SECTIONS = {
     "wire": speed.wire_section,
     "growth": speed.growth_section,
     "page": speed.page_section,
+    "shadow": speed.shadow_section,
     "throughput": throughput_section.section,
     "memory": attack_sections.memory_section,
     "hostile": attack_sections.holds_section,
