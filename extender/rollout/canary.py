@@ -69,6 +69,12 @@ class CanaryRun:
     def rolled_back(self) -> bool:
         return self.state == ROLLED_BACK
 
+    @property
+    def recent(self) -> dict[str, float]:
+        """What part of as many calls as are looked at has `failed`, and was `slow`, of the last."""
+        failed, slow = (wrong / self.settings.rollback.calls for wrong in self._wrong)
+        return {"failed": failed, "slow": slow}
+
     def wait(self, why: str) -> None:
         """The candidate cannot answer for now."""
         if self.state == ANSWERING:

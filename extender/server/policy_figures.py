@@ -35,6 +35,12 @@ class PolicyFigures:
     """State → 1 for the one that the candidate's canary is in, 0 for the others."""
     canary_calls: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Calls of kube-scheduler that came to the candidate: result → calls."""
+    canary_pods: int | None = None
+    """Filter calls that the candidate answered; None without a canary."""
+    canary_recent: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Of the last calls that came to the candidate, the share that `failed`, and was `slow`."""
+    canary_limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Above which of these shares the candidate is rolled back: `failed`, `slow`."""
 
 
 def families(figures: PolicyFigures) -> Iterator[Family]:
@@ -83,6 +89,11 @@ def _of_candidate(figures: PolicyFigures) -> Iterator[Family]:
         for name, value in values.items():
             projected.add_metric([policy, name], value)
     yield projected
+    yield from _of_canary(figures)
+
+
+def _of_canary(figures: PolicyFigures) -> Iterator[Family]:
+    """What became of the pods that the candidate policy answers for."""
     yield labelled(
         GaugeMetricFamily,
         "railyard_canary_state",
@@ -94,6 +105,25 @@ def _of_candidate(figures: PolicyFigures) -> Iterator[Family]:
         "railyard_canary_calls",
         "Calls of kube-scheduler that came to the candidate policy, by what came of it.",
         result=figures.canary_calls,
+    )
+    pods = CounterMetricFamily(
+        "railyard_canary_pods",
+        "Filter calls that the candidate policy answered.",
+    )
+    if figures.canary_pods is not None:
+        pods.add_metric([], float(figures.canary_pods))
+    yield pods
+    yield labelled(
+        GaugeMetricFamily,
+        "railyard_canary_recent_ratio",
+        "Share of the candidate policy's last calls that went wrong, by how.",
+        what=figures.canary_recent,
+    )
+    yield labelled(
+        GaugeMetricFamily,
+        "railyard_canary_limit_ratio",
+        "Share of calls that go wrong above which the candidate policy is rolled back.",
+        what=figures.canary_limits,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from extender import settings
 from extender.kube.watch import informers
+from extender.server import metrics
 from extender.service import live
 from tests.kit import apiserver, kubeconfigs
 from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
@@ -104,7 +105,8 @@ async def cluster(tmp_path):
         path = tmp_path / "kubeconfig"
         path.write_text(json.dumps(kubeconfigs.of(server.url)))
         candidate = tmp_path / "shadow.yaml"
-        candidate.write_text((tools.ROOT / "config/examples/least-intervention.yaml").read_text())
+        tried = (tools.ROOT / "config/examples/least-intervention.yaml").read_text()
+        candidate.write_text(f"canary: {{percent: 100}}\n{tried}")
         chosen = settings.Settings(
             kubeconfig=path, bind=FREE, admin_bind=FREE, shadow_policy=candidate
         )
@@ -114,6 +116,13 @@ async def cluster(tmp_path):
                 while (await found.text("/readyz"))[0] != 200:  # noqa: ASYNC110 - a probe
                     await asyncio.sleep(0.05)
             yield found
+
+
+def test_promtool_finds_nothing_wrong_with_the_metrics_of_a_service_that_reads(tmp_path):
+    kinds = {"Pod": metrics.KindFigures(synced=False, objects=0, age_seconds=0.0)}
+    shown = metrics.Metrics(lambda: metrics.ClusterFigures(kinds=kinds)).exposition().decode()
+
+    assert prometheus.promtool("check", "metrics", home=tmp_path, text=shown) == ""
 
 
 async def test_promtool_finds_nothing_wrong_with_the_metrics(tmp_path):

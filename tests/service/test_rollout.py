@@ -109,6 +109,9 @@ def test_each_step_of_a_rollback_is_told(monkeypatch, caplog):
     assert why in figures.notes[0]
     assert figures.canary == {"waiting": 0, "answering": 0, "rolled back": 1}
     assert figures.canary_calls == {"answered": 0, "slow": 0, "failed": 2}
+    assert figures.canary_pods == 0
+    assert figures.canary_recent == {"failed": 0.02, "slow": 0.0}  # of a hundred
+    assert figures.canary_limits == {"failed": 0.01, "slow": 0.05}
     assert any(why in line for line in asking_shadow.lines(beside.shadowing.as_json()))
 
 

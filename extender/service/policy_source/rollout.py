@@ -174,7 +174,7 @@ class Rollout:
         """These figures with the canary's."""
         if self.canary is None:
             return beside
-        counts = self.canary.counts
+        counts, limits = self.canary.counts, self.canary.settings.rollback
         return dataclasses.replace(
             beside,
             notes=(*self.notes(), *beside.notes),
@@ -184,6 +184,9 @@ class Rollout:
                 "slow": counts.slow,
                 "failed": counts.failed,
             },
+            canary_pods=counts.pods,
+            canary_recent=self.canary.recent,
+            canary_limits={"failed": limits.error_rate, "slow": limits.slow_rate},
         )
 
     def as_json(self) -> dict[str, Any] | None:
