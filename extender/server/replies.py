@@ -47,11 +47,14 @@ Body: TypeAlias = bytes | Pieces
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FilterReply:
-    """An answer to filter: its body, who passes, and (by names only) how that list is written."""
+    """An answer to filter: its body, who passes, and how these are written.
+
+    `listed` is that list of names as JSON, or the whole nodes, each as it came.
+    """
 
     body: Body
     passing: list[str]
-    listed: bytes | None
+    listed: bytes | list[msgspec.Raw]
 
 
 def filtered(asked: Asked, answer: FilterResult) -> FilterReply:
@@ -65,11 +68,11 @@ def filtered(asked: Asked, answer: FilterResult) -> FilterReply:
         passing = answer.passing(asked.names)
         if len(passing) + len(failed) + len(unresolvable) != len(asked.names):
             passing, failed, unresolvable = _mended(asked.names, answer)
-    listed = orjson.dumps(passing) if isinstance(asked, NodeNames) else None
+    names = orjson.dumps(passing) if isinstance(asked, NodeNames) else b"null"
     rest = b"".join(
         (
             b',"NodeNames":',
-            listed or b"null",
+            names,
             b',"FailedNodes":',
             _reasons(failed),
             b',"FailedAndUnresolvableNodes":',
@@ -78,8 +81,9 @@ def filtered(asked: Asked, answer: FilterResult) -> FilterReply:
         )
     )
     if isinstance(asked, NodeNames):
-        return FilterReply(b'{"Nodes":null' + rest, passing, listed)
-    return FilterReply(_with_nodes(_kept(asked, passing), rest), passing, listed)
+        return FilterReply(b'{"Nodes":null' + rest, passing, names)
+    kept = _kept(asked, passing)
+    return FilterReply(_with_nodes(kept, rest), passing, kept)
 
 
 def no_judgement(reason: str) -> bytes:

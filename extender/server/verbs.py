@@ -155,9 +155,11 @@ class Verbs:
                 self._metrics.not_ready("prioritize")
                 return b"[]"
             scores = engine.prioritize(ticket.pod, ticket.names, ticket)
-            if following is not None:
-                return following.reply(scores)
-            return replies.priorities(ticket.names, scores)
+            if following is None:
+                return replies.priorities(ticket.names, scores)
+            if following.large:
+                self._next = None  # nobody asks twice
+            return following.reply(scores)
         except Exception:  # noqa: BLE001 - any fault of ours opens, is counted and logged
             self._fault("prioritize", ticket.pod)
             return b"[]"
@@ -182,13 +184,11 @@ class Verbs:
         self, pod: objects.Pod, found: FilterResult, reply: replies.FilterReply, body: bytes
     ) -> replies.Body:
         """The body of the reply; what may follow it is known from here on."""
-        self._next = None
-        if reply.listed is not None:
-            ticket = found.ticket
-            if ticket is None or ticket.names is not reply.passing:
-                ticket = tickets.Ticket(pod, reply.passing)
-            awaited = self._followed and len(reply.passing) > 1
-            self._next = prepared_prioritize.Followup(ticket, reply.listed, body, awaited=awaited)
+        ticket = found.ticket
+        if ticket is None or ticket.names is not reply.passing:
+            ticket = tickets.Ticket(pod, reply.passing)
+        awaited = self._followed and len(reply.passing) > 1
+        self._next = prepared_prioritize.after(ticket, reply, body, awaited=awaited)
         self._followed = False
         return reply.body
 

@@ -76,6 +76,7 @@ class _RawPreemptionArgs(msgspec.Struct, rename="pascal"):
 
 
 _ARGS = msgspec.json.Decoder(_Args)
+_POD = msgspec.json.Decoder(objects.Pod)
 _NODE_LIST = msgspec.json.Decoder(_NodeList)
 _NODE = msgspec.json.Decoder(_NamedNode)
 _PREEMPTION = msgspec.json.Decoder(_RawPreemptionArgs)
@@ -132,6 +133,8 @@ class PreemptionArgs:
 def question(body: bytes) -> ExtenderArgs:
     """Read the body of filter or prioritize: ExtenderArgs."""
     with _readable():
+        if (usual := _named_nodes(body)) is not None:
+            return usual
         large = _bounded(body)
         try:
             args = _ARGS.decode(body)
@@ -178,6 +181,19 @@ def preemption(body: bytes) -> PreemptionArgs:
                 uids = tuple(dict.fromkeys(pod.uid for pod in held))
                 victims[name] = Victims(uids, meta.violations if meta else 0)
         return PreemptionArgs(args.pod, victims)
+
+
+def _named_nodes(body: bytes) -> ExtenderArgs | None:
+    """The usual large body; None for any other, which is read with more care."""
+    if len(body) <= decode_limits.UNCHECKED_BYTES:
+        return None
+    found = decode_limits.named_nodes(body)
+    if found is None:
+        return None
+    try:
+        return ExtenderArgs(_POD.decode(found.pod), WholeNodes(found.names, found.items))
+    except msgspec.ValidationError:
+        return None
 
 
 def _bounded(body: bytes) -> bool:

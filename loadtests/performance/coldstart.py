@@ -153,8 +153,8 @@ def environment(folder: pathlib.Path) -> dict[str, str]:
 
 def compile_everything(url: str, folder: pathlib.Path) -> None:
     """Import all that the service does once, for the bytecode."""
-    words = "import sys; from extender import cli; from extender.kube import client"
-    words += "; client.from_kubeconfig(sys.argv[1], '')"
+    words = "import sys; from extender.cli import entry; from extender.kube.auth import kubeconfig"
+    words += "; kubeconfig.read(sys.argv[1], '')"
     command = [sys.executable, "-c", words, str(kubeconfig(url, folder))]
     subprocess.run(command, check=True, env=environment(folder))
 

@@ -1,11 +1,17 @@
 """Answers that are prepared while kube-scheduler reads filter's."""
 
 import dataclasses
+import json
+import sys
 import types
 
 import orjson
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from extender.errors import WireError
+from extender.server import wire
 from tests.kit.judge_stubs import NameJudge
 from tests.kit.rigs.judged_verbs import args, service, value, whole
 
@@ -21,7 +27,8 @@ class Prepared(NameJudge):
 
     def prioritize(self, pod, names, ticket=None):
         found = super().prioritize(pod, names)
-        return found if pod.metadata.name == "changed" else ticket.scores
+        known = ticket is not None and ticket.scores is not None
+        return ticket.scores if known and pod.metadata.name != "changed" else found
 
 
 def asked_after_filter(subject, pod="gpu"):
@@ -53,13 +60,105 @@ def test_a_scheduler_that_does_not_prioritize_is_not_prepared_for():
     assert judge.asked[-1][0] == "prepare"
 
 
-@pytest.mark.parametrize("body", [args("a"), whole("a", "b"), args("a", "b", pod="plain")])
+@pytest.mark.parametrize("body", [args("a"), whole("a"), args("a", "b", pod="plain")])
 def test_nothing_is_prepared_where_nothing_is_asked_or_known(body):
     judge = NameJudge()
     subject, _ = service(judge)
     subject.filter(body)
     subject.prepare()
     assert "prepare" not in [verb for verb, *_ in judge.asked]
+
+
+# ---------------------------------------------------------------- whole nodes
+
+NODES = st.lists(
+    st.sampled_from(["a", "b", "slow-c", "busy-d", "never-e", 'q"uoted', "\u00e9"]),
+    unique=True,
+    max_size=6,
+)
+# Pods with what a body is cut at, in a text and as a key.
+PODS = st.sampled_from(
+    [
+        {"metadata": {"name": "gpu"}},
+        {"metadata": {"name": "gpu", "labels": {"x": '"Nodes":{"metadata":{},"items":['}}},
+        {"metadata": {"name": "gpu"}, "Nodes": {"metadata": {}, "items": [{}]}, "NodeNames": None},
+        {"Nodes": {"metadata": {}, "items": []}, "metadata": {"name": "changed"}},
+    ]
+)
+
+
+def whole_of(pod, items, *, spaced=False):
+    """The body about these nodes, as Go writes it, or with spaces as Python does."""
+    nodes = {"metadata": {}, "items": items}
+    body = {"Pod": pod, "Nodes": nodes, "NodeNames": None}
+    return json.dumps(body).encode() if spaced else orjson.dumps(body)
+
+
+@given(
+    pod=PODS,
+    other=PODS,
+    names=NODES,
+    swapped=st.booleans(),
+    spaced=st.tuples(st.booleans(), st.booleans()),
+    damage=st.none() | st.integers(1, 40),
+)
+@example(
+    pod={"metadata": {"name": "gpu"}},
+    other={"metadata": {"name": "gpu"}},
+    names=["a", "b"],
+    swapped=False,
+    spaced=(False, False),
+    damage=None,
+)
+def test_a_prioritize_about_whole_nodes_is_answered_as_without_its_filter(
+    pod, other, names, swapped, spaced, damage
+):
+    judge = Prepared()
+    subject, _ = service(judge)
+    items = [{"metadata": {"name": name, "labels": {"l": "x" * 9}}} for name in names]
+    told = orjson.loads(replied(subject.filter(whole_of(pod, items, spaced=spaced[0]))))
+    subject.prepare()
+    kept = told["Nodes"]["items"]
+    if swapped:
+        kept = kept[::-1]
+    second = whole_of(other, kept, spaced=spaced[1])
+    if damage:
+        second = second[:-damage]
+
+    assert outcome(subject, second) == outcome(service()[0], second)
+
+
+def outcome(subject, body):
+    try:
+        return subject.prioritize(body)
+    except WireError as refused:
+        return refused.status
+
+
+def replied(body):
+    return body if isinstance(body, bytes) else body.whole()
+
+
+def test_whole_nodes_that_passed_are_known_again_by_their_bytes(monkeypatch):
+    judge = NameJudge()
+    subject, _ = service(judge)
+    told = orjson.loads(subject.filter(whole("a", "busy-b", "slow-c")))
+    second = whole_of({"metadata": {"name": "gpu"}}, told["Nodes"]["items"])
+    monkeypatch.setattr(wire, "question", None)  # nothing is read
+
+    assert [each["Host"] for each in orjson.loads(subject.prioritize(second))] == ["a", "slow-c"]
+
+
+def test_a_body_is_held_no_longer_than_until_its_prioritize_was_answered():
+    subject, _ = service()
+    body = whole("a", "b")
+    before = sys.getrefcount(body)
+    subject.filter(body)
+    assert sys.getrefcount(body) > before
+
+    subject.prioritize(body)
+
+    assert sys.getrefcount(body) == before
 
 
 def test_a_fault_while_preparing_is_counted_and_left_to_prioritize():
