@@ -28,7 +28,7 @@ def wire_section(found):
     yield "## filter + prioritize beside peers that judge nothing, as ratios"
     yield ""
     yield "`python -m loadtests.performance.wire --json`: Railyard's median over the peer's, wall"
-    yield "time and in brackets CPU time of the service; all asked in turn, pod by pod. With many"
+    yield "time, in brackets CPU time of the service; in turn, in blocks of 20 pods. With many"
     yield "neighbours on the machine wall times say little: CPU time is what to compare. `before`"
     yield "is the tree before names were laid out and kinds judged ahead."
     yield ""

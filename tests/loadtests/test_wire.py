@@ -1,5 +1,7 @@
 """The benchmark beside peers asks what kube-scheduler asks, and compares medians."""
 
+import argparse
+
 import orjson
 import pytest
 
@@ -32,6 +34,34 @@ def test_kinds_of_pods_take_turns():
     claims = [pod["spec"]["resourceClaims"][0]["resourceClaimTemplateName"] for pod in pods]
 
     assert claims == [*wire.KINDS, *wire.KINDS]
+
+
+class Asked:
+    """A peer that notes which blocks it is asked about."""
+
+    def __init__(self, name, log):
+        self.name, self.walls, self._log = name, [1.0, 2.0], log
+        self.cpu = self.after = 0.0
+
+    def forget(self):
+        """It holds nothing."""
+
+    def block(self, pods, **_):
+        self._log.append((self.name, [start for start, _ in pods]))
+
+
+def test_each_peer_is_asked_all_pods_in_blocks_and_as_often_first_as_last():
+    log = []
+    peers = [Asked(name, log) for name in ("railyard", "before", "noop")]
+    given = argparse.Namespace(nodes=30, pods=2 * wire.BLOCK)
+
+    wire.measure(peers, given, count=5, whole=False, gap=0.0, number=7)
+
+    for peer in peers:
+        asked = [start for name, pods in log if name == peer.name for start in pods]
+        assert asked == [wire.head(7 + number) for number in range(2 * wire.BLOCK)]
+    order = [name for name, _ in log]
+    assert order[:3] == order[3:][::-1]
 
 
 def test_ratios_are_ours_over_theirs():
