@@ -84,6 +84,7 @@ def _figures(found: dict[str, Any]) -> list[str]:
         "",
         f"decisions judged    {found['judged']:>10,}",
         f"same node           {_share(found['agreement']):>10}",
+        f"same node, of all   {_share(found.get('agreementOfAll')):>10}   an estimate",
         f"rank correlation    {_number(found['rankCorrelation']):>10}",
         "",
         f"{'':20}{'IN FORCE':>10}{'CANDIDATE':>12}",

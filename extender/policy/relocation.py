@@ -49,8 +49,8 @@ _OF_A_PROFILE = {
     ("preference",): "profiles[].preference",
     ("match",): "profiles[].match",
 }
-# Field of a candidate policy (`rollout.document`), which a policy in force has no use for.
-_OF_A_CANDIDATE = ("canary",)
+# Fields of a candidate policy (`rollout.document`), which a policy in force has no use for.
+_OF_A_CANDIDATE = (("canary",), ("shadow",))
 # path → (the new place, what it means)
 _RENAMED = {
     ("packing", "halfLifePods"): ("packing.horizonPods", "pods the learnt mix looks back on"),
@@ -75,8 +75,9 @@ def problems(document: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _at_the_top(document: Mapping[str, Any]) -> Iterator[Problem]:
-    if _holds(document, _OF_A_CANDIDATE):
-        yield "canary", "belongs to a candidate policy: set it in shadow.yaml, or remove it"
+    for section in _OF_A_CANDIDATE:
+        if _holds(document, section):
+            yield section[0], "belongs to a candidate policy: set it in shadow.yaml, or remove it"
     for path, location in _OF_A_PROFILE.items():
         if _holds(document, path):
             yield ".".join(path), f"belongs to a profile: set it at {location}"
@@ -90,7 +91,7 @@ def _at_the_top(document: Mapping[str, Any]) -> Iterator[Problem]:
 
 def without(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document without the fields that `problems` tells of."""
-    rest = _rest(document, (*_OF_A_PROFILE, *_RENAMED, *_WITHOUT_SECTION, _OF_A_CANDIDATE))
+    rest = _rest(document, (*_OF_A_PROFILE, *_RENAMED, *_WITHOUT_SECTION, *_OF_A_CANDIDATE))
     profiles = rest.get("profiles")
     if isinstance(profiles, list):
         gone = (*_IN_A_PROFILE, *((name,) for name in _OF_THE_DOCUMENT))

@@ -1,8 +1,8 @@
-"""The document of a candidate policy: a policy, and under `canary` for which pods it answers.
+"""The document of a candidate policy: the policy, for which pods it answers, what its trial costs.
 
 `canary` stands beside the candidate and not in a document of its own: who applies a candidate says
 in the same step how far it reaches, and "rolled back until the document changes" has one meaning.
-The policy's hash leaves `canary` out, so that a candidate keeps its hash when it is promoted.
+The policy's hash leaves both out, so that a candidate keeps its hash when it is promoted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from extender.policy import config, validation
 
-CANARY = "canary"
+CANARY, SHADOW = "canary", "shadow"
 _MOST_NAMESPACES = 1000
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -47,8 +47,19 @@ class Canary(config.Section, frozen=True):
     rollback: Rollback = Rollback()
 
 
+class Trial(config.Section, frozen=True):
+    """What the trial may cost.
+
+    `cpu_percent` of one core while calls come: more of it judges more of the decisions, and more
+    calls meet a candidate at work.
+    """
+
+    cpu_percent: Annotated[float, msgspec.Meta(ge=0.1, le=20)] = 0.7
+
+
 class _CandidateDocument(config.Policy, frozen=True):
     canary: Canary | None = None
+    shadow: Trial = Trial()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,6 +68,7 @@ class Candidate:
 
     policy: config.Policy
     canary: Canary | None = None
+    trial: Trial = dataclasses.field(default_factory=Trial)
 
 
 def parse(
@@ -71,8 +83,11 @@ def parse(
     problems = list(found)
     if CANARY in document:
         problems += _problems(section)
+    trial = rest.pop(SHADOW, {})
+    problems += validation.problems(trial, Trial, SHADOW)
     policy = config.parse(rest, source=source, found=problems)
-    return Candidate(policy, msgspec.convert(section, Canary) if section is not None else None)
+    answers = msgspec.convert(section, Canary) if section is not None else None
+    return Candidate(policy, answers, msgspec.convert(trial, Trial))
 
 
 def schema() -> dict[str, Any]:

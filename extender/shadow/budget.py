@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-# Seconds rested for each second of work. While calls come: at most 0.7 % of a core, so that of a
-# hundred calls that follow upon a reply at once less than one meets a candidate at work, and the
-# 99th percentile stays what it is. While none come there is nobody to hold up.
-_REST = 150.0
-_QUIET_REST = 16.0
+# Percent of a core. While calls come so little that of a hundred calls that follow upon a reply at
+# once less than one meets a candidate at work, and the 99th percentile stays what it is. While
+# none come there is nobody to hold up.
+PERCENT = 0.7
+_QUIET_PERCENT = 6.0
 
 
 class Budget:
     """`now` tells the time, `spent` the processor time of this thread, both in seconds.
 
-    `limit` does one piece of work, and stops it (StoppedError) where it takes far too long.
+    `limit` does one piece of work, and stops it (StoppedError) where it takes far too long;
+    `percent` of a core is what it may take while calls come.
     """
 
     def __init__(
@@ -22,7 +23,10 @@ class Budget:
         now: Callable[[], float],
         spent: Callable[[], float],
         limit: Callable[[Callable[[], None]], None] = lambda work: work(),
+        *,
+        percent: float = PERCENT,
     ) -> None:
+        self._percent = percent
         self._limit = limit
         self._now, self._spent = now, spent
         self._rest_until = 0.0
@@ -36,11 +40,11 @@ class Budget:
 
     def charge(self, work: Callable[[], None]) -> None:
         """Do the work, and rest for it afterwards."""
-        rest = _REST if self.called else _QUIET_REST
+        percent = self._percent if self.called else max(self._percent, _QUIET_PERCENT)
         before, self.called = self._spent(), False
         try:
             self._limit(work)
         finally:
             took = self._spent() - before
             self.seconds += took
-            self._rest_until = self._now() + rest * took
+            self._rest_until = self._now() + (100.0 / percent - 1.0) * took

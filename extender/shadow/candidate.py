@@ -165,11 +165,18 @@ class CandidatePolicy:
         found = scored_nodes.of(resolved, candidates, costs, maximum=maximum, order=order)
         return dataclasses.replace(found, cost=np.where(rows < 0, np.nan, found.cost))
 
-    def refused(self, scored: scored_nodes.ScoredNodes) -> int:
-        """How many of the nodes that the policy in force let pass the candidate would refuse."""
-        codes = scored.candidates.table.code[scored.candidates.states]
+    def refused(self, scored: scored_nodes.ScoredNodes, decided: scored_nodes.ScoredNodes) -> int:
+        """How many nodes the candidate would refuse that the policy in force did not.
+
+        A node passes filter by what the API shows and may be full by what is reserved: that is no
+        difference between the two.
+        """
+        codes, before = (
+            each.candidates.table.code[each.candidates.states] for each in (scored, decided)
+        )
+        first = evaluator.REFUSED_FROM
         known = scored.candidates.rows >= 0
-        return int(np.count_nonzero(known & (codes >= evaluator.REFUSED_FROM)))
+        return int(np.count_nonzero(known & (codes >= first) & (before < first)))
 
     def not_tried(self) -> tuple[str, ...]:
         """Fields in which it differs and that stay those of the policy in force."""

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,10 @@ MOST_PLACED = 1000  # pods, after which the hypothetical clusters begin anew
 # kube-scheduler's own choice of nodes, those that the last pod was not tried on come first.
 MOST_NODES = 64
 _KEPT_EVERY = 16  # pods
+# Pods that wait until nobody calls, and nodes of each: 3 MB at most. Of a larger burst each pod is
+# as likely to stay, and the longer it is the fewer are resolved at all (50 us, in the pause).
+MOST_WAITING = 128
+_MOST_NAMES = 256
 SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
 
 
@@ -96,9 +101,12 @@ class Projection:
         """Go on with learning the demand, a turn."""
         self._trying.settle()
 
-    def place(self, pod: objects.Pod, names: Sequence[str]) -> None:
+    def resolve(self, pod: objects.Pod) -> resolver.Resolution:
+        """What the pod requests, by this policy's profiles."""
+        return self._trying.resolve(pod)
+
+    def place(self, resolved: resolver.Resolution, names: Sequence[str]) -> None:
         """Put the pod on the best of these nodes, if any takes it here."""
-        resolved = self._trying.resolve(pod)
         if isinstance(resolved, resolver.NotJudged) or resolved.by_node is not None:
             return
         cluster, asked = self._index, resolved.requests
@@ -157,6 +165,16 @@ class Projection:
         )
 
 
+# By the policy in force, and by the candidate.
+_Resolved: TypeAlias = tuple[resolver.Resolution, resolver.Resolution]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _WaitingPod:
+    resolved: _Resolved
+    names: Sequence[str]
+
+
 class Projections:
     """The hypothetical clusters of the policy in force and of a candidate, pod by pod alike."""
 
@@ -167,11 +185,17 @@ class Projections:
         # How the pair before stood when it was given up: (of the policy in force, of the candidate)
         self.last: tuple[Projected, Projected] | None = None
         self._kept: tuple[Projected, Projected] = Projected(), Projected()
+        self._waiting: list[_WaitingPod] = []
+        self._since_idle = 0  # pods that came since nobody waited
+        self.left_out = 0  # pods of bursts that were too large, or of before the clusters began
+        self._chance = random.Random(0)  # noqa: S311 - which pod of a burst is left out
 
-    def settle(self) -> None:
-        """Begin, begin anew where that is due, or learn a turn."""
+    def settle(self, *, quiet: bool = True) -> None:
+        """Begin, begin anew where that is due, learn a turn, or where it is `quiet` place a pod."""
         if self._pair is not None and not all(each.current for each in self._pair):
             self.last, self._pair = self._kept, None
+            self.left_out += len(self._waiting)  # the clusters that come next have them already
+            self._waiting.clear()
         if self._pair is None:
             active, tried = self._policies
             self._pair = Projection(self._engine, active), Projection(self._engine, tried)
@@ -180,17 +204,50 @@ class Projections:
             if not each.ready:
                 each.settle()
                 return
+        if self._waiting and quiet:
+            pod = self._waiting.pop(0)
+            self._place(pod.resolved, pod.names)
 
     @property
     def ready(self) -> bool:
         return self._pair is not None and all(each.ready and each.current for each in self._pair)
 
-    def place(self, pod: objects.Pod, names: Sequence[str]) -> None:
-        """Place the pod in both clusters, once both have learnt the demand."""
+    @property
+    def waiting(self) -> int:
+        """Pods that are still to be placed."""
+        return len(self._waiting)
+
+    def wait(self, pod: objects.Pod, names: Sequence[str]) -> None:
+        """Let the pod wait to be placed; of too many some are left out, each as likely.
+
+        What it requests is resolved now: once it is bound its claims are no question any more.
+        """
         if self._pair is None or not self.ready:
             return
-        for each in self._pair:
-            each.place(pod, names)
+        self._since_idle = self._since_idle + 1 if self._waiting else 1
+        if len(self._waiting) >= MOST_WAITING:
+            self.left_out += 1
+            at = self._chance.randrange(self._since_idle)
+            if at >= MOST_WAITING:
+                return
+            del self._waiting[at]
+        some = _some_names(names, self._since_idle * _MOST_NAMES)
+        self._waiting.append(_WaitingPod(self._resolved(self._pair, pod), some))
+
+    def place(self, pod: objects.Pod, names: Sequence[str]) -> None:
+        """Place the pod in both clusters, once both have learnt the demand."""
+        if self._pair is not None and self.ready:
+            self._place(self._resolved(self._pair, pod), names)
+
+    def _resolved(self, pair: tuple[Projection, Projection], pod: objects.Pod) -> _Resolved:
+        active, tried = pair
+        return active.resolve(pod), tried.resolve(pod)
+
+    def _place(self, resolved: _Resolved, names: Sequence[str]) -> None:
+        if self._pair is None:
+            return
+        for each, request in zip(self._pair, resolved, strict=True):
+            each.place(request, names)
         if self._pair[0].met % _KEPT_EVERY == 0 or not self._pair[0].current:
             self._keep()
 
@@ -218,12 +275,23 @@ class Projections:
         return {
             "mostPods": MOST_PLACED,
             "learning": not self.ready,
+            "waiting": self.waiting,
+            "leftOut": self.left_out,
             "active": active.as_json(),
             "candidate": tried.as_json(),
             "last": None
             if last is None
             else {"active": last[0].as_json(), "candidate": last[1].as_json()},
         }
+
+
+def _some_names(names: Sequence[str], began: int) -> Sequence[str]:
+    """As many names as are kept: those from `began` on, and then the first."""
+    if len(names) <= _MOST_NAMES:
+        return names
+    began %= len(names)
+    found = names[began : began + _MOST_NAMES]
+    return [*found, *names[: _MOST_NAMES - len(found)]]
 
 
 def _detached(live: index.TopologyIndex) -> index.TopologyIndex:

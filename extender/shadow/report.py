@@ -44,6 +44,8 @@ class ShadowSums:
 
     judged: int = 0
     agreed: int = 0
+    stood_for: int = 0  # decisions judged, each with those skipped since the one before it
+    stood_for_agreed: int = 0  # of these, those for which a decision stands that agreed
     skipped: int = 0  # decisions that the budget, or the next request, left no time for
     unfinished: int = 0  # the candidate had no verdicts or no prices yet
     failed: int = 0  # the candidate raised an error
@@ -64,6 +66,9 @@ class ShadowSums:
             "judged": self.judged,
             "agreed": self.agreed,
             "agreement": self.agreed / self.judged if self.judged else None,
+            # Time for a candidate is there most of all while little is decided. Counted so, a
+            # decision out of a burst weighs as much as the burst.
+            "agreementOfAll": self.stood_for_agreed / self.stood_for if self.stood_for else None,
             "rankCorrelation": self.correlation / self.correlated if self.correlated else None,
             "meanRegretActive": self.regret_active / judged,
             "meanRegretCandidate": self.regret_candidate / judged,
@@ -86,6 +91,21 @@ class ShadowReport:
             maxlen=MOST_DIFFERENCES
         )
         self.fault = ""  # the last error of the candidate
+        self._skipped = 0  # since a decision was judged
+
+    def skip(self) -> None:
+        """Count a decision that there was no time for."""
+        self.sums.skipped += 1
+        self._skipped += 1
+
+    def judge(self, *, agree: bool) -> None:
+        """Count a decision that was judged, and for how many it stands."""
+        sums, stands_for = self.sums, 1 + self._skipped
+        self._skipped = 0
+        sums.judged += 1
+        sums.agreed += agree
+        sums.stood_for += stands_for
+        sums.stood_for_agreed += stands_for * agree
 
     def correlate(self, value: float) -> None:
         """Add one decision's rank correlation, where it has one."""

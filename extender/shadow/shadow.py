@@ -2,7 +2,9 @@
 
       prioritize ──► the reply is written ──► the engine settles in the pause: `condense`
                                                  ├──► the budget is free: judged
-                                                 └──► else skipped, and counted
+                                                 ├──► else skipped, and counted
+                                                 └──► waits for a quiet moment to be placed in
+                                                      each policy's hypothetical cluster
 
 While a request is judged two values are kept, and nothing else. What the candidate raises is
 counted; after `MOST_FAULTS` errors in a row it is left alone until the policy changes, and at once
@@ -59,6 +61,7 @@ class Shadow:
         self._before = judging.recorder
         self._wall = wall
         self._open: _OpenJudgement | None = None
+        self._called = self._quiet = False  # whether a call came; whether none came for a turn
         self._faults = 0  # in a row
         judging.recorder = self
         judging.store.listeners.append(self._observe)
@@ -87,7 +90,7 @@ class Shadow:
     ) -> None:
         """Hand it on, and keep which nodes were asked about."""
         self._asked = pod.metadata.uid, names
-        self._budget.called = True
+        self._budget.called = self._called = True
         self._before.filtered(by, pod, names, found)
 
     def prioritized(
@@ -112,16 +115,19 @@ class Shadow:
     def condense(self, *, moving: bool = True) -> None:
         """The engine settles: judge what is open, if there is time for it."""
         taken, self._open = self._open, None
-        if taken is not None and self._budget.free:
-            self._guarded(lambda: self._caught_up(taken))
-        elif taken is not None:
-            self.report.sums.skipped += 1
+        if taken is not None:
+            self.projections.wait(taken.pod, taken.asked)
+            if self._budget.free:
+                self._guarded(lambda: self._caught_up(taken))
+            else:
+                self.report.skip()
         self._before.condense(moving=moving)
 
     def _skip(self) -> None:
         if self._open is not None:
+            self.projections.wait(self._open.pod, self._open.asked)
             self._open = None
-            self.report.sums.skipped += 1
+            self.report.skip()
 
     @property
     def cpu_seconds(self) -> float:
@@ -131,20 +137,26 @@ class Shadow:
     # ------------------------------------------------------------ in a pause
 
     def settle(self) -> None:
-        """Let the candidate take in what has happened, if there is time for it."""
+        """Let the candidate take in what has happened, if there is time for it.
+
+        Call it in even turns: it is quiet where no call came since the turn before.
+        """
+        self._quiet, self._called = not self._called, False
         if self._budget.free and not self.stopped:
             self._guarded(self._learn)
 
     def _learn(self) -> None:
         if self.candidate.ready:
-            self.projections.settle()
+            self.projections.settle(quiet=self._quiet)
         else:
             self.candidate.settle()
 
     @property
     def learning(self) -> bool:
         """Whether there is something to do that no decision comes for."""
-        return not (self.candidate.ready and self.projections.ready)
+        return not (
+            self.candidate.ready and self.projections.ready and not self.projections.waiting
+        )
 
     def _caught_up(self, taken: _OpenJudgement) -> None:
         self.candidate.settle()
@@ -175,13 +187,11 @@ class Shadow:
         unknown = taken.scored.candidates.rows < 0
         active_cost = np.where(unknown, np.nan, taken.scored.cost)
         found = comparison.compare(active_cost, taken.scored.scores, scored.cost, scored.scores)
-        sums.judged += 1
-        self.projections.place(taken.pod, taken.asked)
-        sums.agreed += found.agree
+        self.report.judge(agree=found.agree)
         sums.regret_active += found.regret_active
         sums.regret_candidate += found.regret_candidate
         self.report.correlate(found.rank_correlation)
-        refused = self.candidate.refused(scored)
+        refused = self.candidate.refused(scored, taken.scored)
         sums.refused += refused
         sums.refusing += refused > 0
         sums.locality_active += _locality_cost(taken.scored, found.active)

@@ -7,7 +7,7 @@ a gap. Blocks of pods go to one service and then to the other, in random order, 
 disturbs one disturbs the other. Usage:
 
     python -m loadtests.performance.shadow [--nodes N] [--names N] [--pods N] [--rounds N]
-    [--pairs N] [--gap SECONDS] [--out FILE]
+    [--pairs N] [--gap SECONDS] [--cpu-percent P] [--out FILE]
 
 The last line is JSON: milliseconds, and the ratios with the range of their bootstrap (95 %).
 """
@@ -145,6 +145,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=argument_checks.count, default=30)
     parser.add_argument("--pairs", type=argument_checks.count, default=3)
     parser.add_argument("--gap", type=float, default=0.0, help="seconds between two pods")
+    parser.add_argument("--cpu-percent", type=float, default=0.7, help="of a core, for the trial")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=pathlib.Path, help="append the result to this file")
     given = parser.parse_args()
@@ -153,11 +154,14 @@ def main() -> None:
         store = synthetic.cluster(given.nodes).store
         items = [(kind, item) for kind, found in store.contents() for item in found]
         snapshots.write(folder / "cluster.json", items)
-        (folder / "candidate.yaml").write_text(json.dumps(CANDIDATE))
+        tried = {**CANDIDATE, "shadow": {"cpuPercent": given.cpu_percent}}
+        (folder / "candidate.yaml").write_text(json.dumps(tried))
         pairs = [run(given, folder) for _ in range(given.pairs)]
     found = {
         "benchmark": "shadow",
-        **{name: getattr(given, name) for name in ("nodes", "names", "gap", "pairs")},
+        **{
+            name: getattr(given, name) for name in ("nodes", "names", "gap", "pairs", "cpu_percent")
+        },
         **report([services for services, _ in pairs]),
         "candidate": [told for _, told in pairs],
     }

@@ -114,22 +114,26 @@ def page_section(found):
 
 def shadow_section(found):
     """What a candidate in shadow adds to the verbs, and how much of the traffic it judged."""
-    latest = {(r["nodes"], r["names"], r["gap"]): r for r in found}
+    latest = {(r["nodes"], r["names"], r["gap"], r.get("cpu_percent", 0.7)): r for r in found}
     rows = []
-    for (nodes, names, gap), r in sorted(latest.items()):
+    for (nodes, names, gap, percent), r in sorted(latest.items()):
         judged, skipped, unfinished = (
             sum(each[name] for each in r["candidate"])
             for name in ("judged", "skipped", "unfinished")
         )
         for verb in ("filter", "prioritize"):
             cells = [
-                f"{part['plain_ms']:.2f} → {part['shadow_ms']:.2f}: {part['ratio']:.3f} "
-                f"({part['range'][0]:.3f} to {part['range'][1]:.3f})"
+                cell
                 for part in (r[verb]["p50"], r[verb]["p99"])
+                for cell in (
+                    f"{part['plain_ms']:.2f} → {part['shadow_ms']:.2f}",
+                    f"{part['ratio']:.3f}",
+                    f"{part['range'][0]:.3f} to {part['range'][1]:.3f}",
+                )
             ]
-            seen = f"{judged} of {judged + skipped + unfinished}"
-            plan = [f"{nodes} / {names}", f"{gap * 1e3:g}", verb, *cells]
-            rows.append([*plan, str(r[verb]["calls"]), seen, str(r["pairs"])])
+            seen = (str(judged), str(judged + skipped + unfinished))
+            plan = [f"{nodes} / {names}", f"{gap * 1e3:g}", f"{percent:g} %", verb, *cells]
+            rows.append([*plan, str(r[verb]["calls"]), *seen, str(r["pairs"])])
     yield "## What a candidate in shadow adds to filter and prioritize"
     yield ""
     yield "`python -m loadtests.performance.shadow --pairs 4`: pairs of services, one of them"
@@ -141,7 +145,7 @@ def shadow_section(found):
     yield "of judging everything."
     yield ""
     head = (
-        *("nodes / names", "gap ms", "verb", "p50, ms: ratio", "p99, ms: ratio"),
-        *("calls each", "judged", "pairs"),
+        *("nodes / names", "gap ms", "share", "verb", "p50, ms", "ratio", "range", "p99, ms"),
+        *("ratio", "range", "calls each", "judged", "decisions", "pairs"),
     )
     yield from tables.table(head, rows)

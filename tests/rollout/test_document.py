@@ -57,6 +57,33 @@ def test_a_policy_in_force_has_no_use_for_a_canary_and_says_so():
         config.parse({"canary": {"percent": 1}}, source="policy.yaml")
 
 
+@pytest.mark.parametrize(
+    ("section", "place"),
+    [
+        ({"cpuPercent": 0}, "shadow.cpuPercent"),
+        ({"cpuPercent": 50}, "shadow.cpuPercent"),
+        ({"cpuPercent": "1"}, "shadow.cpuPercent"),
+        ({"percent": 1}, "shadow.percent"),
+        ([], "shadow"),
+        (None, "shadow"),
+    ],
+)
+def test_a_broken_share_of_the_processor_is_told_with_its_place(section, place):
+    with pytest.raises(errors.ConfigError) as caught:
+        document.parse({"shadow": section}, source="shadow.yaml")
+
+    assert [where for where, _ in caught.value.problems] == [place]
+
+
+def test_a_trial_may_take_more_of_the_processor_and_keeps_the_policys_hash():
+    found = document.parse({"shadow": {"cpuPercent": 5}}, source="shadow.yaml")
+
+    assert found.trial.cpu_percent == 5
+    assert config.fingerprint(found.policy) == config.fingerprint(config.DEFAULT)
+    with pytest.raises(errors.ConfigError, match=r"shadow: belongs to a candidate policy"):
+        config.parse({"shadow": {"cpuPercent": 5}}, source="policy.yaml")
+
+
 def test_a_document_may_name_its_schema():
     found = document.parse({"$schema": "https://x.test/candidate.schema.json"}, source="x")
 

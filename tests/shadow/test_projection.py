@@ -122,6 +122,23 @@ def test_states_that_are_numbered_anew_begin_another_pair():
     assert found.as_json()["active"]["placed"] == 1
 
 
+def test_of_a_burst_that_is_too_large_each_pod_is_as_likely_to_be_placed(monkeypatch):
+    monkeypatch.setattr(projection, "MOST_WAITING", 8)
+    judging = world()
+    seen = np.zeros(32)
+    for seed in range(200):
+        found = begun(judging)
+        found._chance.seed(seed)
+        for number in range(len(seen)):
+            found.wait(pod(number), NODES)
+        assert (found.waiting, found.left_out) == (8, 24)
+        seen[[int(each.resolved[0].uid[1:]) for each in found._waiting]] += 1
+
+    mean = 200 * 8 / 32
+    assert seen.min() > mean / 2
+    assert seen.max() < mean * 2
+
+
 def test_a_pod_that_fits_nowhere_and_a_node_that_came_later_change_nothing():
     found = begun(world())
 

@@ -101,11 +101,67 @@ def test_a_candidate_rests_after_its_work_and_decisions_meanwhile_are_skipped():
     assert (following.report.sums.judged, following.report.sums.skipped) == (2, 2)
 
 
+def test_a_decision_out_of_a_burst_stands_for_those_that_were_skipped():
+    told = report.ShadowReport()
+
+    told.judge(agree=True)
+    for _ in range(8):
+        told.skip()
+    told.judge(agree=False)
+
+    found = told.sums.as_json()
+    assert (found["agreement"], found["agreementOfAll"]) == (0.5, 0.1)
+
+
+def test_a_candidate_with_a_larger_share_rests_less():
+    spent = itertools.count()
+    time = [0.0]
+    within = budget.Budget(lambda: time[0], lambda: float(next(spent)), percent=10.0)
+    within.called = True
+
+    within.charge(lambda: None)
+
+    time[0] = 8.9
+    assert not within.free
+    time[0] = 9.0
+    assert within.free
+
+
+def test_pods_are_placed_in_the_hypothetical_clusters_once_nobody_calls():
+    judging = world()
+    judging.settle()
+    following = follow(judging, NO_LOCALITY)
+    while following.learning:
+        following.settle()
+
+    decide(judging)
+    judging.settle()
+    following.settle()  # a call came since the turn before
+    assert following.projections.waiting == 1
+    following.settle()
+
+    assert following.projections.waiting == 0
+    assert following.projections.as_json()["active"]["placed"] == 1
+
+
+def test_a_node_full_by_what_is_reserved_is_none_that_the_candidate_refuses():
+    judging = world()
+    following = follow(judging, NO_LOCALITY)
+    settled(following)
+
+    for number in range(9):  # more than `aligned` has, none of which is bound yet
+        decide(judging, number)
+        judging.settle()
+
+    assert following.report.sums.judged > 1
+    assert following.report.sums.refused == 0
+
+
 def test_a_candidate_rests_less_while_no_calls_come():
     time, spent = [0.0], itertools.count()
     within = budget.Budget(lambda: time[0], lambda: float(next(spent)))
 
-    for called, rest in ((True, 150.0), (False, 16.0)):
+    for called, rest in ((True, 141.9), (False, 15.7)):
         within.called, began = called, time[0]
         within.charge(lambda: None)
         time[0] = began + rest - 0.1

@@ -137,19 +137,21 @@ class Shadowing:
             return
         pair = judging, judging.policy
         if running is None or (running.candidate.engine, running.candidate.beside) != pair:
-            self._begin(judging, self._candidate.policy)
+            self._begin(judging, self._candidate)
         elif running.learning:
             running.settle()
         self.rollout.tick()
 
-    def _begin(self, judging: engine.Engine, policy: config.Policy) -> None:
+    def _begin(self, judging: engine.Engine, tried: document.Candidate) -> None:
         if self.running is not None:
             self.running.detach()
         self.running = shadow.Shadow(
             judging,
-            candidate.CandidatePolicy(judging, policy),
+            candidate.CandidatePolicy(judging, tried.policy),
             wall=self._wall,
-            within=budget.Budget(self._now, self._spent, self._limit),
+            within=budget.Budget(
+                self._now, self._spent, self._limit, percent=tried.trial.cpu_percent
+            ),
             halted=self._halt,
         )
         self.rollout.begin(self.running.candidate)
@@ -225,6 +227,7 @@ class Shadowing:
             **running.report.sums.as_json(),
             "cpuSeconds": round(running.cpu_seconds, 6),
             "projected": running.projections.as_json(),
+            "cpuPercent": self._candidate.trial.cpu_percent,
             "differences": [each.as_json() for each in reversed(running.report.differences)],
         }
 
