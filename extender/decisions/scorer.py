@@ -105,8 +105,8 @@ class Scorer:
             missing = size - len(self._degraded)
             self._degraded = np.concatenate([self._degraded, np.zeros(missing)])
             self._sandbox = np.concatenate([self._sandbox, np.zeros(missing, dtype=np.int8)])
-        fresh = [row for row in rows if self._index.details[row] is not self._read.get(row)]
-        for row in fresh:  # of the others only what pods hold has changed
+        fresh = self.unread(rows)
+        for row in fresh:
             detail = self._index.details[row]
             for known in self._domains_of.values():
                 known.pop(row, None)
@@ -119,6 +119,11 @@ class Scorer:
                 self._sandbox[row] = preference.offered(labels, hardware)
         if fresh:
             self._uneven = bool(self._degraded.any() or self._sandbox.any())
+
+    def unread(self, rows: Iterable[int]) -> list[int]:
+        """Those of the rows to read again; of the others only what pods hold has changed."""
+        details, read = self._index.details, self._read
+        return [row for row in rows if details[row] is not read.get(row)]
 
     def total_cost(self, resolved: resolver.ResolvedPod, candidates: CandidateNodes) -> NodeCosts:
         """`cost_by_part` without the parts: what a request needs, in a third of the steps."""

@@ -120,7 +120,8 @@ class CandidatePolicy:
         if self._seen != index.writes:
             changed = np.flatnonzero(index.version > self._seen).tolist()
             self._seen = index.writes
-            self._unread.update(dict.fromkeys(changed))
+            # Each decision changes what is reserved on some rows: more than a turn reads.
+            self._unread.update(dict.fromkeys(self.scoring.unread(changed)))
             self._changed += len(changed)
         turn = list(itertools.islice(self._unread, None if whole else _ROWS_A_TURN))
         for row in turn:
