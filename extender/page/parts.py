@@ -20,14 +20,16 @@ class Parts:
                 …names[part]…
             yield
 
-    The next part is larger where the last one was quick, and smaller where it was slow. `spent` is
-    the processor's time in seconds.
+    The next part is larger where the last one was quick, and smaller where it was slow; none is
+    smaller than `least`. `spent` is the processor's time in seconds.
     """
 
-    def __init__(self, count: int, *, spent: Callable[[], float] = time.thread_time) -> None:
+    def __init__(
+        self, count: int, *, spent: Callable[[], float] = time.thread_time, least: int = _LEAST
+    ) -> None:
         self._count = count
         self._spent = spent
-        self._size = _LEAST
+        self._size = self._least = least
         self._began = 0.0
         self.used = 0.0  # seconds, in all
 
@@ -52,4 +54,4 @@ class Parts:
         if took < _SHORT:
             self._size = min(self._size * 2, _MOST)
         elif took > _LONG:
-            self._size = max(self._size // 2, _LEAST)
+            self._size = max(self._size // 2, self._least)

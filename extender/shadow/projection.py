@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import random
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -188,7 +187,7 @@ class Projections:
         self._waiting: list[_WaitingPod] = []
         self._since_idle = 0  # pods that came since nobody waited
         self.left_out = 0  # pods of bursts that were too large, or of before the clusters began
-        self._chance = random.Random(0)  # noqa: S311 - which pod of a burst is left out
+        self._chance = np.random.default_rng(0)  # which pod of a burst is left out
 
     def settle(self, *, quiet: bool = True) -> None:
         """Begin, begin anew where that is due, learn a turn, or where it is `quiet` place a pod."""
@@ -227,7 +226,7 @@ class Projections:
         self._since_idle = self._since_idle + 1 if self._waiting else 1
         if len(self._waiting) >= MOST_WAITING:
             self.left_out += 1
-            at = self._chance.randrange(self._since_idle)
+            at = int(self._chance.integers(self._since_idle))
             if at >= MOST_WAITING:
                 return
             del self._waiting[at]

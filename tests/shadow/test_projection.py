@@ -128,7 +128,7 @@ def test_of_a_burst_that_is_too_large_each_pod_is_as_likely_to_be_placed(monkeyp
     seen = np.zeros(32)
     for seed in range(200):
         found = begun(judging)
-        found._chance.seed(seed)
+        found._chance = np.random.default_rng(seed)
         for number in range(len(seen)):
             found.wait(pod(number), NODES)
         assert (found.waiting, found.left_out) == (8, 24)

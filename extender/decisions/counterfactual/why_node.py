@@ -100,12 +100,15 @@ def picture(
         if position % _NODES_A_TURN == 0:
             yield
     passing = [name for name in names if name not in refused and name not in others]
+    if resolved.question:
+        yield from explain.priced(coming, resolved, passing)
     scored = None
     with coming.without([coming.node]):
         passing = [name for name in passing if name in judging.index.rows]
         if passing and resolved.question:
             rows = judging.index.rows_of(passing)
             scored = judging.scored(resolved, rows, with_parts=True)
+    yield
     return Picture(coming, resolved, tuple(passing), refused, others, scored)
 
 
