@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import asyncio
 import pathlib
 
 import hypothesis
@@ -21,6 +22,11 @@ def _wide_terminal(monkeypatch):
 @pytest.fixture
 def golden():
     return GOLDEN
+
+
+def pytest_asyncio_loop_factories(item):
+    """A module that names a LOOP has its tests run in one, such as `kit.virtual_time.Loop`."""
+    return {"loop": getattr(item.module, "LOOP", asyncio.new_event_loop)}
 
 
 def pytest_collection_modifyitems(items):

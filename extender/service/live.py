@@ -140,6 +140,7 @@ class Live:
         """What the two ports ask."""
         return facade.Facade(
             self.engine,
+            clock=asyncio.get_running_loop().time,  # by which the kinds' times are
             waiting=self._waiting_for,
             degraded=self._degraded,
             restarts=lambda: self._background.restarts,

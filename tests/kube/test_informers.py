@@ -5,9 +5,11 @@ import asyncio
 import pytest
 
 from extender.kube.watch import informers
-from tests.kit import apiserver
+from tests.kit import apiserver, virtual_time
 from tests.kit.clock import eventually
 from tests.kit.rigs.informer_rig import CORE, Rig
+
+LOOP = virtual_time.Loop
 
 DRA = {
     "ResourceSlice": "resourceslices",

@@ -7,9 +7,11 @@ import pytest
 
 from extender import errors
 from extender.kube.watch import api_resource, recovery, reflector
-from tests.kit import apiserver
+from tests.kit import apiserver, virtual_time
 from tests.kit.clock import eventually
 from tests.kit.rigs.reflector_rig import NODES, Rig
+
+LOOP = virtual_time.Loop
 
 PODS = "/api/v1/pods"
 
@@ -121,9 +123,8 @@ async def test_the_age_goes_on_while_a_server_says_nothing_new(synced, kind):
     synced.server.compact(NODES)
     synced.server.send(NODES, "close")
     synced.sink.calls.clear()
-    for _ in range(10):
-        await asyncio.sleep(0.005)
-        synced.clock.advance(30)
+    for _ in range(300):
+        await synced.clock.let_pass(1)
     assert synced.status.last_event - known <= 1
 
 
@@ -139,8 +140,7 @@ async def test_a_quiet_kind_is_as_old_as_the_last_watch_that_lasted(synced):
     for _ in range(60):
         if synced.status.last_event != before:
             break
-        synced.clock.advance(1)
-        await asyncio.sleep(0.005)
+        await synced.clock.let_pass(1)
     assert synced.clock.now - synced.status.last_event <= 1
 
 
@@ -148,16 +148,14 @@ async def test_a_quiet_kind_has_recovered_once_its_watch_lasts(synced):
     await synced.server.stop()
     await synced.waiting()
     for _ in range(30):
-        synced.clock.advance(4)
-        await asyncio.sleep(0.002)
+        await synced.clock.let_pass(4)
     assert "no connection" in synced.status.problem
     await synced.server.start()
     back = synced.clock.now
     for _ in range(80):
         if not synced.status.problem:
             break
-        synced.clock.advance(0.5)
-        await asyncio.sleep(0.005)
+        await synced.clock.let_pass(0.5)
     assert not synced.status.problem
     assert synced.clock.now - back <= 35
     assert synced.status.last_event >= back
@@ -195,15 +193,13 @@ async def test_a_list_that_drips_is_given_up_and_asked_for_again(lister):
 
 async def test_one_kind_that_hears_the_server_ends_the_pauses_of_the_others(rig):
     rig.server.add(PODS, "Pod")
-    shared = recovery.Recovery(rig.clock.sleep)
+    shared = recovery.Recovery()
     made = []
     for kind, path, seed in (("Node", NODES, 1), ("Pod", PODS, 2)):
         found = reflector.Reflector(
             rig.api,
             api_resource.ApiResource(kind=kind, path=path),
             rig.sink,
-            clock=rig.clock,
-            sleep=rig.clock.sleep,
             rng=random.Random(seed),
             others=shared,
         )
@@ -212,15 +208,13 @@ async def test_one_kind_that_hears_the_server_ends_the_pauses_of_the_others(rig)
     await rig.server.stop()
     await eventually(lambda: all(each.status.state == "waiting" for each, _ in made))
     for _ in range(20):  # two minutes without a server
-        rig.clock.advance(6)
-        await asyncio.sleep(0.005)
+        await rig.clock.let_pass(6)
     await rig.server.start()
     back = rig.clock.now
     for _ in range(240):
         if any(each.status.synced for each, _ in made):
             break
-        rig.clock.advance(0.1)
-        await asyncio.sleep(0.005)
+        await rig.clock.let_pass(0.1)
     await eventually(lambda: all(each.status.synced for each, _ in made))
     assert rig.clock.now - back <= 24
     for _, task in made:

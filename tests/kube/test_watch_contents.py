@@ -6,9 +6,11 @@ import pytest
 
 from extender.kube.api import objects
 from extender.kube.watch import api_resource, reflector
-from tests.kit import apiserver
+from tests.kit import apiserver, virtual_time
 from tests.kit.clock import eventually
 from tests.kit.rigs.reflector_rig import NODES, Rig
+
+LOOP = virtual_time.Loop
 
 
 @pytest.fixture

@@ -5,9 +5,11 @@ import random
 
 import pytest
 
-from tests.kit import apiserver
+from tests.kit import apiserver, virtual_time
 from tests.kit.clock import eventually
 from tests.kit.rigs.reflector_rig import NODES, Rig, Sink
+
+LOOP = virtual_time.Loop
 
 
 @pytest.fixture

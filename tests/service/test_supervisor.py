@@ -7,16 +7,18 @@ import random
 import pytest
 
 from extender.kube.watch import supervisor
-from tests.kit.clock import Clock, eventually
+from tests.kit import virtual_time
+from tests.kit.clock import eventually
+from tests.kit.virtual_time import Clock
+
+LOOP = virtual_time.Loop
 
 
 class Rig:
     def __init__(self):
         self.clock = Clock()
         self.runs = 0
-        self.made = supervisor.Supervisor(
-            clock=self.clock, sleep=self.clock.sleep, rng=random.Random(1)
-        )
+        self.made = supervisor.Supervisor(rng=random.Random(1))
 
     async def failing(self):
         self.runs += 1
@@ -30,7 +32,7 @@ class Rig:
 
 
 @pytest.fixture
-def rig():
+async def rig():
     return Rig()
 
 

@@ -26,7 +26,7 @@ class ApiResource:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class KindStatus:
-    """How far one kind is, for readiness and metrics. Times are the clock's, in seconds."""
+    """How far one kind is, for readiness and metrics. Times are the running loop's, in seconds."""
 
     kind: str
     state: str = "starting"  # then listing, watching, waiting; absent where it is not served

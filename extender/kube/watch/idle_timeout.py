@@ -6,7 +6,7 @@ HTTP/1.1 has no pings, and TCP may take half an hour to give up on a path that s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from extender import errors
@@ -22,6 +22,8 @@ SECONDS = 70.0
 ANSWER_SECONDS = 20.0
 # A body that drips is as good as silent: a sign of life is a whole line, or so many bytes.
 LEAST_BYTES = 4 << 10
+# Signs come by the thousand: the deadline is moved for those that are so far apart.
+_SLACK_SECONDS = 0.05
 
 
 class IdleTimeoutError(errors.UnreachableError):
@@ -31,30 +33,26 @@ class IdleTimeoutError(errors.UnreachableError):
 class IdleTimeout:
     """A deadline that moves with every sign of life; one piece of work at a time.
 
-    `clock` is monotonic, in seconds; `sleep` waits on it, `patience` seconds after the last sign.
+    It is `patience` seconds after the last sign, by the loop's time.
     """
 
-    def __init__(
-        self,
-        *,
-        clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[object]],
-        patience: float = SECONDS,
-    ) -> None:
+    def __init__(self, *, patience: float = SECONDS) -> None:
         self._patience = self._usual = patience
-        self._clock = clock
-        self._sleep = sleep
-        self._last = 0.0
+        self._deadline: asyncio.Timeout | None = None  # while work is guarded
+        self._set = 0.0  # when the deadline was set
         self._dripped = 0  # bytes since the last sign of life
 
     def heard(self) -> None:
         """A sign of life came."""
-        self._last = self._clock()
         self._dripped = 0
+        now = asyncio.get_running_loop().time()
+        if self._deadline is not None and now - self._set >= _SLACK_SECONDS:
+            self._set = now
+            self._deadline.reschedule(now + self._patience)
 
     def answered(self) -> None:
         """The server has begun to answer: from now on the usual patience holds."""
-        self._patience = self._usual
+        self._patience, self._set = self._usual, float("-inf")
         self.heard()
 
     def received(self, size: int) -> None:
@@ -64,23 +62,20 @@ class IdleTimeout:
             self.heard()
 
     async def guard(self, work: Coroutine[Any, Any, _T], *, answer: float | None = None) -> _T:
-        """What `work` returns or raises; `SilentError` once nothing was heard for too long.
+        """What `work` returns or raises; `IdleTimeoutError` once nothing was heard for too long.
 
         `answer` is how long the beginning of the answer may take, where that is less.
         """
         self._patience = min(self._usual, answer or self._usual)
-        self.heard()
-        task, alarm = asyncio.ensure_future(work), asyncio.ensure_future(self._lapse())
+        self._dripped = 0
+        deadline = asyncio.timeout(self._patience)
         try:
-            await asyncio.wait((task, alarm), return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise IdleTimeoutError(f"nothing heard for {self._patience:g} s")
-            return task.result()
+            async with deadline as self._deadline:
+                self._set = asyncio.get_running_loop().time()
+                return await work
+        except TimeoutError:
+            if not deadline.expired():
+                raise  # the work's own
+            raise IdleTimeoutError(f"nothing heard for {self._patience:g} s") from None
         finally:
-            task.cancel()
-            alarm.cancel()
-            await asyncio.gather(task, alarm, return_exceptions=True)
-
-    async def _lapse(self) -> None:
-        while (rest := self._last + self._patience - self._clock()) > 0:
-            await self._sleep(rest)
+            self._deadline = None

@@ -12,8 +12,7 @@ import asyncio
 import dataclasses
 import logging
 import random
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from extender import errors
 from extender.kube import client
@@ -138,8 +137,6 @@ class Informers:
         *,
         kinds: tuple[Wanted, ...] = KINDS,
         condense: Callable[[objects.Object], objects.Object] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         rng: random.Random | None = None,
         background: supervisor.Supervisor | None = None,
     ) -> None:
@@ -147,14 +144,10 @@ class Informers:
         self._sink = sink
         self._kinds = kinds
         self._condense = condense or interning.ObjectInterner()
-        self._clock = clock
-        self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
-        self._backoff = backoff.Backoff(clock=clock, rng=self._rng)
-        self._recovery = recovery.Recovery(sleep)
-        self._background = background or supervisor.Supervisor(
-            clock=clock, sleep=sleep, rng=self._rng
-        )
+        self._backoff = backoff.Backoff(clock=_now, rng=self._rng)
+        self._recovery = recovery.Recovery()
+        self._background = background or supervisor.Supervisor(rng=self._rng)
         self.statuses = {each.kind: KindStatus(kind=each.kind) for each in kinds}
         self._running: dict[str, tuple[ApiResource, asyncio.Task[None]]] = {}  # by kind
         self._patient = True  # kinds that are not required are still waited for
@@ -189,7 +182,7 @@ class Informers:
 
     async def _end_of_patience(self) -> None:
         """Go on without the kinds that have not come by now; each is taken in when it comes."""
-        await self._sleep(PATIENCE_SECONDS)
+        await asyncio.sleep(PATIENCE_SECONDS)
         self._patient = False
         for each, status in self._by_kind():
             if not (each.required or status.synced or status.state == "absent"):
@@ -201,7 +194,7 @@ class Informers:
     async def _discover(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             pause, away = await self._round(tasks)
-            await (self._recovery.pause if away else self._sleep)(pause)
+            await (self._recovery.pause if away else asyncio.sleep)(pause)
 
     async def _round(self, tasks: asyncio.TaskGroup) -> tuple[float, bool]:
         """Start what is served and not yet reflected; the seconds to the next look, if it failed.
@@ -279,8 +272,6 @@ class Informers:
             self._sink,
             status=status,
             condense=self._condense,
-            clock=self._clock,
-            sleep=self._sleep,
             rng=self._rng,
             others=self._recovery,
         )
@@ -302,3 +293,7 @@ class Informers:
 
 def _is_absent(status: KindStatus) -> bool:
     return not status.synced and (status.state == "absent" or status.problem_code in {403, 404})
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -7,21 +7,19 @@ there is nothing to wait for, and the picture of the cluster is whole again that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 
 class Recovery:
-    """Pauses that end early. `sleep` waits the given seconds."""
+    """Pauses that end early."""
 
-    def __init__(self, sleep: Callable[[float], Awaitable[object]]) -> None:
-        self._sleep = sleep
+    def __init__(self) -> None:
         self._pausing: set[asyncio.Event] = set()
 
     async def pause(self, seconds: float) -> None:
         """Wait so long, or until somebody hears the server."""
         heard = asyncio.Event()
         self._pausing.add(heard)
-        waits = (asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(heard.wait()))
+        waits = (asyncio.ensure_future(asyncio.sleep(seconds)), asyncio.ensure_future(heard.wait()))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

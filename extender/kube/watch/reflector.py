@@ -7,7 +7,7 @@ per kind makes one request at a time:
           ▲                                    │
           └─── 410, or five fruitless watches ─┘
 
-All time is given: `clock` (monotonic seconds), `sleep` and `rng`.
+Time is the running loop's, which tests fake; chance is `rng`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from extender import errors
 from extender.kube import client
@@ -54,8 +53,6 @@ class Reflector:
         *,
         status: KindStatus | None = None,
         condense: Callable[[objects.Object], objects.Object] = lambda item: item,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         rng: random.Random | None = None,
         patience: float = idle_timeout.SECONDS,
         others: recovery.Recovery | None = None,
@@ -64,12 +61,10 @@ class Reflector:
         self._resource = resource
         self._sink = sink
         self.status = status or KindStatus(kind=resource.kind)
-        self._clock = clock
-        self._others = others or recovery.Recovery(sleep)
-        self._sleep = sleep
-        self._silence = idle_timeout.IdleTimeout(clock=clock, sleep=sleep, patience=patience)
+        self._others = others or recovery.Recovery()
+        self._silence = idle_timeout.IdleTimeout(patience=patience)
         self._rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
-        self._backoff = backoff.Backoff(clock=clock, rng=self._rng)
+        self._backoff = backoff.Backoff(clock=_now, rng=self._rng)
         self._decoder = decoding.Decoder(resource.kind, condense)
         self._lister = lister.Lister(
             api, resource, self._decoder, received=self._silence.received, skip=self._skip
@@ -101,7 +96,7 @@ class Reflector:
             pause = await self._turn()
             if pause:
                 self.status.state = "waiting"
-                await (self._others.pause if self._away else self._sleep)(pause)
+                await (self._others.pause if self._away else asyncio.sleep)(pause)
 
     # ------------------------------------------------------------ one request, and what follows
 
@@ -203,7 +198,7 @@ class Reflector:
         confirmed = self._doubtful and not initial
         if confirmed:
             await self._probe()
-        started = self._clock()
+        started = _now()
         split = line_splitter.LineSplitter()
         async with self._api.stream(self._resource.path, self._watch_query(initial)) as stream:
             self._answered = True
@@ -221,7 +216,7 @@ class Reflector:
                     lasting.cancel()
         if self._arriving is not None:
             raise errors.ApiError(200, "ListIncomplete", "the WatchList ended before its last item")
-        lived = self._clock() - started
+        lived = _now() - started
         if lived < _VERY_SHORT_SECONDS and not self._taken:
             raise errors.ApiError(200, "VeryShortWatch", f"a watch of {lived:.3f} s and no event")
         self.status.watch_restarts += 1
@@ -242,8 +237,8 @@ class Reflector:
 
     async def _current(self) -> None:
         """A watch from a confirmed version that lasts has brought by now what it had to bring."""
-        await self._sleep(_SHORT_SECONDS)
-        self.status.last_event = self._clock()
+        await asyncio.sleep(_SHORT_SECONDS)
+        self.status.last_event = _now()
         self._well()
 
     def _watch_query(self, initial: bool) -> dict[str, str]:
@@ -322,7 +317,7 @@ class Reflector:
         self._fruitless = 0
         self._version = version or self._version
         self.status.resource_version = self._version
-        self.status.last_event = self._clock()
+        self.status.last_event = _now()
         self._doubtful = False
         self._well()
 
@@ -338,3 +333,7 @@ class Reflector:
         if error.meta is not None and (self._resumable or self._arriving is not None):
             self._change("DELETED", self._decoder.nothing_but(error.meta))
         self._unreadable.note(error.meta, str(error))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

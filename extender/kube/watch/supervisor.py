@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -23,24 +22,20 @@ _RECOVERED_SECONDS = 60.0
 
 
 class Supervisor:
-    """Starts tasks again with growing pauses. `clock` is monotonic, in seconds; `sleep` waits."""
+    """Starts tasks again with growing pauses, by the time of the running loop."""
 
     def __init__(
         self,
         *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         rng: random.Random | None = None,
     ) -> None:
-        self._clock = clock
-        self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311 - spreads restarts, guards nothing
         self.restarts: Counter[str] = Counter()  # task → failures that were followed by a restart
         self._failed: dict[str, tuple[float, str]] = {}  # task → when it failed last, and why
 
     async def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work` until it returns; start it again whenever it raises an Exception."""
-        waits = backoff.Backoff(clock=self._clock, rng=self._rng)
+        waits = backoff.Backoff(clock=_now, rng=self._rng)
         self.restarts[name] += 0
         while True:
             try:
@@ -48,16 +43,20 @@ class Supervisor:
             except Exception as error:  # noqa: BLE001 - what this class is for; logged with its trace
                 _log.exception("the task %s failed and is started again", name)
                 self.restarts[name] += 1
-                self._failed[name] = (self._clock(), f"{type(error).__name__}: {error}"[:200])
+                self._failed[name] = (_now(), f"{type(error).__name__}: {error}"[:200])
             else:
                 return
-            await self._sleep(waits.next())
+            await asyncio.sleep(waits.next())
 
     def failing(self) -> dict[str, str]:
         """Task → why it was started again, for those that failed within the last minute."""
-        since = self._clock() - _RECOVERED_SECONDS
+        since = _now() - _RECOVERED_SECONDS
         return {
             name: f"started again after {why} ({self.restarts[name]} times)"
             for name, (when, why) in self._failed.items()
             if when > since
         }
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -7,7 +7,8 @@ from extender.cluster import store
 from extender.kube import client
 from extender.kube.auth import endpoint
 from extender.kube.watch import informers
-from tests.kit.clock import Clock, eventually
+from tests.kit.clock import eventually
+from tests.kit.virtual_time import Clock
 
 CORE = {"Node": "nodes", "Pod": "pods"}
 
@@ -33,8 +34,6 @@ class Rig:
             self.api,
             self.store,
             kinds=(*informers.KINDS, *extra),
-            clock=self.clock,
-            sleep=self.clock.sleep,
             rng=random.Random(1),
         )
         self.task = asyncio.create_task(self.informers.run())

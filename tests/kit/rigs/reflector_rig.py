@@ -6,7 +6,8 @@ import random
 from extender.kube import client
 from extender.kube.auth import endpoint
 from extender.kube.watch import api_resource, reflector
-from tests.kit.clock import Clock, eventually
+from tests.kit.clock import eventually
+from tests.kit.virtual_time import Clock
 
 NODES = "/api/v1/nodes"
 
@@ -66,8 +67,6 @@ class Rig:
             self.api,
             api_resource.ApiResource(kind="Node", path=NODES),
             self.sink,
-            clock=self.clock,
-            sleep=self.clock.sleep,
             rng=random.Random(1),
         )
         self.status = self.reflector.status
