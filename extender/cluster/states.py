@@ -69,6 +69,16 @@ class States:
         number = self._numbers.get(key)
         return self._add(key) if number is None else number
 
+    def renumbered(self, numbers: NDArray[np.int32], by: States) -> NDArray[np.int32]:
+        """The numbers here of states that are numbered so `by` others; -1 stays.
+
+        Whoever keeps numbers until later keeps those by whom they are, and reads them so.
+        """
+        if by is self:
+            return numbers
+        moved = {at: self.number(*by[at]) if at >= 0 else at for at in set(numbers.tolist())}
+        return np.array([moved[at] for at in numbers.tolist()], dtype=np.int32)
+
     def _add(self, key: tuple[Shape, Usage]) -> int:
         shape, usage = key
         number = self._numbers[key] = len(self._states)

@@ -55,7 +55,7 @@ class _PendingPrediction:
     states: NDArray[np.int32]
     question: Query
     surroundings: shape.Broken | None
-    numbered: States  # by whom the states were numbered; others mean something else
+    numbered: States  # by whom the states are numbered
     claims: tuple[store.Key, ...]  # of the question's claims, in order; ("", "") has no object yet
     deadline: float
 
@@ -195,13 +195,13 @@ class PredictionLog:
         detail: index.Row,
         claim: objects.ResourceClaim,
     ) -> None:
-        machine = detail.machine
-        numbered = pending.numbered
-        if numbered is not self._index.states or machine.shape is not numbered[state].shape:
-            # The node's hardware changed, or the states' numbers.
-            self._report(pending.uid, EXPIRED)
+        machine, judged_in = detail.machine, pending.numbered[state]
+        if machine.shape is not judged_in.shape:
+            self._report(pending.uid, EXPIRED)  # the node's hardware changed
             return
-        table = self._tables.of(pending.question, numbered, pending.surroundings)
+        states = self._index.states
+        state = states.number(*judged_in)
+        table = self._tables.of(pending.question, states, pending.surroundings)
         verdict = table.verdict(state)
         if table.is_unseen(state):
             self._report(pending.uid, EXPIRED)  # too costly to judge again

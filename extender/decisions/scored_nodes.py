@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from extender.decisions import scorer
 from extender.policy import ranking
-from extender.verdicts import resolver
+from extender.verdicts import resolver, verdict_table
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,6 +22,33 @@ class ScoredNodes:
     cost: NDArray[np.float64]
     parts: dict[str, NDArray[np.float64]]  # part of the cost → its contribution
     tie: NDArray[np.float64]  # what ranks equal costs, the least first
+
+    def some(self, positions: list[int]) -> ScoredNodes:
+        """The nodes at these positions, alone."""
+        candidates = self.candidates
+        chosen = scorer.CandidateNodes(
+            candidates.table, candidates.rows[positions], candidates.states[positions]
+        )
+        return ScoredNodes(
+            self.resolved,
+            chosen,
+            self.scores[positions],
+            self.cost[positions],
+            {name: values[positions] for name, values in self.parts.items()},
+            self.tie[positions],
+        )
+
+    def by_numbers_of(self, table: verdict_table.VerdictTable) -> ScoredNodes:
+        """The same nodes by the numbers of the question's table of now.
+
+        States may have been numbered anew since these were scored.
+        """
+        then = self.candidates
+        if table.states is then.table.states:
+            return self
+        states = table.states.renumbered(then.states, by=then.table.states)
+        candidates = scorer.CandidateNodes(table, then.rows, states)
+        return dataclasses.replace(self, candidates=candidates)
 
 
 def of(

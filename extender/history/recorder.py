@@ -299,11 +299,7 @@ def _parts(
     """Part of the cost → its value at each of these positions."""
     parts = scored.parts
     if not parts and scored.resolved.question:
-        candidates = scored.candidates
-        some = scorer.CandidateNodes(
-            candidates.table, candidates.rows[chosen], candidates.states[chosen]
-        )
-        costs = scoring.cost_by_part(scored.resolved, some)
+        costs = scoring.cost_by_part(scored.resolved, scored.some(chosen).candidates)
         return {name: values.tolist() for name, values in costs.parts.items()}
     return {name: values[chosen].tolist() for name, values in parts.items()}
 

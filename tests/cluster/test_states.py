@@ -47,3 +47,16 @@ def test_there_is_room_for_more_states_than_at_first():
         known.number(machine, Usage(taken=taken))
 
     assert np.array_equal(known.taken, np.arange(3000, dtype=np.uint64))
+
+
+@given(st.lists(st.integers(0, 9), max_size=20), st.lists(st.integers(0, 9), max_size=5))
+def test_numbers_of_before_mean_the_same_states_by_the_numbers_of_now(met, known_already):
+    machine, before, now = shape(), states.States(), states.States()
+    for taken in known_already:
+        now.number(machine, Usage(taken=taken))
+    numbers = np.array([before.number(machine, Usage(taken=each)) for each in met] + [-1])
+
+    found = now.renumbered(numbers.astype(np.int32), by=before)
+
+    assert [now[number] for number in found[:-1].tolist()] == [before[n] for n in numbers[:-1]]
+    assert found[-1] == -1

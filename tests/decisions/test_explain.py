@@ -24,6 +24,15 @@ def asked(judging, pod=None, names=None):
     return explain.explain(judging, (pod or make_pod("p").claim("c")).obj(), names)
 
 
+def finished(turns, *, meanwhile):
+    while True:
+        try:
+            next(turns)
+        except StopIteration as over:
+            return over.value
+        meanwhile()
+
+
 def by_name(found):
     return {node.node: node for node in found.nodes}
 
@@ -221,3 +230,16 @@ def test_an_annotation_that_means_nothing_is_told(annotation, value, told):
         f"note: {note}" for note in found.notes
     ]
     assert len(" ".join(found.notes)) < 300
+
+
+def test_states_that_are_numbered_anew_between_two_turns_change_no_word(judging):
+    feed(judging, *p4d("other"))
+    judging.settle()
+    feed(judging, held("near", "gpu-3"), held("other", "gpu-0", "nic-1"))  # states left behind
+    expected = asked(judging)
+    turns = explain.explaining(judging, make_pod("p").claim("c").obj())
+
+    found = finished(turns, meanwhile=judging.index.compact)
+
+    assert found.nodes == expected.nodes
+    assert sum(bool(node.grounds) for node in expected.nodes) == 3

@@ -190,3 +190,15 @@ def test_the_node_of_an_allocation_is_the_one_it_is_bound_to(claim, node):
     allocation = claim.obj().status.allocation
 
     assert (prediction_log.node_of(allocation) if allocation else None) == node
+
+
+@pytest.mark.parametrize("device", ["gpu-0", "gpu-5"])
+def test_a_prediction_outlives_the_numbers_of_the_states(watched, device):
+    watched.engine.filter(make_pod("before").claim("none").obj(), ["a"])
+    watched.decide("c")
+    watched.engine.index.compact()
+    apply(watched.engine, *p4d("n"))  # takes a number that meant something else
+
+    watched.allocate("c", "b", device)
+
+    assert watched.results == ["same" if device == "gpu-0" else "different"]

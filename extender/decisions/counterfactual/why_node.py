@@ -144,10 +144,8 @@ def why(now: Picture, name: str) -> Generator[None, None, WhyNode]:
 
 def _passing(now: Picture, scored: scored_nodes.ScoredNodes, position: int) -> WhyNode:
     best, judging = int(np.argmax(scored.scores)), now.coming.judging
-    found: list[changes.Change] = []
     with now.coming.without([now.coming.node]):
-        if scored.candidates.table.states is judging.index.states:
-            found = passing_node.search(judging, scored, list(now.names), position)
+        found = passing_node.search(judging, scored, list(now.names), position)
     return WhyNode(
         now.names[position],
         BEST if position == best else PASSES,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from extender.cluster import index
-from extender.decisions import engine, scored_nodes, scorer
+from extender.decisions import engine, scored_nodes
 from extender.decisions.explanation import as_new, explain_costs, explain_demand, shown_devices
 from extender.kube.api import objects
 from extender.policy import profile
@@ -227,24 +227,13 @@ def _costs_in_words(
     judging: engine.Engine,
     pod: objects.Pod,
     scored: scored_nodes.ScoredNodes | None,
-    indexes: list[int],
+    positions: list[int],
 ) -> list[explain_costs.Words]:
-    """The costs of some of the scored nodes in words; none once their states were numbered anew."""
-    if scored is None or not indexes:
+    """The costs of some of the scored nodes in words."""
+    if scored is None or not positions:
         return []
-    if scored.candidates.table.states is not judging.index.states:
-        return []
-    candidates = scored.candidates
-    some = dataclasses.replace(
-        scored,
-        candidates=scorer.CandidateNodes(
-            candidates.table, candidates.rows[indexes], candidates.states[indexes]
-        ),
-        scores=scored.scores[indexes],
-        cost=scored.cost[indexes],
-        parts={name: values[indexes] for name, values in scored.parts.items()},
-        tie=scored.tie[indexes],
-    )
+    table = judging.table(scored.resolved.question)
+    some = scored.some(positions).by_numbers_of(table)
     return explain_costs.words_by_part(judging, pod, some)
 
 
@@ -280,7 +269,8 @@ def _node(
             near=plain.locality.why if plain.locality else "",
             notes=_notes(plain, detail),
         )  # fmt: skip
-    verdict = table.verdict(int(scored.candidates.states[number]))
+    now = scored.some([number]).by_numbers_of(judging.table(resolved.question))
+    verdict = table.verdict(int(now.candidates.states[0]))
     return _scored_node(resolved, detail, plain, verdict, scored, number)
 
 
