@@ -97,6 +97,13 @@ class ClusterStore:
     def replace(self, kind: str, items: Sequence[objects.Object], resource_version: str) -> None:
         """Make `items` all there is of the kind; what is missing from them is deleted."""
         del resource_version  # the reflector keeps it
+        self.retain(kind, items)
+        if kind in self._kinds:
+            for item in items:
+                self.apply(kind, "ADDED", item)
+
+    def retain(self, kind: str, items: Sequence[objects.Object]) -> None:
+        """Delete what is not among `items`, which are all there is; they are applied after it."""
         self.silent.discard(kind)
         self.read.add(kind)
         self.demands_version += 1
@@ -107,8 +114,6 @@ class ClusterStore:
         seen = {_key(kind, item) for item in items}
         for key in [key for key in table if key not in seen]:
             self.apply(kind, "DELETED", table[key])
-        for item in items:
-            self.apply(kind, "ADDED", item)
 
     def apply(self, kind: str, event: str, item: objects.Object) -> None:
         """Take in one event: ADDED and MODIFIED are the same here, DELETED removes."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from extender.cluster import store
 from extender.kube.api import objects
 from extender.service.policy_source import active_policy
 
+# To compare a slice of 48 devices with what it was takes some 20 us: at once 5,000 took 75 ms.
+_TURN_OBJECTS = 16
 _LOG = logging.getLogger(__name__)
 
 
@@ -26,10 +28,14 @@ class StoreSink:
         self._policies = standing
         self.fresh = False  # a kind was read for the first time, and much may have to be taken in
 
-    def replace(self, kind: str, items: Sequence[objects.Object], resource_version: str) -> None:
+    def replace(
+        self, kind: str, items: Sequence[objects.Object], resource_version: str
+    ) -> Iterator[None]:
         if kind != "ConfigMap":
             stores = self._stores()
-            self.fresh = self.fresh or (bool(items) and kind not in stores[0].read)
+            if kind in stores[0].read:
+                return self._replacing(kind, items)
+            self.fresh = self.fresh or bool(items)
             for each in stores:
                 each.replace(kind, items, resource_version)
         elif not items:
@@ -38,6 +44,17 @@ class StoreSink:
         for item in items:
             if isinstance(item, objects.ConfigMap):
                 self._see(item)
+        return iter(())
+
+    def _replacing(self, kind: str, items: Sequence[objects.Object]) -> Iterator[None]:
+        """Take in a kind that is listed again, while calls are answered: most is as it was."""
+        for each in self._stores():
+            each.retain(kind, items)
+        for number, item in enumerate(items):
+            if number % _TURN_OBJECTS == 0:
+                yield
+            for each in self._stores():  # there may be one more by now
+                each.apply(kind, "ADDED", item)
 
     def apply(self, kind: str, event: str, item: objects.Object) -> None:
         if not isinstance(item, objects.ConfigMap):

@@ -4,6 +4,8 @@ The name of the upstream test (tools/cache/reflector_test.go, unless noted) that
 stands in each test's comment.
 """
 
+import asyncio
+
 import pytest
 
 from tests.kit import apiserver, virtual_time
@@ -200,3 +202,19 @@ async def test_a_table_in_place_of_a_list_is_not_taken(lister):
     assert "Table" in lister.status.problem
     assert not lister.status.synced
     await lister.in_step()
+
+
+async def test_others_get_their_turn_while_a_kind_is_listed_again(rig):
+    turns = []
+
+    def replacing(*_):
+        for turn in range(3):
+            asyncio.get_running_loop().call_soon(turns.append, turn)
+            yield
+        turns.append("done")
+
+    rig.sink.replace = replacing
+    rig.start()
+    await rig.until(lambda: "done" in turns)
+
+    assert turns == [0, 1, 2, "done"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from extender import errors
@@ -59,8 +59,10 @@ class KindStatus:
 class ObjectSink(Protocol):
     """Where the objects go; every method is synchronous."""
 
-    def replace(self, kind: str, items: Sequence[objects.Object], resource_version: str) -> None:
-        """Make `items` all there is of the kind."""
+    def replace(
+        self, kind: str, items: Sequence[objects.Object], resource_version: str
+    ) -> Iterator[None] | None:
+        """Make `items` all there is of the kind; returns what is left to do of it, in turns."""
 
     def apply(self, kind: str, event: str, item: objects.Object) -> None:
         """Take in ADDED, MODIFIED or DELETED (with the object's last state)."""

@@ -82,6 +82,7 @@ class Reflector:
         self._away = False  # the last request found no server, or one that is not up
         # What a WatchList has brought so far: (namespace, name) → object; None once it is complete.
         self._arriving: dict[tuple[str, str], objects.Object] | None = None
+        self._arrived: tuple[list[objects.Object], str] | None = None  # a complete one: its version
         self._unreadable = unreadable.Unreadable(resource.kind, self.status.unreadable)
         self._fruitless = 0  # watches in a row that failed without an event
         self._taken = 0  # events and bookmarks of this watch
@@ -124,7 +125,7 @@ class Reflector:
             self._resumable = False
             return self._failed(errors.ApiError(0, "InternalError", "see the log"))
         finally:
-            self._arriving = None  # a list that broke off is of no use, and may be large
+            self._arriving = self._arrived = None  # of no use broken off, and may be large
 
     def _expired(self, error: errors.ExpiredError) -> float:
         if not self._resumable and not self._version_refused:
@@ -170,13 +171,14 @@ class Reflector:
     async def _list(self) -> float:
         self.status.state = "listing"
         version = "" if self._version_refused else self._version or "0"
-        self._replace(*await self._lister.read(version))
+        await self._replace(*await self._lister.read(version))
         return 0.0
 
-    def _replace(self, items: list[objects.Object], version: str) -> None:
+    async def _replace(self, items: list[objects.Object], version: str) -> None:
         """Hand a whole list over; a sink that fails gets a new one later."""
         try:
-            self._sink.replace(self._resource.kind, items, version)
+            for _ in self._sink.replace(self._resource.kind, items, version) or ():
+                await asyncio.sleep(0)
         except Exception as error:
             _log.exception("%s: the sink could not take a list", self._resource.kind)
             self.status.sink_failures += 1
@@ -210,6 +212,9 @@ class Reflector:
                     for line in split.feed(chunk):
                         self._silence.heard()
                         self._take(line)
+                        if self._arrived is not None:
+                            await self._replace(*self._arrived)
+                            self._arrived, self.status.state = None, "watching"
                         await self._turns.spend(len(line))
             finally:
                 if lasting is not None:
@@ -280,10 +285,8 @@ class Reflector:
             self._ordered = True
             self._advance(version)
         elif ends_list:
-            items = list(self._arriving.values())
+            self._arrived = list(self._arriving.values()), version
             self._arriving = None
-            self._replace(items, version)
-            self.status.state = "watching"
 
     def _change(self, event: str, item: objects.Object) -> None:
         meta = item.metadata

@@ -39,7 +39,7 @@ except ImportError:  # a tree before it
 HERE = pathlib.Path(__file__).parent
 LOOPBACK = "127.0.0.1"
 _AHEAD_SECONDS = 0.002  # between turns of a tree that does not pace them
-THRESHOLDS = (100_000, 50, 100)  # of the collector, as the service sets them
+THRESHOLDS = (5_000, 5, 1_000)  # of the collector, as the service sets them
 
 
 def build(folder):

@@ -136,10 +136,12 @@ async def running(
     *flags: str,
     broken: dict[str, apiserver.Fault] | None = None,
     descriptors: int = 0,
+    program: str = "extender",
 ) -> AsyncIterator[Running]:
     """Start both; ready on entry, stopped on exit.
 
     `broken`: the fault of every request to a path. `descriptors`: how many the service may have.
+    `program`: the module that has its command line.
     """
     cluster = cluster_process.Cluster(scenarios.read("steady"), nodes)
     cluster.server.broken |= broken or {}
@@ -147,7 +149,7 @@ async def running(
     ports = process.free_port(), process.free_port()
     url = cluster.server.url
     command = [
-        *(sys.executable, "-m", "extender", "serve", "--log-level", "warning"),
+        *(sys.executable, "-m", program, "serve", "--log-level", "warning"),
         *("--kubeconfig", str(coldstart.kubeconfig(url, folder)), "--announce-seconds", "0"),
         *("--bind", f"{LOOPBACK}:{ports[0]}", "--admin-bind", f"{LOOPBACK}:{ports[1]}", *flags),
     ]
