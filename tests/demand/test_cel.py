@@ -21,7 +21,7 @@ from extender.demand.cel.runtime.meter import (
     Meter,
     UnansweredError,
 )
-from extender.demand.cel.syntax import lexer, macros, parser, syntax_tree
+from extender.demand.cel.syntax import lexer, parser, syntax_tree, tree_builder
 from extender.demand.cel.typecheck import signatures, unify
 
 A = signatures.Type("variable", "A")
@@ -256,10 +256,10 @@ def test_tokens_and_nodes_and_levels_are_limited():
         with pytest.raises(UnansweredError):
             parser.parse(text)
     assert len(lexer.tokens("a.b[0]")) == 7
-    shop = macros.Workshop()
-    made = [shop.name("a") for _ in range(macros.MOST_NODES)]
+    build = tree_builder.TreeBuilder()
+    made = [build.name("a") for _ in range(tree_builder.MOST_NODES)]
     with pytest.raises(UnansweredError):
-        shop.list_of(made)
+        build.list_of(made)
 
 
 def test_the_meter_tells_our_limit_from_upstreams():

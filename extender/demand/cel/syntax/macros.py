@@ -1,4 +1,4 @@
-"""Makes the nodes of a tree, counting them, and expands macros the way cel-go does.
+"""Expands macros the way cel-go does.
 
 What a macro expands to matters for the type-checker: `map` is a fold over `accumulator + [x]`, and
 types flow through that sum. Sources: cel-go parser/macro.go, ext/bindings.go,
@@ -10,167 +10,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from extender.demand.cel.runtime.meter import InvalidError, UnansweredError
-from extender.demand.cel.runtime.values import Value
+from extender.demand.cel.runtime.meter import InvalidError
 from extender.demand.cel.syntax import syntax_tree
+from extender.demand.cel.syntax.tree_builder import TreeBuilder
 
-_RESULT = "@result"
-_UNUSED = "#unused"
 _INPUT = "@input"
 
 _Arguments: TypeAlias = list[syntax_tree.Expr]
-_Macro: TypeAlias = "Callable[[Workshop, syntax_tree.Expr, _Arguments], syntax_tree.Expr | None]"
+_Macro: TypeAlias = "Callable[[TreeBuilder, syntax_tree.Expr, _Arguments], syntax_tree.Expr | None]"
 
 
-# The text of 10 KiB that the API allows has about 1,500 nodes where people write it.
-MOST_NODES = 1800
-# Levels of the tree: checking and evaluating one costs up to four of Python's 1,000 frames.
-MOST_LEVELS = 64
-
-
-class Workshop:
-    """Makes nodes; UnansweredError once there are too many, or too many on top of each other."""
-
-    def __init__(self) -> None:
-        self._left = MOST_NODES
-
-    def _made(self, node: syntax_tree.Expr, *, children: bool = True) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise UnansweredError("the expression is too large")
-        for child in node.children() if children else ():
-            if child.level >= node.level:
-                node.level = child.level + 1
-        if node.level > MOST_LEVELS:
-            raise UnansweredError("the expression is nested too deeply")
-
-    def literal(self, value: Value) -> syntax_tree.Literal:
-        node = syntax_tree.Literal(value)
-        self._made(node)
-        return node
-
-    def name(self, name: str) -> syntax_tree.Name:
-        node = syntax_tree.Name(name)
-        self._made(node)
-        return node
-
-    def select(
-        self, operand: syntax_tree.Expr, field: str, *, test: bool = False
-    ) -> syntax_tree.Select:
-        node = syntax_tree.Select(operand, field, test)
-        self._made(node)
-        return node
-
-    def call(self, function: str, *arguments: syntax_tree.Expr) -> syntax_tree.Call:
-        node = syntax_tree.Call(function, None, list(arguments))
-        self._made(node)
-        return node
-
-    def member(
-        self, function: str, target: syntax_tree.Expr, *arguments: syntax_tree.Expr
-    ) -> syntax_tree.Call:
-        node = syntax_tree.Call(function, target, list(arguments))
-        self._made(node)
-        return node
-
-    def list_of(
-        self, elements: list[syntax_tree.Expr], optional: frozenset[int] = frozenset()
-    ) -> syntax_tree.ListOf:
-        node = syntax_tree.ListOf(elements, optional)
-        self._made(node)
-        return node
-
-    def map_of(
-        self, entries: list[tuple[syntax_tree.Expr, syntax_tree.Expr, bool]]
-    ) -> syntax_tree.MapOf:
-        node = syntax_tree.MapOf(entries)
-        self._made(node)
-        return node
-
-    def extend(self, call: syntax_tree.Call, argument: syntax_tree.Expr) -> None:
-        """One more term for a chain of && or ||."""
-        call.arguments.append(argument)
-        call.level = max(call.level, argument.level + 1)
-        self._made(call, children=False)
-
-    def copy(self, node: syntax_tree.Expr) -> syntax_tree.Expr:
-        """A second tree of the same form: each is checked where it stands."""
-        made = self._copy(node)
-        self._made(made)
-        return made
-
-    def _copy(self, node: syntax_tree.Expr) -> syntax_tree.Expr:
-        match node:
-            case syntax_tree.Literal():
-                return syntax_tree.Literal(node.value)
-            case syntax_tree.Name():
-                return syntax_tree.Name(node.name)
-            case syntax_tree.Select():
-                return syntax_tree.Select(self.copy(node.operand), node.field, node.test)
-            case syntax_tree.Call():
-                target = None if node.target is None else self.copy(node.target)
-                return syntax_tree.Call(
-                    node.function, target, [self.copy(a) for a in node.arguments]
-                )
-            case syntax_tree.ListOf():
-                return syntax_tree.ListOf([self.copy(one) for one in node.elements], node.optional)
-            case syntax_tree.MapOf():
-                return syntax_tree.MapOf([
-                    (self.copy(key), self.copy(value), optional)
-                    for key, value, optional in node.entries
-                ])  # fmt: skip
-            case syntax_tree.Fold():
-                return syntax_tree.Fold(
-                    self.copy(node.source), node.variable, node.second, node.accumulator,
-                    self.copy(node.start), self.copy(node.condition), self.copy(node.step),
-                    self.copy(node.result),
-                )  # fmt: skip
-        raise TypeError(node)
-
-    def expand(
-        self,
-        function: str,
-        target: syntax_tree.Expr | None,
-        arguments: list[syntax_tree.Expr],
-    ) -> syntax_tree.Expr:
-        """The call, or what its macro makes of it."""
-        if target is None:
-            if function == "has" and len(arguments) == 1:
-                return _has(self, arguments[0])
-        else:
-            macro = _MACROS.get((function, len(arguments)))
-            expanded = macro(self, target, arguments) if macro else None
-            if expanded is not None:
-                return expanded
-        node = syntax_tree.Call(function, target, arguments)
-        self._made(node)
-        return node
-
-    def bound(
-        self, name: str, start: syntax_tree.Expr, result: syntax_tree.Expr
-    ) -> syntax_tree.Fold:
-        """`result` with `name` standing for `start`: a fold over nothing."""
-        node = syntax_tree.Fold(
-            self.list_of([]), _UNUSED, "", name, start, self.literal(value=False),
-            self.name(name), result,
-        )  # fmt: skip
-        self._made(node)
-        return node
-
-    def fold(
-        self, source: syntax_tree.Expr, variables: tuple[str, str], start: syntax_tree.Expr,
-        step: syntax_tree.Expr, *, condition: syntax_tree.Expr | None = None,
-        result: syntax_tree.Expr | None = None,
-    ) -> syntax_tree.Fold:  # fmt: skip
-        node = syntax_tree.Fold(
-            source, *variables, _RESULT, start, condition or self.literal(value=True), step,
-            result or self.name(_RESULT),
-        )  # fmt: skip
-        self._made(node)
-        return node
-
-    def result(self) -> syntax_tree.Name:
-        return self.name(_RESULT)
+def expand(
+    build: TreeBuilder,
+    function: str,
+    target: syntax_tree.Expr | None,
+    arguments: list[syntax_tree.Expr],
+) -> syntax_tree.Expr:
+    """The call, or what its macro makes of it."""
+    if target is None:
+        if function == "has" and len(arguments) == 1:
+            return _has(build, arguments[0])
+    else:
+        macro = _MACROS.get((function, len(arguments)))
+        expanded = macro(build, target, arguments) if macro else None
+        if expanded is not None:
+            return expanded
+    return build.plain_call(function, target, arguments)
 
 
 def _variable(node: syntax_tree.Expr) -> str:
@@ -191,20 +56,20 @@ def _variables(arguments: list[syntax_tree.Expr], count: int) -> tuple[str, str]
     return first, second
 
 
-def _has(shop: Workshop, argument: syntax_tree.Expr) -> syntax_tree.Expr:
+def _has(build: TreeBuilder, argument: syntax_tree.Expr) -> syntax_tree.Expr:
     if not isinstance(argument, syntax_tree.Select):
         raise InvalidError("invalid argument to has() macro")
-    return shop.select(argument.operand, argument.field, test=True)
+    return build.select(argument.operand, argument.field, test=True)
 
 
 def _all(variables: int) -> _Macro:
     def expand(
-        shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+        build: TreeBuilder, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
     ) -> syntax_tree.Expr:
-        return shop.fold(
-            target, _variables(arguments, variables), shop.literal(value=True),
-            shop.call("_&&_", shop.result(), arguments[variables]),
-            condition=shop.call("@not_strictly_false", shop.result()),
+        return build.fold(
+            target, _variables(arguments, variables), build.literal(value=True),
+            build.call("_&&_", build.result(), arguments[variables]),
+            condition=build.call("@not_strictly_false", build.result()),
         )  # fmt: skip
 
     return expand
@@ -212,12 +77,12 @@ def _all(variables: int) -> _Macro:
 
 def _exists(variables: int) -> _Macro:
     def expand(
-        shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+        build: TreeBuilder, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
     ) -> syntax_tree.Expr:
-        return shop.fold(
-            target, _variables(arguments, variables), shop.literal(value=False),
-            shop.call("_||_", shop.result(), arguments[variables]),
-            condition=shop.call("@not_strictly_false", shop.call("!_", shop.result())),
+        return build.fold(
+            target, _variables(arguments, variables), build.literal(value=False),
+            build.call("_||_", build.result(), arguments[variables]),
+            condition=build.call("@not_strictly_false", build.call("!_", build.result())),
         )  # fmt: skip
 
     return expand
@@ -225,13 +90,13 @@ def _exists(variables: int) -> _Macro:
 
 def _exists_one(variables: int) -> _Macro:
     def expand(
-        shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+        build: TreeBuilder, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
     ) -> syntax_tree.Expr:
-        more = shop.call("_+_", shop.result(), shop.literal(1))
-        return shop.fold(
-            target, _variables(arguments, variables), shop.literal(0),
-            shop.call("_?_:_", arguments[variables], more, shop.result()),
-            result=shop.call("_==_", shop.result(), shop.literal(1)),
+        more = build.call("_+_", build.result(), build.literal(1))
+        return build.fold(
+            target, _variables(arguments, variables), build.literal(0),
+            build.call("_?_:_", arguments[variables], more, build.result()),
+            result=build.call("_==_", build.result(), build.literal(1)),
         )  # fmt: skip
 
     return expand
@@ -239,45 +104,45 @@ def _exists_one(variables: int) -> _Macro:
 
 def _transform_list(variables: int) -> _Macro:
     def expand(
-        shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+        build: TreeBuilder, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
     ) -> syntax_tree.Expr:
         names = _variables(arguments, variables)
-        more = shop.call("_+_", shop.result(), shop.list_of([arguments[-1]]))
-        return shop.fold(
-            target, names, shop.list_of([]), _filtered(shop, arguments[variables:-1], more)
+        more = build.call("_+_", build.result(), build.list_of([arguments[-1]]))
+        return build.fold(
+            target, names, build.list_of([]), _filtered(build, arguments[variables:-1], more)
         )
 
     return expand
 
 
 def _filtered(
-    shop: Workshop, condition: list[syntax_tree.Expr], step: syntax_tree.Expr
+    build: TreeBuilder, condition: list[syntax_tree.Expr], step: syntax_tree.Expr
 ) -> syntax_tree.Expr:
-    return shop.call("_?_:_", condition[0], step, shop.result()) if condition else step
+    return build.call("_?_:_", condition[0], step, build.result()) if condition else step
 
 
 def _filter(
-    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+    build: TreeBuilder, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
 ) -> syntax_tree.Expr:
     names = _variables(arguments, 1)
-    more = shop.call("_+_", shop.result(), shop.list_of([arguments[0]]))
-    return shop.fold(target, names, shop.list_of([]), _filtered(shop, [arguments[1]], more))
+    more = build.call("_+_", build.result(), build.list_of([arguments[0]]))
+    return build.fold(target, names, build.list_of([]), _filtered(build, [arguments[1]], more))
 
 
 def _transform_map(
-    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+    build: TreeBuilder, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
 ) -> syntax_tree.Expr:
     names = _variables(arguments, 2)
-    more = shop.call("@put", shop.result(), shop.name(names[0]), arguments[-1])
-    return shop.fold(target, names, shop.map_of([]), _filtered(shop, arguments[2:-1], more))
+    more = build.call("@put", build.result(), build.name(names[0]), arguments[-1])
+    return build.fold(target, names, build.map_of([]), _filtered(build, arguments[2:-1], more))
 
 
 def _transform_entry(
-    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+    build: TreeBuilder, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
 ) -> syntax_tree.Expr:
     names = _variables(arguments, 2)
-    more = shop.call("@put", shop.result(), arguments[-1])
-    return shop.fold(target, names, shop.map_of([]), _filtered(shop, arguments[2:-1], more))
+    more = build.call("@put", build.result(), arguments[-1])
+    return build.fold(target, names, build.map_of([]), _filtered(build, arguments[2:-1], more))
 
 
 def _simple_name(node: syntax_tree.Expr) -> str:
@@ -287,51 +152,51 @@ def _simple_name(node: syntax_tree.Expr) -> str:
 
 
 def _bind(
-    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+    build: TreeBuilder, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
 ) -> syntax_tree.Expr | None:
     if not isinstance(target, syntax_tree.Name) or target.name != "cel":
         return None
     name = _simple_name(arguments[0])
-    return shop.bound(name, arguments[1], arguments[2])
+    return build.bound(name, arguments[1], arguments[2])
 
 
 def _sort_by(
-    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+    build: TreeBuilder, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
 ) -> syntax_tree.Expr:
     if isinstance(target, (syntax_tree.Literal, syntax_tree.MapOf)):
         raise InvalidError("sortBy can only be applied to a list")
-    keys = _transform_list(1)(shop, shop.name(_INPUT), arguments)
+    keys = _transform_list(1)(build, build.name(_INPUT), arguments)
     if keys is None:
         raise TypeError("map always expands")
-    return shop.bound(_INPUT, target, shop.member("@sort_by", shop.name(_INPUT), keys))
+    return build.bound(_INPUT, target, build.member("@sort_by", build.name(_INPUT), keys))
 
 
 def _optional_map(
-    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+    build: TreeBuilder, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
 ) -> syntax_tree.Expr:
-    inner = _optional_value(shop, target, arguments)
-    return shop.call(
-        "_?_:_", shop.member("hasValue", target), _optional(shop, "of", inner),
-        _optional(shop, "none"),
+    inner = _optional_value(build, target, arguments)
+    return build.call(
+        "_?_:_", build.member("hasValue", target), _optional(build, "of", inner),
+        _optional(build, "none"),
     )  # fmt: skip
 
 
 def _optional_flat_map(
-    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+    build: TreeBuilder, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
 ) -> syntax_tree.Expr:
-    inner = _optional_value(shop, target, arguments)
-    return shop.call("_?_:_", shop.member("hasValue", target), inner, _optional(shop, "none"))
+    inner = _optional_value(build, target, arguments)
+    return build.call("_?_:_", build.member("hasValue", target), inner, _optional(build, "none"))
 
 
 def _optional_value(
-    shop: Workshop, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
+    build: TreeBuilder, target: syntax_tree.Expr, arguments: list[syntax_tree.Expr]
 ) -> syntax_tree.Expr:
     name = _simple_name(arguments[0])
-    return shop.bound(name, shop.member("value", shop.copy(target)), arguments[1])
+    return build.bound(name, build.member("value", build.copy(target)), arguments[1])
 
 
-def _optional(shop: Workshop, function: str, *arguments: syntax_tree.Expr) -> syntax_tree.Expr:
-    return shop.call(f"optional.{function}", *arguments)
+def _optional(build: TreeBuilder, function: str, *arguments: syntax_tree.Expr) -> syntax_tree.Expr:
+    return build.call(f"optional.{function}", *arguments)
 
 
 # (name, number of arguments) → expander; a target is always there

@@ -6,7 +6,7 @@ Source: cel-spec's grammar. InvalidError where it is not kept; UnansweredError b
 from __future__ import annotations
 
 from extender.demand.cel.runtime.meter import InvalidError, UnansweredError
-from extender.demand.cel.syntax import lexer, macros, syntax_tree
+from extender.demand.cel.syntax import lexer, macros, syntax_tree, tree_builder
 
 # Levels of nesting of the text: each costs five of Python's 1,000 frames, and there may be a
 # server's worth of them below. cel-go gives up at 250.
@@ -43,7 +43,7 @@ class _Parser:
         self._tokens = tokens
         self._position = 0
         self._level = 0
-        self._workshop = macros.Workshop()
+        self._build = tree_builder.TreeBuilder()
 
     @property
     def _next(self) -> str:
@@ -84,7 +84,7 @@ class _Parser:
         target: syntax_tree.Expr | None,
         arguments: list[syntax_tree.Expr],
     ) -> syntax_tree.Expr:
-        return self._workshop.expand(function, target, arguments)
+        return macros.expand(self._build, function, target, arguments)
 
     def _binary(self, least: int) -> syntax_tree.Expr:
         left = self._unary()
@@ -94,7 +94,7 @@ class _Parser:
             name = "@in" if operator == "in" else f"_{operator}_"
             if precedence <= 2 and isinstance(left, syntax_tree.Call) and left.function == name:
                 # Chains of && and || are one node: they may be long, the tree stays flat.
-                self._workshop.extend(left, right)
+                self._build.extend(left, right)
             else:
                 left = self._call(name, None, [left, right])
         return left
@@ -127,12 +127,12 @@ class _Parser:
 
     def _selection(self, operand: syntax_tree.Expr) -> syntax_tree.Expr:
         if self._accept("?"):
-            field = self._workshop.literal(self.expect("name").text)
+            field = self._build.literal(self.expect("name").text)
             return self._call("_?._", None, [operand, field])
         name = self.expect("name").text
         if self._accept("("):
             return self._call(name, operand, self._arguments())
-        return self._workshop.select(operand, name)
+        return self._build.select(operand, name)
 
     def _arguments(self) -> list[syntax_tree.Expr]:
         found: list[syntax_tree.Expr] = []
@@ -147,13 +147,13 @@ class _Parser:
         kind = self._next
         if kind in {"int", "uint", "double"} or (kind == "-" and self._at_negative_number()):
             sign = "-" if self._accept("-") else ""
-            return self._workshop.literal(lexer.number(self._take(), sign))
+            return self._build.literal(lexer.number(self._take(), sign))
         if kind in _CONSTANTS:
-            return self._workshop.literal(_CONSTANTS[self._take().text])
+            return self._build.literal(_CONSTANTS[self._take().text])
         if kind == "string":
-            return self._workshop.literal(lexer.string(self._take().text))
+            return self._build.literal(lexer.string(self._take().text))
         if kind == "bytes":
-            return self._workshop.literal(lexer.octets(self._take().text))
+            return self._build.literal(lexer.octets(self._take().text))
         if self._accept("("):
             tree = self.expression()
             self.expect(")")
@@ -176,7 +176,7 @@ class _Parser:
             raise InvalidError(f"reserved identifier: {name}")
         if self._accept("("):
             return self._call(dot + name, None, self._arguments())
-        return self._workshop.name(name)
+        return self._build.name(name)
 
     def _is_message(self) -> bool:
         # name.name.name{ …
@@ -198,7 +198,7 @@ class _Parser:
             if not elements:
                 self._accept(",")
         self.expect("]")
-        return self._workshop.list_of(elements, frozenset(optional))
+        return self._build.list_of(elements, frozenset(optional))
 
     def _map(self) -> syntax_tree.Expr:
         entries: list[tuple[syntax_tree.Expr, syntax_tree.Expr, bool]] = []
@@ -213,4 +213,4 @@ class _Parser:
             if not entries:
                 self._accept(",")
         self.expect("}")
-        return self._workshop.map_of(entries)
+        return self._build.map_of(entries)
