@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 
 from extender.demand import requests
-from extender.demand.allocator import capacity, unschedulable
+from extender.demand.allocator import unschedulable
 from extender.demand.allocator.options import ClaimOptions
 from extender.demand.allocator.unschedulable import Candidates, Shortfall
 from extender.hardware import bitmask, gpu_count
-from extender.hardware.shape import Device, Kind
+from extender.hardware.shape import Kind
 from extender.hardware.usage import NOTHING, Usage
 from extender.verdicts import query as queries
-from extender.verdicts import reasons, selector_words
+from extender.verdicts import reasons, selector_words, share_reasons
 from extender.verdicts.reasons import ReasonText
 
 _MOST_PLACEMENTS = 3  # kinds of partitions that are listed
@@ -81,7 +81,13 @@ class _ClaimWords:
             case unschedulable.TAINTED:
                 return self._tainted(culprit)
             case unschedulable.CAPACITY:
-                return self._capacity(culprit)
+                return share_reasons.too_little_capacity(
+                    self._prepared,
+                    self._usage,
+                    culprit,
+                    needs=self._needs,
+                    word=self._word(culprit),
+                )
         return self._with_pools(self._in_use(culprit), culprit)
 
     # ------------------------------------------------------------ too few devices
@@ -182,64 +188,10 @@ class _ClaimWords:
             reason if broken is None else ReasonText.POOL.format(reason=reason, broken=broken.value)
         )
 
-    # ------------------------------------------------------------ shares of devices
-
     def _capacity(self, culprit: Candidates) -> str:
-        devices = {d: self._machine.devices[d] for d in bitmask.positions(culprit.tolerated)}
-        device = queries.one(self._word(culprit))
-        requested = dict(culprit.choice.capacity)
-        for name in requested:
-            if not any(name in each.capacity for each in devices.values()):
-                names = {
-                    key.rpartition("/")[2] for each in devices.values() for key in each.capacity
-                }
-                known = selector_words.listed(names) or "none"
-                return ReasonText.CAPACITY_NAME.format(device=device, capacity=name, names=known)
-        takes = {d: self._taken(each, requested) for d, each in devices.items()}
-        if not any(takes.values()):
-            name, nano = next(iter(requested.items()), ("", 0))
-            return ReasonText.CAPACITY_POLICY.format(
-                device=device, amount=queries.amount(nano), capacity=name
-            )
-        return self._amounts(culprit, devices, {d: t for d, t in takes.items() if t}, device)
-
-    def _taken(self, device: Device, requested: Mapping[str, int]) -> dict[str, int] | None:
-        return capacity.wanted(requested, device, features=self._prepared.features)
-
-    def _amounts(
-        self,
-        culprit: Candidates,
-        devices: Mapping[int, Device],
-        takes: Mapping[int, Mapping[str, int]],  # device → capacity → nano units
-        device: str,
-    ) -> str:
-        """The capacity of which the devices have too little."""
-        used = {d: dict(amounts) for d, amounts in self._usage.shared}
-        requested = [name for name, _ in culprit.choice.capacity]
-        names = dict.fromkeys([*requested, *(name for each in takes.values() for name in each)])
-
-        def left(number: int, name: str) -> int:
-            return devices[number].capacity[name].value - used.get(number, {}).get(name, 0)
-
-        able = {
-            name: [d for d, each in takes.items() if name in each and each[name] <= left(d, name)]
-            for name in names
-        }
-        name = min(names, key=lambda each: len(able[each]))  # of equal ones the first requested
-        having = [d for d, each in takes.items() if name in each]
-        need = max(takes[d][name] for d in having)
-        total = max(devices[d].capacity[name].value for d in having)
-        most = max(left(d, name) for d in having)
-        words = {"amount": queries.amount(need), "capacity": name.rpartition("/")[2]}
-        if able[name]:
-            there = queries.counted(len(devices), self._word(culprit))
-            verb = "has" if len(able[name]) == 1 else "have"
-            count = f"{len(able[name])} of {there} {verb}"
-            return ReasonText.FEW_WITH_CAPACITY.format(needs=self._needs, count=count, **words)
-        if need > total:
-            return ReasonText.NO_CAPACITY.format(device=device, most=queries.amount(total), **words)
-        return ReasonText.NO_CAPACITY_LEFT.format(
-            device=device, total=queries.amount(total), most=queries.amount(max(most, 0)), **words
+        word = self._word(culprit)
+        return share_reasons.too_little_capacity(
+            self._prepared, self._usage, culprit, needs=self._needs, word=word
         )
 
     # ------------------------------------------------------------ partitions
