@@ -62,14 +62,20 @@ def search(
     resolved: resolver.ResolvedPod,
     detail: index.Row,
     holders: Sequence[changes.EvictableHolder],
+    *,
+    amounts_fit: bool = True,
 ) -> Generator[None, None, list[changes.Change]]:
-    """The changes of which each alone would do, in turns; `holders` are those of the node."""
+    """The changes of which each alone would do, in turns; `holders` are those of the node.
+
+    Where the CPU, the memory or what else kube-scheduler counts is not enough (`amounts_fit`), only
+    pods that go make room for it: fewer devices or another level do not.
+    """
     node = _RefusedNode(coming, resolved, detail)
     coming.judging.settle()
     found: list[changes.Change] = []
     pods = yield from _pods(node, holders)
     found += [pods] if pods is not None else []
-    if resolved.by_node is None:
+    if amounts_fit and resolved.by_node is None:
         for tried in (_counts(node), _levels(node)):
             change = yield from tried
             found += [change] if change is not None else []

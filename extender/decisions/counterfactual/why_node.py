@@ -124,8 +124,10 @@ def why(now: Picture, name: str) -> Generator[None, None, WhyNode]:
         held = holders.on(detail, judging.index, now.coming.pod)
         yield
         found: list[changes.Change] = []
-        if name in now.refused and not resolved.bound_to:
-            found = yield from refused_node.search(now.coming, resolved, detail, held)
+        if not (resolved.bound_to or _kept_away(now, resolved, name)):
+            found = yield from refused_node.search(
+                now.coming, resolved, detail, held, amounts_fit=name not in now.others
+            )
         verdict = REFUSED if name in now.refused else SCHEDULER
         return WhyNode(
             name,
@@ -140,6 +142,15 @@ def why(now: Picture, name: str) -> Generator[None, None, WhyNode]:
     if now.scored is None or name not in now.names:
         return WhyNode(name, PASSES, explain.NO_OPINION, of=len(now.names))
     return _passing(now, now.scored, now.names.index(name))
+
+
+def _kept_away(now: Picture, resolved: resolver.ResolvedPod, name: str) -> bool:
+    """Whether a taint or a label keeps the pod away, whoever leaves and whatever it requests."""
+    source = now.coming.judging.store
+    node = source.nodes.get(name)
+    judged = {resource for resource, _ in resolved.question.extended}
+    filters = node_filters.NodeFilters(now.coming.pod, source, judged)
+    return node is not None and bool(filters.refusals(node))
 
 
 def _passing(now: Picture, scored: scored_nodes.ScoredNodes, position: int) -> WhyNode:
