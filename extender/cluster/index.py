@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import itertools
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import machines, pool_viewers, stale_nodes, states, store
+from extender.cluster import machines, name_order, pool_viewers, stale_nodes, states, store
 from extender.cluster.pods import reservations
 from extender.hardware.shape import Broken
 from extender.kube.api import objects
@@ -61,6 +60,7 @@ class TopologyIndex:
         self.reservations = held or reservations.Reservations()
         self.states = states.States()
         self.rows: dict[str, int] = {}  # node name → row
+        self.listed = name_order.NameOrder()  # names in the order in which requests list them
         self.details: list[Row | None] = []  # row → what is kept; None is a free row
         self.state: NDArray[np.int32] = np.full(_FIRST_ROWS, -1, dtype=np.int32)
         self.expected: NDArray[np.int32] = np.full(_FIRST_ROWS, -1, dtype=np.int32)
@@ -91,8 +91,7 @@ class TopologyIndex:
 
     def rows_of(self, names: Sequence[str]) -> NDArray[np.int32]:
         """The row of each name, -1 where the name is unknown."""
-        found = map(self.rows.get, names, itertools.repeat(-1))
-        return np.fromiter(found, dtype=np.int32, count=len(names))
+        return self.listed.rows_of(names, self.rows)
 
     def distinct(self, rows: NDArray[np.int32]) -> bool:
         """Whether no row stands there twice; all are to be known."""
@@ -281,6 +280,7 @@ class TopologyIndex:
         row = self.rows.pop(name, None)
         if row is None:
             return
+        self.listed.drop(row)
         detail = self.details[row]
         self._pools.see(name, detail.machine if detail else None, None)
         self._release(name)
@@ -298,9 +298,9 @@ class TopologyIndex:
         """The index as it is now, for reading in turns while this one goes on."""
         other = copy.copy(self)
         other.rows, other.details = dict(self.rows), list(self.details)
+        other.listed, other.reservations = name_order.NameOrder(), self.reservations.copy()
         other.state, other.expected = self.state.copy(), self.expected.copy()
         other.cpu, other.memory = self.cpu.copy(), self.memory.copy()
-        other.reservations = self.reservations.copy()
         return other
 
     def verify(self) -> list[str]:

@@ -4,7 +4,8 @@ A request lists hundreds of names, and each is found by a look-up that reads the
 As they were read from the watch they lie all over the heap, and every one of them is a miss of the
 processor's caches: of 5,000 nodes that is most of what filter takes. kube-scheduler lists nodes in
 an order of its own, of which each request has a window that begins elsewhere. So names are copied
-one behind the other in that order, and their rows as well:
+one behind the other in that order, and their rows as well, and runs of them are known at once
+(`cluster.name_order`):
 
     requests list names far apart in memory ─▶ the order is learnt from some of them
                                             ─▶ a copy is made, a few hundred names a turn
@@ -21,7 +22,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import index
+from extender.cluster import index, name_order
 
 _FEW = 64  # names of a request that tells nothing of the order; so few are quickly found
 _CLOSE = 64  # positions apart that are close: a few pages
@@ -40,7 +41,6 @@ class NameLayout:
 
     def __init__(self, cluster: index.TopologyIndex) -> None:
         self._index = cluster
-        self._position: NDArray[np.int32] = np.zeros(0, dtype=np.int32)  # row → its position, or -1
         self._asked: tuple[Sequence[str], NDArray[np.int32]] | None = None  # the last request's
         self._order: dict[str, None] = {}  # the names learnt, in the order in which they are asked
         self._learnt_from = 0  # requests
@@ -81,8 +81,7 @@ class NameLayout:
 
     def _is_close(self, rows: NDArray[np.int32]) -> bool:
         """Whether the names of these rows lie close to each other already."""
-        rows = rows[(rows >= 0) & (rows < len(self._position))]
-        positions = self._position[rows]
+        positions = np.array([self._index.listed.position(row) for row in rows.tolist()])
         steps = np.abs(np.diff(positions[positions >= 0]))
         return int(np.count_nonzero(steps <= _CLOSE)) >= _CLOSE_SHARE * len(rows) > 0
 
@@ -111,7 +110,4 @@ class NameLayout:
                     self._until_next = 0
                     return
         self._index.rows = laid_out
-        self._position = np.full(len(self._index.state), -1, dtype=np.int32)
-        self._position[np.fromiter(laid_out.values(), np.int32, len(laid_out))] = np.arange(
-            len(laid_out), dtype=np.int32
-        )
+        self._index.listed = name_order.NameOrder(laid_out)
