@@ -160,7 +160,7 @@ class Engine:
         if refused or unresolvable:
             passes = ~judged.refused
             kept, passing = refusals.kept(names, passes), rows[passes]
-        ticket = Ticket(pod, kept, passing, self.index.layout)
+        ticket = Ticket(pod, kept, passing, self.index.layout, resolved, moment=self.moment)
         kept_for = None if resolved.by_node is not None else (rows, judged.codes)
         distinct = distinct and not unknown
         return verb_results.FilterResult(refused, unresolvable, unknown, ticket, distinct, kept_for)
@@ -192,12 +192,13 @@ class Engine:
 
     def prepare(self, ticket: Ticket) -> Ticket:
         """The ticket with what prioritize would answer now; nothing else is left behind."""
-        resolved = self._resolve(ticket.pod)
+        self.settle()
+        resolved = ticket.resolved_at(self.moment) or self._resolve(ticket.pod)
         # Members of a gang come and go without moving what an answer rests on.
         if isinstance(resolved, resolver.NotJudged) or resolved.together:
             return ticket
         scored = self.scored(resolved, ticket.rows_in(self.index), with_parts=False)
-        return dataclasses.replace(ticket, scored=scored, moment=self.moment)
+        return dataclasses.replace(ticket, resolved=resolved, scored=scored, moment=self.moment)
 
     def _still_valid(self, ticket: Ticket) -> scored_nodes.ScoredNodes | None:
         """What was worked out ahead, if nothing has changed since."""

@@ -13,7 +13,6 @@ from extender.cluster.pods import gangs, rails
 from extender.policy import config, preference, proximity
 from extender.pricing import headroom
 from extender.verdicts import evaluator, resolver, verdict_table
-from extender.verdicts.query import Query
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int32]
@@ -23,8 +22,6 @@ Numbers = NDArray[np.int32]
 EXPECTED_FULL = 1e3
 # One of which we cannot tell is tried after all of which we can.
 NOT_JUDGED = 500.0
-# Questions of a burst; each keeps its table alive, which may be 3 MB.
-_MOST_STANDINGS = 16
 # what a pod wants → by what a node offers: the cost
 _MISFITS = {
     wants: np.array([preference.misfit(wants, offers) for offers in preference.Sandbox])
@@ -54,16 +51,6 @@ class NodeCosts:
     tie: Floats
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _StateCosts:
-    """What a question's states cost by themselves, once so many of them were judged."""
-
-    table: verdict_table.VerdictTable
-    profile: config.Profile
-    judged: int
-    costs: Floats
-
-
 class Scorer:
     """Adds up the parts; what a node's labels and conditions say is kept per row."""
 
@@ -76,7 +63,6 @@ class Scorer:
         self._conditions: tuple[str, ...] = ()
         # levels → row → domains
         self._domains_of: dict[tuple[str, ...], dict[int, proximity.Domains]] = {}
-        self._standings: dict[Query, _StateCosts] = {}
         self._read: dict[int, index.Row] = {}  # row → what was read of it last
         self._uneven = False  # whether any row says something of its health, or of what it is for
         self._degraded: Floats = np.zeros(0)  # row → cost of its health
@@ -129,7 +115,7 @@ class Scorer:
         """`cost_by_part` without the parts: what a request needs, in a third of the steps."""
         if resolved.together:
             return self.cost_by_part(resolved, candidates)
-        total = self._standing(candidates.table, resolved.profile)[candidates.states]
+        total = _cost_of_states(candidates, resolved.profile)
         weight = resolved.profile.preference.weight
         if weight and (self._uneven or resolved.wants):
             total += weight * self._suiting(resolved, candidates.rows)
@@ -293,30 +279,19 @@ class Scorer:
         found: Floats = self._degraded[rows] + _MISFITS[resolved.wants][self._sandbox[rows]]
         return found
 
-    def _standing(self, table: verdict_table.VerdictTable, profile: config.Profile) -> Floats:
-        """What each state costs by itself: distance, waste, and that it may not do."""
-        known, judged = self._standings.get(table.question), table.judged
-        if (
-            known is not None
-            and known.table is table
-            and known.profile is profile
-            and known.judged == judged
-            and len(known.costs) == len(table.code)
-        ):
-            return known.costs
-        costs = profile.locality.weight * (1 - table.locality)
-        costs += profile.preference.weight * table.preference
-        for _, cost in _doubts(table.code):
-            costs += cost
-        self._standings.pop(table.question, None)
-        while len(self._standings) >= _MOST_STANDINGS:
-            del self._standings[next(iter(self._standings))]
-        self._standings[table.question] = _StateCosts(table, profile, judged, costs)
-        return costs
-
     def _labels(self, row: int) -> dict[str, str]:
         detail = self._index.details[row] if row >= 0 else None
         return (detail.node.metadata.labels or {}) if detail is not None else {}
+
+
+def _cost_of_states(candidates: CandidateNodes, profile: config.Profile) -> Floats:
+    """What the candidates' states cost by themselves: locality, waste, and that it may not do."""
+    table, states = candidates.table, candidates.states
+    costs: Floats = profile.locality.weight * (1 - table.locality[states])
+    costs += profile.preference.weight * table.preference[states]
+    for _, cost in _doubts(table.code[states]):
+        costs += cost
+    return costs
 
 
 def _doubts(codes: NDArray[np.int8]) -> Iterator[tuple[str, Floats]]:

@@ -1,8 +1,9 @@
 """What filter found of a pod, handed on until prioritize has answered; nobody else remembers it.
 
-    POST /filter ──▶ Engine.filter ──▶ Ticket(pod, names, rows, layout)
+    POST /filter ──▶ Engine.filter ──▶ Ticket(pod, names, rows, layout, resolved, moment)
                                           │    while kube-scheduler reads filter's reply
                      Engine.prepare ──▶ Ticket(…, scored, moment)
+                          nothing changed since `moment` ─▶ `resolved` as it is, else found anew
                                           │    the same names come back, mostly of the same pod
     POST /prioritize ─▶ Engine.prioritize
                           same pod, and nothing changed since `moment` ─▶ `scored` as it is
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from extender.cluster import index
 from extender.decisions import scored_nodes
 from extender.kube.api import objects
+from extender.verdicts import resolver
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Ticket:
     names: list[str]
     rows: NDArray[np.int32] | None = None  # of the names, while the index has this `layout`
     layout: int = -1
+    resolved: resolver.ResolvedPod | None = None  # what the pod asks for, at `moment`
     scored: scored_nodes.ScoredNodes | None = None  # what prioritize would answer at `moment`
     moment: Hashable = None
 
@@ -41,6 +44,10 @@ class Ticket:
     def scores(self) -> NDArray[np.int64] | None:
         """The scores worked out ahead, parallel to `names`."""
         return None if self.scored is None else self.scored.scores
+
+    def resolved_at(self, moment: Hashable) -> resolver.ResolvedPod | None:
+        """What the pod asks for, if nothing has changed by this moment."""
+        return self.resolved if self.moment == moment else None
 
     def rows_in(self, cluster: index.TopologyIndex) -> NDArray[np.int32]:
         """The rows of the names as they are now; -1 where a name is not known."""

@@ -13,7 +13,7 @@ All of it may be left undone: a request does by itself what it needs, with the s
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +106,7 @@ class PodKinds:
         # (identity of the query, CPU, memory) → the kind, the latest last
         self._kinds: dict[tuple[int, int, int], _PodKind] = {}
         self._done_at = (_NONE, _NONE)  # writes of the index, epoch of the prices: all was done
+        self._changed: NDArray[np.int32] = np.zeros(0, dtype=np.int32)  # rows changed since then
 
     def want(self, pod: resolver.ResolvedPod) -> None:
         """Be ready for pods that ask for the same as this one."""
@@ -136,24 +137,53 @@ class PodKinds:
 
     def step(self) -> None:
         """Work out a few rows of the latest kinds that want some: verdicts first, then losses."""
-        left = _ROWS_A_TURN
-        for work_out in (self._judge, self._price):
-            for kind in reversed(self._kinds.values()):
-                rows = work_out(kind, left)
-                left -= max(rows, _ROWS_A_KIND) if rows else 0
-                if left <= 0:
-                    return
+        self._find_changed_rows()
+        left = self._of_each(self._judge, _ROWS_A_TURN)
+        if left > 0:
+            self._count_headroom_left()
+            left = self._of_each(self._price, left)
+        if left <= 0:
+            return
         read = self._pricer.lookahead.advance(most=_PARTITIONED_ROWS_A_TURN)
         if left == _ROWS_A_TURN and not read:
             self._done_at = self._now
 
+    def _find_changed_rows(self) -> None:
+        """The rows in use that changed since all was done; all of them for new kinds and arrays."""
+        cluster = self._index
+        for kind in self._kinds.values():
+            if len(kind.judged) != len(cluster.version):
+                kind.judged = np.full(len(cluster.version), _NONE, dtype=np.int64)
+                kind.priced = kind.judged.copy()
+                self._done_at = (_NONE, _NONE)
+        changed = (cluster.version > self._done_at[0]) & (cluster.state >= 0)
+        self._changed = np.flatnonzero(changed).astype(np.int32)
+
+    def _of_each(self, work_out: Callable[[_PodKind, int], int], left: int) -> int:
+        """Work out rows of each kind, the latest first, as far as the turn goes; what is left."""
+        for kind in reversed(self._kinds.values()):
+            rows = work_out(kind, left)
+            left -= max(rows, _ROWS_A_KIND) if rows else 0
+            if left <= 0:
+                break
+        return left
+
+    def _count_headroom_left(self) -> None:
+        """Count what pods of each kind would leave of the changed rows, in one go for all kinds.
+
+        To count a few states takes not much longer than one.
+        """
+        if not self._pricer.priced:
+            return
+        after = []
+        for kind in self._kinds.values():
+            rows = self._outdated(kind.priced, _ROWS_A_KIND)
+            after.append(self._verdicts.table(kind.pod).after[self._index.expected[rows]])
+        self._pricer.count_ahead(np.concatenate(after))
+
     def _judge(self, kind: _PodKind, most: int) -> int:
         """Judge and word some rows of the kind; how many were to be."""
-        cluster = self._index
-        if len(kind.judged) != len(cluster.version):
-            kind.judged = np.full(len(cluster.version), _NONE, dtype=np.int64)
-            kind.priced = kind.judged.copy()
-        rows = self._outdated(kind.judged, most)
+        cluster, rows = self._index, self._outdated(kind.judged, most)
         if not len(rows):
             return 0
         table = self._verdicts.table(kind.pod)
@@ -194,6 +224,6 @@ class PodKinds:
 
     def _outdated(self, done: NDArray[np.int64], most: int) -> NDArray[np.int32]:
         """Some rows in use whose version differs from the one that was worked out."""
-        cluster = self._index
-        stale = (done != cluster.version) & (cluster.state >= 0)
-        return np.flatnonzero(stale)[:most].astype(np.int32)
+        rows = self._changed
+        found: NDArray[np.int32] = rows[done[rows] != self._index.version[rows]][:most]
+        return found

@@ -38,8 +38,7 @@ from extender.pricing.mix.demand_mix import DemandClasses, Floats, Ints
 from extender.verdicts import verdict_table
 from extender.verdicts.query import Query, asks_one_kind
 
-# Rows times classes up to which plain floats are quicker than arrays: 0.3 µs a cell against 50 µs
-# for any number of them, between two requests of a scheduler.
+# Rows times classes up to which plain floats are quicker than arrays: 0.3 µs a cell against 50 µs.
 _FEW_CELLS = 96
 
 
@@ -204,6 +203,10 @@ class HeadroomPricer:
         size = (table.question, cpu, memory)
         loss_of = self._loss_function(table, cpu, memory)
         return self.losses.priced(size, rows, loss_of, prices=self.prices, epoch=self.epoch)
+
+    def count_ahead(self, states: NDArray[np.int32]) -> None:
+        """Count what devices allow on these states, which `cost` is soon to be asked about."""
+        self._device_headroom.count(states[states >= 0], self._now())
 
     def cost_by_class(
         self, table: verdict_table.VerdictTable, rows: NDArray[np.int32], *, cpu: int, memory: int

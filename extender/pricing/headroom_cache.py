@@ -5,6 +5,7 @@ What a class requests of CPU and memory changes with the mix; which devices hard
 
 from __future__ import annotations
 
+import operator
 from typing import TypeAlias
 
 import numpy as np
@@ -49,55 +50,63 @@ class DeviceHeadroomCache:
             "device-headroom", self._kept, _MOST_KEPT, bounded_cache.ENTRIES
         )
 
-    def of(
-        self,
-        numbers: NDArray[np.int32],
-        generation: Generation,
-    ) -> formula.DeviceHeadroom:
+    def of(self, numbers: NDArray[np.int32], generation: Generation) -> formula.DeviceHeadroom:
         """Device headroom of the states, one row each; NaN where not all is counted yet."""
+        self.count(numbers, generation)
+        slots = self._slot_of[numbers]
+        if slots.min(initial=0) < 0:
+            # More than are kept, or an allowance ran out.
+            distinct = np.unique(numbers)
+            return self._counted(distinct).take(np.searchsorted(distinct, numbers))
+        mean_worth = None if self._mean_worth is None else self._mean_worth[slots]
+        return formula.DeviceHeadroom(
+            fits_now=self._fits_now[slots], count=self._count[slots], mean_worth=mean_worth
+        )
+
+    def of_state(self, state: int, generation: Generation, *, weighted: bool) -> StateHeadroom:
+        """`fits_now` and `count` of one state, by class; NaN where not all is counted yet."""
+        if generation is not self._generation:
+            self._take(generation)
+        found = self._by_state.get((state, weighted))
+        if found is not None:
+            return found
+        if state >= len(self._slot_of) or self._slot_of[state] < 0:
+            number = np.array([state], dtype=np.int32)
+            parts = self.of(number, generation)
+            if self._slot_of[state] < 0:
+                parts = parts.weighted() if weighted else parts
+                return parts.fits_now[0].tolist(), parts.count[0].tolist()
+        slot = int(self._slot_of[state])
+        fits_now, count = self._fits_now[slot].tolist(), self._count[slot].tolist()
+        if weighted and self._mean_worth is not None:
+            worth = self._mean_worth[slot].tolist()
+            fits_now = list(map(operator.mul, fits_now, worth))
+            count = list(map(operator.mul, count, worth))
+        found = self._by_state[state, weighted] = fits_now, count
+        return found
+
+    def count(self, numbers: NDArray[np.int32], generation: Generation) -> None:
+        """Count the states that were not counted yet, as far as the allowance goes."""
         if generation is not self._generation:
             self._take(generation)
         if len(self._slot_of) < len(generation.states):
             more = np.full(len(generation.states), -1, dtype=np.int32)
             self._slot_of = np.concatenate([self._slot_of, more])
         slots = self._slot_of[numbers]
-        if slots.min(initial=0) < 0:
-            missing = np.unique(numbers[slots < 0])
-            if self._kept + len(missing) > _MOST_KEPT:
-                self._forget()
-                missing = np.unique(numbers)
-            found = self._counted(missing)
-            if len(missing) > _MOST_KEPT:
-                return found.take(np.searchsorted(missing, numbers))
-            if np.isnan(found.count).any():
-                # An allowance ran out: not worth caching.
-                distinct = np.unique(numbers)
-                return self._counted(distinct).take(np.searchsorted(distinct, numbers))
+        if slots.min(initial=0) >= 0:
+            return
+        missing = np.unique(numbers[slots < 0])
+        if self._kept + len(missing) > _MOST_KEPT:
+            self._forget()
+            missing = np.unique(numbers)
+        if len(missing) > _MOST_KEPT:
+            return
+        found = self._counted(missing)
+        complete = ~np.isnan(found.count).any(axis=1)
+        if complete.all():
             self._keep(missing, found)
-            slots = self._slot_of[numbers]
-        mean_worth = None if self._mean_worth is None else self._mean_worth[slots]
-        return formula.DeviceHeadroom(
-            fits_now=self._fits_now[slots], count=self._count[slots], mean_worth=mean_worth
-        )
-
-    def of_state(
-        self,
-        state: int,
-        generation: Generation,
-        *,
-        weighted: bool,
-    ) -> StateHeadroom:
-        """`fits_now` and `count` of one state, by class; NaN where not all is counted yet."""
-        if generation is not self._generation:
-            self._take(generation)
-        found = self._by_state.get((state, weighted))
-        if found is None:
-            parts = self.of(np.array([state], dtype=np.int32), generation)
-            parts = parts.weighted() if weighted else parts
-            found = parts.fits_now[0].tolist(), parts.count[0].tolist()
-            if self._slot_of[state] >= 0:
-                self._by_state[state, weighted] = found
-        return found
+        else:
+            self._keep(missing[complete], found.take(np.flatnonzero(complete)))
 
     def _counted(self, numbers: NDArray[np.int32]) -> formula.DeviceHeadroom:
         now, units = self._generation, self._generation.classes.units
