@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from extender import bounded_cache
 from extender.cluster import index
-from extender.cluster.states import States
+from extender.cluster.states import ByNumbering
 from extender.hardware.shape import Shape
 from extender.pricing import placement_counts
 from extender.pricing.mig import partitioned_gpus, placement_states, placements
@@ -61,13 +61,13 @@ class Lookahead:
         self.partitioned_gpus = partitioned_gpus.PartitionedGpus(cluster, counted)
         self._allowance = _NO_LIMIT if patient else ALLOWANCE
         self._left = self._allowance
-        self._states = States()
         self._units = partitioned_gpus.PartitionUnits.none()
         self._no_fit = 0.0
         self._unit_index: dict[Query, int] = {}  # demand → index of the unit it is one of, or -1
         self._gpu_states = placement_states.GpuStates(0)
-        # shape → per GPU and unit, the devices that serve it
-        self._matching: dict[Shape, tuple[tuple[int, ...], ...]] = {}
+        # Shape → per GPU and unit, the devices that serve it. By the numbers of the states, so
+        # that shapes of machines that are gone go, too.
+        self._matching: ByNumbering[dict[Shape, tuple[tuple[int, ...], ...]]] = ByNumbering(dict)
         # Per row: the state numbers of its GPUs; per unit the first GPU with a legal placement, or
         # -1, and what the unit costs there, in GPUs, or inf. Valid at `_version` of the index.
         self._state_numbers: NDArray[np.int32] = np.zeros((0, 0), dtype=np.int32)
@@ -96,9 +96,6 @@ class Lookahead:
         """Start a call, with a whole allowance of rows, and read the machines that are new."""
         self._left = self._allowance
         self.partitioned_gpus.renew()
-        if self._index.states is not self._states:
-            self._states = self._index.states
-            self._matching.clear()
         if len(self._gpu_states) > _MOST_GPU_STATES:
             self._forget()
 
@@ -199,13 +196,14 @@ class Lookahead:
 
     def _partitioned(self, states: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of the states are of machines with partitions: of the others nothing is read."""
-        having = [bool(self.partitioned_gpus.of(shape)) for shape in self._states.shapes]
-        found: NDArray[np.bool_] = np.array(having, dtype=np.bool_)[self._states.shape_of[states]]
+        known = self._index.states
+        having = [bool(self.partitioned_gpus.of(shape)) for shape in known.shapes]
+        found: NDArray[np.bool_] = np.array(having, dtype=np.bool_)[known.shape_of[states]]
         return found
 
     def _read_row(self, row: int) -> None:
         self._state_numbers[row] = _NOTHING
-        hardware, usage = self._states[int(self._index.expected[row])]
+        hardware, usage = self._index.states[int(self._index.expected[row])]
         there = zip(self.partitioned_gpus.of(hardware), self._matching_of(hardware), strict=True)
         for number, (gpu, matching) in enumerate(there):
             taken, drawn = gpu.local(usage.taken), gpu.drawn(usage.drawn)
@@ -266,11 +264,10 @@ class Lookahead:
         return found
 
     def _matching_of(self, hardware: Shape) -> tuple[tuple[int, ...], ...]:
-        found = self._matching.get(hardware)
+        known = self._matching.of(self._index.states)
+        found = known.get(hardware)
         if found is None:
-            found = self._matching[hardware] = self.partitioned_gpus.matching(
-                hardware, self._units.units
-            )
+            found = known[hardware] = self.partitioned_gpus.matching(hardware, self._units.units)
         return found
 
     def _resize(self, size: int) -> None:
@@ -283,6 +280,6 @@ class Lookahead:
 
     def _forget(self) -> None:
         self._gpu_states = placement_states.GpuStates(len(self._units.units))
-        self._matching.clear()
+        self._matching.kept.clear()
         self._unit_index.clear()
         self._resize(0)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import index
-from extender.cluster.states import States
+from extender.cluster.states import ByNumbering
 from extender.hardware import gpu_count
 from extender.hardware.shape import Shape
 from extender.pricing import placement_counts
@@ -36,6 +36,17 @@ class PartitionUnits:
         return cls((), empty, empty, empty, empty)
 
 
+@dataclasses.dataclass(slots=True)
+class _ReadShapes:
+    """What was read of the shapes that are numbered."""
+
+    count: int = 0  # of the shapes, in their order
+    # shape by identity → its partitioned GPUs, where it has any
+    gpus_of: dict[Shape, tuple[placements.PartitionedGpu, ...]] = dataclasses.field(
+        default_factory=dict
+    )
+
+
 class PartitionedGpus:
     """The partitioned GPUs of the machines that the cluster has had."""
 
@@ -44,38 +55,36 @@ class PartitionedGpus:
     ) -> None:
         self._index = cluster
         self._counts = counted
-        self._states = States()
-        self._seen = 0  # how many of the numbered shapes are read
-        # shape by identity → its partitioned GPUs, where it has any
-        self._of: dict[Shape, tuple[placements.PartitionedGpu, ...]] = {}
+        self._read = ByNumbering(_ReadShapes)
+
+    @property
+    def _gpus_of(self) -> dict[Shape, tuple[placements.PartitionedGpu, ...]]:
+        return self._read.kept.gpus_of
 
     def __bool__(self) -> bool:
-        return bool(self._of)
+        return bool(self._gpus_of)
 
     def __iter__(self) -> Iterator[Shape]:
         """The machines that have any."""
-        return iter(self._of)
+        return iter(self._gpus_of)
 
     @property
     def most(self) -> int:
         """Partitioned GPUs of the machine that has most."""
-        return max(map(len, self._of.values()), default=0)
+        return max(map(len, self._gpus_of.values()), default=0)
 
     def renew(self) -> None:
         """Read the machines that are new."""
-        states = self._index.states
-        if states is not self._states:
-            self._states, self._seen = states, 0
-            self._of.clear()
-        for hardware in states.shapes[self._seen :]:
+        shapes, read = self._index.states.shapes, self._read.of(self._index.states)
+        for hardware in shapes[read.count :]:
             found = placements.partitioned_gpus(hardware)
             if found:
-                self._of[hardware] = found
-        self._seen = len(states.shapes)
+                read.gpus_of[hardware] = found
+        read.count = len(shapes)
 
     def of(self, hardware: Shape) -> tuple[placements.PartitionedGpu, ...]:
         """The partitioned GPUs of a machine in the allocator's order."""
-        return self._of.get(hardware, ())
+        return self._gpus_of.get(hardware, ())
 
     def matching(self, hardware: Shape, units: tuple[Query, ...]) -> tuple[tuple[int, ...], ...]:
         """Per GPU of a machine, and unit: the devices that serve it, as bits."""
@@ -119,7 +128,7 @@ class PartitionedGpus:
 
     def name(self, unit: Query) -> str:
         """The name for people: the profile of a device that serves it, where it has one."""
-        for hardware in self._of:
+        for hardware in self._gpus_of:
             for gpu, matching in self._serving(unit, hardware):
                 if matching:
                     first = gpu.devices[(matching & -matching).bit_length() - 1]
@@ -127,7 +136,7 @@ class PartitionedGpus:
         return describe(unit)
 
     def _draws_counters(self, unit: object) -> bool:
-        return any(self._serving(unit, hardware) for hardware in self._of)
+        return any(self._serving(unit, hardware) for hardware in self._gpus_of)
 
     def _serving(
         self, unit: object, hardware: Shape
