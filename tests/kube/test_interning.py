@@ -35,6 +35,19 @@ def test_equal_parts_of_devices_become_one():
     assert first.attributes["serial"] != second.attributes["serial"]
 
 
+def test_partitions_of_one_gpu_share_what_is_that_machines_own():
+    intern = interning.ObjectInterner()
+    for number in range(600):  # by then serial numbers are known to differ everywhere
+        intern(resource_slice(number, [piece("gpu-0", f"serial-{number}")]))
+    names, products = ("a", "b", "c"), ("1g", "1g", "2g")
+    pieces = [piece(name, "own", product=each) for name, each in zip(names, products, strict=True)]
+
+    first, second, third = intern(resource_slice(0, pieces)).spec.devices
+
+    assert first.attributes is second.attributes
+    assert second.attributes["serial"] is third.attributes["serial"]
+
+
 def test_equal_sizes_and_conditions_of_nodes_become_one():
     intern = interning.ObjectInterner()
     first, second = (

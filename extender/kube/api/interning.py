@@ -11,7 +11,7 @@ Everything here is immutable by agreement: the objects are frozen, and their map
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -54,9 +54,13 @@ class ObjectInterner:
 
     def _devices(self, devices: tuple[objects.Device, ...]) -> None:
         sizes: dict[str, Any] | None = None
+        attributes: dict[str, objects.DeviceAttribute] | None = None
         for device in devices:
             if device.attributes:
-                self._values(device.attributes)
+                self._values(device.attributes, attributes or {})
+                if device.attributes == attributes:  # as its neighbour's: partitions of one GPU
+                    _set(device, "attributes", attributes)
+                attributes = device.attributes
             _set(device, "name", sys.intern(device.name))
             if device.capacity:
                 if device.capacity != sizes:  # else as its neighbour's, which most are
@@ -73,8 +77,12 @@ class ObjectInterner:
                 counters = _shared(self._others, "device counters", drawn, device.consumes_counters)
                 _set(device, "consumes_counters", counters)
 
-    def _values(self, attributes: dict[str, objects.DeviceAttribute]) -> None:
-        """Share the values one by one, each among those of its name.
+    def _values(
+        self,
+        attributes: dict[str, objects.DeviceAttribute],
+        neighbours: Mapping[str, objects.DeviceAttribute],
+    ) -> None:
+        """Share the values one by one, each among those of its name, or with the neighbour's.
 
         An attribute has one value, and to look that up is quicker than to look up the struct.
         """
@@ -90,6 +98,8 @@ class ObjectInterner:
                 known, key = others, value
             kept = known.get(name, _NOTHING)
             if kept is None:
+                if (same := neighbours.get(name)) == value and same is not None:
+                    attributes[name] = same
                 continue
             found = kept.get(key)
             attributes[name] = _shared(known, name, key, value) if found is None else found
