@@ -177,7 +177,7 @@ class Engine:
         if scored is None:
             # A repeated call, or one without filter: its own reservation must not count against it.
             self.assumed.withdraw(pod.metadata.uid)
-            scored = self._scored_for(ticket)
+            scored = self._scored_for(ticket, settled=ticket.scored is not None)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
         resolved, candidates = scored.resolved, scored.candidates
@@ -202,9 +202,8 @@ class Engine:
 
     def _still_valid(self, ticket: Ticket) -> scored_nodes.ScoredNodes | None:
         """What was worked out ahead, if nothing has changed since."""
-        if ticket.scored is None:
-            return None
-        self.settle()
+        if ticket.scored is not None:
+            self.settle()
         return ticket.scored if ticket.moment == self.moment else None
 
     @property
@@ -231,16 +230,16 @@ class Engine:
         return self._scored_for(Ticket(pod, list(names)), with_parts=with_parts)
 
     def _scored_for(
-        self, ticket: Ticket, *, with_parts: bool = False
+        self, ticket: Ticket, *, with_parts: bool = False, settled: bool = False
     ) -> scored_nodes.ScoredNodes | None:
-        resolved = self._resolve(ticket.pod)
+        resolved = self._resolve(ticket.pod, settled=settled)
         if isinstance(resolved, resolver.NotJudged):
             return None
         return self.scored(resolved, ticket.rows_in(self.index), with_parts=with_parts)
 
-    def _resolve(self, pod: objects.Pod) -> resolver.Resolution:
-        """What the pod asks for, once all that has happened is taken in."""
-        self.settle()
+    def _resolve(self, pod: objects.Pod, *, settled: bool = False) -> resolver.Resolution:
+        """What the pod asks for, once all that has happened is taken in, or only rows are."""
+        self.index.settle() if settled else self.settle()
         return self.resolver.resolve(pod, self.policy)
 
     def scored(
@@ -298,7 +297,8 @@ class Engine:
         changed = self.index.take_changed()
         self.scoring.refresh(changed)
         self.pricer.settle(len(changed), rest=rest)
-        self.work.allow(work.JUDGING)
+        self.work.settled()
+        self.work.allow_call(work.JUDGING)
 
     @property
     def unfinished(self) -> bool:

@@ -203,11 +203,17 @@ class PodKinds:
         renewed = kind.epoch != self._pricer.epoch
         if not self._pricer.priced or not (len(rows) or renewed):
             return 0
-        table, asked = self._verdicts.table(kind.pod), kind.pod.requests
+        table, asked, losses = (
+            self._verdicts.table(kind.pod),
+            kind.pod.requests,
+            self._pricer.losses,
+        )
+        size = table.question, asked.cpu, asked.memory
+        if not len(rows):  # new classes: as many of their rows as one turn goes
+            rows = losses.behind(size)
         self._pricer.cost(table, rows, cpu=asked.cpu, memory=asked.memory)
-        known = self._pricer.losses.knows((table.question, asked.cpu, asked.memory), rows)
-        self._note(kind, kind.priced, rows, known)
-        kind.epoch = self._pricer.epoch
+        self._note(kind, kind.priced, rows, losses.knows(size, rows))
+        kind.epoch = _NONE if len(losses.behind(size)) else self._pricer.epoch
         return max(len(rows), 1)
 
     def _note(

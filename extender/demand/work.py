@@ -14,9 +14,9 @@ from extender import errors
 # others share.
 JUDGING = 2_500
 SETTLING = 1_000
-# Units of a preempt, which comes once for a pod that fits nowhere: about 35 nodes of 8 pods. On the
+# Units of a preempt, which comes once for a pod that fits nowhere: about 25 nodes of 8 pods. On the
 # others the offered victims stand.
-PREEMPTING = 4_000
+PREEMPTING = 3_000
 # Units of a turn between two requests, for what was not finished: half a millisecond.
 IDLE = 250
 # Units of a settling that no call waits for. Each one renews the prices, whatever it finds out, so
@@ -25,6 +25,8 @@ BETWEEN = 500
 # One turn in so many may do as much as a call: what is done in one piece and takes more than a turn
 # gets done, and a call waits a few milliseconds now and then. Odd, as two kinds of turns alternate.
 _LONG_TURN = 33
+# The part of its allowance that a call has however much settling took.
+_LEAST_PART = 2
 _NO_LIMIT = 1 << 62
 
 
@@ -40,6 +42,7 @@ class Work:
         self.left = _NO_LIMIT
         self.done = 0  # units spent in all
         self._turns = 0
+        self._over = 0  # what taking in what has happened took beyond its allowance
 
     def allow(self, units: int) -> None:
         """Begin with so many units."""
@@ -56,6 +59,17 @@ class Work:
             self.allow_turn(BETWEEN)
         else:
             self.allow(SETTLING)
+
+    def settled(self) -> None:
+        """End what `allow_settling` began; what it took beyond its allowance is owed."""
+        self._over = max(-self.left, 0)
+
+    def allow_call(self, units: int) -> None:
+        """Begin what the call came for, with so many units less what settling owes.
+
+        A part of them in any case: a call that always comes after much has happened gets on.
+        """
+        self.allow(max(units - self._over, units // _LEAST_PART))
 
     def spend(self, units: int) -> None:
         """Note work that is done, or is about to be."""

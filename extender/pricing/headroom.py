@@ -38,8 +38,11 @@ from extender.pricing.mix.demand_mix import DemandClasses, Floats, Ints
 from extender.verdicts import verdict_table
 from extender.verdicts.query import Query, asks_one_kind
 
-# Rows times classes up to which plain floats are quicker than arrays: 0.3 µs a cell against 50 µs.
-_FEW_CELLS = 96
+# Units of work: of a renewal before any row is counted, of pricing what was counted, of one
+# placement that is looked up (judging it is charged by itself).
+_RENEWING, _PRICING, _COUNTING = 600, 800, 5
+# Calls that go on counting between two that price: prices that move outdate what was prepared.
+_PRICED_EVERY = 16
 
 
 class HeadroomPricer:
@@ -58,8 +61,8 @@ class HeadroomPricer:
         self._work = spending or work.Work()
         self._index = cluster
         self._class_versions = loss_cache.ClassVersions()
-        self._current = loss_cache.RowClassMatrix(cluster, self._class_versions)
-        self.losses = loss_cache.LossCache(cluster, self._class_versions)
+        self._current = loss_cache.RowClassMatrix(cluster, self._class_versions, self._work)
+        self.losses = loss_cache.LossCache(cluster, self._class_versions, self._work)
         self.prices: Floats = np.zeros(0)
         self.headroom: Floats = np.zeros(0)  # U, GPUs per class over the whole cluster
         self.epoch = 0
@@ -71,7 +74,7 @@ class HeadroomPricer:
         self._counts = placement_counts.PlacementCounts(
             table_of, self._sizes.of_unit, matches, patient=patient
         )
-        self._device_headroom = headroom_cache.DeviceHeadroomCache(self._counts)
+        self._states = headroom_cache.StatesHeadroom(self._counts, self._now)
         self.inventory = gpu_inventory.GpuInventory(cluster)
         self._fleet = fleet.Fleet(cluster, self._counts, self.inventory)
         self.lookahead = lookahead.Lookahead(cluster, self._counts, patient=patient)
@@ -79,6 +82,8 @@ class HeadroomPricer:
         self._generation = Generation(DemandClasses.none(), self._policy_form, cluster.states)
         self._age = 0  # placements and pods since the prices were renewed
         self._stale = True
+        self._waiting = False  # whether headroom was left to count when they were
+        self._unpriced = 0  # calls since that went on counting
         self._form_changed = True  # whether the form changed since
 
     @property
@@ -89,12 +94,12 @@ class HeadroomPricer:
     @property
     def unfinished(self) -> bool:
         """Whether an allowance ran out before all headroom was counted."""
-        return self._stale
+        return self._stale or self._waiting
 
     def caches(self) -> Iterator[bounded_cache.Figures]:
         """How full the caches of counts, headroom and losses are."""
         yield self._counts.figures
-        yield self._device_headroom.figures
+        yield self._states.figures
         yield self.losses.figures
         yield self.lookahead.figures
 
@@ -135,39 +140,66 @@ class HeadroomPricer:
         """Renew the prices when enough has happened; `changed` rows changed since the last call.
 
         At `rest` anything is enough: then replicas that observed the same have the same prices.
+        Where an allowance runs out the next call goes on.
         """
         self._age += changed
-        self._counts.allow()
+        self._counts.allow(self._work.left // _COUNTING)
         self.lookahead.allow()
+        counted = self._counts.left
         enough = self._age > 0 if rest else self._age >= self._refresh_after
-        if not (self._stale or enough or self._demands.outdated):
-            return
+        if self._stale or enough or self._demands.outdated:
+            self._renew()
+        elif self._waiting:
+            self._go_on()
+        self._work.spend(_COUNTING * (counted - self._counts.left))
+
+    def _renew(self) -> None:
+        """Take the mix as it is now, and price it."""
         self._demands.refresh()
         self._age, self._stale = 0, False
         rows = self._index.in_use()
         self._fleet.refresh(rows)
         self._adapt_form(rows)
         classes = self._demands.classes(self._fleet.machine_shares)
+        # Charged afterwards: a turn that may do less than this gets on all the same.
+        self._work.spend(_RENEWING)
         if not self._counts.plans(classes.units, self._index.states.shapes):
             self._stale = True  # some selectors of the units are not evaluated yet
             return
         self._class_versions.take(classes, all_of_them=self._form_changed)
         self._replace(classes=classes)
         self._form_changed = False
+        self._stale = self.mix.unresolved
         if not len(rows) or not len(self.classes.weight):
             self.prices = self.headroom = np.zeros(len(self.classes.weight))
-            self._stale = self.mix.unresolved
+            self._waiting = False
             return
         self._current.refresh(rows, self._current_headroom)
-        # Where an allowance ran out the next call goes on counting.
-        self._stale = self._counts.incomplete or self.mix.unresolved
+        self._price(rows)
+
+    def _go_on(self) -> None:
+        """Count what an allowance ended before; the prices follow when all is, or now and then."""
+        rows = self._index.in_use()
+        self._current.refresh(rows, self._current_headroom)
+        self._unpriced += 1
+        if self._unpriced >= _PRICED_EVERY or self._current.known(rows).all():
+            self._price(rows)
+
+    def _price(self, rows: loss_cache.Rows) -> None:
+        """Price the headroom of the rows as far as it is known."""
+        self._work.spend(_PRICING)
+        self._unpriced = 0
         self.headroom = self._current.values[rows].sum(axis=0)
+        ever = int(np.count_nonzero(self._current.ever(rows)))
+        if ever < len(rows):
+            self.headroom *= len(rows) / max(ever, 1)  # the others are taken to be like these
         weight = self.classes.weight
         sharing = self.lookahead.partitioned_gpus.share_counters(self.classes)
         pool = prices.shared_headroom(self._fleet.empty_headroom(self.classes), weight, sharing)
         headroom = prices.shared_headroom(self.headroom, weight, sharing)
         self.prices = prices.prices(self.classes, headroom, self._generation.form, pool=pool)
         self.lookahead.take(self.classes, self.prices)
+        self._waiting = self._counts.incomplete or not self._current.known(rows).all()
         self.epoch += 1
 
     def _adapt_form(self, rows: loss_cache.Rows) -> None:
@@ -206,7 +238,7 @@ class HeadroomPricer:
 
     def count_ahead(self, states: NDArray[np.int32]) -> None:
         """Count what devices allow on these states, which `cost` is soon to be asked about."""
-        self._device_headroom.count(states[states >= 0], self._now())
+        self._states.count(states[states >= 0])
 
     def cost_by_class(
         self, table: verdict_table.VerdictTable, rows: NDArray[np.int32], *, cpu: int, memory: int
@@ -226,7 +258,7 @@ class HeadroomPricer:
         pays_locality = asks_one_kind(table.question)
 
         def loss_of(rows: loss_cache.Rows, columns: Ints | None) -> Floats:
-            if columns is None and len(rows) * self._width(None) <= _FEW_CELLS:
+            if columns is None and len(rows) * self._width(None) <= headroom_cache.FEW_CELLS:
                 singly = [self._loss_of_row(table, row, cpu, memory) for row in rows.tolist()]
                 return np.array(singly).reshape(len(rows), self._width(None))
             states = self._index.expected[rows]
@@ -238,7 +270,7 @@ class HeadroomPricer:
             there = rows[fits]
             found = np.zeros((len(rows), self._width(columns)))
             found[table.unseen(states)] = np.nan
-            then = self._headroom_with(
+            then = self._states.of(
                 after[fits],
                 self._index.cpu[there] - cpu,
                 self._index.memory[there] - memory,
@@ -266,8 +298,8 @@ class HeadroomPricer:
             return [0.0] * self._width(None)
         pays_locality = asks_one_kind(table.question)
         free, left = float(self._index.cpu[row]), float(self._index.memory[row])
-        then = self._headroom_of_state(after, free - cpu, left - memory, weighted=pays_locality)
-        now = self._headroom_of_state(state, free, left, weighted=pays_locality)
+        then = self._states.of_state(after, free - cpu, left - memory, weighted=pays_locality)
+        now = self._states.of_state(state, free, left, weighted=pays_locality)
         return [before - rest for before, rest in zip(now, then, strict=True)]
 
     def fragments(self, rows: Ints) -> Floats:
@@ -296,55 +328,20 @@ class HeadroomPricer:
         self._current.refresh(rows, self._current_headroom)
         values = self._current.values
         found = values[rows] if columns is None else values[np.ix_(rows, columns)]
-        found[self._current.version[rows] < 0] = np.nan
+        found[~self._current.known(rows)] = np.nan
         return found
 
     def _current_headroom(self, rows: loss_cache.Rows, columns: Ints | None) -> Floats:
         states = self._index.expected[rows]
-        return self._headroom_with(states, self._index.cpu[rows], self._index.memory[rows], columns)
+        return self._states.of(states, self._index.cpu[rows], self._index.memory[rows], columns)
 
     def _weighted_headroom(self, rows: loss_cache.Rows, columns: Ints | None) -> Floats:
         """The headroom of the rows, with each placement counted by its locality."""
-        if not self._device_headroom.weighted:
+        if not self._states.weighted:
             return self._known_headroom(rows, columns)
         states = self._index.expected[rows]
         cpu, memory = self._index.cpu[rows], self._index.memory[rows]
-        return self._headroom_with(states, cpu, memory, columns, weighted=True)
+        return self._states.of(states, cpu, memory, columns, weighted=True)
 
     def _width(self, columns: Ints | None) -> int:
         return len(self.classes.weight) if columns is None else len(columns)
-
-    def _headroom_with(
-        self,
-        states: NDArray[np.int32],
-        cpu: Floats,
-        memory: Floats,
-        columns: Ints | None,
-        *,
-        weighted: bool = False,
-    ) -> Floats:
-        now = self._now()
-        classes = now.classes
-        if columns is None and len(states) * len(classes.weight) <= _FEW_CELLS:
-            return self._headroom_row_by_row(states, cpu, memory, weighted=weighted)
-        parts = self._device_headroom.of(states, now)
-        if weighted:
-            parts = parts.weighted()
-        if columns is not None:
-            parts, classes = parts.for_classes(columns), classes.take(columns)
-        return formula.headroom(parts, cpu, memory, classes, now.form)
-
-    def _headroom_row_by_row(
-        self, states: NDArray[np.int32], cpu: Floats, memory: Floats, *, weighted: bool
-    ) -> Floats:
-        """`_headroom_with` of the one or two rows that changed between two requests."""
-        rows = zip(states.tolist(), cpu.tolist(), memory.tolist(), strict=True)
-        found = [self._headroom_of_state(*row, weighted=weighted) for row in rows]
-        return np.array(found).reshape(len(found), self._width(None))
-
-    def _headroom_of_state(
-        self, state: int, cpu: float, memory: float, *, weighted: bool
-    ) -> Sequence[float]:
-        now = self._now()
-        device = self._device_headroom.of_state(state, now, weighted=weighted)
-        return formula.headroom_of_row(*device, cpu, memory, now.needs)

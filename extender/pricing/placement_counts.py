@@ -35,6 +35,7 @@ _WORD_BITS = 64  # of `States.taken`
 _MOST_PLANS = 8192  # (unit, shape) pairs; tens of each are usual
 # Placements searched per allowance: at 20 to 50 µs each, what a request may wait.
 ALLOWANCE = 400
+LEAST = 40  # however little the call may do: one chain of a node's devices, and another
 _NO_LIMIT = 1 << 62
 
 
@@ -76,9 +77,14 @@ class PlacementCounts:
             self._locality_weight = locality_weight
             self._forget()
 
-    def allow(self) -> None:
-        """Start a call, with a whole allowance of searches."""
-        self._left = self._allowance
+    @property
+    def left(self) -> int:
+        """How many placements may still be searched."""
+        return self._left
+
+    def allow(self, most: int = _NO_LIMIT) -> None:
+        """Start a call with an allowance of searches: whole, or `most`, but some in any case."""
+        self._left = min(self._allowance, max(most, LEAST))
         self.incomplete = False
 
     def device_part(

@@ -45,7 +45,7 @@ NOT_YET = "not judged yet: the call had done what it may, the next one goes on"
 # Units of work: to judge a state, with so much for each resource requested; its locality; to number
 # what the pod would leave and weigh the devices it would get; to find whether a reason is worded
 # already, and to word it.
-_JUDGING, _PER_RESOURCE, _LOCALITY, _SUITING, _COMPARING, _WORDING = 15, 20, 15, 15, 6, 4
+_JUDGING, _PER_RESOURCE, _LOCALITY, _SUITING, _COMPARING, _WORDING = 15, 20, 15, 15, 6, 14
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from extender.demand import work
 from extender.pricing import loss_cache
 from extender.pricing.mix import demand_mix
 from tests.kit.builders import make_node, make_pod
@@ -14,8 +15,8 @@ NODES = ("a", "b", "c")
 SIZES = ((1, 2), (2, 8), (8, 32))  # GPUs and CPUs of the pods that are priced
 
 
-def cluster():
-    judging = engine()
+def cluster(*, patient=True):
+    judging = engine(patient=patient)
     for name in NODES:
         feed(judging, make_node(name).gpus(H100, 8).allocatable(cpu="64"))
     judging.settle()
@@ -34,7 +35,7 @@ def priced(judging, gpus, cpu):
     states = index.expected[rows]
     after = table.after[states]
     now, then = (
-        room._headroom_with(these, index.cpu[rows] - less, index.memory[rows], None)
+        room._states.of(these, index.cpu[rows] - less, index.memory[rows], None)
         for these, less in ((states, 0), (np.maximum(after, 0), asked.requests.cpu))
     )
     return found, np.where(after >= 0, (now - then) @ room.prices, 0.0)
@@ -66,6 +67,52 @@ def test_losses_kept_from_before_equal_those_worked_out_anew(happened, most_clas
         for gpus, cpu in SIZES if len(judging.pricer.prices) else ():
             found, anew = priced(judging, gpus, cpu)
             assert found == pytest.approx(anew, abs=1e-12)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(events, max_size=25))
+def test_renewed_a_few_rows_a_call_prices_and_losses_end_the_same(monkeypatch, happened):
+    monkeypatch.setattr(loss_cache, "_SLICE_CELLS", 1)
+    monkeypatch.setattr(loss_cache, "_LEAST_SLICE", 1)
+    monkeypatch.setattr(loss_cache, "_CELLS_A_UNIT", 0.01)  # a row is more than a call may do
+    patient, hurried = cluster(), cluster(patient=False)
+    for judging in (patient, hurried):
+        for number, (what, one, other) in enumerate(happened):
+            if what == "bound":
+                feed(judging, make_pod(f"p-{number}").gpus(other).node(one))
+            elif what == "seen":
+                feed(judging, make_pod(f"p-{number}").gpus(one).request("cpu", other))
+            judging.settle()
+        for _ in range(200):
+            judging.settle(rest=True)
+            if not judging.unfinished:
+                break
+        assert not judging.unfinished
+    assert hurried.pricer.prices == pytest.approx(patient.pricer.prices, abs=1e-12)
+    for gpus, cpu in SIZES if len(patient.pricer.prices) else ():
+        for _ in range(2 * len(NODES)):
+            hurried.work.allow(work.JUDGING)
+            found, anew = priced(hurried, gpus, cpu)
+        assert found == pytest.approx(anew, abs=1e-12)
+
+
+def test_a_call_works_out_one_slice_beyond_its_allowance_and_the_next_goes_on(monkeypatch):
+    monkeypatch.setattr(loss_cache, "_SLICE_CELLS", 1)
+    monkeypatch.setattr(loss_cache, "_LEAST_SLICE", 1)
+    monkeypatch.setattr(loss_cache, "_CELLS_A_UNIT", 1)
+    judging, renewals = cluster(), loss_cache.ClassVersions()
+    classes = demand_mix.DemandMix()
+    classes.learn("x", "x", count=1)
+    renewals.take(classes.classes())
+    spending = work.Work(patient=False)
+    matrix = loss_cache.RowClassMatrix(judging.index, renewals, spending)
+    rows, done = judging.index.rows_of(NODES), []
+    for _ in NODES:
+        spending.allow(0)
+        done += matrix.refresh(rows, lambda rows, _: np.full((len(rows), 1), 5.0))[0].tolist()
+        assert len(matrix.behind()) == len(NODES) - len(done)
+        assert matrix.known(rows).sum() == len(done)
+    assert sorted(done) == rows.tolist()
 
 
 def test_only_changed_rows_and_classes_are_worked_out_again():

@@ -46,7 +46,7 @@ class Preemption:
 
         `now` is in seconds.
         """
-        self._work.allow(work.PREEMPTING)
+        self._work.allow_call(work.PREEMPTING)
         question = resolved.by_node or resolved.question
         kept = victim_selection.keep(
             pod,

@@ -27,8 +27,8 @@ _MOST_GPU_STATES = 8192  # with 16 units 4 MB
 _MOST_QUESTIONS = 256  # of a burst, whose unit is known
 # Of the pod sizes of a burst; 5,000 rows and 16 units are 700 KB each. The latest stays.
 _MOST_BYTES = 4 * bounded_cache.MIB
-# Rows read per request: at 20 µs each, what a request may wait.
-ALLOWANCE = 200
+# Rows read per request: at 20 to 40 µs each, what a request may wait.
+ALLOWANCE = 60
 _NO_LIMIT = 1 << 62
 _NOTHING = 0  # the state number of no GPU
 _UNKNOWN = -1
