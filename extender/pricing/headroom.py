@@ -8,7 +8,6 @@ placed, one after the other, by the same verdicts that answer requests.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -34,7 +33,7 @@ from extender.pricing import (
 from extender.pricing.generation import Generation
 from extender.pricing.mig import lookahead
 from extender.pricing.mix import demand_counts, demand_size
-from extender.pricing.mix.demand_mix import DemandClasses, Floats, Ints
+from extender.pricing.mix.demand_mix import DemandClasses, Floats, Ints, MeanDemand
 from extender.verdicts import verdict_table
 from extender.verdicts.query import Query, asks_one_kind
 
@@ -63,9 +62,6 @@ class HeadroomPricer:
         self._class_versions = loss_cache.ClassVersions()
         self._current = loss_cache.RowClassMatrix(cluster, self._class_versions, self._work)
         self.losses = loss_cache.LossCache(cluster, self._class_versions, self._work)
-        self.prices: Floats = np.zeros(0)
-        self.headroom: Floats = np.zeros(0)  # U, GPUs per class over the whole cluster
-        self.epoch = 0
         self._policy_form = formula.Constants()  # where CPU and memory are plentiful
         self.coverage = math.inf  # share of the free GPUs that CPU and memory cover
         self._sizes = demand_size.DemandSizes(cluster, table_of, judges=judges)
@@ -76,20 +72,32 @@ class HeadroomPricer:
         )
         self._states = headroom_cache.StatesHeadroom(self._counts, self._now)
         self.inventory = gpu_inventory.GpuInventory(cluster)
-        self._fleet = fleet.Fleet(cluster, self._counts, self.inventory)
         self.lookahead = lookahead.Lookahead(cluster, self._counts, patient=patient)
-        # Its constants are the policy's, adapted to the coverage of the moment.
-        self._generation = Generation(DemandClasses.none(), self._policy_form, cluster.states)
+        self._generation = Generation.first(self._policy_form, cluster.states)
         self._age = 0  # placements and pods since the prices were renewed
         self._stale = True
         self._waiting = False  # whether headroom was left to count when they were
         self._unpriced = 0  # calls since that went on counting
-        self._form_changed = True  # whether the form changed since
 
     @property
     def classes(self) -> DemandClasses:
         """The mix as it was when the prices were renewed."""
         return self._generation.classes
+
+    @property
+    def prices(self) -> Floats:
+        """What a GPU of headroom costs, per class; empty until some demand was observed."""
+        return self._generation.prices
+
+    @property
+    def headroom(self) -> Floats:
+        """GPUs per class over the whole cluster, as they were when the prices were renewed."""
+        return self._generation.headroom
+
+    @property
+    def epoch(self) -> int:
+        """How often the prices were renewed."""
+        return self._generation.epoch
 
     @property
     def unfinished(self) -> bool:
@@ -121,9 +129,8 @@ class HeadroomPricer:
     def configure(self, settings: config.ClusterPacking, *, cpu_pods_scored: bool) -> None:
         """Take the constants of a policy; the mix learnt so far is kept."""
         self._policy_form = formula.constants_of(settings, cpu_pods_scored=cpu_pods_scored)
-        self._replace(form=self._policy_form)
         self._demands.configure(settings)
-        self._stale = self._form_changed = True
+        self._stale = True
 
     def learn(self, uid: str, question: Query, **seen: Any) -> None:  # noqa: ANN401 - as in `DemandCounts`
         """Count a pod that the watch shows for the first time (`DemandCounts.learn`)."""
@@ -154,24 +161,22 @@ class HeadroomPricer:
         self._work.spend(_COUNTING * (counted - self._counts.left))
 
     def _renew(self) -> None:
-        """Take the mix as it is now, and price it."""
-        self._demands.refresh()
+        """Take the mix as it is now, and price it; each step takes what those before it found."""
         self._age, self._stale = 0, False
         rows = self._index.in_use()
-        self._fleet.refresh(rows)
-        self._adapt_form(rows)
-        classes = self._demands.classes(self._fleet.machine_shares)
+        mix = self._demands.refreshed()
+        machines = fleet.Fleet.of(self._index, rows, self.inventory)
+        form = self._adapted_form(mix.mean_demand(), rows)
+        classes = self._demands.classes(machines.machine_shares)
         # Charged afterwards: a turn that may do less than this gets on all the same.
         self._work.spend(_RENEWING)
         if not self._counts.plans(classes.units, self._index.states.shapes):
             self._stale = True  # some selectors of the units are not evaluated yet
             return
-        self._class_versions.take(classes, all_of_them=self._form_changed)
-        self._replace(classes=classes)
-        self._form_changed = False
-        self._stale = self.mix.unresolved
-        if not len(rows) or not len(self.classes.weight):
-            self.prices = self.headroom = np.zeros(len(self.classes.weight))
+        self._generation = self._generation.following(classes, form, self._index.states, machines)
+        self._class_versions.take(classes, form)
+        self._stale = mix.unresolved
+        if not len(rows) or not len(classes.weight):
             self._waiting = False
             return
         self._current.refresh(rows, self._current_headroom)
@@ -189,34 +194,29 @@ class HeadroomPricer:
         """Price the headroom of the rows as far as it is known."""
         self._work.spend(_PRICING)
         self._unpriced = 0
-        self.headroom = self._current.values[rows].sum(axis=0)
+        now, headroom = self._now(), self._current.values[rows].sum(axis=0)
         ever = int(np.count_nonzero(self._current.ever(rows)))
         if ever < len(rows):
-            self.headroom *= len(rows) / max(ever, 1)  # the others are taken to be like these
-        weight = self.classes.weight
-        sharing = self.lookahead.partitioned_gpus.share_counters(self.classes)
-        pool = prices.shared_headroom(self._fleet.empty_headroom(self.classes), weight, sharing)
-        headroom = prices.shared_headroom(self.headroom, weight, sharing)
-        self.prices = prices.prices(self.classes, headroom, self._generation.form, pool=pool)
-        self.lookahead.take(self.classes, self.prices)
+            headroom *= len(rows) / max(ever, 1)  # the others are taken to be like these
+        sharing = self.lookahead.partitioned_gpus.share_counters(now.classes)
+
+        def shared(gpus: Floats) -> Floats:
+            return prices.shared_headroom(gpus, now.classes.weight, sharing)
+
+        pool = shared(now.machines.empty_headroom(now.classes, self._counts, now.states))
+        found = prices.prices(now.classes, shared(headroom), now.form, pool=pool)
+        self._generation = now.priced(headroom, found)
+        self.lookahead.take(now.classes, found)
         self._waiting = self._counts.incomplete or not self._current.known(rows).all()
-        self.epoch += 1
 
-    def _adapt_form(self, rows: loss_cache.Rows) -> None:
-        """Use the constants for how much of the idle GPUs CPU and memory cover."""
-        self.coverage = self.inventory.coverage(self.mix.mean_demand(), rows)
-        form = formula.adapted_to_coverage(self._policy_form, self.coverage)
-        if form != self._generation.form:
-            self._replace(form=form)
-            self._form_changed = True
-
-    def _replace(self, **changed: Any) -> None:  # noqa: ANN401 - fields of a Generation
-        self._generation = dataclasses.replace(self._generation, **changed)
+    def _adapted_form(self, demand: MeanDemand, rows: loss_cache.Rows) -> formula.Constants:
+        """The constants for how much of the idle GPUs CPU and memory cover."""
+        self.coverage = self.inventory.coverage(demand, rows)
+        return formula.adapted_to_coverage(self._policy_form, self.coverage)
 
     def _now(self) -> Generation:
         """The generation by the numbers that the states have now."""
-        if self._generation.states is not self._index.states:
-            self._replace(states=self._index.states)
+        self._generation = self._generation.numbered_by(self._index.states)
         return self._generation
 
     @property
@@ -234,7 +234,7 @@ class HeadroomPricer:
             return np.zeros(len(rows))
         size = (table.question, cpu, memory)
         loss_of = self._loss_function(table, cpu, memory)
-        return self.losses.priced(size, rows, loss_of, prices=self.prices, epoch=self.epoch)
+        return self.losses.priced(size, rows, loss_of, prices=self.prices)
 
     def count_ahead(self, states: NDArray[np.int32]) -> None:
         """Count what devices allow on these states, which `cost` is soon to be asked about."""

@@ -16,7 +16,7 @@ from extender import bounded_cache
 from extender.cluster.states import States
 from extender.pricing import formula, placement_counts
 from extender.pricing.generation import Generation
-from extender.pricing.mix.demand_mix import DemandClasses, Floats, Ints
+from extender.pricing.mix.demand_mix import Floats, Ints
 
 StateHeadroom: TypeAlias = tuple[list[float], list[float]]
 
@@ -31,7 +31,7 @@ class DeviceHeadroomCache:
 
     def __init__(self, counted: placement_counts.PlacementCounts) -> None:
         self._counts = counted
-        self._generation = Generation(DemandClasses.none(), formula.Constants(), States())
+        self._generation = Generation.first(formula.Constants(), States())
         # state → its row in the arrays below, -1 where it has none
         self._slot_of: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
         self._fits_now: Floats = np.zeros((_FIRST, 0))

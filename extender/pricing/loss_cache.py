@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from extender import bounded_cache
 from extender.cluster import index
 from extender.demand import work
+from extender.pricing import formula
 from extender.pricing.mix.demand_mix import DemandClasses, Floats, Ints
 
 Rows: TypeAlias = NDArray[np.integer]
@@ -42,19 +43,20 @@ class ClassVersions:
     def __init__(self) -> None:
         self.at = 0
         self.classes: DemandClasses = DemandClasses.none()
+        self._form = formula.Constants()
         self._renewed: Ints = np.zeros(0, dtype=np.int64)  # class → when it last changed
 
-    def take(self, classes: DemandClasses, *, all_of_them: bool = False) -> None:
-        """Continue with these classes; with `all_of_them` every cached value is outdated."""
+    def take(self, classes: DemandClasses, form: formula.Constants) -> None:
+        """Continue with these classes; by other constants of the formula all of them changed."""
         differs = classes.differing(self.classes)
-        if all_of_them:
+        if form != self._form:
             differs[:] = True
         if differs.any() or len(differs) < len(self._renewed):
             self.at += 1
             kept = np.zeros(len(differs), dtype=np.int64)
             kept[: len(self._renewed)] = self._renewed[: len(kept)]
             self._renewed = np.where(differs, self.at, kept)
-        self.classes = classes
+        self.classes, self._form = classes, form
 
     def since(self, moment: int) -> Ints:
         """The classes that changed after that moment."""
@@ -204,7 +206,7 @@ class _PodSizeLoss:
 
     by_class: RowClassMatrix
     loss: Floats
-    epoch: int = -1  # of the prices that `loss` is of
+    prices: Floats | None = None  # that `loss` is of
 
 
 class LossCache:
@@ -237,15 +239,13 @@ class LossCache:
         cells = max(len(self._index.version), 1) * width
         return max(_MOST_BYTES // (8 * cells), _LEAST_SIZES)
 
-    def priced(
-        self, size: object, rows: Rows, loss_of: LossFunction, *, prices: Floats, epoch: int
-    ) -> Floats:
+    def priced(self, size: object, rows: Rows, loss_of: LossFunction, *, prices: Floats) -> Floats:
         """The priced loss of placing such a pod on each row."""
         known = self._size(size)
         stale, renewed = known.by_class.refresh(rows, loss_of)
-        if renewed or known.epoch != epoch:
+        if renewed or known.prices is not prices:
             known.loss = known.by_class.values @ prices
-            known.epoch = epoch
+            known.prices = prices
         elif len(stale):
             known.loss[stale] = known.by_class.values[stale] @ prices
         found: Floats = known.loss[rows]
@@ -258,7 +258,7 @@ class LossCache:
     def by_class(self, size: object, rows: Rows, loss_of: LossFunction) -> Floats:
         """What such a pod takes from each row, per class, unpriced."""
         known = self._size(size)
-        known.epoch = -1
+        known.prices = None
         known.by_class.refresh(rows, loss_of)
         return known.by_class.values[rows]
 

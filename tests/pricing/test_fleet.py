@@ -11,9 +11,7 @@ A100 = "NVIDIA-A100-SXM4-80GB"
 
 def looked(judging):
     judging.settle()
-    found = fleet.Fleet(judging.index, judging.pricer._counts, judging.pricer.inventory)
-    found.refresh(judging.index.in_use())
-    return found
+    return fleet.Fleet.of(judging.index, judging.index.in_use(), judging.pricer.inventory)
 
 
 def test_each_size_of_machine_has_its_part_of_the_gpus_whatever_is_taken():
@@ -44,5 +42,6 @@ def test_the_pool_of_a_class_is_what_suits_it_on_empty_machines():
     feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(A100, 4))
     feed(judging, make_pod("holder").gpus(8).node("a"))
     feed(judging, make_pod("seen").gpus(1))
-    found = looked(judging)
-    assert set(found.empty_headroom(judging.pricer.classes).tolist()) == {12.0}
+    pricer, found = judging.pricer, looked(judging)
+    pool = found.empty_headroom(pricer.classes, pricer._counts, judging.index.states)
+    assert set(pool.tolist()) == {12.0}

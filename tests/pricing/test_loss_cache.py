@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from extender.demand import work
-from extender.pricing import loss_cache
+from extender.pricing import formula, loss_cache
 from extender.pricing.mix import demand_mix
 from tests.kit.builders import make_node, make_pod
 from tests.kit.worlds import H100, engine, feed
@@ -103,7 +103,7 @@ def test_a_call_works_out_one_slice_beyond_its_allowance_and_the_next_goes_on(mo
     judging, renewals = cluster(), loss_cache.ClassVersions()
     classes = demand_mix.DemandMix()
     classes.learn("x", "x", count=1)
-    renewals.take(classes.classes())
+    renewals.take(classes.classes(), formula.Constants())
     spending = work.Work(patient=False)
     matrix = loss_cache.RowClassMatrix(judging.index, renewals, spending)
     rows, done = judging.index.rows_of(NODES), []
@@ -121,7 +121,7 @@ def test_only_changed_rows_and_classes_are_worked_out_again():
     classes = demand_mix.DemandMix()
     for ask in ("x", "y", "z"):
         classes.learn(ask, ask, count=1, cpu=1000.0)
-    renewals.take(classes.classes())
+    renewals.take(classes.classes(), formula.Constants())
     matrix = loss_cache.RowClassMatrix(judging.index, renewals)
     asked = []
 
@@ -141,7 +141,7 @@ def test_only_changed_rows_and_classes_are_worked_out_again():
 
     for number in range(50):
         classes.learn(f"more-{number}", "y", count=1, cpu=1400.0)
-    renewals.take(classes.classes())
+    renewals.take(classes.classes(), formula.Constants())
     matrix.refresh(rows, work)
     assert asked[2:] == [([0, 1, 2], [1])]
 
@@ -151,7 +151,7 @@ def test_what_is_not_known_yet_is_asked_for_again():
     renewals = loss_cache.ClassVersions()
     classes = demand_mix.DemandMix()
     classes.learn("x", "x", count=1)
-    renewals.take(classes.classes())
+    renewals.take(classes.classes(), formula.Constants())
     matrix = loss_cache.RowClassMatrix(judging.index, renewals)
     rows = judging.index.rows_of(NODES)
     matrix.refresh(rows, lambda rows, _: np.where(rows == 1, np.nan, 5.0)[:, None])

@@ -64,12 +64,13 @@ class DemandCounts:
             group=together,
         )
 
-    def refresh(self) -> None:
-        """Read which machines there are; where they changed, all is counted anew."""
+    def refreshed(self) -> demand_mix.DemandMix:
+        """The mix by the machines of now; where they changed, all is counted anew."""
         self._sizes.refresh()
         if self._sizes.version != self._version:
             self._version = self._sizes.version
             self.mix.unresolve()
+        return self.mix
 
     def classes(
         self, machine_shares: Callable[[float], Mapping[int, float]]
