@@ -6,9 +6,10 @@ grows. Source: cel-go interpreter/interpretable.go (evalFold).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from extender.demand.cel.runtime import logic
 from extender.demand.cel.runtime.evaluation import Evaluation
 from extender.demand.cel.runtime.lookups import Evaluate
 from extender.demand.cel.runtime.meter import EvaluationError, no_such_overload
@@ -112,29 +113,16 @@ def _quantifier(
     decisive: bool,
     second: str,
 ) -> Evaluate:
-    """`all` (decided by False) or `exists` (by True); errors count only if nothing decides."""
+    """`all` (decided by False) or `exists` (by True)."""
     one, two = slots
-    default = not decisive
 
-    def evaluate(run: Evaluation) -> bool:
-        problem: EvaluationError | None = None
+    def rounds(run: Evaluation) -> Iterator[Evaluate]:
         for first, other in _pairs(source(run), second=bool(second)):
             run.meter.charge(weight)
             run.slots[one], run.slots[two] = first, other
-            try:
-                value = predicate(run)
-            except EvaluationError as error:
-                problem = problem or error
-                continue
-            if value is decisive:
-                return not default
-            if type(value) is not bool:
-                problem = problem or no_such_overload(value)
-        if problem is not None:
-            raise problem
-        return default
+            yield predicate
 
-    return evaluate
+    return lambda run: logic.decided(run, rounds(run), decisive=decisive)
 
 
 def _invariant(source: Evaluate, predicate: Evaluate, decisive: bool) -> Evaluate:

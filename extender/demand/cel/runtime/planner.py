@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from extender.demand.cel.runtime import comprehensions, dispatch, lookups, values
+from extender.demand.cel.runtime import comprehensions, dispatch, logic, lookups, values
 from extender.demand.cel.runtime.evaluation import Evaluation
 from extender.demand.cel.runtime.lookups import Evaluate
 from extender.demand.cel.runtime.meter import EvaluationError, InvalidError, Meter, no_such_overload
@@ -175,11 +175,10 @@ class ExpressionPlanner:
             for element, optional in pairs:
                 value = element(run)
                 if optional:
-                    if type(value) is not Optional:
-                        raise EvaluationError("cannot initialize from a value not optional")
-                    if not value.present:
+                    found = _optional(value)
+                    if not found.present:
                         continue
-                    value = value.held
+                    value = found.held
                 made.append(value)
             return made
 
@@ -198,12 +197,11 @@ class ExpressionPlanner:
             for key, content, optional in triples:
                 name, value = key(run), content(run)
                 if optional:
-                    if type(value) is not Optional:
-                        raise EvaluationError("cannot initialize from a value not optional")
-                    if not value.present:
+                    found = _optional(value)
+                    if not found.present:
                         made.remove(name)
                         continue
-                    value = value.held
+                    value = found.held
                 made.put(name, value)
             return made
 
@@ -215,6 +213,13 @@ class ExpressionPlanner:
 
 def _evaluates(arguments: list[Planned]) -> list[Evaluate]:
     return [one.evaluate for one in arguments]
+
+
+def _optional(value: Value) -> Optional:
+    """The value of an entry that is written with `?`."""
+    if type(value) is not Optional:
+        raise EvaluationError("cannot initialize from a value not optional")
+    return value
 
 
 def _field(name: str) -> Evaluate:
@@ -231,25 +236,7 @@ def _or(planner: ExpressionPlanner, node: syntax_tree.Call) -> Evaluate:
 
 def _logical(planner: ExpressionPlanner, node: syntax_tree.Call, *, decisive: bool) -> Evaluate:
     terms = [planner.evaluate(one) for one in node.arguments]
-    default = not decisive
-
-    def evaluate(run: Evaluation) -> bool:
-        problem: EvaluationError | None = None
-        for term in terms:
-            try:
-                value = term(run)
-            except EvaluationError as error:
-                problem = problem or error
-                continue
-            if value is decisive:
-                return not default
-            if type(value) is not bool:
-                problem = problem or no_such_overload(value)
-        if problem is not None:
-            raise problem
-        return default
-
-    return evaluate
+    return lambda run: logic.decided(run, terms, decisive=decisive)
 
 
 def _conditional(planner: ExpressionPlanner, node: syntax_tree.Call) -> Evaluate:
