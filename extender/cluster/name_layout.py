@@ -16,6 +16,7 @@ Nothing but time depends on it: without it, or when nodes have come and gone, lo
 
 from __future__ import annotations
 
+import collections
 import itertools
 from collections.abc import Iterator, Sequence
 
@@ -41,22 +42,32 @@ class NameLayout:
 
     def __init__(self, cluster: index.TopologyIndex) -> None:
         self._index = cluster
-        self._asked: tuple[Sequence[str], NDArray[np.int32]] | None = None  # the last request's
+        # Requests to learn from, and how many names they have.
+        self._asked: collections.deque[tuple[Sequence[str], NDArray[np.int32]]] = (
+            collections.deque()
+        )
+        self._waiting = 0
         self._order: dict[str, None] = {}  # the names learnt, in the order in which they are asked
         self._learnt_from = 0  # requests
         self._until_next = 0  # requests that are not learnt from
         self._copying: Iterator[None] | None = None
 
     def see(self, names: Sequence[str], rows: NDArray[np.int32]) -> None:
-        """Note a request's names, and their rows; nothing is done yet."""
+        """Note a request's names, and their rows; nothing is done yet.
+
+        Calls that follow each other leave no time for a turn in between: as many wait as have the
+        names of the index once.
+        """
         self._until_next -= 1
-        if self._until_next < 0 and len(names) >= _FEW:
-            self._asked = names, rows
+        wanted = self._until_next < 0 and self._waiting < len(self._index.rows)
+        if wanted and len(names) >= _FEW:
+            self._asked.append((names, rows))
+            self._waiting += len(names)
 
     @property
     def unfinished(self) -> bool:
         """Whether there is something to do."""
-        return self._copying is not None or self._asked is not None
+        return self._copying is not None or bool(self._asked)
 
     def step(self) -> None:
         """Do a turn of it: less than half a millisecond."""
@@ -66,10 +77,10 @@ class NameLayout:
             self._copying = None
 
     def _learn(self) -> None:
-        asked, self._asked = self._asked, None
-        if asked is None:
+        if not self._asked:
             return
-        names, rows = asked
+        names, rows = self._asked.popleft()
+        self._waiting -= len(names)
         if not self._order and self._is_close(rows):
             return
         known = itertools.compress(names, (rows >= 0).tobytes())
@@ -77,6 +88,8 @@ class NameLayout:
         self._learnt_from += 1
         enough = len(self._order) >= _ENOUGH * len(self._index.rows)
         if enough or self._learnt_from >= _LEARNT_FROM:
+            self._asked.clear()
+            self._waiting = 0
             self._copying = self._copies()
 
     def _is_close(self, rows: NDArray[np.int32]) -> bool:

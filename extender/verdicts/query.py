@@ -79,8 +79,9 @@ class Query:
 
     def __post_init__(self) -> None:
         # A query is looked up several times a request, and is deep.
-        values = (getattr(self, field.name) for field in dataclasses.fields(self) if field.compare)
-        object.__setattr__(self, "_hash", hash(tuple(values)))
+        devices = (self.claims, self.extended, self.special, self.blind)
+        locality = (self.mode, self.level, self.unknown, self.communication_share)
+        object.__setattr__(self, "_hash", hash((devices, locality)))
 
     def __hash__(self) -> int:
         return self._hash

@@ -108,9 +108,10 @@ class Resolver:
         self._answers: bounded_cache.BoundedCache[
             str, tuple[objects.Pod, config.Policy, int, Resolution]
         ] = bounded_cache.BoundedCache("pod-answers", _MOST_ANSWERS)
-        self._demands: bounded_cache.BoundedCache[tuple[object, ...], requests.ClaimDemand] = (
-            bounded_cache.BoundedCache("claim-demands", _MOST_DEMANDS)
-        )
+        # (id of a claim's spec, version of the classes) → that spec, and what it asks for
+        self._demands: bounded_cache.BoundedCache[
+            tuple[int, int], tuple[objects.ResourceClaimSpec, requests.ClaimDemand]
+        ] = bounded_cache.BoundedCache("claim-demands", _MOST_DEMANDS)
 
     def caches(self) -> Iterator[bounded_cache.Figures]:
         """How full its caches are."""
@@ -262,14 +263,13 @@ class Resolver:
         return any(each is not None and each.virtual for each in known)
 
     def _demand(self, claim: claims.PodClaim) -> requests.ClaimDemand:
-        meta = claim.claim.metadata if claim.claim is not None else None
-        if meta is None or not meta.resource_version:
-            return self._read(claim)
-        key = (meta.namespace, meta.name, meta.resource_version, self._store.classes_version)
-        demand = self._demands.get(key)
-        if demand is None:
-            demand = self._read(claim)
-            self._demands.put(key, demand, limits.size_of_claims((demand,)))
+        """What a claim or a template asks for, read once for each spec that the store holds."""
+        key = id(claim.spec), self._store.classes_version
+        known = self._demands.get(key)
+        if known is not None and known[0] is claim.spec:  # which is kept, so no other has its id
+            return known[1]
+        demand = self._read(claim)
+        self._demands.put(key, (claim.spec, demand), 2 * limits.size_of_claims((demand,)))
         return demand
 
     def _read(self, claim: claims.PodClaim) -> requests.ClaimDemand:

@@ -81,6 +81,28 @@ def test_another_order_is_learnt_after_a_while():
     assert list(cluster.rows) == other
 
 
+def test_the_order_is_learnt_from_requests_that_leave_no_time_in_between():
+    cluster = picture()
+    layout = name_layout.NameLayout(cluster)
+    order = shuffled(6)
+
+    for start in range(0, 300, 75):
+        ask(cluster, layout, order[start : start + 75])
+    finished(layout)
+
+    assert list(cluster.rows) == order
+
+
+def test_no_more_requests_wait_than_have_all_names_once():
+    cluster = picture()
+    layout = name_layout.NameLayout(cluster)
+
+    for _ in range(100):
+        ask(cluster, layout, shuffled(7)[:200])
+
+    assert finished(layout) < 10
+
+
 def test_a_few_names_tell_nothing_of_the_order():
     cluster = picture()
     layout = name_layout.NameLayout(cluster)
