@@ -71,7 +71,7 @@ def linked(hardware: Shape, devices: Sequence[int]) -> tuple[int, int]:
     if not gpus:
         return 0, 0
     row = hardware.levels[gpus[0]]
-    others = sum(level == Level.NVLINK for position, level in enumerate(row) if position != gpus[0])
+    others = row.count(Level.NVLINK) - (row[gpus[0]] == Level.NVLINK)
     return len(gpus), others + 1
 
 

@@ -17,7 +17,7 @@ claims, or after: what is seen is no longer held, the rest still is.
 from __future__ import annotations
 
 import dataclasses
-import math
+import heapq
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -63,7 +63,8 @@ class Reservations:
         self._limit = limit
         self._of: dict[str, Reservation] = {}  # pod uid → reservation, oldest first
         self._on: dict[str, dict[str, Reservation]] = {}  # node name → pod uid → reservation
-        self._earliest = math.inf  # no deadline is before this
+        # (deadline, pod uid), the earliest first: of every reservation, and some that have ended
+        self._deadlines: list[tuple[float, str]] = []
 
     def __repr__(self) -> str:
         return f"<Reservations {len(self._of)} pods on {len(self._on)} nodes>"
@@ -80,7 +81,7 @@ class Reservations:
     def copy(self) -> Reservations:
         """The same reservations, which change no more."""
         other = Reservations(limit=self._limit)
-        other._of, other._earliest = dict(self._of), self._earliest  # its own kind
+        other._of, other._deadlines = dict(self._of), list(self._deadlines)  # its own kind
         other._on = {node: dict(held) for node, held in self._on.items()}
         return other
 
@@ -90,7 +91,10 @@ class Reservations:
         while len(self._of) >= self._limit:
             touched |= self.forget(next(iter(self._of)))
         self._of[reservation.pod] = reservation
-        self._earliest = min(self._earliest, reservation.deadline)
+        if len(self._deadlines) >= 2 * self._limit:
+            self._deadlines = sorted((each.deadline, pod) for pod, each in self._of.items())
+        else:
+            heapq.heappush(self._deadlines, (reservation.deadline, reservation.pod))
         self._on.setdefault(reservation.node, {})[reservation.pod] = reservation
         return touched | {reservation.node}
 
@@ -131,15 +135,16 @@ class Reservations:
 
     def overdue(self, now: float) -> bool:
         """Whether one may be past its deadline."""
-        return now >= self._earliest
+        return bool(self._deadlines) and now >= self._deadlines[0][0]
 
     def expire(self, now: float) -> set[str]:
         """Drop what is past its deadline; return the nodes that changed."""
-        if now < self._earliest:
-            return set()
-        overdue = [pod for pod, reservation in self._of.items() if reservation.deadline <= now]
-        touched = set().union(*(self.forget(pod) for pod in overdue))
-        self._earliest = min((each.deadline for each in self._of.values()), default=math.inf)
+        touched: set[str] = set()
+        while self.overdue(now):
+            _, pod = heapq.heappop(self._deadlines)
+            reservation = self._of.get(pod)
+            if reservation is not None and reservation.deadline <= now:
+                touched |= self.forget(pod)
         return touched
 
     def of(self, pod: str) -> Reservation | None:
