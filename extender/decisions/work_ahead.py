@@ -44,7 +44,6 @@ class WorkAhead:
         pricer: headroom.HeadroomPricer,
         spending: work.Work,
     ) -> None:
-        self.calls = 0  # filter calls so far: whoever gives the turns makes way for them
         self.names = name_layout.NameLayout(cluster)
         self.kinds = PodKinds(cluster, verdicts, pricer)
         self._verdicts = verdicts
@@ -64,7 +63,6 @@ class WorkAhead:
         self, resolved: resolver.ResolvedPod, names: Sequence[str], rows: NDArray[np.int32]
     ) -> None:
         """Note what filter was asked, of which names, and which rows these are."""
-        self.calls += 1
         self.names.see(names, rows)
         self.kinds.want(resolved)
 

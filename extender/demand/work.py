@@ -23,8 +23,9 @@ IDLE = 250
 # that little at a time is most of it renewal.
 BETWEEN = 500
 # One turn in so many may do as much as a call: what is done in one piece and takes more than a turn
-# gets done, and a call waits a few milliseconds now and then. Odd, as two kinds of turns alternate.
-_LONG_TURN = 33
+# gets done. A call that comes in the middle waits a few milliseconds, which are to be less than
+# a hundredth of the time: turns are 5 ms apart while calls come. Odd, as two kinds alternate.
+_LONG_TURN = 129
 # The part of its allowance that a call has however much settling took.
 _LEAST_PART = 2
 _NO_LIMIT = 1 << 62

@@ -43,6 +43,7 @@ class VerbHandler:
         self._clock = clock
         self._notices = notices.Notices(_LOG, clock=clock)
         self._last = -_QUIET_SECONDS
+        self.calls = 0  # so far: what is done between them makes way
 
     @property
     def quiet(self) -> bool:
@@ -66,6 +67,7 @@ class VerbHandler:
         if path not in self._verbs:
             return None
         self._last = started = self._clock()
+        self.calls += 1
         try:
             answered = self._verbs[path](body)
         except Exception:  # noqa: BLE001 - it is tried again, and logged, in `answer`
@@ -77,6 +79,7 @@ class VerbHandler:
     async def answer(self, request: web.BaseRequest, body: bytes) -> Reply:
         """Judge."""
         self._last = started = self._clock()
+        self.calls += 1
         path = request.path
         try:
             answered = self._verbs[path](body)

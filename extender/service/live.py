@@ -124,7 +124,7 @@ class Live:
         self.informers = informers.Informers(
             api, self._sink, kinds=kinds, background=self._background
         )
-        self._pauses = pauses.Pauses()
+        self._pauses = pauses.Pauses(lambda: self.sites.calls)
         self._settled = False  # whether everything read has been in the index once
         self.front = self._facade()
         self.metrics = metrics.Metrics(self.front.picture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Protocol, TypeAlias
@@ -175,6 +176,8 @@ class VerdictTable:
     def _reason(self, number: int) -> str:
         known: str | None = self._reasons[number]
         if known is None:
+            if number in self._shared and self._judged_by.work.spent:
+                return self._unclear  # of thousands of states none needs a verdict for that
             verdict = self.known(number)
             words = "" if verdict is None else verdict.words
             if isinstance(words, reasons.Lazy) and not words.made and self._judged_by.work.spent:
@@ -192,6 +195,11 @@ class VerdictTable:
     def may_pick(self, number: int, claim: int, picked: Mapping[str, int]) -> bool:
         """Whether the pod's claim of this number could get these devices in the state."""
         return self._judged_by.may_pick(self.question, self.states[number].shape, claim, picked)
+
+    @functools.cached_property
+    def _unclear(self) -> str:
+        """What is said of states with a refusal in common, until its words are made."""
+        return reasons.unclear(self.question)
 
     def _reach(self, number: int) -> None:
         """Judge the state if it was not, and the call's allowance goes as far."""

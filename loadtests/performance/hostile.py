@@ -24,7 +24,7 @@ from loadtests.simulator import argument_checks, mixed_fleet
 
 HOLD_MS = 25.0  # the goal: no call of any pod holds the loop longer
 # As the service sets it: with structs outside the collector's sight it finds little.
-_GC_THRESHOLDS = (5_000, 5, 1_000)
+_GC_THRESHOLDS = (2_000, 5, 2_500)
 
 
 @dataclasses.dataclass(slots=True)

@@ -26,8 +26,8 @@ _MOST_AHEAD = 4_000
 # admit is a unit of its own.
 _PASSED = 8
 # Units for a device that is looked at for the first time, its rules and capacities, and for each
-# selector.
-_FIRST, _PER_SELECTOR = 4, 1
+# selector; for one of which the selectors alone are asked.
+_FIRST, _PER_SELECTOR, _SELECTING = 4, 1, 2
 # Tolerations that one unit compares with a device's taints.
 _TOLERATIONS = 4
 
@@ -174,7 +174,8 @@ class ClaimOptions:
     def admitted(self, option: Option) -> int:
         """All devices that `admits`, as bits; raises what the selectors raise."""
         if option.all_admitted is None:
-            self.work.spend(self.count // _PASSED)
+            new = self.count - len(option.admitted)
+            self.work.spend(self.count // _PASSED + _SELECTING * new)
             option.all_admitted = sum(
                 1 << device for device in range(self.count) if self.admits(option, device)
             )

@@ -21,9 +21,11 @@ from extender.hardware.usage import Usage
 # Most searches end sooner; telling devices apart costs about as much.
 _REMEMBER_AFTER = 128
 # Units of work: to begin a search, with so much for a constraint and an option; to take a device or
-# give one back, with so much for each constraint that it falls under; to pass over a candidate; to
-# find that one cannot be taken after all, which draws counters and gives them back.
-_BEGINNING, _PER_PART, _STEPPING, _PER_RULE, _PASSING, _TAKING = 60, 3, 12, 3, 1, 6
+# give one back, with so much for each constraint that it falls under; to pass over a candidate;
+# to judge one that was not looked at before, beside each selector; to find that one cannot be taken
+# after all, which draws counters and gives them back.
+_BEGINNING, _PER_PART, _STEPPING, _PER_RULE = 60, 3, 12, 3
+_PASSING, _FIRST, _TAKING = 1, 2, 6
 
 
 class OutOfBudgetError(errors.RailyardError):
@@ -315,7 +317,10 @@ class Search:
             device = bit.bit_length() - 1
             if wall is not None and device >= wall:
                 break
-            spending.spend(_PASSING)
+            if device in option.admitted:
+                spending.spend(_PASSING)
+            else:
+                spending.spend(_FIRST + len(option.choice.selectors))
             admitted = self._prepared.admits(option, device)
             self.work += 1
             if not admitted:

@@ -29,6 +29,8 @@ TOGETHER = "together"  # each request can be had, but not all of them
 # From the cause that is farthest from fitting to the nearest.
 _ORDER = ("", NO_DEVICE, TAINTED, CAPACITY, IN_USE)
 
+# Units of work to find what keeps one option from being had, and which devices come close.
+_NEARING = 8
 
 # A device that the search did not come to may not be judged at all.
 UNJUDGEABLE = (errors.ClaimError, errors.SelectorError, errors.UnknownSelectorError)
@@ -79,6 +81,7 @@ def shortfall(prepared: ClaimOptions, usage: Usage) -> Shortfall | None:
         causes: list[str] = []
         for claim in prepared.options:
             for choices in claim:
+                prepared.work.spend(_NEARING * len(choices))
                 words = [_lack(prepared, option, usage) for option in choices]
                 # What is missing for all of them matters more than that one could be had.
                 best = words.index("") if "" in words else words.index(max(words, key=_order))
@@ -125,10 +128,11 @@ def _alike(prepared: ClaimOptions) -> tuple[int, ...]:
         masks += [prepared.admitted(option), prepared.welcome(option)]
         masks += [_of_class(prepared, option), _roomy(prepared, option, NOTHING)]
     constraints = [each for claim in prepared.claims for each in claim.constraints]
+    differing = list(dict.fromkeys(masks))  # requests that ask for the same tell the same apart
     groups: dict[Hashable, int] = {}
     for number, device in enumerate(prepared.machine.devices[: prepared.count]):
         values = tuple([prepared.value(constraint, number) for constraint in constraints])
-        suits = tuple([mask >> number & 1 for mask in masks])
+        suits = tuple([mask >> number & 1 for mask in differing])
         key = device.driver, device.kind, values, suits
         groups[key] = groups.get(key, 0) | 1 << number
     return tuple(groups.values())

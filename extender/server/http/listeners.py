@@ -130,6 +130,11 @@ class Listeners:
         self._ports.clear()
 
     @property
+    def calls(self) -> int:
+        """How often kube-scheduler has called so far."""
+        return self._calls.calls
+
+    @property
     def open_connections(self) -> int:
         """How many connections the extender port holds."""
         return self._ports[-1].open if self._ports else 0

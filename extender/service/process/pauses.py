@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from extender.decisions import engine
 
 IDLE_SECONDS = 0.05  # how long changes may wait for a request before they are settled anyway
@@ -19,10 +21,11 @@ _TURNS_AFTER_A_CALL = 50  # that a scheduler's next call is expected for: 100 ms
 
 
 class Pauses:
-    """Sees from one turn to the next whether kube-scheduler calls."""
+    """Sees from one turn to the next whether kube-scheduler calls; `calls` counts all verbs."""
 
-    def __init__(self) -> None:
-        self._calls = 0  # of filter, when the last turn was given
+    def __init__(self, calls: Callable[[], int]) -> None:
+        self._count = calls
+        self._calls = 0  # when the last turn was given
         self._awake = 0  # turns left after the last call
 
     def next(self, judging: engine.Engine) -> float:
@@ -31,7 +34,8 @@ class Pauses:
         Long after a call, so that calls that follow each other do not wait for turns.
         """
         ahead = judging.ahead
-        called, self._calls = ahead.calls != self._calls, ahead.calls
+        calls = self._count()
+        called, self._calls = calls != self._calls, calls
         self._awake = _TURNS_AFTER_A_CALL if called else max(self._awake - 1, 0)
         if called:
             return _BUSY_CATCHING_UP_SECONDS if ahead.catching_up else _BUSY_SECONDS

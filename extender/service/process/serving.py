@@ -17,9 +17,10 @@ from extender.settings import Settings
 _LOG = logging.getLogger(__name__)
 
 # What was read is frozen (`startup.settled_memory`), so a collection looks at what came since: at
-# 5,000 objects in a third of a millisecond, every fifth time at what is left of 25,000. Of 100,000,
-# as a relist makes them, one took 20 ms. A full one finds little, and shall come seldom.
-_GC_THRESHOLDS = (5_000, 5, 1_000)
+# 2,000 objects in a tenth of a millisecond, every fifth time at what is left of 10,000. Of 25,000,
+# where a hostile claim left most, one took 7 ms; of 100,000, as a relist makes them, 20. A full one
+# finds little, and shall come seldom.
+_GC_THRESHOLDS = (2_000, 5, 2_500)
 
 
 def run(settings: Settings) -> int:

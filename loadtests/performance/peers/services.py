@@ -39,7 +39,7 @@ except ImportError:  # a tree before it
 HERE = pathlib.Path(__file__).parent
 LOOPBACK = "127.0.0.1"
 _AHEAD_SECONDS = 0.002  # between turns of a tree that does not pace them
-THRESHOLDS = (5_000, 5, 1_000)  # of the collector, as the service sets them
+THRESHOLDS = (2_000, 5, 2_500)  # of the collector, as the service sets them
 
 
 def build(folder):
@@ -88,6 +88,16 @@ async def noop(sock):
     await asyncio.Event().wait()
 
 
+def paced(sites):
+    """How long the service rests between two turns; None where the tree does not say."""
+    if pauses is None:
+        return None
+    try:
+        return pauses.Pauses(lambda: sites.calls)
+    except TypeError:  # a tree where the engine counts the calls
+        return pauses.Pauses()
+
+
 async def railyard(count):
     """The product; what is done between requests is done as `service.live` does."""
     judging = mixed_fleet.cluster(count)
@@ -97,7 +107,7 @@ async def railyard(count):
     sites = listeners.Listeners(judge, questions, metrics.Metrics(metrics.ClusterFigures), settings)
     await sites.start()
     startup.settled_memory()
-    pacing, connected = pauses.Pauses() if pauses else None, False
+    pacing, connected = paced(sites), False
     while True:
         if not connected and not judging.ahead.unfinished:
             connected = True
