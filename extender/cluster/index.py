@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -25,7 +24,6 @@ from extender.hardware.shape import Broken
 from extender.kube.api import objects
 
 _FIRST_ROWS = 256
-_VERIFIED_A_TURN = 2  # nodes built anew: about a millisecond
 
 
 @dataclasses.dataclass(slots=True)
@@ -68,7 +66,7 @@ class TopologyIndex:
         self.memory: NDArray[np.float64] = np.zeros(_FIRST_ROWS)  # free, bytes, as expected
         # Of each row: moves when its node, or what is expected of it, is another.
         self.version: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)
-        self.order: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)  # see `order_of`
+        self.order: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)  # `order_of` each
         self.read: NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)  # moves with hardware
         self.writes = 0  # moves with any row's version
         self.generation = 0  # moves when any row changed
@@ -265,7 +263,7 @@ class TopologyIndex:
             if row >= len(self.state):
                 self._grow()
         self.rows[name] = row
-        self.order[row] = order_of(name)
+        self.order[row] = name_order.order_of(name)
         self.layout += 1
         return row
 
@@ -312,7 +310,7 @@ class TopologyIndex:
     def verifying(self, problems: list[str]) -> Iterator[None]:
         """`verify` in turns, between which the index may go on: it is compared as it was."""
         self.settle()
-        while self._renew(_VERIFIED_A_TURN):
+        while self._renew(1):
             yield
         mine, contents = self.frozen(), self.store.contents()
         source = store.ClusterStore()
@@ -320,31 +318,31 @@ class TopologyIndex:
             source.apply(kind, "ADDED", item)
             yield
         fresh = TopologyIndex(source, self.builder.anew(), mine.reservations)
-        while fresh.settle(most=_VERIFIED_A_TURN):
+        for name in stale_nodes.all_news(source):
+            source.dirty_shapes.add(name)
+            fresh.settle(most=1)
             yield
+        while fresh.settle(most=1):
+            yield
+        same = machines.ShapeComparison()
         for name in fresh.rows.keys() ^ mine.rows.keys():
             problems += [f"{name}: not in the {'index' if name in fresh.rows else 'store'}"]
         for name in fresh.rows.keys() & mine.rows.keys():
             was, now = mine.describe(name), fresh.describe(name)
-            wrong = (p for p in was if was[p] != now[p])
+            wrong = (p for p in was if not same(was[p], now[p]))
             problems += [f"{name}: {p} is {was[p]!r}, made anew {now[p]!r}" for p in wrong]
             yield
 
     def describe(self, name: str) -> Mapping[str, object]:
-        """A node's row in words that do not depend on how states were numbered."""
+        """A node's row, however its states were numbered."""
         row, detail = self.rows[name], self.detail(name)
         if detail is None:
             raise KeyError(name)
         return {
-            "shape": machines.contents(detail.machine.shape),
+            "shape": detail.machine.shape,
             "usage": self.states[int(self.state[row])].usage,
             "expected": self.states[int(self.expected[row])].usage,
             "pools": detail.machine.pool_names,
             "cpu": float(self.cpu[row]),
             "memory": float(self.memory[row]),
         }
-
-
-def order_of(name: str) -> int:
-    """A number of a node that no replica numbers otherwise: what breaks the last tie."""
-    return zlib.crc32(name.encode()) << 31 | zlib.adler32(name.encode()) >> 1

@@ -305,6 +305,21 @@ def contents(hardware: shape.Shape) -> tuple[object, ...]:
     return _key(hardware, devices)
 
 
+class ShapeComparison:
+    """Whether two values say the same: shapes by their contents, each pair compared once."""
+
+    def __init__(self) -> None:
+        self._same: dict[tuple[int, int], bool] = {}  # identities of two shapes that stay
+
+    def __call__(self, one: object, other: object) -> bool:
+        if not (isinstance(one, shape.Shape) and isinstance(other, shape.Shape)):
+            return one == other
+        pair = id(one), id(other)
+        if pair not in self._same:
+            self._same[pair] = contents(one) == contents(other)
+        return self._same[pair]
+
+
 def _key(content: shape.Shape, devices: tuple[object, ...]) -> tuple[object, ...]:
     """What makes two shapes equal; interned devices stand for themselves."""
     pools = tuple(

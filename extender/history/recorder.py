@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import index
+from extender.cluster import name_order
 from extender.decisions import engine, recording, refusals, scored_nodes, scorer, verb_results
 from extender.decisions.explanation import explain_demand, shown_devices
 from extender.history import decision, decision_history
@@ -160,7 +160,7 @@ class DecisionRecorder:
         rows = found.judged[0] if found.judged is not None else self._engine.index.rows_of(names)
         keys: NDArray[np.int64] = self._engine.index.order[rows]
         for at in np.flatnonzero(rows < 0).tolist():
-            keys[at] = index.order_of(names[at])
+            keys[at] = name_order.order_of(names[at])
         return keys
 
     def _refused(
