@@ -3,9 +3,9 @@
 Source: pkg/features/kube_features.go for the gates; the structured allocator of
 k8s.io/dynamic-resource-allocation v0.34 to v0.37 for the rest; each defect names its issue.
 Which version has what is established with the allocators of 0.34.9, 0.35.6, 0.36.2, 0.36.3 and
-0.37.1: tests/demand/test_defects.py has a smallest case for each switch and asks all of them. Of
-the repairs announced for 1.36, only that of the leak is in 0.36.3; 0.37.1 has none of these
-defects.
+0.37.1: tests/demand/allocator/test_defects.py has a smallest case for each switch and asks all of
+them. Of the repairs announced for 1.36, only that of the leak is in 0.36.3; 0.37.1 has none of
+these defects.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import sys
 import time
 
 from extender.decisions import ticket, verb_results
-from loadtests.performance import hostile_pods
+from loadtests.performance.clusters import hostile_pods
 from loadtests.simulator import argument_checks, mixed_fleet
 
 HOLD_MS = 25.0  # the goal: no call of any pod holds the loop longer

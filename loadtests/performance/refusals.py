@@ -41,7 +41,7 @@ _WORKER = "--worker"
 def snapshot(rng):
     """Machines of eight GPUs and NICs, by DRA and by plug-in, each used in another way."""
     # A worker runs this file in a tree that may have no such module.
-    from loadtests.performance import reply_clusters  # noqa: PLC0415
+    from loadtests.performance.clusters import reply_clusters  # noqa: PLC0415
     from tests.kit import builders  # noqa: PLC0415
 
     made = [builders.make_class(GPU), builders.make_class(NIC)]

@@ -27,7 +27,7 @@ import urllib.parse
 
 import orjson
 
-from loadtests.performance import reply_clusters
+from loadtests.performance.clusters import reply_clusters
 
 _WIRE = pathlib.Path(__file__).parents[2] / "tests" / "golden" / "wire"
 _VERB = re.compile("filter|prioritize|preempt")

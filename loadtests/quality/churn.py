@@ -14,7 +14,8 @@ import time
 import numpy as np
 
 from loadtests.quality import packing
-from loadtests.simulator import argument_checks, openb, simulated_cluster
+from loadtests.simulator import argument_checks, simulated_cluster
+from loadtests.simulator.traces import openb
 
 ARRIVALS = 26_000
 WARM_UP = 1.4  # mean lives: three quarters of the offered load are there

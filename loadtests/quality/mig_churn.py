@@ -26,7 +26,8 @@ from loadtests.simulator import argument_checks, mig_engine, mig_streams
 NODES, GPUS = 13, 8
 ARRIVALS, WARM_UP = 6000, 2000  # a third warms up
 # Seed 0 is numpy's default_rng(1000): so are the streams on which this benchmark's goals were set.
-# The ceilings of its first ten tell that they are the same (tests/loadtests/test_mig_streams.py).
+# The ceilings of its first ten tell that they are the same: see
+# tests/loadtests/simulator/test_mig_streams.py.
 FIRST_SEED = 1000
 MIXES = {  # shares in mig.PROFILES order
     "uniform": (1 / 6,) * 6,
@@ -117,7 +118,7 @@ def priced(view, profile, rows):
 def fast(view, profile, rows):
     """The engine's answer by its formulas, on masks: prices, one partition ahead, the wire.
 
-    tests/loadtests/test_mig_streams.py holds it against the engine, pod by pod.
+    tests/loadtests/simulator/test_mig_streams.py holds it against the engine, pod by pod.
     """
     cost, now = looking_ahead(view, profile, view.prices())
     position, maximum = now.gpu[rows, profile].astype(float), config.DEFAULT.scores.maximum

@@ -18,7 +18,8 @@ import numpy as np
 from extender.policy import config, ranking
 from extender.pricing import formula as policy_packing
 from extender.service import assembly
-from loadtests.simulator import argument_checks, baselines, engine, openb, oracle, simulated_cluster
+from loadtests.simulator import argument_checks, baselines, engine, oracle, simulated_cluster
+from loadtests.simulator.traces import openb
 
 LEVELS = (50, 80, 95, 100, 110, 120, 130)  # % of capacity asked, where allocation is reported
 TOP = 10  # the extender API's documented maximum

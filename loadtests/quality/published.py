@@ -13,7 +13,8 @@ import time
 import numpy as np
 
 from loadtests.quality import packing
-from loadtests.simulator import baselines, openb
+from loadtests.simulator import baselines
+from loadtests.simulator.traces import openb
 
 ROUNDING = 0.0101  # both sides are rounded to 0.01
 

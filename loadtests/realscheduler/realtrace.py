@@ -28,7 +28,8 @@ import numpy as np
 
 from extender.server import metrics
 from loadtests.quality import packing
-from loadtests.simulator import argument_checks, baselines, engine, openb, simulated_cluster
+from loadtests.simulator import argument_checks, baselines, engine, simulated_cluster
+from loadtests.simulator.traces import openb
 from tests.kit.controlplane import api as kube_api
 from tests.kit.controlplane import build, configuration, features, fleet, railyard
 from tests.kit.controlplane.plane import ControlPlane

@@ -39,7 +39,7 @@ from tests.kit.controlplane import build, configuration, process, railyard
 from tests.kit.controlplane.plane import REPOSITORY, ControlPlane
 
 ECHO = (
-    "{python} -m tests.kit.controlplane.echo --port {port}"
+    "{python} -m tests.kit.controlplane.extenders.echo --port {port}"
     " --certificate {certificate} --key {key} --authority {authority}"
 )
 # Larger than any other score, as the manuals recommend where placement shall follow the extender.

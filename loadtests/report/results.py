@@ -103,7 +103,7 @@ def mig_section(found):
     yield "error is of the mean over the seeds; `repack` may move everything and is a ceiling."
     yield "`railyard` is the engine; `railyard-fast` is its formulas on the benchmark's masks, the"
     yield (
-        "same node for each pod (tests/loadtests/test_mig_streams.py). Scores predict "
+        "same node for each pod (tests/loadtests/simulator/test_mig_streams.py). Scores predict "
         "first-fit whatever the driver"
     )
     yield "does. The streams are those on which goals were set (`mig_churn.FIRST_SEED`);"

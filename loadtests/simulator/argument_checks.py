@@ -3,7 +3,7 @@
 import argparse
 import pathlib
 
-from loadtests.simulator import openb
+from loadtests.simulator.traces import openb
 
 
 def count(text):

@@ -8,7 +8,8 @@ kube-default: LeastAllocated + BalancedAllocation of kube-scheduler.
 import numpy as np
 
 from extender.simulation import in_tree as intree
-from loadtests.simulator import openb, simulated_cluster
+from loadtests.simulator import simulated_cluster
+from loadtests.simulator.traces import openb
 
 MOST_CPU = 128000  # the simulator's largest node: thousandths of a core,
 MOST_GPU = 8000  # and thousandths of a GPU

@@ -16,7 +16,8 @@ from extender.hardware import allocator_features
 from extender.kube.api import conversion, objects
 from extender.policy import config
 from extender.service import assembly
-from loadtests.simulator import openb, simulated_cluster
+from loadtests.simulator import simulated_cluster
+from loadtests.simulator.traces import openb
 
 DRIVER = "gpu.openb.example"
 CLASS = "gpu"

@@ -9,7 +9,8 @@ import numpy as np
 from extender.policy import ranking
 from extender.pricing import formula, prices
 from extender.pricing.mix import demand_mix
-from loadtests.simulator import openb, simulated_cluster
+from loadtests.simulator import simulated_cluster
+from loadtests.simulator.traces import openb
 
 MOST_CPU = 128000
 MOST_GPU = 8.0

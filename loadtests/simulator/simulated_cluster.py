@@ -7,7 +7,7 @@ import dataclasses
 
 import numpy as np
 
-from loadtests.simulator import openb
+from loadtests.simulator.traces import openb
 
 
 @dataclasses.dataclass(slots=True)

@@ -71,7 +71,13 @@ def running(scenario: scenarios.Scenario, given, folder: pathlib.Path) -> Iterat
         verbs, admin, echo = ports
         url = f"http://127.0.0.1:{port}"
         pairs = key_pairs(folder) if scenario.mutual_tls else None
-        echo_command = [sys.executable, "-m", "tests.kit.controlplane.echo", "--port", str(echo)]
+        echo_command = [
+            sys.executable,
+            "-m",
+            "tests.kit.controlplane.extenders.echo",
+            "--port",
+            str(echo),
+        ]
         service = [
             *(sys.executable, "-m", "extender", "serve", "--log-level", "warning"),
             *("--kubeconfig", str(coldstart.kubeconfig(url, folder))),

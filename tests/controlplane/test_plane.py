@@ -5,16 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.kit.controlplane import api as kube_api
-from tests.kit.controlplane import (
-    build,
-    configuration,
-    echo,
-    fleet,
-    machines,
-    process,
-    recorder,
-    workload,
-)
+from tests.kit.controlplane import build, configuration, fleet, machines, process, workload
+from tests.kit.controlplane.extenders import echo, recorder
 from tests.kit.controlplane.plane import REPOSITORY
 
 pytestmark = pytest.mark.controlplane

@@ -7,15 +7,8 @@ import asyncio
 import pytest
 
 from tests.kit.controlplane import api as kube_api
-from tests.kit.controlplane import (
-    build,
-    configuration,
-    features,
-    fleet,
-    machines,
-    recorder,
-    workload,
-)
+from tests.kit.controlplane import build, configuration, features, fleet, machines, workload
+from tests.kit.controlplane.extenders import recorder
 from tests.kit.controlplane.railyard import Railyard
 
 pytestmark = pytest.mark.controlplane

@@ -21,9 +21,9 @@ import sys
 import time
 from typing import Any
 
-from tests.kit import shrink
 from tests.kit.allocator import allocator_cases, allocator_duel
 from tests.kit.controlplane.oracle import build
+from tests.kit.generated import shrink
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -2,10 +2,11 @@
 
     python -m tests.fuzz.fuzz_objects [--cases 40000] [--seed S]
 
-Each case changes one object of a small cluster (tests/kit/hostile_world.py) as an API server would
-show it, asks the verbs and the admin's questions about other pods, and puts the object back.
-Nothing may raise, nobody else's verdict may change, and all must be as it was
-before. Exit code 1 when anything differs. The seed is printed: the same seed gives the same cases.
+Each case changes one object of a small cluster (tests/kit/generated/hostile_world.py) as an API
+server would show it, asks the verbs and the admin's questions about other pods, and puts the
+object back. Nothing may raise, nobody else's verdict may change, and all must be as it was
+before. Exit code 1 when anything differs. The seed is printed: the same seed gives the same
+cases.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from extender.kube.api import decoding, interning
 from extender.policy import config
 from extender.server import metrics, verbs
 from extender.service import assembly, facade
-from tests.kit import hostile_values, hostile_world
+from tests.kit.generated import hostile_values, hostile_world
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

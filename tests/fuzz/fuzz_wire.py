@@ -24,7 +24,7 @@ import msgspec
 
 from extender import errors
 from tests.fuzz import fuzz_objects
-from tests.kit import hostile_values, hostile_world
+from tests.kit.generated import hostile_values, hostile_world
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

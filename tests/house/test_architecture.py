@@ -25,6 +25,11 @@ from tests.kit.house_files import ROOT, read
 MODULES = sorted((ROOT / "extender").rglob("*.py"))
 
 
+OF_TESTS = [
+    path for folder in ("tests", "loadtests") for path in sorted((ROOT / folder).rglob("*.py"))
+]
+
+
 DOCS = ROOT / "docs"
 
 
@@ -57,6 +62,14 @@ def test_rooms_import_only_rooms_below_them():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_no_room_of_tests_is_left_out_of_the_contracts():
+    contracts = tomllib.loads(read("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    independent = next(each["modules"] for each in contracts if each["type"] == "independence")
+    there = {f"tests.{path.parent.name}" for path in (ROOT / "tests").glob("*/__init__.py")}
+
+    assert set(independent) == there - {"tests.kit", "tests.fuzz"}
+
+
 @pytest.mark.parametrize("module", MODULES, ids=named)
 def test_a_module_has_one_subject_and_so_an_end(module):
     assert len(module.read_text().splitlines()) <= LONGEST
@@ -64,7 +77,7 @@ def test_a_module_has_one_subject_and_so_an_end(module):
 
 @pytest.mark.parametrize(
     "module",
-    [path for folder in ("tests", "loadtests") for path in sorted((ROOT / folder).rglob("*.py"))],
+    OF_TESTS,
     ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_so_have_modules_of_tests_and_load_tests(module):
@@ -74,8 +87,8 @@ def test_so_have_modules_of_tests_and_load_tests(module):
 def test_a_room_is_not_crowded():
     rooms = collections.Counter(
         module.parent.relative_to(ROOT).as_posix()
-        for module in MODULES
-        if module.name != "__init__.py"
+        for module in [*MODULES, *OF_TESTS]
+        if module.name not in {"__init__.py", "conftest.py"}
     )
 
     assert {room: files for room, files in rooms.items() if files > MOST_FILES} == {}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.kit import seeded
 from tests.kit.builders import make_node, make_pod
+from tests.kit.generated import seeded
 
 FOLDER = pathlib.Path(__file__).parents[1]
 # 32 hash seeds, few at a time: each takes a process, and so a second of processor time.

@@ -10,7 +10,7 @@ from hypothesis import strategies
 from extender.decisions.explanation import explain
 from extender.demand import limits, work
 from extender.verdicts import resolver
-from loadtests.performance import hostile_pods
+from loadtests.performance.clusters import hostile_pods
 from loadtests.simulator import mixed_fleet
 
 # What one more piece of work may take beyond an allowance: to evaluate the costliest selector, a

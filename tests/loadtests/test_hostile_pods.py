@@ -7,7 +7,7 @@ from extender.demand import selectors
 from extender.demand.allocator import allocator
 from extender.pricing import loss_cache, placement_counts
 from extender.verdicts import resolver, verdict_table
-from loadtests.performance import hostile_pods
+from loadtests.performance.clusters import hostile_pods
 from loadtests.simulator import mixed_fleet
 
 # Bounds so low that ten pods pass each of them.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from loadtests.realscheduler import realtrace
-from loadtests.simulator import openb
+from loadtests.simulator.traces import openb
 
 NODES = openb.Nodes(
     names=("a", "b", "c", "d"),

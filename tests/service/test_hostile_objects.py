@@ -15,7 +15,8 @@ from extender.kube.api import objects
 from extender.kube.watch import informers
 from extender.service import live
 from tests.fuzz import fuzz_objects, fuzz_wire
-from tests.kit import apiserver, hostile_world, kubeconfigs
+from tests.kit import apiserver, kubeconfigs
+from tests.kit.generated import hostile_world
 
 FREE = settings.Address("127.0.0.1", 0)
 PATHS = {wanted.kind: wanted.at(wanted.versions[0]).path for wanted in informers.KINDS}

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from extender.capacity import counting, pod_shape
 from extender.kube.api import objects
 from extender.simulation import in_tree, placer, workload
-from tests.kit import seeded
 from tests.kit.builders import make_claim, make_class, make_node, make_pod
+from tests.kit.generated import seeded
 from tests.kit.worlds import GPU, H100, NIC, engine, feed, p4d
 
 

@@ -21,7 +21,7 @@ import time
 import orjson
 import uvloop
 
-from loadtests.performance import hostile_pods
+from loadtests.performance.clusters import hostile_pods
 from loadtests.performance.process import running
 from loadtests.simulator import argument_checks
 from loadtests.traffic import cluster_process

@@ -28,7 +28,7 @@ import orjson
 import uvloop
 
 from extender.settings import Limits
-from loadtests.performance import hostile_pods
+from loadtests.performance.clusters import hostile_pods
 from loadtests.performance.process import pods, running
 from loadtests.simulator import argument_checks
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import msgspec
 import orjson
 
-from loadtests.performance import hostile_pods
-from loadtests.performance.hostile_pods import GPU, MIG, NIC, ROOT, Case
+from loadtests.performance.clusters import hostile_pods
+from loadtests.performance.clusters.hostile_pods import GPU, MIG, NIC, ROOT, Case
 
 # Kinds that take turns: most pods of a cluster ask for device plug-ins' resources or for CPU alone.
 # 0 to 7 have claims (3: annotations instead), each of which asks for what no other does.

@@ -29,7 +29,8 @@ import msgspec
 import orjson
 import uvloop
 
-from loadtests.performance import admin_pressure, hostile_pods
+from loadtests.performance import admin_pressure
+from loadtests.performance.clusters import hostile_pods
 from loadtests.performance.process import running
 from loadtests.simulator import argument_checks, synthetic
 

@@ -14,13 +14,9 @@ from typing import Any, Self
 
 from extender.demand import selectors
 from extender.hardware import allocator_features
-from tests.kit.allocator import (
-    allocator_cases,
-    allocator_live,
-    allocator_replay,
-    allocator_validity,
-)
+from tests.kit.allocator import allocator_cases, allocator_live, allocator_replay
 from tests.kit.allocator.allocator_replay import Answer
+from tests.kit.allocator.validity import allocator_validity
 
 Json = dict[str, Any]
 

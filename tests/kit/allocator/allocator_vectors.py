@@ -28,7 +28,8 @@ from extender.demand import selectors
 from extender.hardware import allocator_features
 from extender.hardware.dra import slices
 from extender.kube.api import objects
-from tests.kit.allocator import allocator_replay, allocator_validity
+from tests.kit.allocator import allocator_replay
+from tests.kit.allocator.validity import allocator_validity
 
 Json = dict[str, Any]
 

@@ -7,7 +7,7 @@ from extender.kube import client
 from extender.kube.auth import endpoint
 from extender.settings import AdminAccess
 from tests.kit import apiserver, services
-from tests.kit.reviewer import Reviewer
+from tests.kit.access.reviewer import Reviewer
 from tests.kit.rigs.gate_server import opened, status
 
 # ---------------------------------------------------------------- the API server

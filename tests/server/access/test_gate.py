@@ -13,7 +13,7 @@ from extender.kube import client
 from extender.kube.auth import endpoint
 from extender.settings import AdminAccess, Tls
 from tests.kit import apiserver
-from tests.kit.reviewer import Reviewer
+from tests.kit.access.reviewer import Reviewer
 from tests.kit.rigs.gate_server import opened, status
 
 TOKEN = "correct-horse-battery"  # noqa: S105 - of nothing
