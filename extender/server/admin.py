@@ -103,7 +103,7 @@ class AdminHandler:
             "/v1/mismatches": admin.mismatches,
         }
         self._routes = admin_routes.Routes(admin.routes())
-        self._notices = notices.Notices(_LOG, clock=asyncio.get_running_loop().time)
+        self._notices = notices.Notices(_LOG)
 
     def limit(self, request: web.BaseRequest, *, permitted: bool) -> int:
         """How large the body may be; raises WireError for a request that is refused unread."""

@@ -41,7 +41,7 @@ class VerbHandler:
         self._metrics = metrics
         self._limits = limits
         self._clock = clock
-        self._notices = notices.Notices(_LOG, clock=clock)
+        self._notices = notices.Notices(_LOG)
         self._last = -_QUIET_SECONDS
         self.calls = 0  # so far: what is done between them makes way
 

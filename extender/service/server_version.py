@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 
 from extender import errors
 from extender.kube import client
@@ -28,8 +27,9 @@ class ServerVersion:
 
     async def ask(self) -> str:
         """The version, empty where the server does not tell it."""
-        waits = backoff.Backoff(clock=time.monotonic, rng=random.Random())  # noqa: S311 - a pause
-        began = time.monotonic()
+        waits = backoff.Backoff(rng=random.Random())  # noqa: S311 - a pause
+        now = asyncio.get_running_loop().time
+        began = now()
         while True:
             try:
                 return await self._api.version()
@@ -37,7 +37,7 @@ class ServerVersion:
                 self.unknown = str(error)
                 return ""
             except errors.ApiError as error:
-                if self._give_up(error, waited=time.monotonic() - began):
+                if self._give_up(error, waited=now() - began):
                     return ""
             await asyncio.sleep(waits.next())
 

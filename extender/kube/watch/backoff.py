@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
 
 # client-go's reflector (tools/cache/reflector.go), but for the cap: its 30 to 60 s between requests
 # keep a kind stale for a minute after an outage. With 12 to 24 s, and some for the list, no outage
@@ -18,18 +18,17 @@ RESET_SECONDS = 120.0  # so long without a failure, the next one starts small ag
 class Backoff:
     """Delays that grow with each failure and start anew after two quiet minutes.
 
-    `clock` is monotonic, in seconds. One instance is shared by the lists and watches of a kind.
+    Time is that of the running loop. One instance is shared by the lists and watches of a kind.
     """
 
-    def __init__(self, *, clock: Callable[[], float], rng: random.Random) -> None:
-        self._clock = clock
+    def __init__(self, *, rng: random.Random) -> None:
         self._rng = rng
         self._delay = FIRST_SECONDS
         self._last = float("-inf")
 
     def next(self) -> float:
         """Seconds to wait after one more failure."""
-        now = self._clock()
+        now = asyncio.get_running_loop().time()
         if now - self._last > RESET_SECONDS:
             self._delay = FIRST_SECONDS
         delay = self._delay

@@ -145,7 +145,7 @@ class Informers:
         self._kinds = kinds
         self._condense = condense or interning.ObjectInterner()
         self._rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
-        self._backoff = backoff.Backoff(clock=_now, rng=self._rng)
+        self._backoff = backoff.Backoff(rng=self._rng)
         self._recovery = recovery.Recovery()
         self._background = background or supervisor.Supervisor(rng=self._rng)
         self.statuses = {each.kind: KindStatus(kind=each.kind) for each in kinds}

@@ -64,7 +64,7 @@ class Reflector:
         self._others = others or recovery.Recovery()
         self._silence = idle_timeout.IdleTimeout(patience=patience)
         self._rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
-        self._backoff = backoff.Backoff(clock=_now, rng=self._rng)
+        self._backoff = backoff.Backoff(rng=self._rng)
         self._decoder = decoding.Decoder(resource.kind, condense)
         self._lister = lister.Lister(
             api, resource, self._decoder, received=self._silence.received, skip=self._skip

@@ -35,7 +35,7 @@ class Supervisor:
 
     async def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work` until it returns; start it again whenever it raises an Exception."""
-        waits = backoff.Backoff(clock=_now, rng=self._rng)
+        waits = backoff.Backoff(rng=self._rng)
         self.restarts[name] += 0
         while True:
             try:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
 
 _QUIET_SECONDS = 10.0
 
 
 class Notices:
-    """Logs each kind of message once in ten seconds; a kind is its text before the arguments."""
+    """Logs each kind of message once in ten seconds; a kind is its text before the arguments.
 
-    def __init__(self, log: logging.Logger, *, clock: Callable[[], float]) -> None:
+    Time is that of the running loop.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
         self._log = log
-        self._clock = clock
         self._last: dict[str, tuple[float, int]] = {}  # text → when it was logged, left out since
 
     def info(self, text: str, *arguments: object) -> None:
@@ -27,7 +29,7 @@ class Notices:
         self._say(logging.ERROR, text, arguments, fault=True)
 
     def _say(self, level: int, text: str, arguments: tuple[object, ...], *, fault: bool) -> None:
-        now = self._clock()
+        now = asyncio.get_running_loop().time()
         when, left_out = self._last.get(text, (-_QUIET_SECONDS, 0))
         if self._last.get(text) is not None and now - when < _QUIET_SECONDS:
             self._last[text] = (when, left_out + 1)

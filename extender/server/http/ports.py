@@ -72,7 +72,7 @@ class Port:
         self._listener: socket.socket | None = None
         self._spare: int | None = None  # a descriptor kept for when there is no other
         self._sweeping: asyncio.TimerHandle | None = None
-        self._notices = notices.Notices(_LOG, clock=self._loop.time)
+        self._notices = notices.Notices(_LOG)
 
     async def listen(self, address: Address) -> Address:
         """Accept clients; the address in use comes back. Raises OSError."""
