@@ -299,3 +299,38 @@ def test_what_an_expression_reads_is_known_after_its_program_is_gone():
     engine.attributes("device.attributes['a'].c == 1")
     spending.allow(0)
     assert engine.attributes("device.attributes['a'].b == 1") == names
+
+
+# Terms of which none reads the variable of a loop: true, false, and errors that a side absorbs.
+TERMS = (
+    "true",
+    "false",
+    "1 / 0 == 1",
+    "device.driver == 'gpu.example.com'",
+    "device.attributes['gpu.example.com'].index > 5",
+    "device.attributes['gpu.example.com'].absent",
+    "size([1, 2, 3].filter(y, y > 1)) == 2",
+)
+
+
+@hypothesis.given(
+    st.recursive(
+        st.sampled_from(TERMS),
+        lambda inner: st.tuples(inner, st.sampled_from(("&&", "||")), inner).map(
+            lambda parts: f"({' '.join(parts)})"
+        ),
+        max_leaves=4,
+    ),
+    st.sampled_from(("all", "exists")),
+    st.integers(0, 4),
+)
+@hypothesis.settings(max_examples=200, deadline=None)
+def test_a_loop_whose_rounds_are_alike_says_what_its_rounds_say(term, macro, rounds):
+    """One that does not read its variable runs once; reading it to no effect makes it a loop."""
+    device = selector_values.as_device(DEVICE)
+    values = list(range(rounds))
+    at_once = f"{values}.{macro}(x, {term})"
+    in_rounds = f"{values}.{macro}(x, {term} || x == -1)"
+
+    engine = selectors.Selectors()
+    assert verdict(engine, at_once, device) == verdict(engine, in_rounds, device)
