@@ -94,7 +94,7 @@ def commit_seconds() -> str:
 
 def build_packages(version: str) -> pathlib.Path:
     """Build the sdist, and the wheel from it; the wheel comes back."""
-    told = {"SOURCE_DATE_EPOCH": commit_seconds()}
+    variables = {"SOURCE_DATE_EPOCH": commit_seconds()}
     # From a copy: setuptools takes over what an earlier build left in build/.
     with tempfile.TemporaryDirectory() as folder:
         clean = pathlib.Path(folder) / "railyard"
@@ -108,7 +108,7 @@ def build_packages(version: str) -> pathlib.Path:
             "--outdir",
             DIST,
             clean,
-            environment=told,
+            environment=variables,
         )
     return DIST / f"railyard-{version}-py3-none-any.whl"
 
@@ -124,11 +124,11 @@ def build_chart(*, draft: bool) -> None:
         return
     helm = tools.build()
     with tempfile.TemporaryDirectory() as home:
-        told = {"HOME": home, "SOURCE_DATE_EPOCH": commit_seconds()}
-        run(helm, "package", tools.CHART, "--destination", DIST, environment=told)
+        variables = {"HOME": home, "SOURCE_DATE_EPOCH": commit_seconds()}
+        run(helm, "package", tools.CHART, "--destination", DIST, environment=variables)
         (chart,) = DIST.glob("railyard-*.tgz")
         newest = ("--kube-version", build.default_version())
-        shown = run(helm, "template", "railyard", chart, *newest, environment=told)
+        shown = run(helm, "template", "railyard", chart, *newest, environment=variables)
     if "kind: Deployment" not in shown:
         raise ReleaseError(f"{chart.name} renders no Deployment")
 
@@ -139,8 +139,8 @@ def build_sbom(version: str) -> pathlib.Path:
     file = DIST / f"railyard-{version}.cdx.json"
     bill = pathlib.Path(sys.executable).parent / "cyclonedx-py"
     options = ("--pyproject", "pyproject.toml", "--output-reproducible", "--output-file", file)
-    told = {"SOURCE_DATE_EPOCH": commit_seconds()}
-    run(bill, "requirements", *options, "requirements.txt", environment=told)
+    variables = {"SOURCE_DATE_EPOCH": commit_seconds()}
+    run(bill, "requirements", *options, "requirements.txt", environment=variables)
     check_sbom(file)
     return file
 
@@ -168,9 +168,9 @@ def check_wheel(wheel: pathlib.Path, version: str) -> None:
         pip = (fresh / "opt/build/bin/pip", "--python", programs / "python", "install", "--quiet")
         run(*pip, "--no-index", "--no-deps", "--force-reinstall", wheel, folder=fresh)
         railyard = programs / "railyard"
-        told = run(railyard, "--version", folder=fresh).strip()
-        if told != f"railyard {version}":
-            raise ReleaseError(f"the wheel says {told!r}, not 'railyard {version}'")
+        printed = run(railyard, "--version", folder=fresh).strip()
+        if printed != f"railyard {version}":
+            raise ReleaseError(f"the wheel says {printed!r}, not 'railyard {version}'")
         if "prioritize: best is" not in run(railyard, "demo", "--once", folder=fresh):
             raise ReleaseError("the wheel's demo ranks nothing")
         run(railyard, "check", ROOT / "config" / "policy.yaml", folder=fresh)

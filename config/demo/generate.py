@@ -115,10 +115,10 @@ def other_workloads() -> Iterator[Body]:
     for number in range(3):
         body = pod(f"infer-{number + 3}", "h100-mig-1", cpu="24")
         yield from with_claim(body, GPU, gpus(number))
-    told = pod("vision-0", "dgx-a100-1", cpu="32", nvidia_com__gpu="2", nvidia_com__hostdev="2")
+    known = pod("vision-0", "dgx-a100-1", cpu="32", nvidia_com__gpu="2", nvidia_com__hostdev="2")
     devices = "nvidia.com/gpu=0,1;nvidia.com/hostdev=0,1"
-    told["metadata"]["annotations"] = {"railyard.dev/devices": devices}
-    yield told
+    known["metadata"]["annotations"] = {"railyard.dev/devices": devices}
+    yield known
     yield pod("vision-1", "dgx-a100-1", cpu="16", nvidia_com__gpu="1")
     for number in range(5):
         yield pod(f"student-{number}", "dgx-a100-2", cpu="4", nvidia_com__gpu="1")

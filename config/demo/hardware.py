@@ -129,13 +129,13 @@ def _mig_devices(on: str, gpu: int, geometry: mig_profiles.MigGeometry) -> Itera
         short = profile.replace(".", "").replace("+", "-")
         for start in known.starts:
             name = f"gpu-{gpu}-mig-{short}-{PROFILE_IDS[profile]}-{start}"
-            told = {
+            attributes = {
                 "type": {"string": "mig"},
                 "profile": {"string": profile},
                 "parentUUID": {"string": whole},
             }
             counters = _counters(numbers, range(start, start + known.size))
-            yield _mig_device(name, gpu, told | common, counters)
+            yield _mig_device(name, gpu, attributes | common, counters)
 
 
 def _mig_device(name: str, gpu: int, attributes: Body, counters: Body) -> Body:
@@ -193,7 +193,7 @@ def machines() -> Iterator[Body]:
 
 
 def plugin_nodes() -> Iterator[Body]:
-    """DGX A100 with device plug-ins and feature discovery: whole, told, shared, and divided."""
+    """DGX A100 with device plug-ins and feature discovery: whole, known, shared, and divided."""
 
     def dgx(number: int, *, product: str = "", replicas: int = 1, **offered: str) -> Body:
         labels = bodies.cloud(

@@ -23,7 +23,7 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 def under(seed):
     """What a process of its own answers under this hash seed."""
     own = {"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(FOLDER.parent)}
-    script = [sys.executable, "-W", "error", str(FOLDER / "kit" / "seeded.py")]
+    script = [sys.executable, "-W", "error", str(FOLDER / "kit" / "generated" / "seeded.py")]
     environment = os.environ | ONE_THREAD | own
     return subprocess.run(script, env=environment, check=True, capture_output=True).stdout
 

@@ -10,7 +10,7 @@ from extender.hardware.catalogue import catalogue
 from extender.kube.api import objects
 from extender.replay import snapshots
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 DEMO = ROOT / "config" / "demo"
 SNAPSHOT = snapshots.read([DEMO])
 FILES = (ROOT / "config" / "hardware").iterdir()
