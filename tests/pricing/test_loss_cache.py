@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from extender.demand import work
-from extender.pricing import formula, loss_cache
+from extender.pricing import formula, headroom_cache, loss_cache
 from extender.pricing.mix import demand_mix
 from tests.kit.builders import make_node, make_pod
 from tests.kit.worlds import H100, engine, feed
@@ -94,6 +94,36 @@ def test_renewed_a_few_rows_a_call_prices_and_losses_end_the_same(monkeypatch, h
             hurried.work.allow(work.JUDGING)
             found, anew = priced(hurried, gpus, cpu)
         assert found == pytest.approx(anew, abs=1e-12)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(events, max_size=12))
+def test_losses_worked_out_in_a_loop_are_those_of_arrays_to_the_bit(monkeypatch, happened):
+    found = []
+    for few in (0, 1_000_000):
+        monkeypatch.setattr(headroom_cache, "FEW_CELLS", few)
+        judging = cluster()
+        for number, (what, one, other) in enumerate(happened):
+            if what == "bound":
+                feed(judging, make_pod(f"p-{number}").gpus(other).node(one))
+            elif what == "seen":
+                feed(judging, make_pod(f"p-{number}").gpus(one).request("cpu", other))
+            judging.settle()
+        found.append([losses(judging, gpus, cpu) for gpus, cpu in SIZES])
+
+    assert found[0] == found[1]
+
+
+def losses(judging, gpus, cpu):
+    """What a pod of that size costs on each node, by class."""
+    pod = make_pod("asks").gpus(gpus).request("cpu", cpu).obj()
+    asked = judging.resolver.resolve(pod, judging.policy)
+    return judging.pricer.cost_by_class(
+        judging.table(asked.question),
+        judging.index.rows_of(NODES),
+        cpu=asked.requests.cpu,
+        memory=asked.requests.memory,
+    ).tolist()
 
 
 def test_a_call_works_out_one_slice_beyond_its_allowance_and_the_next_goes_on(monkeypatch):
