@@ -4,7 +4,8 @@
 about a pod without devices at a steady pace. Legs take turns with idle calls before and after, so
 that ratios compare what ran side by side; on few cores part of a ratio is the pressing clients' own
 processor time, which comes last (nice). In the leg of hostile pods the same client asks about one
-of them (filter, prioritize) before each call that is timed.
+of them (filter, prioritize) before each call that is timed. It has a process of its own: beside the
+API server a call would wait up to 5 ms for the interpreter, answered or not.
 
     python -m loadtests.performance.process.pressure [--nodes N] [--seconds S] [--rounds N] [--json]
 """
@@ -15,6 +16,7 @@ import argparse
 import asyncio
 import collections
 import contextlib
+import dataclasses
 import datetime as dt
 import json
 import multiprocessing
@@ -24,6 +26,7 @@ import statistics
 import sys
 import tempfile
 import time
+from multiprocessing.connection import Connection
 
 import msgspec
 import orjson
@@ -49,12 +52,27 @@ LEGS: dict[str, tuple[str, str, bytes]] = {  # leg → method, target, body
     "page of pods": ("GET", "/pods", b""),
     HOSTILE: ("", "", b""),
 }
+CASES = tuple(each for each in hostile_pods.cases() if each.asked)
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """What the client knows of the service, and how it has hostile pods shown and taken away."""
+
+    names: list[str]
+    verbs_port: int
+    admin_port: int
+    pipe: Connection
+
+    def show(self, number: int, *, there: bool) -> None:
+        """Have the objects of a case in the API server, or no longer."""
+        self.pipe.send((number, there))
 
 
 class Presser:
     """Eight clients in a process of their own, while a leg lasts."""
 
-    def __init__(self, over: running.Running, given: argparse.Namespace) -> None:
+    def __init__(self, over: Service, given: argparse.Namespace) -> None:
         self._over = over
         self._given = given
 
@@ -82,19 +100,20 @@ class Presser:
 class HostileCaller:
     """One client that asks about hostile pods between the calls that are timed."""
 
-    def __init__(self, caller: admin_pressure.Caller, over: running.Running) -> None:
+    def __init__(self, caller: admin_pressure.Caller, over: Service) -> None:
         self._caller = caller
         self._names = over.names[: admin_pressure.NAMES]
-        self._cases = [each for each in hostile_pods.cases() if each.asked]
+        self._cases = CASES
         self._over = over
         self._number = 0
 
-    def calls(self, seconds: float, loop: asyncio.AbstractEventLoop) -> list[float]:
+    def calls(self, seconds: float) -> list[float]:
         found, until = [], time.monotonic() + seconds
         while time.monotonic() < until:
-            case = self._cases[self._number % len(self._cases)]
+            number = self._number % len(self._cases)
+            case = self._cases[number]
             self._number += 1
-            loop.call_soon_threadsafe(self._show, case)
+            self._over.show(number, there=True)
             time.sleep(0.05)
             for _ in range(4):
                 told = self._caller.post("/filter", running.question(case.pod, self._names))
@@ -102,19 +121,16 @@ class HostileCaller:
                 self._caller.post("/prioritize", running.question(case.pod, passing))
                 time.sleep(admin_pressure.APART_SECONDS)
                 found.append(self._caller.call())
-            loop.call_soon_threadsafe(self._take_away, case)
+            self._over.show(number, there=False)
         return found
 
-    def _show(self, case: hostile_pods.Case) -> None:
-        for kind, item in case.objects:
-            self._over.show(kind, item)
 
-    def _take_away(self, case: hostile_pods.Case) -> None:
-        for kind, item in reversed(case.objects):
-            self._over.remove(kind, item)
+def compare(over: Service, given: argparse.Namespace) -> None:
+    """What the client's process does: it sends the legs when all are over."""
+    over.pipe.send(legs_of(over, given))
 
 
-def compare(over: running.Running, given: argparse.Namespace, loop) -> dict[str, dict]:
+def legs_of(over: Service, given: argparse.Namespace) -> dict[str, dict]:
     """Each leg beside the idle calls before and after it."""
     names = over.names[: admin_pressure.NAMES]
     caller = admin_pressure.Caller((running.LOOPBACK, over.verbs_port), names)
@@ -128,7 +144,7 @@ def compare(over: running.Running, given: argparse.Namespace, loop) -> dict[str,
         for leg in legs:
             idle[leg] += caller.calls(given.seconds / 2)
             if leg == HOSTILE:
-                loaded[leg] += hostile.calls(given.seconds, loop)
+                loaded[leg] += hostile.calls(given.seconds)
                 time.sleep(1.0)
             else:
                 with presser.during(leg) as found:
@@ -153,13 +169,47 @@ def compare(over: running.Running, given: argparse.Namespace, loop) -> dict[str,
     }
 
 
+async def compared(over: running.Running, given: argparse.Namespace) -> dict[str, dict]:
+    """Run the client, and do in the API server what it asks for."""
+    loop = asyncio.get_running_loop()
+    report: asyncio.Future[dict[str, dict]] = loop.create_future()
+    ours, theirs = multiprocessing.Pipe()
+
+    def heard() -> None:
+        try:
+            told = ours.recv()
+        except EOFError as error:
+            loop.remove_reader(ours.fileno())
+            if not report.done():
+                report.set_exception(error)
+            return
+        if isinstance(told, dict):
+            report.set_result(told)
+            return
+        number, there = told
+        made = CASES[number].objects
+        for kind, item in made if there else reversed(made):
+            (over.show if there else over.remove)(kind, item)
+
+    service = Service(over.names, over.verbs_port, over.admin_port, theirs)
+    client = multiprocessing.get_context("spawn").Process(target=compare, args=(service, given))
+    client.start()
+    theirs.close()
+    loop.add_reader(ours.fileno(), heard)
+    try:
+        return await report
+    finally:
+        loop.remove_reader(ours.fileno())
+        client.terminate()
+        await asyncio.to_thread(client.join, 10.0)
+
+
 async def measure(given: argparse.Namespace) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         async with running.running(given.nodes, pathlib.Path(folder)) as over:
             over.show("Pod", synthetic.pod("asked", "gpu"))
             await over.until_idle()
-            loop = asyncio.get_running_loop()
-            legs = await asyncio.to_thread(compare, over, given, loop)
+            legs = await compared(over, given)
     return {
         "benchmark": "pressure",
         "nodes": given.nodes,
