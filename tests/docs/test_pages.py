@@ -121,11 +121,12 @@ def run(folder, block):
 
 def test_the_commands_of_the_quick_start_run(folder):
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGES["quickstart.md"], re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 2
-    for block in blocks:
+    (folder / "config").symlink_to(ROOT / "config")
+    assert len(blocks) == 3
+    for block, told in zip(blocks, ("fits", "fits", "4 seeds each"), strict=True):
         done = run(folder, block)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "fits" in done.stdout
+        assert told in done.stdout
 
 
 def test_the_demo_prints_what_the_quick_start_shows(folder):

@@ -8,7 +8,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from extender import errors
+from extender import errors, settings
 from extender.cli import asking, printing
 from extender.cli.planning import progress, report, simulation_table, variants
 from extender.replay import workloads
@@ -35,8 +35,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument(
-        "--snapshot", action="append", type=pathlib.Path, metavar="PATH", required=True,
-        help="the cluster: what `kubectl get … -A -o yaml` prints, a dump or a recording",
+        "--snapshot", action="append", type=pathlib.Path, metavar="PATH",
+        help="the cluster: what `kubectl get … -A -o yaml` prints, a dump or a recording;"
+        " default: the demo",
     )  # fmt: skip
     parser.add_argument(
         "--workload", required=True, metavar="FILE|recorded",
@@ -81,6 +82,7 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
+    arguments.snapshot = arguments.snapshot or [settings.embedded("demo")]
     if arguments.report is not None:
         report.check(arguments.report)  # before hours of work
     inputs, wanted = _inputs(arguments), _variants(arguments)
