@@ -40,6 +40,7 @@ border-bottom:1px solid #bbb}th:first-child,td:first-child{text-align:left}
 .worse{font-style:italic}figure{margin:2rem 0;break-inside:avoid}svg{max-width:100%;height:auto}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem}
 dt{font-weight:bold}dd{margin:0}
+@media(max-width:40rem){th,td{padding:.2rem .35rem;font-size:.8rem}}
 @media print{body{margin:0;max-width:none;font-size:11pt}a{color:inherit}}
 """
 
