@@ -21,14 +21,20 @@ class Parts:
             yield
 
     The next part is larger where the last one was quick, and smaller where it was slow; none is
-    smaller than `least`. `spent` is the processor's time in seconds.
+    smaller than `least` or larger than `most`. `spent` is the processor's time in seconds.
     """
 
     def __init__(
-        self, count: int, *, spent: Callable[[], float] = time.thread_time, least: int = _LEAST
+        self,
+        count: int,
+        *,
+        spent: Callable[[], float] = time.thread_time,
+        least: int = _LEAST,
+        most: int = _MOST,
     ) -> None:
         self._count = count
         self._spent = spent
+        self._most = most
         self._size = self._least = least
         self._began = 0.0
         self.used = 0.0  # seconds, in all
@@ -52,6 +58,6 @@ class Parts:
         took = self._spent() - self._began
         self.used += took
         if took < _SHORT:
-            self._size = min(self._size * 2, _MOST)
+            self._size = min(self._size * 2, self._most)
         elif took > _LONG:
             self._size = max(self._size // 2, self._least)

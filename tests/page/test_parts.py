@@ -41,6 +41,17 @@ def test_a_part_is_as_large_as_its_items_are_cheap(cost, least, most):
     assert least <= max(sizes[-3:]) <= most
 
 
+def test_no_part_is_larger_than_was_said_however_cheap_its_items_were():
+    now, sizes = [0.0], []
+    sliced = parts.Parts(100, spent=lambda: now[0], least=32, most=32)
+
+    for part in sliced:
+        with sliced:
+            sizes.append(part.stop - part.start)
+
+    assert sizes == [32, 32, 32, 4]
+
+
 def test_what_was_used_is_added_up_also_where_an_item_fails():
     now = [0.0]
     sliced = parts.Parts(10, spent=lambda: now[0])
