@@ -141,7 +141,7 @@ def why(now: Picture, name: str) -> Generator[None, None, WhyNode]:
         )
     if now.scored is None or name not in now.names:
         return WhyNode(name, PASSES, explain.NO_OPINION, of=len(now.names))
-    return _passing(now, now.scored, now.names.index(name))
+    return (yield from _passing(now, now.scored, now.names.index(name)))
 
 
 def _kept_away(now: Picture, resolved: resolver.ResolvedPod, name: str) -> bool:
@@ -153,14 +153,18 @@ def _kept_away(now: Picture, resolved: resolver.ResolvedPod, name: str) -> bool:
     return node is not None and bool(filters.refusals(node))
 
 
-def _passing(now: Picture, scored: scored_nodes.ScoredNodes, position: int) -> WhyNode:
+def _passing(
+    now: Picture, scored: scored_nodes.ScoredNodes, position: int
+) -> Generator[None, None, WhyNode]:
     best, judging = int(np.argmax(scored.scores)), now.coming.judging
     with now.coming.without([now.coming.node]):
         found = passing_node.search(judging, scored, list(now.names), position)
+        rank = 1 + len(passing_node.ranked_before(judging, scored, position))
+    yield
     return WhyNode(
         now.names[position],
         BEST if position == best else PASSES,
-        rank=1 + len(passing_node.ranked_before(judging, scored, position)),
+        rank=rank,
         of=len(now.names),
         best=now.names[best],
         score=int(scored.scores[position]),
