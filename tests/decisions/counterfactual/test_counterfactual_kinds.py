@@ -15,7 +15,7 @@ from extender.policy import config
 from tests.decisions.counterfactual.test_counterfactual import best, passes, why, world
 from tests.decisions.eviction.test_victim_worlds import CPUS, DEVICES, Units
 from tests.kit.builders import make_claim, make_class, make_node, make_pod
-from tests.kit.worlds import GPU, NIC, p4d
+from tests.kit.worlds import GPU, H100, NIC, p4d
 
 
 def sized(devices):
@@ -167,10 +167,14 @@ def test_a_weight_or_cordon_named_for_claims_makes_the_node_the_best(held, gpus,
 
     found = why(judging, pod, node)
 
-    if found.verdict != why_node.PASSES:
-        return
-    assert best(judging, pod, list(NAMES)) != node
-    for change in found.changes:
+    if found.verdict == why_node.PASSES:
+        assert best(judging, pod, list(NAMES)) != node
+        become_the_best(items, pod, node, found.changes)
+
+
+def become_the_best(items, pod, node, named):
+    """Each change named, in a cluster that is built anew, makes the node the first of all."""
+    for change in named:
         copy, left = world(items), list(NAMES)
         if change.kind == changes.WEIGHT:
             part = change.field.partition(".")[0]
@@ -180,6 +184,38 @@ def test_a_weight_or_cordon_named_for_claims_makes_the_node_the_best(held, gpus,
             assert change.kind == changes.OTHERS
             left = [name for name in NAMES if name not in change.nodes]
         assert best(copy, pod, left) == node
+
+
+RACK, GANG = "fabric.topograph.run/tier-0", ("jobset.sigs.k8s.io/jobset-name", "job")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(*[st.lists(st.integers(1, 3), max_size=2)] * 3),
+    st.tuples(*[st.sampled_from("12")] * 3),
+    st.integers(1, 2),
+    st.sampled_from(NAMES),
+    st.sampled_from(NAMES),
+)
+def test_a_weight_or_cordon_named_for_a_member_of_a_gang_makes_the_node_the_best(
+    held, racks, gpus, first, node
+):
+    items = []
+    for name, amounts, rack in zip(NAMES, held, racks, strict=True):
+        items.append(make_node(name).gpus(H100, 8).label(RACK, rack))
+        items += [
+            make_pod(f"{name}-{number}").gpus(amount).node(name)
+            for number, amount in enumerate(amounts)
+        ]
+    items.append(make_pod("first").gpus(1).label(*GANG).node(first))
+    pod = make_pod("next").gpus(gpus).label(*GANG)
+    judging = world(items)
+
+    found = why(judging, pod, node)
+
+    there = best(judging, pod, list(NAMES))
+    assert found.verdict == (why_node.BEST if there == node else why_node.PASSES)
+    become_the_best(items, pod, node, found.changes)
 
 
 @settings(max_examples=60, deadline=None)
