@@ -63,7 +63,9 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self.environment.filters |= {"count": count, "share": share, "amount": amount, "when": when}
+        self.environment.filters |= {
+            each.__name__: each for each in (count, share, amount, when, decimals)
+        }
         self.environment.globals |= {
             "link": links,
             "static": {name: each.path for name, each in self.static.items()},
@@ -105,6 +107,11 @@ def sent(file: StaticFile) -> admin_queries.Turns:
 def count(value: float) -> str:
     """A number of things: 1,234 or 3.5."""
     return f"{round(value, 1):,.10g}"
+
+
+def decimals(value: float, digits: int = 2) -> str:
+    """A number with so many digits after the point; what is almost nothing has no sign."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def share(value: float) -> str:

@@ -8,6 +8,7 @@ import re
 import aiohttp
 import pytest
 
+from extender.page import rendering
 from extender.server import metrics
 from extender.server.http import listeners
 from extender.service import facade
@@ -254,3 +255,11 @@ async def test_a_page_leaves_nothing_behind():
 
         assert (judging.store.version, len(judging.index.reservations)) == before
         assert judging.index.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.00"), (-0.0, "0.00"), (-0.004, "0.00"), (-0.006, "-0.01"), (2, "2.00")],
+)
+def test_a_cost_of_almost_nothing_has_no_sign(value, text):
+    assert rendering.decimals(value) == text
