@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -240,14 +241,16 @@ class Scorer:
             return np.zeros(len(candidates.rows))
         distinct, position = np.unique(candidates.states, return_inverse=True)
         mine = [_rails(candidates.table, state) for state in distinct.tolist()]
-        theirs = [used for _, used in members]
-        far = np.array([proximity.off_rail(one, theirs) for one in mine], dtype=np.float64)[
-            position
-        ]
-        for row in {row for row, _ in members}:
-            others = [used for elsewhere, used in members if elsewhere != row]
-            for number in np.flatnonzero(candidates.rows == row).tolist():
-                far[number] = proximity.off_rail(mine[position[number]], others)
+        # A gang may have a member on every node: each set of rails is compared once.
+        theirs: Counter[rails.Rails] = Counter(used for _, used in members)
+        apart = {one: proximity.off_rail(one, theirs) for one in set(mine)}
+        far = np.array([apart[one] for one in mine], dtype=np.float64)[position]
+        own: dict[int, Counter[rails.Rails]] = {}
+        for row, used in members:
+            own.setdefault(row, Counter())[used] += 1
+        for number, row in enumerate(candidates.rows.tolist()):
+            if row in own:
+                far[number] -= proximity.off_rail(mine[position[number]], own[row])
         return far
 
     def _distances(
@@ -259,11 +262,13 @@ class Scorer:
         levels: tuple[str, ...],
     ) -> Floats:
         """Mean distance of each row to the members on the rows of `here`."""
-        members = [(self._domains(row, levels), count) for row, count in here.items()]
-        found = np.array([proximity.distance(each, members) for each in kinds])[kind]
+        members: Counter[proximity.Domains] = Counter()
         for row, count in here.items():
-            own = proximity.distance(self._domains(row, levels), members, here=count)
-            found[rows == row] = own
+            members[self._domains(row, levels)] += count
+        far = proximity.distances(kinds, members)[kind]
+        nearest = np.array([proximity.between(each, each) for each in kinds])[kind]
+        present = np.array([here.get(row, 0) for row in rows.tolist()])
+        found: Floats = far - present * nearest / max(members.total(), 1)
         return found
 
     def _domains(self, row: int, levels: tuple[str, ...]) -> proximity.Domains:

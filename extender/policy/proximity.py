@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 # A node's values of the policy's labels, None where the label is absent.
 Domains: TypeAlias = tuple[str | None, ...]
 
+_AT_ONCE = 64  # nodes' domains that are compared with all members together: bounds the memory
+
 
 def domains(labels: Mapping[str, str], levels: Sequence[str]) -> Domains:
     """The node's place: its value of each level's label."""
@@ -36,8 +38,37 @@ def distance(node: Domains, members: Sequence[tuple[Domains, int]], *, here: int
     total = sum(count for _, count in members)
     if not total or not node:
         return 0.0
-    far = sum(count * _between(node, position) for position, count in members)
-    return (far - here * _between(node, node)) / total
+    far = sum(count * between(node, position) for position, count in members)
+    return (far - here * between(node, node)) / total
+
+
+def distances(kinds: Sequence[Domains], members: Mapping[Domains, int]) -> NDArray[np.float64]:
+    """`distance` of each of `kinds` to the members (domains → how many), many at a time.
+
+    Looking at each pair by itself takes seconds where a gang has a member on every node.
+    """
+    depth, total = len(kinds[0]) if kinds else 0, sum(members.values())
+    found = np.zeros(len(kinds))
+    if not total or not depth:
+        return found
+    counts = np.array(list(members.values()), dtype=np.float64)
+    numbers: dict[str | None, int] = {}
+    mine, theirs = (
+        np.array(
+            [
+                [absent if v is None else numbers.setdefault(v, len(numbers)) for v in each]
+                for each in those
+            ]
+        )
+        for those, absent in ((kinds, -1), (members, -2))
+    )
+    for start in range(0, len(kinds), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        far = np.ones((len(mine[part]), len(counts)))
+        for level in reversed(range(depth)):
+            far[mine[part, level, None] == theirs[None, :, level]] = level / depth
+        found[part] = far @ counts / total
+    return found
 
 
 def distance_of_waiting(
@@ -72,12 +103,12 @@ def distance_of_waiting(
     return mean
 
 
-def off_rail(mine: frozenset[str], members: Sequence[frozenset[str]]) -> int:
+def off_rail(mine: frozenset[str], members: Mapping[frozenset[str], int]) -> int:
     """How many members on other nodes have no rail in common with `mine`; 0 where it has none.
 
-    `members` are the rails of those that have some.
+    `members` are the rails of those that have some → how many use just these.
     """
-    return sum(mine.isdisjoint(theirs) for theirs in members) if mine else 0
+    return sum(count for theirs, count in members.items() if mine.isdisjoint(theirs)) if mine else 0
 
 
 def shared_level(one: Domains, other: Domains) -> int | None:
@@ -88,6 +119,7 @@ def shared_level(one: Domains, other: Domains) -> int | None:
     return None
 
 
-def _between(one: Domains, other: Domains) -> float:
+def between(one: Domains, other: Domains) -> float:
+    """The distance of two nodes by their domains, 0 (same nearest one) to 1 (nothing in common)."""
     level = shared_level(one, other)
     return 1.0 if level is None else level / len(one)

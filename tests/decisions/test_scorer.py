@@ -49,6 +49,20 @@ def test_members_of_a_gang_are_drawn_to_where_the_others_are():
     assert found.tolist() == [0.0, 10.0]
 
 
+def test_a_member_on_every_node_counts_each_of_them_but_the_own_node_as_near():
+    judging = engine()
+    gang = ("jobset.sigs.k8s.io/jobset-name", "job")
+    names = [f"n{number}" for number in range(100)]
+    for name in names:
+        feed(judging, make_node(name).gpus(H100, 8))  # no label says where it is
+        feed(judging, make_pod(f"on-{name}").gpus(1).label(*gang).node(name))
+
+    found = parts(judging, make_pod("next").gpus(1).label(*gang), names)["proximity"]
+
+    assert len(set(found.tolist())) == 1
+    assert found[0] > 0
+
+
 def test_a_pod_on_its_own_has_no_proximity():
     judging = engine()
     feed(judging, make_node("a").gpus(H100, 8))

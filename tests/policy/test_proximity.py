@@ -62,9 +62,19 @@ def test_a_distance_is_between_0_and_1_and_the_same_in_any_order(node, members):
     ],
 )
 def test_members_without_a_rail_in_common_are_counted(mine, expected):
-    theirs = [frozenset({"3", "4"}), frozenset({"1"})]
+    theirs = {frozenset({"3", "4"}): 1, frozenset({"1"}): 1}
 
     assert proximity.off_rail(frozenset(mine), theirs) == expected
+
+
+PLACES = st.tuples(*[st.sampled_from([None, "a", "b", "c"])] * 3)
+
+
+@given(st.lists(PLACES, max_size=90), st.dictionaries(PLACES, st.integers(1, 9), max_size=9))
+def test_many_distances_are_those_of_each_place(kinds, members):
+    expected = [proximity.distance(each, list(members.items())) for each in kinds]
+
+    assert proximity.distances(kinds, members).tolist() == pytest.approx(expected)
 
 
 # Two cliques in one rack, one in another: places by (clique, rack).
