@@ -10,7 +10,7 @@ from extender.page import frame, rendering
 from extender.page.fleet import cluster_map
 from extender.page.views import device_view, node_view, pending, pool_view
 from extender.pools import gpu_states, history, node_pools, pool_figures
-from extender.server import admin_queries, admin_routes
+from extender.server import admin_routes, admin_turns
 
 _MOST_STRIPS = 48  # nodes of a pool whose GPUs the overview shows one by one
 _SEARCHED = 50  # nodes of a search
@@ -35,7 +35,7 @@ class ClusterPages:
             admin_routes.Route("/map/", self._map, fields=rendering.PAGE_FIELDS, queued=True),
         )
 
-    def _overview(self, _given: admin_routes.Parameters) -> admin_queries.Turns:
+    def _overview(self, _given: admin_routes.Parameters) -> admin_turns.Turns:
         judging, known = yield from self._frame.current()
         pools = yield from pool_figures.of_pools(judging, known)
         waits = yield from pending.waiting(judging.store)
@@ -59,7 +59,7 @@ class ClusterPages:
             first_sample=samples[0] if samples else None,
         ))  # fmt: skip
 
-    def _pool(self, given: admin_routes.Parameters) -> admin_queries.Turns:
+    def _pool(self, given: admin_routes.Parameters) -> admin_turns.Turns:
         judging, known = yield from self._frame.current()
         pool = known.pool(given.get("", ""))
         if pool is None:
@@ -81,7 +81,7 @@ class ClusterPages:
             pages=pool_view.page_numbers(chosen.page, listed.pages),
         ))  # fmt: skip
 
-    def _node(self, given: admin_routes.Parameters) -> admin_queries.Turns:
+    def _node(self, given: admin_routes.Parameters) -> admin_turns.Turns:
         judging, known = yield from self._frame.current()
         name, _, rest = given.get("", "").partition("/")
         detail = judging.index.detail(name)
@@ -112,7 +112,7 @@ class ClusterPages:
             "device", section="overview", crumbs=crumbs, device=found, words=gpu_states.WORDS
         ))  # fmt: skip
 
-    def _search(self, given: admin_routes.Parameters) -> admin_queries.Turns:
+    def _search(self, given: admin_routes.Parameters) -> admin_turns.Turns:
         judging, known = yield from self._frame.current()
         text = given.get("q", "").strip()
         wanted = text.lower()
@@ -129,13 +129,13 @@ class ClusterPages:
             nodes=sorted(nodes, key=node_pools.natural), pods=pods if wanted else [], more=more,
         ))  # fmt: skip
 
-    def _map(self, given: admin_routes.Parameters) -> admin_queries.Turns:
+    def _map(self, given: admin_routes.Parameters) -> admin_turns.Turns:
         """Names of a pool's nodes by block, for the map's own pointer: JSON."""
         _, known = yield from self._frame.current()
         pool = known.pool(given.get("", ""))
         if pool is None:
             raise errors.WireError(404, "there is no such pool")
-        text = admin_queries.ChunkedText()
+        text = admin_turns.ChunkedText()
         text.add(b"[")
         for number, block in enumerate(pool.blocks):
             text.add(b"," if number else b"", orjson.dumps(block.names))

@@ -13,7 +13,7 @@ from extender.history import decision_history
 from extender.page import rendering
 from extender.policy import config
 from extender.pools import node_pools
-from extender.server import admin_queries, admin_routes, metrics
+from extender.server import admin_routes, admin_turns, metrics
 
 Current = Generator[None, None, tuple[engine.Engine, node_pools.NodePools]]
 
@@ -92,7 +92,7 @@ class Frame:
     def route(
         self,
         path: str,
-        answer: Callable[[admin_routes.Parameters], admin_queries.Turns],
+        answer: Callable[[admin_routes.Parameters], admin_turns.Turns],
         *parameters: str,
         kept: bool = False,
     ) -> admin_routes.Route:
@@ -110,7 +110,7 @@ class Frame:
 
     def shown(
         self, name: str, *, section: str, crumbs: tuple[tuple[str, str], ...] = (), **values: object
-    ) -> admin_queries.Turns:
+    ) -> admin_turns.Turns:
         """A template with its values, and the page around it."""
         standing = self._source().standing()
         now = dt.datetime.fromtimestamp(self.clock(), dt.UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from extender import errors
 from extender.page import frame
 from extender.page.views import capacity_view, decision_view, freeing, pending, pod_view
-from extender.server import admin_queries, admin_routes
+from extender.server import admin_routes, admin_turns
 
 _MOST_PODS = 200  # of a list
 
@@ -28,7 +28,7 @@ class PodPages:
             route("/capacity", self._capacity, "shape", "pod"),
         )
 
-    def _pods(self, given: admin_routes.Parameters) -> admin_queries.Turns:
+    def _pods(self, given: admin_routes.Parameters) -> admin_turns.Turns:
         judging, _ = yield from self._frame.current()
         groups = yield from self._groups.of(judging)
         text = given.get("q", "")
@@ -39,7 +39,7 @@ class PodPages:
             placed=placed, more=more,
         ))  # fmt: skip
 
-    def _pod(self, given: admin_routes.Parameters) -> admin_queries.Turns:
+    def _pod(self, given: admin_routes.Parameters) -> admin_turns.Turns:
         judging, _ = yield from self._frame.current()
         namespace, _, name = given.get("", "").partition("/")
         pod = judging.store.pods.get((namespace, name))
@@ -59,7 +59,7 @@ class PodPages:
             asked=asked, why=why,
         ))  # fmt: skip
 
-    def _decisions(self, given: admin_routes.Parameters) -> admin_queries.Turns:
+    def _decisions(self, given: admin_routes.Parameters) -> admin_turns.Turns:
         self._frame.judging()
         yield
         history, text = self._frame.decisions(), given.get("q", "").strip()
@@ -69,7 +69,7 @@ class PodPages:
             kept=len(history or ()), made=history.total if history else 0,
         ))  # fmt: skip
 
-    def _decision(self, given: admin_routes.Parameters) -> admin_queries.Turns:
+    def _decision(self, given: admin_routes.Parameters) -> admin_turns.Turns:
         self._frame.judging()
         yield
         history, number = self._frame.decisions(), given.get("", "")
@@ -85,7 +85,7 @@ class PodPages:
             node=node,
         ))  # fmt: skip
 
-    def _capacity(self, given: admin_routes.Parameters) -> admin_queries.Turns:
+    def _capacity(self, given: admin_routes.Parameters) -> admin_turns.Turns:
         judging = self._frame.judging()
         yield
         shape, pod = given.get("shape", "").strip(), given.get("pod", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from extender.page import frame
 from extender.page.views import policy_view
-from extender.server import admin_queries, admin_routes
+from extender.server import admin_routes, admin_turns
 
 
 class PolicyPages:
@@ -20,7 +20,7 @@ class PolicyPages:
             self._frame.route("/shadow", self._shadow),
         )
 
-    def _policy(self, _given: admin_routes.Parameters) -> admin_queries.Turns:
+    def _policy(self, _given: admin_routes.Parameters) -> admin_turns.Turns:
         judging = self._frame.judging()
         yield
         text = yield from policy_view.written(judging.policy)
@@ -29,7 +29,7 @@ class PolicyPages:
             written=text, shadow=self._frame.shadow(),
         ))  # fmt: skip
 
-    def _shadow(self, _given: admin_routes.Parameters) -> admin_queries.Turns:
+    def _shadow(self, _given: admin_routes.Parameters) -> admin_turns.Turns:
         judging = self._frame.judging()
         yield
         candidate, more = self._frame.candidate(), False

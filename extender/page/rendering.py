@@ -18,7 +18,7 @@ import jinja2
 
 from extender import errors
 from extender.page import links
-from extender.server import admin_queries
+from extender.server import admin_turns
 
 HTML = "text/html; charset=utf-8"
 # Everything from here; no inline script or style; no framing; forms lead here only.
@@ -75,9 +75,9 @@ class Templates:
             name: self.environment.get_template(name) for name in self.environment.list_templates()
         }
 
-    def page(self, name: str, **values: object) -> admin_queries.Turns:
+    def page(self, name: str, **values: object) -> admin_turns.Turns:
         """The page in turns."""
-        text = admin_queries.ChunkedText()
+        text = admin_turns.ChunkedText()
         for number, chunk in enumerate(self._pages[f"{name}.html"].generate(values)):
             text.add(chunk.encode())
             if number % _CHUNKS_A_TURN == 0:
@@ -98,7 +98,7 @@ def templates() -> Templates:
     return Templates()
 
 
-def sent(file: StaticFile) -> admin_queries.Turns:
+def sent(file: StaticFile) -> admin_turns.Turns:
     """A static file as an answer."""
     yield
     return [file.content]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from extender.page import cluster_pages, frame, pod_pages, policy_pages, rendering
 from extender.page.fleet import charts
 from extender.pools import history
-from extender.server import admin_queries, admin_routes
+from extender.server import admin_routes, admin_turns
 
 
 class Site:
@@ -47,7 +47,7 @@ class Site:
             ),
         )
 
-    def _over_time(self, given: admin_routes.Parameters) -> admin_queries.Turns:
+    def _over_time(self, given: admin_routes.Parameters) -> admin_turns.Turns:
         self._frame.judging()
         yield
         title = given.get("pool", "")
@@ -72,5 +72,5 @@ class Site:
         ))  # fmt: skip
 
 
-def _sent(file: rendering.StaticFile, _given: admin_routes.Parameters) -> admin_queries.Turns:
+def _sent(file: rendering.StaticFile, _given: admin_routes.Parameters) -> admin_turns.Turns:
     return rendering.sent(file)

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from extender import errors
-from extender.kube.api import amounts, conversion, null_values, objects
+from extender.kube.api import conversion, null_values, objects, quantity_fields
 from extender.replay import documents, files
 
 _NAMESPACED = {"Pod", "ResourceClaim", "ResourceClaimTemplate", "ConfigMap"}
@@ -165,7 +165,7 @@ def _typed(
     if not metadata.name and not metadata.generate_name:
         problems.append((document.location, f"{document.kind} has no name"))
         return None
-    if wrong := amounts.malformed(value):
+    if wrong := quantity_fields.malformed(value):
         problems.append((document.location, f"{_named(document)}: {'; '.join(wrong)}"))
         return None
     if document.kind in _NAMESPACED and not metadata.namespace:

@@ -31,10 +31,10 @@ import prometheus_client
 from aiohttp import web
 
 from extender.errors import ApiError, ProblemsError, WireError
-from extender.server import admin_queries, admin_routes
+from extender.server import admin_routes, admin_turns
 from extender.server.access import browsers
 from extender.server.access import gate as gates
-from extender.server.admin_queries import Questions, Turns
+from extender.server.admin_turns import Questions, Turns
 from extender.server.http import notices, responses
 from extender.server.http.responses import Reply
 from extender.server.metrics import ClusterFigures, Metrics
@@ -232,7 +232,7 @@ class AdminHandler:
         return _json(body, status=200 if ready else 503)
 
     def _exposition(self) -> Turns:
-        text = admin_queries.ChunkedText()
+        text = admin_turns.ChunkedText()
         for family in self._metrics.families():
             text.add(family)
             yield
@@ -259,4 +259,4 @@ def _query(request: web.BaseRequest) -> dict[str, str]:
 
 
 def _json(value: object, *, status: int = 200) -> Reply:
-    return Reply(admin_queries.encoded(value) + b"\n", status)
+    return Reply(admin_turns.encoded(value) + b"\n", status)

@@ -1,7 +1,7 @@
 """What else the admin port answers by GET: packages add routes without touching the handler.
 
 A route is a path, the query parameters that it reads, and a function that works the answer out in
-turns (`admin_queries`). A path that ends in `/` answers everything below it: the rest of the path
+turns (`admin_turns`). A path that ends in `/` answers everything below it: the rest of the path
 is the parameter "" (the empty name).
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from extender.errors import WireError
-from extender.server.admin_queries import Turns
+from extender.server.admin_turns import Turns
 from extender.server.http import responses
 
 Parameters: TypeAlias = Mapping[str, str]  # name → value; "" → what follows the path

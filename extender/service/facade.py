@@ -23,7 +23,7 @@ from extender.kube.api import objects
 from extender.kube.watch.api_resource import KindStatus
 from extender.page import site
 from extender.policy import config
-from extender.server import admin_queries, admin_routes, metrics, policy_figures
+from extender.server import admin_routes, admin_turns, metrics, policy_figures
 from extender.service.questions import capacity_route, pool_sampling
 
 _LOG = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ class Facade:
         capacity = capacity_route.route(self._ready_engine)
         return (*self._routes, capacity, *self.pages.routes())
 
-    def topology(self) -> admin_queries.Turns:
+    def topology(self) -> admin_turns.Turns:
         """Each node by its state, each state once."""
         self._must_be_ready()
         self.engine.settle()
@@ -163,11 +163,11 @@ class Facade:
         yield
         names = sorted(index.rows)
         yield
-        text = admin_queries.ChunkedText()
+        text = admin_turns.ChunkedText()
         text.add(b'{"generation":%d,"nodes":{' % index.generation)
         for comma, name in _listed(names):
             row = index.rows[name]
-            text.add(comma, admin_queries.encoded(name), b":")
+            text.add(comma, admin_turns.encoded(name), b":")
             text.json({
                 "state": int(index.state[row]),
                 "cpuMilli": float(index.cpu[row]),
@@ -182,14 +182,14 @@ class Facade:
         text.add(b"}}\n")
         return text.pieces()
 
-    def explain_pod(self, namespace: str, name: str, node: str | None) -> admin_queries.Turns:
+    def explain_pod(self, namespace: str, name: str, node: str | None) -> admin_turns.Turns:
         self._must_be_ready()
         pod = self.engine.store.pods.get((namespace, name))
         if pod is None:
             raise errors.WireError(404, f"no pod {namespace}/{name} is known here")
         return self._explained(pod, node)
 
-    def explain_manifest(self, manifest: bytes, node: str | None) -> admin_queries.Turns:
+    def explain_manifest(self, manifest: bytes, node: str | None) -> admin_turns.Turns:
         """Explain a pod given as JSON; its claims and templates must be in the cluster."""
         self._must_be_ready()
         try:
@@ -198,14 +198,14 @@ class Facade:
             raise errors.WireError(400, f"the body is not a Pod: {error}") from error
         return self._explained(pod, node)
 
-    def verify(self) -> admin_queries.Turns:
+    def verify(self) -> admin_turns.Turns:
         self._must_be_ready()
         problems: list[str] = []
         yield from self.engine.index.verifying(problems)
-        return [admin_queries.encoded({"equal": not problems, "problems": problems}) + b"\n"]
+        return [admin_turns.encoded({"equal": not problems, "problems": problems}) + b"\n"]
 
-    def mismatches(self) -> admin_queries.Turns:
-        text = admin_queries.ChunkedText()
+    def mismatches(self) -> admin_turns.Turns:
+        text = admin_turns.ChunkedText()
         text.add(b"[")
         for comma, mismatch in _listed(list(self.engine.predictions.mismatches)):
             text.add(comma)
@@ -214,7 +214,7 @@ class Facade:
         text.add(b"]\n")
         return text.pieces()
 
-    def _explained(self, pod: objects.Pod, node: str | None) -> admin_queries.Turns:
+    def _explained(self, pod: objects.Pod, node: str | None) -> admin_turns.Turns:
         shown = None if node is None else [node]
         made = self._decided(pod)
         if made is not None:
@@ -226,13 +226,13 @@ class Facade:
         rest = found.as_json(nodes=False) | {"notes": notes, "staleSeconds": self._staleness()}
         left = list(reversed(found.nodes))
         del found  # each node goes when it is written: all at once would take milliseconds
-        text = admin_queries.ChunkedText()
+        text = admin_turns.ChunkedText()
         text.add(b'{"nodes":[')
         for comma, _ in _listed(range(len(left))):
             text.add(comma)
             text.json(left.pop())
             yield
-        text.add(b"],", admin_queries.encoded(rest)[1:], b"\n")
+        text.add(b"],", admin_turns.encoded(rest)[1:], b"\n")
         return text.pieces()
 
     def _decided(self, pod: objects.Pod) -> decision.Decision | None:

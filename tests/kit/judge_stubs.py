@@ -2,7 +2,7 @@
 
 from extender.decisions.verb_results import FilterResult
 from extender.errors import NotFoundError, SnapshotError
-from extender.server import admin_queries, admin_routes, metrics
+from extender.server import admin_routes, admin_turns, metrics
 
 
 class NameJudge:
@@ -110,4 +110,4 @@ class SmallAdmin:
 def told(value):
     """An answer that takes one turn."""
     yield
-    return [admin_queries.encoded(value)]
+    return [admin_turns.encoded(value)]

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from extender import errors
-from extender.kube.api import amounts, conversion, null_values, objects
+from extender.kube.api import conversion, null_values, objects, quantity_fields
 from extender.kube.watch import pages
 
 _T = TypeVar("_T")
@@ -100,7 +100,7 @@ class Decoder:
         if not found.object.metadata.name:
             return None
         found.object = self._condense(conversion.convert_to_v1(found.object))
-        return None if amounts.malformed(found.object) else found
+        return None if quantity_fields.malformed(found.object) else found
 
     def event(self, line: bytes) -> Event:
         """One line of a watch, its object still raw."""
@@ -142,7 +142,7 @@ class Decoder:
         if not item.metadata.name:
             raise UndecodableError("an object without a name")
         item = self._condense(conversion.convert_to_v1(item))
-        if wrong := amounts.malformed(item):
+        if wrong := quantity_fields.malformed(item):
             raise UndecodableError("; ".join(wrong[:3]), item.metadata)
         return item
 

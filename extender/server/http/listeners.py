@@ -15,7 +15,7 @@ from collections.abc import Callable
 from extender.kube.watch import supervisor
 from extender.server.access import gate, reviews
 from extender.server.admin import Admin, AdminHandler
-from extender.server.admin_queries import Questions
+from extender.server.admin_turns import Questions
 from extender.server.handler import VerbHandler
 from extender.server.http import descriptors
 from extender.server.http.ports import Port

@@ -19,7 +19,7 @@ from extender.decisions import engine
 from extender.kube.api import objects
 from extender.policy import config
 from extender.rollout import document
-from extender.server import admin_queries, admin_routes, policy_figures
+from extender.server import admin_routes, admin_turns, policy_figures
 from extender.service import assembly
 from extender.service.policy_source import candidate_text, policy_events, rollout
 from extender.service.process import watchdog
@@ -187,9 +187,9 @@ class Shadowing:
         """GET /v1/shadow."""
         yield admin_routes.Route("/v1/shadow", lambda _: self._report())
 
-    def _report(self) -> admin_queries.Turns:
+    def _report(self) -> admin_turns.Turns:
         yield
-        return [admin_queries.encoded(self.as_json()) + b"\n"]
+        return [admin_turns.encoded(self.as_json()) + b"\n"]
 
     def candidate(self) -> config.Policy | None:
         """The candidate that judges, None where none does."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping
 from extender import errors
 from extender.capacity import counting, draining, pod_shape
 from extender.decisions import engine
-from extender.server import admin_queries, admin_routes
+from extender.server import admin_routes, admin_turns
 from extender.service import assembly
 
 _USAGE = "name the shape: ?shape=nvidia.com/gpu=8, or a pod to count like it: ?pod=NAMESPACE/NAME"
@@ -17,7 +17,7 @@ _USAGE = "name the shape: ?shape=nvidia.com/gpu=8, or a pod to count like it: ?p
 def route(judging: Callable[[], engine.Engine]) -> admin_routes.Route:
     """The route; `judging` gives the engine of the moment, or raises a WireError."""
 
-    def answer(parameters: Mapping[str, str]) -> admin_queries.Turns:
+    def answer(parameters: Mapping[str, str]) -> admin_turns.Turns:
         return _answered(judging(), parameters)
 
     return admin_routes.Route(
@@ -25,7 +25,7 @@ def route(judging: Callable[[], engine.Engine]) -> admin_routes.Route:
     )
 
 
-def _answered(judging: engine.Engine, parameters: Mapping[str, str]) -> admin_queries.Turns:
+def _answered(judging: engine.Engine, parameters: Mapping[str, str]) -> admin_turns.Turns:
     shape = _shape(judging, parameters)
     try:
         found = yield from counting.counting(judging, shape)
@@ -35,7 +35,7 @@ def _answered(judging: engine.Engine, parameters: Mapping[str, str]) -> admin_qu
             found = dataclasses.replace(found, drained=drained)
     except errors.ConfigError as error:
         raise _refused(error) from error
-    text = admin_queries.ChunkedText()
+    text = admin_turns.ChunkedText()
     text.json(found.as_json())
     text.add(b"\n")
     return text.pieces()

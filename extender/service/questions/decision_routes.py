@@ -13,7 +13,7 @@ from typing import Any
 
 from extender import errors
 from extender.history import decision_history, decision_json
-from extender.server import admin_queries, admin_routes
+from extender.server import admin_routes, admin_turns
 
 LIMIT, MOST = 100, 2000  # decisions shown at once
 _PARAMETERS = frozenset({"pod", "node", "since", "limit"})
@@ -24,7 +24,7 @@ def routes(
 ) -> Iterator[admin_routes.Route]:
     """The routes over this history; `outstanding` makes it complete before it is read."""
 
-    def answer(given: admin_routes.Parameters) -> admin_queries.Turns:
+    def answer(given: admin_routes.Parameters) -> admin_turns.Turns:
         outstanding()
         return _decisions(history, given)
 
@@ -33,9 +33,9 @@ def routes(
 
 def _decisions(
     history: decision_history.DecisionHistory, given: admin_routes.Parameters
-) -> admin_queries.Turns:
+) -> admin_turns.Turns:
     limit, since, node = _limit(given), _since(given), given.get("node", "")
-    text = admin_queries.ChunkedText()
+    text = admin_turns.ChunkedText()
     text.add(b'{"decisions":[')
     count = 0
     for made in decision_json.matching(history, pod=_pod(given), node=node, since=since):
@@ -43,12 +43,12 @@ def _decisions(
             found: dict[str, Any] = decision_json.of(made)
             if node:
                 found["onNode"] = decision_json.on_node(made, node)
-            text.add(b"," if count else b"", admin_queries.encoded(found))
+            text.add(b"," if count else b"", admin_turns.encoded(found))
             count += 1
         yield
         if count == limit:
             break
-    text.add(b'],"kept":', admin_queries.encoded(decision_json.kept(history)), b"}\n")
+    text.add(b'],"kept":', admin_turns.encoded(decision_json.kept(history)), b"}\n")
     return text.pieces()
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from extender.history import decision_json
 from extender.policy import config
-from extender.server import admin_queries, admin_routes
+from extender.server import admin_routes, admin_turns
 from extender.service.policy_source import active_policy
 
 # The canary of a candidate policy, if there is one.
@@ -21,9 +21,9 @@ def routes(
 ) -> Iterator[admin_routes.Route]:
     """The route over these policies."""
 
-    def answer(_: admin_routes.Parameters) -> admin_queries.Turns:
+    def answer(_: admin_routes.Parameters) -> admin_turns.Turns:
         yield
-        return [admin_queries.encoded({**as_json(policies), "canary": canary()}), b"\n"]
+        return [admin_turns.encoded({**as_json(policies), "canary": canary()}), b"\n"]
 
     yield admin_routes.Route("/v1/policy", answer)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from extender import errors
 from extender.decisions import engine
 from extender.history import decision_history, why
-from extender.server import admin_queries, admin_routes
+from extender.server import admin_routes, admin_turns
 
 _PARAMETERS = frozenset({"pod", "node"})
 
@@ -17,7 +17,7 @@ def routes(
 ) -> Iterator[admin_routes.Route]:
     """The route over the engine of the day and its history."""
 
-    def answer(given: admin_routes.Parameters) -> admin_queries.Turns:
+    def answer(given: admin_routes.Parameters) -> admin_turns.Turns:
         return _why(history, judging(), given)
 
     yield admin_routes.Route("/v1/why", answer, _PARAMETERS)
@@ -27,7 +27,7 @@ def _why(
     history: decision_history.DecisionHistory,
     judging: engine.Engine,
     given: admin_routes.Parameters,
-) -> admin_queries.Turns:
+) -> admin_turns.Turns:
     namespace, slash, name = given.get("pod", "").partition("/")
     if not slash or not namespace or not name:
         raise errors.WireError(400, "name the pod: ?pod=NAMESPACE/NAME")
@@ -43,4 +43,4 @@ def _why(
     if node and node not in judging.index.rows and (made is None or not pod):
         raise errors.WireError(404, f"no node {node} is known here")
     found = yield from why.why(judging, pod, made, node)
-    return [admin_queries.encoded(found), b"\n"]
+    return [admin_turns.encoded(found), b"\n"]

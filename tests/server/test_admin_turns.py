@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from extender.errors import WireError
-from extender.server import admin_queries
+from extender.server import admin_turns
 from tests.kit.clock import Clock, eventually
 
 
@@ -30,7 +30,7 @@ def clock():
 
 @pytest.fixture
 async def asked(clock):
-    found = admin_queries.Questions(quiet=lambda: False, clock=clock)
+    found = admin_turns.Questions(quiet=lambda: False, clock=clock)
     yield found
     await found.close()
 
@@ -58,7 +58,7 @@ class Ticking(Clock):
 
 @pytest.fixture
 async def turning():
-    found = admin_queries.Questions(quiet=lambda: True, clock=Ticking())
+    found = admin_turns.Questions(quiet=lambda: True, clock=Ticking())
     yield found
     await found.close()
 
@@ -124,7 +124,7 @@ async def test_an_answer_that_rests_on_nothing_is_not_kept(asked, work):
 
 
 async def test_answers_that_are_still_read_are_bounded(asked, work, monkeypatch):
-    monkeypatch.setattr(admin_queries, "_MOST_BYTES", 0)
+    monkeypatch.setattr(admin_turns, "_MOST_BYTES", 0)
     work.go_on = True
     answer = await asked.answer("topology", "", None, work)
 
