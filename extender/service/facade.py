@@ -32,6 +32,12 @@ Statuses = Callable[[], Mapping[str, KindStatus]]
 _MOST_DOUBTED = 3  # pods that a note names
 
 
+class _Manifest(msgspec.Struct):
+    """What a manifest says it is."""
+
+    kind: str | None = None
+
+
 class Facade:
     """One engine behind both ports, which may be another one after the start.
 
@@ -193,9 +199,12 @@ class Facade:
         """Explain a pod given as JSON; its claims and templates must be in the cluster."""
         self._must_be_ready()
         try:
+            kind = msgspec.json.decode(manifest, type=_Manifest).kind
             pod = msgspec.json.decode(manifest, type=objects.Pod, strict=False)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise errors.WireError(400, f"the body is not a Pod: {error}") from error
+        if kind not in {None, "", "Pod"}:
+            raise errors.WireError(400, f"the body is a {kind[:64]}, not a Pod")
         return self._explained(pod, node)
 
     def verify(self) -> admin_turns.Turns:

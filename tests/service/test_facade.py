@@ -105,6 +105,16 @@ def test_a_manifest_that_is_no_pod_is_400(front, body):
     assert refused.value.status == 400
 
 
+@pytest.mark.parametrize("kind", ["Node", "List", "PodList"])
+def test_a_manifest_of_another_kind_is_400_and_says_which(front, kind):
+    body = msgspec.json.encode({"apiVersion": "v1", "kind": kind, "items": []})
+
+    with pytest.raises(errors.WireError, match=f"the body is a {kind}, not a Pod") as refused:
+        answered(front.explain_manifest(body, None))
+
+    assert refused.value.status == 400
+
+
 def test_an_explanation_says_how_old_the_picture_is(judging):
     status = KindStatus(kind="Pod", synced=True, last_event=10.0)
     front = facade.Facade(judging, statuses=lambda: {"Pod": status}, clock=Clock(14.0))
