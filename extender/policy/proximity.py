@@ -28,22 +28,8 @@ def domains(labels: Mapping[str, str], levels: Sequence[str]) -> Domains:
     return tuple(labels.get(level) for level in levels)
 
 
-def distance(node: Domains, members: Sequence[tuple[Domains, int]], *, here: int = 0) -> float:
-    """Mean distance to the members, 0 (same nearest domain) to 1 (nothing in common).
-
-    `members` are (place, how many); `here` is how many of them are on this very node, whose
-    distance is 0 whatever its labels. Equal values of a level's label mean the same domain; an
-    absent label says nothing, and so matches nothing.
-    """
-    total = sum(count for _, count in members)
-    if not total or not node:
-        return 0.0
-    far = sum(count * between(node, position) for position, count in members)
-    return (far - here * between(node, node)) / total
-
-
 def distances(kinds: Sequence[Domains], members: Mapping[Domains, int]) -> NDArray[np.float64]:
-    """`distance` of each of `kinds` to the members (domains → how many), many at a time.
+    """Mean of `between` from each of `kinds` to the members (domains → how many), many at a time.
 
     Looking at each pair by itself takes seconds where a gang has a member on every node.
     """
@@ -120,6 +106,10 @@ def shared_level(one: Domains, other: Domains) -> int | None:
 
 
 def between(one: Domains, other: Domains) -> float:
-    """The distance of two nodes by their domains, 0 (same nearest one) to 1 (nothing in common)."""
+    """The distance of two nodes by their domains, 0 (same nearest one) to 1 (nothing in common).
+
+    Equal values of a level's label mean the same domain; an absent label says nothing, and so
+    matches nothing.
+    """
     level = shared_level(one, other)
     return 1.0 if level is None else level / len(one)

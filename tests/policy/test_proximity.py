@@ -8,6 +8,11 @@ from extender.policy import proximity
 LEVELS = ("clique", "rack", "block")
 
 
+def distance(node, members):
+    """The mean distance from one node's domains to the members'."""
+    return proximity.distances([node], members)[0]
+
+
 def test_a_place_is_the_values_of_the_levels_labels():
     assert proximity.domains({"rack": "r1", "other": "x"}, LEVELS) == (None, "r1", None)
 
@@ -24,32 +29,33 @@ def test_a_place_is_the_values_of_the_levels_labels():
     ],
 )
 def test_distance_is_the_nearest_level_in_common(node, member, expected):
-    assert proximity.distance(node, [(member, 1)]) == pytest.approx(expected)
+    assert distance(node, {member: 1}) == pytest.approx(expected)
 
 
 def test_a_node_near_to_most_members_wins():
-    members = [(("c", "r", "b"), 3), (("d", "s", "b"), 1)]
+    members = {("c", "r", "b"): 3, ("d", "s", "b"): 1}
 
-    near_most = proximity.distance(("c", "r", "b"), members)
-    near_one = proximity.distance(("d", "s", "b"), members)
+    near_most = distance(("c", "r", "b"), members)
+    near_one = distance(("d", "s", "b"), members)
 
     assert near_most < near_one
 
 
 def test_without_members_or_levels_every_node_is_as_good():
-    assert proximity.distance(("c", "r", "b"), []) == 0.0
-    assert proximity.distance((), [((), 2)]) == 0.0
+    assert distance(("c", "r", "b"), {}) == 0.0
+    assert distance((), {(): 2}) == 0.0
 
 
-PLACES = st.tuples(*[st.sampled_from(["a", "b", None])] * 3)
+PLACES = st.tuples(*[st.sampled_from([None, "a", "b", "c"])] * 3)
+MEMBERS = st.dictionaries(PLACES, st.integers(1, 9), min_size=1, max_size=9)
 
 
-@given(PLACES, st.lists(st.tuples(PLACES, st.integers(1, 9)), min_size=1))
+@given(PLACES, MEMBERS)
 def test_a_distance_is_between_0_and_1_and_the_same_in_any_order(node, members):
-    found = proximity.distance(node, members)
+    found = distance(node, members)
 
     assert 0.0 <= found <= 1.0
-    assert found == pytest.approx(proximity.distance(node, members[::-1]))
+    assert found == pytest.approx(distance(node, dict(reversed(members.items()))))
 
 
 @pytest.mark.parametrize(
@@ -67,12 +73,13 @@ def test_members_without_a_rail_in_common_are_counted(mine, expected):
     assert proximity.off_rail(frozenset(mine), theirs) == expected
 
 
-PLACES = st.tuples(*[st.sampled_from([None, "a", "b", "c"])] * 3)
-
-
-@given(st.lists(PLACES, max_size=90), st.dictionaries(PLACES, st.integers(1, 9), max_size=9))
-def test_many_distances_are_those_of_each_place(kinds, members):
-    expected = [proximity.distance(each, list(members.items())) for each in kinds]
+@given(st.lists(PLACES, max_size=90), MEMBERS)
+def test_many_distances_are_means_of_those_of_two_places(kinds, members):
+    expected = [
+        sum(count * proximity.between(each, there) for there, count in members.items())
+        / sum(members.values())
+        for each in kinds
+    ]
 
     assert proximity.distances(kinds, members).tolist() == pytest.approx(expected)
 
