@@ -9,34 +9,11 @@ from extender import errors
 from extender.kube.watch import api_resource, recovery, reflector
 from tests.kit import apiserver, virtual_time
 from tests.kit.clock import eventually
-from tests.kit.rigs.reflector_rig import NODES, Rig
+from tests.kit.rigs.reflector_rig import NODES
 
 LOOP = virtual_time.Loop
 
 PODS = "/api/v1/pods"
-
-
-@pytest.fixture
-async def rig():
-    async with apiserver.ApiServer() as server:
-        made = Rig(server)
-        yield made
-        await made.stop()
-
-
-@pytest.fixture
-async def lister(rig):
-    """The same at a server that knows no WatchList, so that lists are lists."""
-    rig.server.watch_lists = False
-    return rig
-
-
-@pytest.fixture
-async def synced(rig):
-    rig.start()
-    await rig.watching()
-    await rig.in_step()
-    return rig
 
 
 async def test_failures_are_counted_only_until_the_next_event(synced):

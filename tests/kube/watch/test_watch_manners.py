@@ -7,25 +7,9 @@ import pytest
 
 from tests.kit import apiserver, virtual_time
 from tests.kit.clock import eventually
-from tests.kit.rigs.reflector_rig import NODES, Rig, Sink
+from tests.kit.rigs.reflector_rig import NODES, Sink
 
 LOOP = virtual_time.Loop
-
-
-@pytest.fixture
-async def rig():
-    async with apiserver.ApiServer() as server:
-        made = Rig(server)
-        yield made
-        await made.stop()
-
-
-@pytest.fixture
-async def synced(rig):
-    rig.start()
-    await rig.watching()
-    await rig.in_step()
-    return rig
 
 
 NAMED = {"kind": "Node", "metadata": {"name": "x", "resourceVersion": "1002"}}
