@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender import errors
-from extender.capacity import answer, blockers, node_counts, pod_shape, pools
+from extender.capacity import answer, blockers, node_counts, pod_shape, pool_capacity
 from extender.cluster import index
 from extender.decisions import engine, scorer
 from extender.decisions.explanation import explain_demand, node_filters
@@ -55,7 +55,7 @@ def counting(judging: engine.Engine, shape: pod_shape.PodShape) -> Turns:
     counts = yield from _counted(counter, filters, sorted(cluster.rows))
     rules = yield from _rules(judging, cluster, asked, counts)
     next_node = yield from _next(judging, asked, counts)
-    found = yield from pools.grouping(counts, counter.question, filters.wanted())
+    found = yield from pool_capacity.grouping(counts, counter.question, filters.wanted())
     ranked = [*blockers.of_holders(counts, judging.store, counter.question)]
     yield
     ranked += blockers.of_fragmentation(found)
@@ -200,7 +200,7 @@ def _notes(
     counts: Sequence[node_counts.NodeCount], filters: node_filters.NodeFilters
 ) -> tuple[str, ...]:
     notes: list[str] = []
-    if pools.reaches_beyond(counts):
+    if pool_capacity.reaches_beyond(counts):
         notes.append(_SHARED)
     if unjudged := sum(not each.judged for each in counts):
         notes.append(_NOT_JUDGED.format(count=unjudged))

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 
 import extender
 from extender import errors, settings
-from extender.cli import asking, asking_shadow, asking_why, checking, completing, printing
+from extender.cli import (
+    check_commands,
+    completion_command,
+    explain_commands,
+    printing,
+    shadow_command,
+    why_commands,
+)
 from extender.cli.planning import capacity, dump, record, simulate
 from extender.service import demo
 from extender.service.process import serving
@@ -27,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = chosen.run(chosen)
     except errors.RailyardError as error:
-        print(f"railyard: {checking.sentence(error)}", file=sys.stderr)
+        print(f"railyard: {check_commands.sentence(error)}", file=sys.stderr)
         return USAGE
     except BrokenPipeError:
         # The reader of a pipe (head, say) has seen enough.
@@ -57,15 +64,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     demonstrated.set_defaults(run=_demo)
 
-    asking.add_commands(commands)
+    explain_commands.add_commands(commands)
     capacity.add_commands(commands)
     simulate.add_commands(commands)
-    asking_why.add_commands(commands)
+    why_commands.add_commands(commands)
     dump.add_commands(commands)
     record.add_commands(commands)
-    asking_shadow.add_commands(commands)
-    checking.add_commands(commands)
-    completing.add_commands(commands)
+    shadow_command.add_commands(commands)
+    check_commands.add_commands(commands)
+    completion_command.add_commands(commands)
     return parser
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import machines, name_order, pool_viewers, stale_nodes, states, store
+from extender.cluster import machines, name_order, pool_visibility, stale_nodes, states, store
 from extender.cluster.pods import reservations
 from extender.hardware.shape import Broken
 from extender.kube.api import objects
@@ -76,7 +76,7 @@ class TopologyIndex:
         self.changed: set[int] = set()  # rows changed since `take_changed`
         self._free: list[int] = []
         self._marked: set[str] = set()  # nodes whose reservations changed
-        self._pools = pool_viewers.PoolViewers()
+        self._pools = pool_visibility.PoolVisibility()
         self.outdated = stale_nodes.StaleNodes(builder)  # to be read anew when there is time
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from extender.cluster import pool_slices, relevant_fields
 from extender.cluster.pods import bound_pods, nominated_pods
-from extender.demand import limits
+from extender.demand import pod_size_limits
 from extender.kube.api import objects
 
 PoolId: TypeAlias = pool_slices.PoolId
@@ -123,7 +123,7 @@ class ClusterStore:
             return
         table, changed = self._kinds[kind]
         if isinstance(item, objects.Pod):
-            item = limits.as_read(item)  # annotations may be 256 KiB each pod
+            item = pod_size_limits.as_read(item)  # annotations may be 256 KiB each pod
         key = _key(kind, item)
         old = table.get(key)
         new = None if event == "DELETED" else item

@@ -16,7 +16,7 @@ import msgspec
 from extender import errors
 from extender.hardware import allocator_features, resource_names
 from extender.hardware.shape import Level
-from extender.policy import crosschecks, relocation, validation
+from extender.policy import crosschecks, misplaced_fields, validation
 
 API_VERSION = "railyard.dev/v1alpha1"
 KIND = "PlacementPolicy"
@@ -184,9 +184,9 @@ def parse(
     every = itertools.chain(
         found,
         _of_the_schema(document.pop(SCHEMA, "")),
-        relocation.problems(document),
+        misplaced_fields.problems(document),
         crosschecks.problems(document),
-        validation.problems(relocation.without(document), Policy),
+        validation.problems(misplaced_fields.without(document), Policy),
     )
     problems = list(itertools.islice(every, _MOST_PROBLEMS + 1))
     if problems:

@@ -18,7 +18,7 @@ from typing import TypeAlias
 from extender import bounded_cache
 from extender.hardware import fabric, resource_names
 from extender.hardware.shape import Kind, Level, Shape
-from extender.policy import assignment
+from extender.policy import bipartite_matching
 
 Pairs: TypeAlias = tuple[tuple[int, int], ...]  # (GPU, NIC), device indices
 
@@ -138,9 +138,9 @@ def possible(shape: Shape, *, gpus: int, nics: int, level: Level) -> bool:
         if found is kind
     ]
     share, capacity = max(nics // gpus, 1), -(-gpus // nics)
-    if not assignment.blocks(close):
+    if not bipartite_matching.blocks(close):
         rows = [sorted(row) for row in close for _ in range(share)]
-        return assignment.matching(rows, len(columns), capacity=capacity) >= gpus * share
+        return bipartite_matching.matching(rows, len(columns), capacity=capacity) >= gpus * share
     parts = [(close.count(part), len(part)) for part in set(close) if part]
     if nics >= gpus:
         return sum(min(here, there // share) for here, there in parts) >= gpus
@@ -201,14 +201,16 @@ def _machine(shape: Shape, calibration: Calibration) -> _MachineDevices:
             row[nic] = rank[steps[gpu, nic]]
         ranks[gpu] = bytes(row)
     tree = all(
-        assignment.blocks([frozenset(n for n in nics if ranks[gpu][n] <= most) for gpu in gpus])
+        bipartite_matching.blocks(
+            [frozenset(n for n in nics if ranks[gpu][n] <= most) for gpu in gpus]
+        )
         for most in range(len(order))
     )
     return _MachineDevices(
         kinds=kinds,
         ranks=ranks,
         rates=tuple(1 - lost for lost, _ in order),
-        costs=tuple(lost + level * assignment.SAME / 10 for lost, level in order),
+        costs=tuple(lost + level * bipartite_matching.SAME / 10 for lost, level in order),
         tree=tree,
         link=_link(shape),
     )
@@ -249,7 +251,7 @@ def _assign(machine: _MachineDevices, gpus: Sequence[int], nics: Sequence[int]) 
     if machine.tree:
         return tuple(_nearest_first(machine, rows, seats))
     ranks = [[machine.ranks[gpu][nic] for nic in seats] for gpu in rows]
-    found = assignment.fairest(ranks, machine.costs)
+    found = bipartite_matching.fairest(ranks, machine.costs)
     return tuple((gpu, seats[position]) for gpu, position in zip(rows, found, strict=True))
 
 

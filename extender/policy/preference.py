@@ -16,9 +16,9 @@ from extender.demand.allocator.outcome import Pick
 from extender.demand.requests import ClaimDemand
 from extender.hardware.shape import Kind, Level, Shape
 from extender.kube.api import objects, quantity
-from extender.policy import signals
+from extender.policy import health_signals
 
-UNFIT = signals.UNFIT
+UNFIT = health_signals.UNFIT
 # Of a GPU where the pod asked for a whole one and would get a share: others may take the memory it
 # counts on. With the default weight two points.
 _SHARED = 8.0
@@ -77,7 +77,7 @@ def linked(hardware: Shape, devices: Sequence[int]) -> tuple[int, int]:
 
 def tainted(hardware: Shape, devices: Sequence[int]) -> float:
     """The cost of devices that carry a taint, tolerated or without effect."""
-    return signals.tainted([hardware.devices[position] for position in devices])
+    return health_signals.tainted([hardware.devices[position] for position in devices])
 
 
 def shared(hardware: Shape, extended: Iterable[tuple[str, int]]) -> float:
@@ -120,7 +120,7 @@ def degraded(node: objects.Node, conditions: Sequence[str], hardware: Shape) -> 
     """
     if node.spec.unschedulable or any(_bad_conditions(node, conditions)):
         return UNFIT
-    reported = [cost for cost, _ in signals.of_labels(node.metadata.labels or {})]
+    reported = [cost for cost, _ in health_signals.of_labels(node.metadata.labels or {})]
     reported += [UNFIT * bad / count for _, bad, count in _unhealthy(node, hardware)]
     return max(reported, default=0.0)
 
@@ -131,7 +131,7 @@ def troubles(node: objects.Node, conditions: Sequence[str], hardware: Shape) -> 
         f"condition {condition.type} is {condition.status.lower()}"
         for condition in _bad_conditions(node, conditions)
     ]
-    found += [words for _, words in signals.of_labels(node.metadata.labels or {})]
+    found += [words for _, words in health_signals.of_labels(node.metadata.labels or {})]
     found += [
         f"{bad} of {count} {name} are unhealthy" for name, bad, count in _unhealthy(node, hardware)
     ]
@@ -146,7 +146,7 @@ def _bad_conditions(
             yield condition
 
 
-_bad_statuses = bounded_cache.remembered("bad-conditions", 1024)(signals.bad_statuses)
+_bad_statuses = bounded_cache.remembered("bad-conditions", 1024)(health_signals.bad_statuses)
 
 
 def _unhealthy(node: objects.Node, hardware: Shape) -> Iterable[tuple[str, int, int]]:

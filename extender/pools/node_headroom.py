@@ -13,7 +13,7 @@ from extender import bounded_cache
 from extender.hardware import gpu_count, resource_names
 from extender.hardware.shape import Kind, Level, Shape
 from extender.hardware.usage import Usage
-from extender.policy import assignment
+from extender.policy import bipartite_matching
 from extender.pools import gpu_states
 from extender.pricing import count_plan
 from extender.pricing.mig import placements
@@ -105,7 +105,7 @@ def _pairs(hardware: Shape, usage: Usage, close: dict[int, frozenset[int]], whol
         for gpu, reached in close.items()
         if not usage.taken >> gpu & 1 and gpu not in consumed
     ]
-    return min(assignment.matching(rows, len(nics)), whole, _nics_left(hardware, usage))
+    return min(bipartite_matching.matching(rows, len(nics)), whole, _nics_left(hardware, usage))
 
 
 def _nics_left(hardware: Shape, usage: Usage) -> int:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from extender.cluster import index
 from extender.decisions import engine
 from extender.hardware.shape import Shape
-from extender.pools import domains, node_headroom, node_pools
+from extender.pools import node_headroom, node_pools, topology_domains
 from extender.pricing import gpu_inventory
 
 SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
@@ -105,7 +105,7 @@ class _ModelSums:
         self._known = known
         self._models: dict[Shape, str] = {}  # by identity
         self.of: dict[Key, _Sum] = {}
-        self.domains = domains.Domains()
+        self.domains = topology_domains.TopologyDomains()
 
     def add(self, title: str, rows: NDArray[np.int64]) -> None:
         """Add some rows of a pool; a row that has no node any more, or no GPU, is left out."""
@@ -204,7 +204,7 @@ def _together(parts: Sequence[PoolModel]) -> PoolModel:
         headroom={size: sum(each.headroom.get(size, 0) for each in parts) for size in SIZES},
         pairs=sum(paired) if paired else None,
         partition=(node_headroom.together(cut) or _NO_PARTITION) if cut else None,
-        domains=domains.added(each.domains for each in parts),
+        domains=topology_domains.added(each.domains for each in parts),
     )
 
 

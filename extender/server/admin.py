@@ -35,7 +35,7 @@ from extender.server import admin_routes, admin_turns
 from extender.server.access import browsers
 from extender.server.access import gate as gates
 from extender.server.admin_turns import Questions, Turns
-from extender.server.http import notices, responses
+from extender.server.http import rate_limited_log, responses
 from extender.server.http.responses import Reply
 from extender.server.metrics import ClusterFigures, Metrics
 
@@ -103,7 +103,7 @@ class AdminHandler:
             "/v1/mismatches": admin.mismatches,
         }
         self._routes = admin_routes.Routes(admin.routes())
-        self._notices = notices.Notices(_LOG)
+        self._limited_log = rate_limited_log.RateLimitedLog(_LOG)
 
     def limit(self, request: web.BaseRequest, *, permitted: bool) -> int:
         """How large the body may be; raises WireError for a request that is refused unread."""
@@ -152,13 +152,13 @@ class AdminHandler:
                 raise  # the client has gone
             return responses.refusal(WireError(503, "the service is stopping"))
         except Exception:  # noqa: BLE001 - one request's fault is logged, the service goes on
-            self._notices.fault("a question was not answered")
+            self._limited_log.fault("a question was not answered")
             return responses.refusal(WireError(500, "internal error"))
 
     def refused(self, request: web.BaseRequest | None, refused: WireError) -> None:
         """Log what was no request."""
         if request is None:
-            self._notices.info("a request could not be read: %s", refused)
+            self._limited_log.info("a request could not be read: %s", refused)
 
     async def close(self) -> None:
         """Give up what is not answered yet."""

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from extender.errors import WireError
 from extender.server import replies
-from extender.server.http import notices, responses
+from extender.server.http import rate_limited_log, responses
 from extender.server.http.responses import Reply
 from extender.server.metrics import Metrics
 from extender.server.verbs import Verbs
@@ -41,7 +41,7 @@ class VerbHandler:
         self._metrics = metrics
         self._limits = limits
         self._clock = clock
-        self._notices = notices.Notices(_LOG)
+        self._limited_log = rate_limited_log.RateLimitedLog(_LOG)
         self._last = -_QUIET_SECONDS
         self.calls = 0  # so far: what is done between them makes way
 
@@ -91,7 +91,7 @@ class VerbHandler:
         except WireError as refused:
             return self._refusal(path, refused)
         except Exception:  # noqa: BLE001 - one request's fault is logged, the service goes on
-            self._notices.fault("a call failed")
+            self._limited_log.fault("a call failed")
             return self._refusal(path, WireError(500, "internal error"))
         return self._answer(path, started, answered)
 
@@ -106,7 +106,7 @@ class VerbHandler:
         path = request.path if request is not None else ""
         self._metrics.request(path[1:] if path in self._verbs else "other", refused.status, 0.0)
         if request is None:
-            self._notices.info("a request could not be read: %s", refused)
+            self._limited_log.info("a request could not be read: %s", refused)
 
     def _refusal(self, path: str, refused: WireError) -> Reply:
         self._metrics.request(path[1:], refused.status, 0.0)

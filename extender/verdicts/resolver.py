@@ -8,14 +8,14 @@ from typing import Protocol, TypeAlias
 
 from extender import bounded_cache, errors
 from extender.cluster import store
-from extender.demand import claims, extended_resources, gang, limits, requests, work
+from extender.demand import claims, extended_resources, gang, pod_size_limits, requests, work
 from extender.demand import pod as pods
 from extender.hardware import allocator_features, resource_names
 from extender.kube.api import objects
 from extender.policy import config, preference, profile
 from extender.verdicts import query as questions
 
-TOO_LARGE = "too-large"  # the word for a pod beyond `demand.limits`
+TOO_LARGE = "too-large"  # the word for a pod beyond `demand.pod_size_limits`
 
 # Without one of these nobody can tell which devices a claim would get. (A claim or template that
 # is not seen is missing by itself.)
@@ -65,7 +65,7 @@ class NotJudged:
     """A pod that we cannot judge; it passes, and `why` says what was missing."""
 
     why: str
-    too_large: bool = False  # beyond `demand.limits`
+    too_large: bool = False  # beyond `demand.pod_size_limits`
     unfinished: bool = False  # a call's allowance ended; the next call goes on
 
     @property
@@ -121,7 +121,7 @@ class Resolver:
 
     def resolve(self, pod: objects.Pod, policy: config.Policy) -> Resolution:
         """Read what the pod asks for; a pod that the watch showed has its answer at hand."""
-        pod = limits.as_read(pod)
+        pod = pod_size_limits.as_read(pod)
         version = self._store.demands_version
         uid = pod.metadata.uid
         known = self._answers.get(uid)
@@ -132,9 +132,9 @@ class Resolver:
         answer = self._read_pod(pod, policy)
         if isinstance(answer, NotJudged) and answer.unfinished:
             return answer
-        size = limits.size_of_pod(pod)
+        size = pod_size_limits.size_of_pod(pod)
         if isinstance(answer, ResolvedPod):
-            size += limits.size_of_claims(answer.question.claims)
+            size += pod_size_limits.size_of_claims(answer.question.claims)
         self._answers.put(uid, (pod, policy, version, answer), size)
         return answer
 
@@ -158,7 +158,7 @@ class Resolver:
         self, pod: objects.Pod, policy: config.Policy, known: claims.Claims
     ) -> Resolution:
         """Read what the pod would ask for if these were its claims; nothing is remembered."""
-        return self._read_pod(limits.as_read(pod), policy, known=known)
+        return self._read_pod(pod_size_limits.as_read(pod), policy, known=known)
 
     def _read_pod(
         self,
@@ -205,13 +205,13 @@ class Resolver:
         self, found: tuple[claims.PodClaim, ...], judged: tuple[claims.PodClaim, ...]
     ) -> tuple[requests.ClaimDemand, ...] | NotJudged:
         """What the claims to judge ask for; none where any of the pod's is too large."""
-        if excess := limits.excess_of_specs(claim.spec for claim in found):
+        if excess := pod_size_limits.excess_of_specs(claim.spec for claim in found):
             return NotJudged(excess, too_large=True)
         try:
             demands = tuple([self._demand(claim) for claim in judged])
         except errors.ClaimError as error:
             return NotJudged(str(error))
-        if excess := limits.excess_of_claims(demands):
+        if excess := pod_size_limits.excess_of_claims(demands):
             return NotJudged(excess, too_large=True)
         return demands
 
@@ -269,7 +269,7 @@ class Resolver:
         if known is not None and known[0] is claim.spec:  # which is kept, so no other has its id
             return known[1]
         demand = self._read(claim)
-        self._demands.put(key, (claim.spec, demand), 2 * limits.size_of_claims((demand,)))
+        self._demands.put(key, (claim.spec, demand), 2 * pod_size_limits.size_of_claims((demand,)))
         return demand
 
     def _read(self, claim: claims.PodClaim) -> requests.ClaimDemand:
@@ -277,7 +277,7 @@ class Resolver:
 
 
 def _requests(pod: objects.Pod) -> pods.Requests | NotJudged:
-    if excess := limits.excess_of_pod(pod):
+    if excess := pod_size_limits.excess_of_pod(pod):
         return NotJudged(excess, too_large=True)
     try:
         return pods.requests_of(pod)

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from extender import completion
-from extender.cli import completing, entry
+from extender.cli import completion_command, entry
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TABLE = orjson.loads((ROOT / "config" / "completion.json").read_bytes())
@@ -25,7 +25,7 @@ def test_the_table_is_current():
     parser = entry._parser()
     (commands,) = (action for action in parser._actions if action.dest == "==SUPPRESS==")
 
-    assert completing.table(commands) == TABLE
+    assert completion_command.table(commands) == TABLE
 
 
 CASES = {

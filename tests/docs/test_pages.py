@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = {path.name: path.read_text() for path in sorted(DOCS.glob("*.md"))}
 TEXT = "\n".join([*PAGES.values(), (ROOT / "config" / "README.md").read_text()])
-LOGGERS = {"_LOG", "_log", "_notices"}
+LOGGERS = {"_LOG", "_log", "_limited_log"}
 LEVELS = {"debug", "info", "warning", "warn", "error", "exception", "fault"}
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from extender.cli import asking_why
+from extender.cli import why_commands
 from extender.history import decision, decision_history, decision_json, recorder, why
 from extender.service import facade
 from tests.kit.builders import make_claim, make_class, make_node, make_pod
@@ -269,7 +269,7 @@ def test_why_reads_as_text_of_eighty_columns():
     pod = world.engine.store.pods["default", "p"]
 
     found = finished(why.why(world.engine, pod, made, "a"))
-    text = list(asking_why.lines(found))
+    text = list(why_commands.lines(found))
 
     assert max(map(len, text)) <= 80
     assert text[0].startswith("pod default/p is on ")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies
 
 from extender.decisions.explanation import explain
-from extender.demand import limits, work
+from extender.demand import pod_size_limits, work
 from extender.verdicts import resolver
 from loadtests.performance.clusters import hostile_pods
 from loadtests.simulator import mixed_fleet
@@ -183,8 +183,8 @@ def test_a_pod_is_too_large_exactly_beyond_the_sizes(counts, labels):
     amounts = [{f"a.b/r{n}": "1" for n in range(count)} for count in counts]
     pod = hostile_pods.pod_of("p", amounts, labels={f"l{n}": "" for n in range(labels)})
     small = (
-        sum(counts) <= limits.MOST_AMOUNTS
-        and max(counts) <= limits.MOST_RESOURCES
-        and labels <= limits.MOST_LABELS
+        sum(counts) <= pod_size_limits.MOST_AMOUNTS
+        and max(counts) <= pod_size_limits.MOST_RESOURCES
+        and labels <= pod_size_limits.MOST_LABELS
     )
-    assert (limits.excess_of_pod(pod) == "") is small
+    assert (pod_size_limits.excess_of_pod(pod) == "") is small

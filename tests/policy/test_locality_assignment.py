@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from extender.hardware import shape
 from extender.hardware.catalogue import topology_matrix
 from extender.hardware.catalogue.machine_types import INSTANCE_TYPE, MACHINE
-from extender.policy import assignment, locality
+from extender.policy import bipartite_matching, locality
 from extender.replay import snapshots
 from tests.kit.builders import make_node
 from tests.kit.rigs.locality_machines import CATALOGUE, Kind, Level, assess, device, machine, rate
@@ -131,7 +131,7 @@ def test_what_is_never_possible_is_so_for_every_choice_of_devices(hardware, leve
 
     def near(chosen, taken):
         rows, columns = seats(chosen, taken)
-        return assignment.matching(
+        return bipartite_matching.matching(
             [[p for p, n in enumerate(columns) if hardware.levels[g][n] <= level] for g in rows],
             len(columns),
         ) == len(rows)
@@ -144,7 +144,7 @@ def test_what_is_never_possible_is_so_for_every_choice_of_devices(hardware, leve
     found = locality.possible(hardware, gpus=some, nics=few, level=level)
     assert found or not reachable
     parts = [frozenset(n for n in nics if hardware.levels[g][n] <= level) for g in gpus]
-    if assignment.blocks(parts):
+    if bipartite_matching.blocks(parts):
         assert found == reachable
 
 
@@ -152,7 +152,7 @@ def test_what_is_never_possible_is_so_for_every_choice_of_devices(hardware, leve
 def test_the_cheapest_assignment_costs_what_brute_force_finds(data):
     rows, columns = data.draw(st.integers(1, 5)), data.draw(st.integers(5, 6))
     cost = [[data.draw(st.integers(0, 9)) for _ in range(columns)] for _ in range(rows)]
-    found = assignment.cheapest(cost)
+    found = bipartite_matching.cheapest(cost)
     least = min(
         sum(cost[row][column] for row, column in enumerate(chosen))
         for chosen in itertools.permutations(range(columns), rows)

@@ -8,7 +8,7 @@ from extender.demand.allocator.outcome import Pick
 from extender.demand.requests import ClaimDemand, DeviceChoice, Request
 from extender.hardware.shape import Kind, PluginResource, Shape
 from extender.kube.api import objects
-from extender.policy import preference, signals
+from extender.policy import health_signals, preference
 from tests.kit.rigs.preference_nodes import machine
 
 
@@ -43,7 +43,7 @@ def test_tainted_devices_count_by_their_share():
 
 def test_taints_are_weighed_by_their_key_and_effect():
     costs = [
-        signals.tainted([with_taint(f"gpu.nvidia.com/{key}", effect)])
+        health_signals.tainted([with_taint(f"gpu.nvidia.com/{key}", effect)])
         for key, effect in [
             ("unmonitored", "None"),
             ("xid", "None"),
@@ -54,14 +54,16 @@ def test_taints_are_weighed_by_their_key_and_effect():
 
     assert costs == sorted(set(costs))
     assert costs[-1] == preference.UNFIT
-    effects = [signals.tainted([with_taint("a", e)]) for e in ("None", "NoSchedule", "NoExecute")]
+    effects = [
+        health_signals.tainted([with_taint("a", e)]) for e in ("None", "NoSchedule", "NoExecute")
+    ]
     assert effects == sorted(set(effects))
 
 
 def test_one_lost_gpu_of_eight_fails_the_whole_job():
     lost = with_taint("gpu.nvidia.com/gpu-lost", "NoSchedule")
 
-    assert signals.tainted([lost, *machine(7).devices]) == preference.UNFIT
+    assert health_signals.tainted([lost, *machine(7).devices]) == preference.UNFIT
 
 
 @pytest.mark.parametrize("shares", [1, 2, 10, 56])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from extender.pools import domains, node_headroom, node_pools, pool_models
+from extender.pools import node_headroom, node_pools, pool_models, topology_domains
 from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
 from tests.kit.worlds import GPU, H100, engine, feed, held, p4d
 
@@ -207,7 +207,7 @@ def test_a_domain_is_whole_if_nothing_of_it_is_held_and_all_of_it_is_open():
 
     found = measured(judging)["a", H100]
 
-    assert found.domains == {domains.NVLINK_DOMAIN: (1, 3), domains.RACK: (0, 1)}
+    assert found.domains == {topology_domains.NVLINK_DOMAIN: (1, 3), topology_domains.RACK: (0, 1)}
 
 
 def test_a_rack_across_two_pools_counts_where_most_of_its_nodes_are():
@@ -217,7 +217,7 @@ def test_a_rack_across_two_pools_counts_where_most_of_its_nodes_are():
 
     found = measured(judging)
 
-    assert found["b", H100].domains == {domains.RACK: (1, 1)}
+    assert found["b", H100].domains == {topology_domains.RACK: (1, 1)}
     assert found["a", H100].domains == {}
 
 
@@ -251,14 +251,15 @@ def test_the_sum_of_what_is_left_over_keeps_partitions_pairs_and_domains():
     parts = [
         pool_models.PoolModel(
             pool=f"p-{number}", model="m", gpus=1.0, pairs=number,
-            partition=node_headroom.Partition("1g.10gb", 0.125, 1), domains={domains.RACK: (1, 2)},
+            partition=node_headroom.Partition("1g.10gb", 0.125, 1),
+            domains={topology_domains.RACK: (1, 2)},
         )
         for number in range(34)
     ]  # fmt: skip
 
     *_, other = pool_models.bounded(parts)
 
-    assert (other.pairs, other.domains) == (8 + 9, {domains.RACK: (2, 4)})
+    assert (other.pairs, other.domains) == (8 + 9, {topology_domains.RACK: (2, 4)})
     assert other.partition == node_headroom.Partition("1g.10gb", 0.125, 2)
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from extender import errors
 from extender.capacity import answer, capacity_table, counting, draining, pod_shape
-from extender.cli import admin_client, asking, notes, printing
+from extender.cli import admin_client, explain_commands, printing, snapshot_notes
 from extender.decisions import engine
 from extender.kube.api import objects
 from extender.replay import files, snapshots
@@ -49,7 +49,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--url", metavar="ADMIN", help="the admin port of a running Railyard, instead of a snapshot"
     )
     parser.add_argument("--policy", type=pathlib.Path, metavar="FILE", help="default: built in")
-    asking.add_version(parser)
+    explain_commands.add_version(parser)
     parser.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table")
     parser.add_argument("--wide", action="store_true", help="do not fit the table to the terminal")
     parser.add_argument("--all", action="store_true", help="list every node that takes some")
@@ -132,8 +132,8 @@ def _open(
     arguments: argparse.Namespace,
 ) -> tuple[engine.Engine, list[str], list[pod_shape.PodShape]]:
     """The engine over the snapshot, what is to be said of it, and the shapes of `--pod`."""
-    judging, remarks = asking.open_snapshot(arguments)
-    remarks += notes.of_claims(judging.store)
+    judging, remarks = explain_commands.open_snapshot(arguments)
+    remarks += snapshot_notes.of_claims(judging.store)
     if not judging.store.nodes:
         remarks.append("the snapshot holds no node")
     return judging, remarks, _like(arguments.pod, judging) if arguments.pod else []
@@ -142,7 +142,7 @@ def _open(
 def _like(named: str, judging: engine.Engine) -> list[pod_shape.PodShape]:
     path = pathlib.Path(named)
     if path != files.STDIN and not path.exists():
-        return [pod_shape.like(asking.known(judging, named))]
+        return [pod_shape.like(explain_commands.known(judging, named))]
     given = snapshots.read([path], what="the pod's file")
     others = [item for _, item in given.objects if not isinstance(item, objects.Pod)]
-    return [pod_shape.like(pod, others) for pod in asking.given_pods(path, given)]
+    return [pod_shape.like(pod, others) for pod in explain_commands.given_pods(path, given)]

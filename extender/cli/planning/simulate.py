@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Sequence
 
 from extender import errors, settings
-from extender.cli import asking, printing
+from extender.cli import explain_commands, printing
 from extender.cli.planning import progress, report, simulation_table, variants
 from extender.replay import workloads
 from extender.service import assembly
@@ -54,7 +54,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="of the extender in kube-scheduler's configuration (15, as shipped)",
     )  # fmt: skip
     _add_changes(parser)
-    asking.add_version(parser)
+    explain_commands.add_version(parser)
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
         help="runs at a time (one a processor)")  # fmt: skip
     parser.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table")

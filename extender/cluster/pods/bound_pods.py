@@ -10,8 +10,8 @@ import dataclasses
 import msgspec
 
 from extender.cluster import relevant_fields
-from extender.demand import limits
 from extender.demand import pod as pods
+from extender.demand import pod_size_limits
 from extender.kube.api import objects
 
 DEVICES_ANNOTATION = relevant_fields.ANNOTATION_PREFIX + "devices"
@@ -56,7 +56,7 @@ class BoundPod:
 def bound_pod(pod: objects.Pod) -> BoundPod:
     """The pod as its node has it; ValueError for a malformed quantity, which nobody can admit."""
     meta = pod.metadata
-    asked = pods.requests_of(_reduced(pod) if limits.excess_of_pod(pod) else pod)
+    asked = pods.requests_of(_reduced(pod) if pod_size_limits.excess_of_pod(pod) else pod)
     text = meta.annotations.get(DEVICES_ANNOTATION, "") if meta.annotations else ""
     age = (meta.creation_timestamp or "", meta.namespace, meta.name)
     annotated, misread = _annotated(text) if text else ((), "")

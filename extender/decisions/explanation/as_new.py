@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
-from extender.cluster import store, supposed_usage
+from extender.cluster import hypothetical_usage, store
 from extender.decisions import engine
 from extender.decisions.eviction import node_without
 from extender.kube.api import objects
@@ -51,7 +51,7 @@ class PodAsNew:
         away = None
         if self.node in nodes:
             away = usage_without(self.judging, self.node, [self.pod.metadata.uid])
-        with supposed_usage.supposed(self.judging.index, away):
+        with hypothetical_usage.applied(self.judging.index, away):
             yield
 
 
@@ -84,13 +84,13 @@ def arrival(judging: engine.Engine, pod: objects.Pod) -> PodAsNew:
 
 def usage_without(
     judging: engine.Engine, name: str, gone: Collection[str]
-) -> supposed_usage.NodeUsage | None:
+) -> hypothetical_usage.NodeUsage | None:
     """What would be in use on the node without these pods, by uid; None if it is not known."""
     detail = judging.index.detail(name)
     if detail is None:
         return None
     leaving = [each for each in judging.store.tenants_on.get(name, {}).values() if each.uid in gone]
-    return supposed_usage.NodeUsage(
+    return hypothetical_usage.NodeUsage(
         name,
         node_without.usage(detail, judging.index, gone),
         detail.cpu_asked - sum(each.asked.cpu for each in leaving),

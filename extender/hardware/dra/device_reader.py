@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, TypeVar, cast
 
 from extender.hardware import allocator_features, device_topology, shape
-from extender.hardware.dra import layout_cache, pools
+from extender.hardware.dra import layout_cache, resource_pools
 from extender.kube.api import objects, quantity
 
 # (name, qualified name, whether the real value is kept)
@@ -59,7 +59,7 @@ class Interner:
         name: str,
         start: int,
         stop: int,
-        counters: pools.Counters,
+        counters: resource_pools.Counters,
         broken: shape.Broken | None,
         slices: int,
     ) -> shape.Pool:
@@ -205,7 +205,9 @@ class Reader:
         """Whether a claim on the device is bound to the node, and whether the node may use it."""
         own_rule = bool(spec.per_device_node_selection)
         node = device.node_name if own_rule else spec.node_name
-        admitted = not own_rule or pools.device_admits(device, self._node_name, self._node_labels)
+        admitted = not own_rule or resource_pools.device_admits(
+            device, self._node_name, self._node_labels
+        )
         known = self._features.binding_conditions or not device.binding_conditions
         return node is not None or bool(device.binds_to_node), admitted and known
 

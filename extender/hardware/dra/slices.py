@@ -12,9 +12,9 @@ from typing import TypeAlias
 from extender.hardware import allocator_features, shape
 from extender.hardware.dra import device_reader as published_devices
 from extender.hardware.dra import layout_cache
-from extender.hardware.dra import pools as gathering
+from extender.hardware.dra import resource_pools as gathering
 from extender.hardware.dra.device_reader import Interner
-from extender.hardware.dra.pools import PoolName
+from extender.hardware.dra.resource_pools import PoolName
 from extender.hardware.usage import Usage
 from extender.kube.api import objects, quantity
 

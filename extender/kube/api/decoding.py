@@ -17,7 +17,7 @@ import msgspec
 
 from extender import errors
 from extender.kube.api import conversion, null_values, objects, quantity_fields
-from extender.kube.watch import pages
+from extender.kube.watch import undecodable_json
 
 _T = TypeVar("_T")
 
@@ -118,7 +118,7 @@ class Decoder:
             page = _decoded(_PAGE, body)
         except UndecodableError:
             # One item that is nested too deeply must not take the list away.
-            rest, items = pages.split(body)
+            rest, items = undecodable_json.split(body)
             page = _decoded(_PAGE, rest)
             page.items = [msgspec.Raw(item) for item in items]
         if page.kind not in {f"{self._kind}List", "List"}:
@@ -134,11 +134,11 @@ class Decoder:
         try:
             item = self._read(raw)
         except UndecodableError as error:
-            raise UndecodableError(str(error), pages.owner(raw)) from error
+            raise UndecodableError(str(error), undecodable_json.owner(raw)) from error
         except errors.MalformedError as error:
             if named:
                 raise  # damaged on its way: the watch is asked again, and after some times a list
-            raise UndecodableError(str(error), pages.owner(raw)) from error
+            raise UndecodableError(str(error), undecodable_json.owner(raw)) from error
         if not item.metadata.name:
             raise UndecodableError("an object without a name")
         item = self._condense(conversion.convert_to_v1(item))
@@ -161,7 +161,7 @@ class Decoder:
         """The last state of a deleted object; its metadata alone, should the rest not decode."""
         with contextlib.suppress(UndecodableError):
             return self.item(raw, named=True)
-        meta = pages.owner(raw)
+        meta = undecodable_json.owner(raw)
         if meta is None:
             raise UndecodableError("a deleted object without a name")
         return self.nothing_but(meta)

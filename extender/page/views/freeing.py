@@ -8,7 +8,7 @@ from collections.abc import Generator
 from extender.decisions import engine
 from extender.decisions.counterfactual import changes, why_node
 from extender.kube.api import objects
-from extender.page import parts
+from extender.page import timed_batches
 
 _SEARCHED = 12  # nodes with the most free GPUs: each search tries some sets of pods
 _SHOWN = 4
@@ -45,7 +45,7 @@ def _busy(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, lis
     found: list[tuple[float, str]] = []
     names = sorted(judging.index.rows)
     yield
-    sliced = parts.Parts(len(names))
+    sliced = timed_batches.TimedBatches(len(names))
     for part in sliced:
         with sliced:
             with judging.assumed.suspended(pod):

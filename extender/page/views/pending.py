@@ -15,7 +15,7 @@ from extender.decisions import engine, verb_results
 from extender.decisions.explanation import explain_demand, node_filters
 from extender.demand import pod as pods
 from extender.kube.api import objects
-from extender.page import parts
+from extender.page import timed_batches
 from extender.policy import config
 from extender.verdicts import resolver
 
@@ -219,7 +219,7 @@ def _ours(
 ) -> Generator[None, None, list[str]]:
     """Add what our filter refuses; the nodes that it lets pass."""
     passing: list[str] = []
-    sliced = parts.Parts(len(names))
+    sliced = timed_batches.TimedBatches(len(names))
     for part in sliced:
         with sliced:
             with judging.assumed.suspended(pod):
@@ -242,7 +242,7 @@ def _theirs(
 ) -> Generator[None, None, int]:
     """Add what kube-scheduler's own filters refuse of what ours lets pass; how many nodes."""
     refused = 0
-    sliced = parts.Parts(len(passing))
+    sliced = timed_batches.TimedBatches(len(passing))
     for part in sliced:
         with sliced:
             for name in passing[part]:

@@ -12,7 +12,7 @@ from extender.decisions import engine
 from extender.decisions.explanation import explain, explain_demand
 from extender.demand import claims
 from extender.kube.api import objects
-from extender.page import links, parts
+from extender.page import links, timed_batches
 from extender.page.views import node_view, pending
 from extender.verdicts import resolver
 
@@ -101,14 +101,14 @@ def _best(
     """
     names = sorted(judging.index.rows)
     refused: set[str] = set()
-    sliced = parts.Parts(len(names))
+    sliced = timed_batches.TimedBatches(len(names))
     for part in sliced:
         with sliced, judging.assumed.suspended(pod):
             found = judging.filter_only(pod, names[part])
             refused |= found.failed.keys() | found.unresolvable.keys()
         yield
     passing = [name for name in names if name not in refused]
-    priced = parts.Parts(len(passing), spent=spent, least=_PRICED, most=_PRICED)
+    priced = timed_batches.TimedBatches(len(passing), spent=spent, least=_PRICED, most=_PRICED)
     for part in priced:
         with priced, judging.assumed.suspended(pod):
             judging.score(pod, passing[part], with_parts=False)

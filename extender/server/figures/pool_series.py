@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily
 
-from extender.pools import domains, pool_models
+from extender.pools import pool_models, topology_domains
 
 _LABELS = ["pool", "model"]
 _DOMAINS = {  # kind → how its metrics call it
-    domains.RACK: "racks",
-    domains.NVLINK_DOMAIN: "nvlink_domains",
+    topology_domains.RACK: "racks",
+    topology_domains.NVLINK_DOMAIN: "nvlink_domains",
 }
 
 

@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from extender.server.http import body_memory, connections, interfaces, notices, stages
+from extender.server.http import body_memory, connections, interfaces, rate_limited_log, stages
 from extender.settings import Address, Limits, Tls
 
 _LOG = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Port:
         self._listener: socket.socket | None = None
         self._spare: int | None = None  # a descriptor kept for when there is no other
         self._sweeping: asyncio.TimerHandle | None = None
-        self._notices = notices.Notices(_LOG)
+        self._limited_log = rate_limited_log.RateLimitedLog(_LOG)
 
     async def listen(self, address: Address) -> Address:
         """Accept clients; the address in use comes back. Raises OSError."""
@@ -167,7 +167,7 @@ class Port:
 
     def fault(self, text: object, *arguments: object) -> None:
         """Log the exception that is being handled, once in a while."""
-        self._notices.fault(str(text), *arguments)
+        self._limited_log.fault(str(text), *arguments)
 
     # ------------------------------------------------------------ accepting
 
@@ -196,7 +196,7 @@ class Port:
 
     def _out_of_means(self, error: OSError) -> None:
         """Refuse the newcomer, by the descriptor kept for this; clients that we have stay."""
-        self._notices.warn("a client was refused: %s", error.strerror)
+        self._limited_log.warn("a client was refused: %s", error.strerror)
         self._free_a_slot()
         if self._spare is not None and self._listener is not None:
             os.close(self._spare)
@@ -242,7 +242,7 @@ class Port:
             self.forget(connection)
             if self._context is not None:
                 why = getattr(error, "reason", None) or type(error).__name__
-                self._notices.info("a client was refused at its TLS handshake: %s", why)
+                self._limited_log.info("a client was refused at its TLS handshake: %s", why)
 
     def _free_a_slot(self) -> None:
         """Close the newcomer that came first; of a few those whose host has most, and not busy."""

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from extender.kube.api import decoding, objects
-from extender.kube.watch import pages, unreadable
+from extender.kube.watch import undecodable_json, unreadable
 from tests.kit.builders import make_node, make_pod
 from tests.kit.worlds import H100, engine, feed
 
@@ -87,7 +87,7 @@ def test_a_list_is_split_whatever_its_texts_hold():
     items = [b'{"a":"]}\\"items\\":["}', b'{"items":[{"b":[]}]}']
     body = b'{"metadata":{"x":"\\"items\\""},"items": [' + b", ".join(items) + b'],"kind":"List"}'
 
-    rest, found = pages.split(body)
+    rest, found = undecodable_json.split(body)
 
     assert found == items
     assert msgspec.json.decode(rest) == {"metadata": {"x": '"items"'}, "items": [], "kind": "List"}

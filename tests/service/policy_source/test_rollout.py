@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from extender import settings
-from extender.cli import asking_shadow, entry
+from extender.cli import entry, shadow_command
 from extender.kube.api import objects
 from extender.policy import config
 from extender.rollout import canary, candidate_engine
@@ -112,7 +112,7 @@ def test_each_step_of_a_rollback_is_told(monkeypatch, caplog):
     assert figures.canary_pods == 0
     assert figures.canary_recent == {"failed": 0.02, "slow": 0.0}  # of a hundred
     assert figures.canary_limits == {"failed": 0.01, "slow": 0.05}
-    assert any(why in line for line in asking_shadow.lines(beside.shadowing.as_json()))
+    assert any(why in line for line in shadow_command.lines(beside.shadowing.as_json()))
 
 
 def test_a_candidate_stays_rolled_back_until_its_document_changes(monkeypatch, tmp_path):

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from extender import settings
-from extender.cli import asking_shadow, entry
+from extender.cli import entry, shadow_command
 from extender.kube.api import objects
 from extender.policy import config
 from extender.service import live
@@ -52,7 +52,9 @@ def test_a_broken_candidate_is_told_of_and_not_tried(beside):
     found = beside.as_json()
     assert found["candidate"] is None
     assert "profiles[0]" in found["refused"]
-    assert asking_shadow.lines(found)[0].startswith("No candidate policy is tried: it is refused: ")
+    assert shadow_command.lines(found)[0].startswith(
+        "No candidate policy is tried: it is refused: "
+    )
 
 
 async def call(client, port, verb, names):

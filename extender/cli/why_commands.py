@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from extender import errors
-from extender.cli import admin_client, asking, printing
+from extender.cli import admin_client, explain_commands, printing
 from extender.history import why
 from extender.service import assembly
 
@@ -67,7 +67,7 @@ def _why(arguments: argparse.Namespace) -> int:
 def _of_snapshot(arguments: argparse.Namespace, title: str) -> dict[str, Any]:
     policy = assembly.read_policy(arguments.policy)
     judging, _ = assembly.from_snapshot(arguments.snapshot, policy=policy)
-    pod = asking.known(judging, title)
+    pod = explain_commands.known(judging, title)
     if arguments.node and arguments.node not in judging.index.rows:
         problem = [(arguments.node, "is no node of the snapshot")]
         raise errors.SnapshotError("the node cannot be found", problem)

@@ -7,7 +7,7 @@ from extender.hardware.dra import slices
 from extender.hardware.shape import Broken
 
 
-class PoolViewers:
+class PoolVisibility:
     """What follows for other nodes from the machines that were read."""
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extender.policy import assignment
+from extender.policy import bipartite_matching
 
 COSTS = st.integers(1, 4).flatmap(
     lambda rows: st.integers(rows, 5).flatmap(
@@ -24,7 +24,7 @@ def every(cost):
 
 @given(COSTS)
 def test_the_cheapest_assignment_is_as_cheap_as_any(cost):
-    found = assignment.cheapest(cost)
+    found = bipartite_matching.cheapest(cost)
 
     total = sum(row[column] for row, column in zip(cost, found, strict=True))
     assert len(set(found)) == len(cost)
@@ -37,7 +37,7 @@ def test_the_fairest_has_the_least_worst_cost_and_then_the_least_sum(cost):
         values = [row[column] for row, column in zip(cost, columns, strict=True)]
         return max(values), sum(values)
 
-    found = assignment.fairest(cost, [float(value) for value in range(10)])
+    found = bipartite_matching.fairest(cost, [float(value) for value in range(10)])
 
     assert len(set(found)) == len(cost)
     assert judged(found) == min(map(judged, every(cost)))
@@ -56,7 +56,7 @@ def test_a_matching_seats_as_many_rows_as_can_be(near, room):
         if all(used.count(column) <= seats.count(column) for column in used):
             best = max(best, len(used))
 
-    assert assignment.matching(near, 4, capacity=room) == best
+    assert bipartite_matching.matching(near, 4, capacity=room) == best
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_a_matching_seats_as_many_rows_as_can_be(near, room):
     ],
 )
 def test_blocks_are_equal_or_apart(near, expected):
-    assert assignment.blocks([frozenset(columns) for columns in near]) is expected
+    assert bipartite_matching.blocks([frozenset(columns) for columns in near]) is expected

@@ -8,7 +8,7 @@ import logging
 _QUIET_SECONDS = 10.0
 
 
-class Notices:
+class RateLimitedLog:
     """Logs each kind of message once in ten seconds; a kind is its text before the arguments.
 
     Time is that of the running loop.

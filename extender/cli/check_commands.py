@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from extender import errors
-from extender.cli import asking, printing
+from extender.cli import explain_commands, printing
 from extender.kube.api import objects
 from extender.policy import config
 from extender.replay import documents, files, snapshots
@@ -40,7 +40,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="a policy, manifests among which ConfigMaps hold one (`kubectl kustomize`), or - for"
         " standard input",
     )  # fmt: skip
-    asking.add_version(checked)
+    explain_commands.add_version(checked)
     checked.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text")
     checked.set_defaults(run=_check)
     schema = commands.add_parser("schema", help="print the JSON schema of a policy")

@@ -4,14 +4,14 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from extender.page import parts
+from extender.page import timed_batches
 
 
 @hypothesis.given(st.integers(0, 5000), st.lists(st.floats(0, 0.01), min_size=1, max_size=20))
 @hypothesis.settings(max_examples=50, deadline=None)
 def test_the_parts_are_the_list_whatever_they_cost(count, costs):
     now, items = [0.0], list(range(count))
-    sliced, found = parts.Parts(count, spent=lambda: now[0]), []
+    sliced, found = timed_batches.TimedBatches(count, spent=lambda: now[0]), []
 
     for number, part in enumerate(sliced):
         with sliced:
@@ -31,7 +31,7 @@ def test_the_parts_are_the_list_whatever_they_cost(count, costs):
 )
 def test_a_part_is_as_large_as_its_items_are_cheap(cost, least, most):
     now, sizes = [0.0], []
-    sliced = parts.Parts(3000, spent=lambda: now[0])
+    sliced = timed_batches.TimedBatches(3000, spent=lambda: now[0])
 
     for part in sliced:
         with sliced:
@@ -43,7 +43,7 @@ def test_a_part_is_as_large_as_its_items_are_cheap(cost, least, most):
 
 def test_no_part_is_larger_than_was_said_however_cheap_its_items_were():
     now, sizes = [0.0], []
-    sliced = parts.Parts(100, spent=lambda: now[0], least=32, most=32)
+    sliced = timed_batches.TimedBatches(100, spent=lambda: now[0], least=32, most=32)
 
     for part in sliced:
         with sliced:
@@ -54,7 +54,7 @@ def test_no_part_is_larger_than_was_said_however_cheap_its_items_were():
 
 def test_what_was_used_is_added_up_also_where_an_item_fails():
     now = [0.0]
-    sliced = parts.Parts(10, spent=lambda: now[0])
+    sliced = timed_batches.TimedBatches(10, spent=lambda: now[0])
 
     def fails():
         with sliced:

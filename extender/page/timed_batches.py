@@ -1,4 +1,4 @@
-"""Lists cut into parts that each take a fraction of a millisecond, whatever an item costs."""
+"""Lists cut into batches that each take a fraction of a millisecond, whatever an item costs."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
-_SHORT, _LONG = 0.0002, 0.0005  # seconds; a call of kube-scheduler may wait for one part
-# Items of a part. To judge any number of nodes takes a tenth of a millisecond: fewer are no gain.
+_SHORT, _LONG = 0.0002, 0.0005  # seconds; a call of kube-scheduler may wait for one batch
+# Items of a batch. To judge any number of nodes takes a tenth of a millisecond: fewer are no gain.
 _LEAST, _MOST = 6, 512
 
 
-class Parts:
+class TimedBatches:
     """Slices of a list of `count` items; what is done with each is done within the context.
 
-        parts = Parts(len(names))
-        for part in parts:
-            with parts:
-                …names[part]…
+        batches = TimedBatches(len(names))
+        for batch in batches:
+            with batches:
+                …names[batch]…
             yield
 
-    The next part is larger where the last one was quick, and smaller where it was slow; none is
+    The next batch is larger where the last one was quick, and smaller where it was slow; none is
     smaller than `least` or larger than `most`. `spent` is the processor's time in seconds.
     """
 
@@ -42,9 +42,9 @@ class Parts:
     def __iter__(self) -> Iterator[slice]:
         first = 0
         while first < self._count:
-            part = slice(first, min(first + self._size, self._count))
-            yield part
-            first = part.stop
+            batch = slice(first, min(first + self._size, self._count))
+            yield batch
+            first = batch.stop
 
     def __enter__(self) -> None:
         self._began = self._spent()

@@ -1,8 +1,8 @@
 """What a service replies to generated and recorded calls, one hash a reply, to compare two trees.
 
-    python -m loadtests.performance.replies --tree . --out after.jsonl
-    python -m loadtests.performance.replies --tree ../before --out before.jsonl
-    python -m loadtests.performance.replies --compare before.jsonl after.jsonl
+    python -m loadtests.performance.same_replies --tree . --out after.jsonl
+    python -m loadtests.performance.same_replies --tree ../before --out before.jsonl
+    python -m loadtests.performance.same_replies --compare before.jsonl after.jsonl
 
 The clusters and calls come of the seed alone. Each cluster is a snapshot that a service process of
 `--tree` reads (its own `.venv`, if it has one); `--url` asks a service that runs already over one

@@ -8,7 +8,7 @@ import pathlib
 from typing import Any
 
 from extender import errors, flag_values, settings
-from extender.cli import notes, printing
+from extender.cli import printing, snapshot_notes
 from extender.decisions import engine
 from extender.decisions.explanation import explain, explain_filters, explain_table
 from extender.kube.api import objects
@@ -158,7 +158,7 @@ def open_snapshot(arguments: argparse.Namespace) -> tuple[engine.Engine, list[st
         strict=arguments.strict,
     )
     return judging, [
-        *notes.of_snapshot(snapshot),
+        *snapshot_notes.of_snapshot(snapshot),
         *config.warnings(policy),
         *assembly.notes(arguments.kubernetes_version, arguments.feature_gates),
     ]
@@ -174,12 +174,12 @@ def _open(arguments: argparse.Namespace) -> _OpenedSnapshot:
         given = snapshots.read([path], what="the pod's file")
         pods = given_pods(path, given)
         assembly.feed(judging, [(kind, item) for kind, item in given.objects if kind != "Pod"])
-        remarks += notes.of_snapshot(given)
+        remarks += snapshot_notes.of_snapshot(given)
     if len(pods) > 1:
         remarks.append("each pod is answered as if it came alone")
     if not judging.store.nodes:
         remarks.append("the snapshot holds no node")
-    return _OpenedSnapshot(judging, pods, (*remarks, *notes.of_claims(judging.store)))
+    return _OpenedSnapshot(judging, pods, (*remarks, *snapshot_notes.of_claims(judging.store)))
 
 
 def known(judging: engine.Engine, title: str) -> objects.Pod:

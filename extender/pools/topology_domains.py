@@ -21,7 +21,7 @@ class _Domain:
     nodes: Counter[Hashable] = dataclasses.field(default_factory=Counter)  # owner → nodes there
 
 
-class Domains:
+class TopologyDomains:
     """Collects the nodes with GPUs, and then tells how many domains each owner has, and has left.
 
     An owner is whatever nodes are distinguished by. A domain across several belongs to the one with

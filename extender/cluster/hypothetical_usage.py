@@ -21,7 +21,7 @@ class NodeUsage:
 
 
 @contextlib.contextmanager
-def supposed(cluster: index.TopologyIndex, other: NodeUsage | None) -> Iterator[None]:
+def applied(cluster: index.TopologyIndex, other: NodeUsage | None) -> Iterator[None]:
     """Within the block the node's row is written as for that usage; nothing may be settled there.
 
     The index is settled; what rests on the row is worked out anew after the block, too.
