@@ -12,7 +12,7 @@ from extender import errors
 from extender.capacity import answer, blockers, node_counts, pod_shape, pool_capacity
 from extender.cluster import index
 from extender.decisions import engine, scorer
-from extender.decisions.explanation import explain_demand, node_filters
+from extender.decisions.explanation import explain_demand, in_tree_filters
 from extender.demand import work
 from extender.policy import ranking
 from extender.verdicts import query, resolver
@@ -49,7 +49,7 @@ def counting(judging: engine.Engine, shape: pod_shape.PodShape) -> Turns:
     asked = yield from resolved(judging, shape)
     cluster = judging.index.frozen()
     judged = {name for name, _ in asked.question.extended}
-    filters = node_filters.NodeFilters(shape.pod, judging.store, judged)
+    filters = in_tree_filters.InTreeFilters(shape.pod, judging.store, judged)
     yield
     counter = node_counts.NodeCounter(judging, cluster, asked)
     counts = yield from _counted(counter, filters, sorted(cluster.rows))
@@ -97,7 +97,7 @@ def resolved(
 
 
 def _counted(
-    counter: node_counts.NodeCounter, filters: node_filters.NodeFilters, names: Sequence[str]
+    counter: node_counts.NodeCounter, filters: in_tree_filters.InTreeFilters, names: Sequence[str]
 ) -> Generator[None, None, list[node_counts.NodeCount]]:
     counts: list[node_counts.NodeCount] = []
     for name in names:
@@ -197,7 +197,7 @@ def _costs(
 
 
 def _notes(
-    counts: Sequence[node_counts.NodeCount], filters: node_filters.NodeFilters
+    counts: Sequence[node_counts.NodeCount], filters: in_tree_filters.InTreeFilters
 ) -> tuple[str, ...]:
     notes: list[str] = []
     if pool_capacity.reaches_beyond(counts):

@@ -13,7 +13,7 @@ from extender import errors
 from extender.capacity import answer, counting, node_counts, pod_shape
 from extender.cluster import relevant_fields
 from extender.decisions import engine
-from extender.decisions.explanation import node_filters
+from extender.decisions.explanation import in_tree_filters
 from extender.hardware.usage import NOTHING, NodeState
 from extender.simulation import changes, placer
 
@@ -62,7 +62,7 @@ def _freed(
         return 0
     counter = node_counts.NodeCounter(copied, copied.index.frozen(), asked)
     judged = {resource for resource, _ in asked.question.extended}
-    filters = node_filters.NodeFilters(shape.pod, copied.store, judged)
+    filters = in_tree_filters.InTreeFilters(shape.pod, copied.store, judged)
     unused = NodeState(detail.machine.shape, NOTHING)
     chain = yield from counter.chain(copied.index.rows[name], unused)
     wanted, left = filters.wanted(), filters.left(detail.node, empty=True)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from extender.cluster import index
 from extender.decisions import engine
-from extender.decisions.explanation import node_filters
+from extender.decisions.explanation import in_tree_filters
 from extender.demand import work
 from extender.hardware.usage import NOTHING, NodeState
 from extender.verdicts import query, resolver
@@ -91,7 +91,7 @@ class NodeCounter:
         self._known: dict[tuple[NodeState, int], _Chain] = {}
 
     def count(
-        self, name: str, filters: node_filters.NodeFilters
+        self, name: str, filters: in_tree_filters.InTreeFilters
     ) -> Generator[None, None, NodeCount | None]:
         """Count one node, in turns; None for one that is not there."""
         row, detail = self._index.rows.get(name, -1), self._index.detail(name)

@@ -10,7 +10,7 @@ from typing import Any
 from extender import errors, flag_values, settings
 from extender.cli import printing, snapshot_notes
 from extender.decisions import engine
-from extender.decisions.explanation import explain, explain_filters, explain_table
+from extender.decisions.explanation import explain, explain_all_filters, explain_table
 from extender.kube.api import objects
 from extender.policy import config
 from extender.replay import files, snapshots
@@ -139,7 +139,7 @@ def _status(found: list[explain.Explanation]) -> int:
 def _answer(
     arguments: argparse.Namespace, opened: _OpenedSnapshot, pod: objects.Pod
 ) -> explain.Explanation:
-    found = explain_filters.explain_all(opened.judging, pod, arguments.node)
+    found = explain_all_filters.explained(opened.judging, pod, arguments.node)
     return dataclasses.replace(found, notes=(*found.notes, *opened.notes))
 
 

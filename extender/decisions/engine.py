@@ -19,7 +19,7 @@ from extender.decisions import (
     allocated_claims,
     assumed,
     prediction_log,
-    recording,
+    recorder_interface,
     refusals,
     scored_nodes,
     scorer,
@@ -82,7 +82,7 @@ class Engine:
         self.gangs = gangs.Gangs()
         self.scoring = scorer.Scorer(cluster, self.pricer, self.gangs)
         self.predictions = prediction_log.PredictionLog(cluster, self.tables, on_prediction)
-        self.recorder: recording.Recorder = recording.Nobody()
+        self.recorder: recorder_interface.Recorder = recorder_interface.NoRecorder()
         self.assumed = assumed.AssumedPods(cluster, self.gangs, self.predictions)
         self.evictions = preemption.Preemption(cluster, self.verdicts, self.work)
         self.unjudged = Counter(dict.fromkeys(resolver.UNJUDGED, 0))  # why → pods passed so

@@ -59,6 +59,6 @@ def _caches(judging: engine.Engine) -> Iterator[bounded_cache.Figures]:
     yield from judging.resolver.caches()
     yield judging.tables.figures
     yield from judging.verdicts.single.caches()
-    yield judging.judge.planner.figures
+    yield judging.judge.predictor.figures
     yield from judging.pricer.caches()
     yield from bounded_cache.of_functions()

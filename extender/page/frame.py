@@ -19,7 +19,7 @@ Current = Generator[None, None, tuple[engine.Engine, node_pools.NodePools]]
 
 
 class Source(Protocol):
-    """Who is asked: the facade of the service."""
+    """Who is asked: what the service serves."""
 
     engine: engine.Engine
     decisions: decision_history.DecisionHistory | None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 
-from extender.decisions import engine, recording
+from extender.decisions import engine, recorder_interface
 from extender.demand import work
 from extender.shadow import candidate
 
@@ -33,12 +33,12 @@ class CandidateEngine(engine.Engine):
         self._policies = next(_numbers)
 
     @property
-    def recorder(self) -> recording.Recorder:
+    def recorder(self) -> recorder_interface.Recorder:
         """The other engine's, whoever that is by now."""
         return self._shared.recorder
 
     @recorder.setter
-    def recorder(self, recorder: recording.Recorder) -> None:
+    def recorder(self, recorder: recorder_interface.Recorder) -> None:
         self._shared.recorder = recorder
 
     def settle(self, *, rest: bool = False, between: bool = False) -> None:

@@ -109,13 +109,13 @@ def assemble(
     spending = work.Work(patient=patient)
     builder = machines.Builder(features=features, hardware=hardware)
     shared = selectors.Shared(_selectors(features, spending), lambda: builder.apart)
-    planner = allocator.Planner(
+    predictor = allocator.Predictor(
         selectors=shared, features=features, budget=policy.step_budget, spending=spending
     )
     cluster = index.TopologyIndex(picture, builder, at_once=None if patient else _DUE_AT_ONCE)
     classes = _classes(picture, features)
     verdicts = evaluator.Evaluator(
-        planner,
+        predictor,
         extended_claim=classes.claim,
         calibrations=_calibrations(hardware),
         matches=shared.matches,

@@ -14,9 +14,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from extender.decisions.explanation import node_filters
+from extender.decisions.explanation import in_tree_filters
 from extender.kube.api import objects
-from extender.service import facade
+from extender.service import served_engine
 
 NAMESPACE = "default"
 SECONDS = 1.5  # between two arrivals, on average
@@ -57,7 +57,7 @@ class Traffic:
 
     def __init__(
         self,
-        front: facade.Facade,
+        front: served_engine.ServedEngine,
         session: aiohttp.ClientSession,
         *,
         verbs: str,
@@ -147,7 +147,7 @@ class Traffic:
         """The node with the highest score, of equal ones any; empty where none takes the pod."""
         source = self._front.engine.store
         judged = {name for name in source.offered if "/" in name}
-        filters = node_filters.NodeFilters(pod, source, judged)
+        filters = in_tree_filters.InTreeFilters(pod, source, judged)
         names = [name for name, node in source.nodes.items() if not filters.answer(node).refusals]
         asked = {"Pod": msgspec.to_builtins(pod), "Nodes": None, "NodeNames": names}
         left = (await self._posted("filter", asked))["NodeNames"] if names else []

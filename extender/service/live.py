@@ -22,13 +22,21 @@ from extender.kube.watch import informers, supervisor
 from extender.policy import config
 from extender.server import metrics
 from extender.server.http import listeners
-from extender.service import assembly, compaction, facade, server_version, sink, snapshot, startup
+from extender.service import (
+    assembly,
+    compaction,
+    served_engine,
+    server_version,
+    sink,
+    snapshot,
+    startup,
+)
 from extender.service.policy_source import (
     active_policy,
+    canary_runner,
     policy_events,
     rebuilding,
-    rollout,
-    shadowing,
+    shadow_runner,
 )
 from extender.service.process import pauses
 from extender.service.questions import capacity_metric, kept_decisions
@@ -111,7 +119,7 @@ class Live:
             counted=lambda good: self.metrics.reload("policy", good=good),
             announced=announced,
         )
-        self._shadowing = shadowing.opened(
+        self._shadowing = shadow_runner.opened(
             settings,
             lambda: self.engine,
             lambda: not self._waiting_for(),
@@ -126,19 +134,19 @@ class Live:
         )
         self._pauses = pauses.Pauses(lambda: self.sites.calls)
         self._settled = False  # whether everything read has been in the index once
-        self.front = self._facade()
+        self.front = self._served()
         self.metrics = metrics.Metrics(self.front.picture)
         self._shapes = capacity_metric.shown(
             self.metrics, settings, lambda: self.engine, lambda: not self._waiting_for()
         )
-        judge = rollout.AnsweringJudge(self.front, self._shadowing.rollout)
+        judge = canary_runner.AnsweringJudge(self.front, self._shadowing.rollout)
         self.sites = listeners.Listeners(
             judge, self.front, self.metrics, settings, background=self._background, api=api
         )
 
-    def _facade(self) -> facade.Facade:
+    def _served(self) -> served_engine.ServedEngine:
         """What the two ports ask."""
-        return facade.Facade(
+        return served_engine.ServedEngine(
             self.engine,
             clock=asyncio.get_running_loop().time,  # by which the kinds' times are
             waiting=self._waiting_for,

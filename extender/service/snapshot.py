@@ -12,8 +12,8 @@ from extender.decisions import engine
 from extender.policy import config
 from extender.server import metrics
 from extender.server.http import listeners
-from extender.service import assembly, facade, startup
-from extender.service.policy_source import active_policy, rollout, shadowing
+from extender.service import assembly, served_engine, startup
+from extender.service.policy_source import active_policy, canary_runner, shadow_runner
 from extender.service.process import threads
 from extender.service.questions import capacity_metric, kept_decisions
 from extender.settings import Settings
@@ -31,8 +31,8 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
         judging.use, fallback=active_policy.given(policy, settings.policy)
     )
     decisions = kept_decisions.KeptDecisions(settings)
-    candidate = shadowing.opened(settings, lambda: front.engine, lambda: not waiting)
-    front = facade.Facade(
+    candidate = shadow_runner.opened(settings, lambda: front.engine, lambda: not waiting)
+    front = served_engine.ServedEngine(
         judging,
         waiting=lambda: waiting,
         policy=candidate.figures_beside(standing.figures),
@@ -55,7 +55,7 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
 
     measured = metrics.Metrics(front.picture)
     shapes = capacity_metric.shown(measured, settings, lambda: front.engine, lambda: not waiting)
-    judge = rollout.AnsweringJudge(front, candidate.rollout)
+    judge = canary_runner.AnsweringJudge(front, candidate.rollout)
     sites = listeners.Listeners(judge, front, measured, settings)
     async with (
         startup.opened(sites, front, read()) as service,

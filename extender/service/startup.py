@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 from extender import errors
 from extender.server.http import listeners
-from extender.service import facade
+from extender.service import served_engine
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,13 +22,15 @@ class OpenedService:
     """
 
     sites: listeners.Listeners
-    front: facade.Facade
+    front: served_engine.ServedEngine
     reading: asyncio.Task[None]
 
 
 @contextlib.asynccontextmanager
 async def opened(
-    sites: listeners.Listeners, front: facade.Facade, reading: Coroutine[None, None, None]
+    sites: listeners.Listeners,
+    front: served_engine.ServedEngine,
+    reading: Coroutine[None, None, None],
 ) -> AsyncIterator[OpenedService]:
     """Open the ports, then read; ConfigError where a port cannot be had."""
     try:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from extender import errors
-from extender.decisions import engine, recording, scored_nodes, verb_results
+from extender.decisions import engine, recorder_interface, scored_nodes, verb_results
 from extender.kube.api import objects
 from extender.shadow import budget, candidate, comparison, projection, report
 
@@ -83,7 +83,7 @@ class Shadow:
 
     def filtered(
         self,
-        by: recording.Deciding,
+        by: recorder_interface.Deciding,
         pod: objects.Pod,
         names: Sequence[str],
         found: verb_results.FilterResult,
@@ -95,7 +95,7 @@ class Shadow:
 
     def prioritized(
         self,
-        by: recording.Deciding,
+        by: recorder_interface.Deciding,
         pod: objects.Pod,
         names: Sequence[str],
         scored: scored_nodes.ScoredNodes,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import relevant_fields, store
-from extender.decisions.explanation import node_filters
+from extender.decisions.explanation import in_tree_filters
 from extender.demand import pod as pods
 from extender.kube.api import objects, quantity
 from extender.simulation import in_tree
@@ -66,7 +66,7 @@ class NodeAmounts:
     def admitted(self, pod: objects.Pod, judged: Collection[str]) -> NDArray[np.bool_]:
         """Which nodes pass kube-scheduler's own filters; `judged` are resources judged by us."""
         found = self._admitted(pod).copy()
-        filters = node_filters.NodeFilters(pod, self._store, judged)
+        filters = in_tree_filters.InTreeFilters(pod, self._store, judged)
         for name, amount in filters.wanted().items():
             found &= self._free(name) >= amount
         return found
@@ -108,7 +108,7 @@ class NodeAmounts:
         key = msgspec.json.encode((spec.tolerations, spec.node_selector, affinity))
         known = self._masks.get(key)
         if known is None:
-            filters = node_filters.NodeFilters(pod, self._store)
+            filters = in_tree_filters.InTreeFilters(pod, self._store)
             known = self._masks[key] = np.array(
                 [not filters.refusals(self._store.nodes[name]) for name in self.names], dtype=bool
             )

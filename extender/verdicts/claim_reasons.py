@@ -8,7 +8,7 @@ from collections.abc import Hashable
 
 from extender.demand import requests
 from extender.demand.allocator import unschedulable
-from extender.demand.allocator.options import ClaimOptions
+from extender.demand.allocator.claims_on_shape import ClaimsOnShape
 from extender.demand.allocator.unschedulable import Candidates, Shortfall
 from extender.hardware import bitmask, gpu_count
 from extender.hardware.shape import Kind
@@ -24,7 +24,7 @@ _COUNTED = {unschedulable.NO_DEVICE, unschedulable.IN_USE}
 _KINDS = {Kind.GPU: "GPU", Kind.PARTITION: "GPU partition", Kind.NIC: "NIC"}
 
 
-def of_claims(query: queries.Query, prepared: ClaimOptions, usage: Usage, *, never: bool) -> str:
+def of_claims(query: queries.Query, prepared: ClaimsOnShape, usage: Usage, *, never: bool) -> str:
     """The reason where claims cannot be satisfied; `never`: not on the unused node either.
 
     Raises work.SpentError.
@@ -36,7 +36,7 @@ def of_claims(query: queries.Query, prepared: ClaimOptions, usage: Usage, *, nev
     return reasons.bounded(words.reason())
 
 
-def basis(prepared: ClaimOptions, usage: Usage) -> Hashable:
+def basis(prepared: ClaimsOnShape, usage: Usage) -> Hashable:
     """What of a usage the reason depends on. Raises work.SpentError."""
     try:
         return unschedulable.relevant(prepared, usage)
@@ -50,7 +50,7 @@ class _ClaimWords:
     def __init__(
         self,
         query: queries.Query,
-        prepared: ClaimOptions,
+        prepared: ClaimsOnShape,
         usage: Usage,
         found: Shortfall,
         *,

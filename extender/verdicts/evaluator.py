@@ -83,11 +83,11 @@ class Verdict:
 
 
 class Evaluator:
-    """Evaluates queries on states; holds the planner and what it needs to know of the cluster."""
+    """Evaluates queries on states; holds the predictor and what it needs to know of the cluster."""
 
     def __init__(
         self,
-        planner: allocator.Planner,
+        predictor: allocator.Predictor,
         *,
         extended_claim: Callable[[queries.Query, frozenset[str]], ClaimDemand | None],
         calibrations: Mapping[str, locality.Calibration],
@@ -95,15 +95,15 @@ class Evaluator:
     ) -> None:
         self.matches = matches
         self.unknown = 0  # searches that ended without an answer
-        self.planner = planner
-        self.work = planner.work
+        self.predictor = predictor
+        self.work = predictor.work
         self._extended_claim = extended_claim
         self._calibrations = calibrations  # platform → calibration
 
-    def by(self, planner: allocator.Planner) -> Evaluator:
-        """An evaluator of the same rules by another planner."""
+    def by(self, predictor: allocator.Predictor) -> Evaluator:
+        """An evaluator of the same rules by another predictor."""
         return Evaluator(
-            planner,
+            predictor,
             extended_claim=self._extended_claim,
             calibrations=self._calibrations,
             matches=self.matches,
@@ -111,7 +111,7 @@ class Evaluator:
 
     def configure(self, *, budget: int) -> None:
         """Search up to so many steps for a verdict from now on."""
-        self.planner.configure(budget=budget)
+        self.predictor.configure(budget=budget)
 
     def verdict(
         self, query: queries.Query, state: NodeState, surroundings: shape.Broken | None
@@ -134,7 +134,7 @@ class Evaluator:
 
         What is in use is left to kube-scheduler: here it may rest on an earlier guess.
         """
-        return self.planner.may_pick(on, query.claims, number, picked)
+        return self.predictor.may_pick(on, query.claims, number, picked)
 
     # ------------------------------------------------------------ would it fit
 
@@ -159,7 +159,7 @@ class Evaluator:
             state = NodeState(hardware, usage)
         if not claims:
             return Verdict(VerdictCode.FITS, plugin=plugin, after=usage)
-        outcome = self.planner.allocate(state, claims, surroundings=surroundings)
+        outcome = self.predictor.allocate(state, claims, surroundings=surroundings)
         return self._from_outcome(query, hardware, usage, claims, outcome, plugin)
 
     def _from_outcome(
@@ -197,17 +197,17 @@ class Evaluator:
         claims: tuple[ClaimDemand, ...],
         steps: int,
     ) -> Verdict:
-        words = _OfClaims(self.planner, query, state, claims)
+        words = _OfClaims(self.predictor, query, state, claims)
         return Verdict(self.refusal(state.shape, claims), words, steps=steps)
 
     def refusal(self, hardware: shape.Shape, claims: tuple[ClaimDemand, ...]) -> VerdictCode:
         """How claims that do not fit are refused: for good where the unused node would not do."""
-        never = self.planner.never_fits(hardware, claims)
+        never = self.predictor.never_fits(hardware, claims)
         return VerdictCode.NEVER if never else VerdictCode.BUSY
 
     def refused(self, query: queries.Query, state: NodeState, code: VerdictCode) -> Verdict:
         """The verdict on a state where the query's claims do not fit; its words come later."""
-        return Verdict(code, _OfClaims(self.planner, query, state, query.claims))
+        return Verdict(code, _OfClaims(self.predictor, query, state, query.claims))
 
     # ------------------------------------------------------------ locality
 
@@ -244,33 +244,33 @@ class Evaluator:
 class _OfClaims(reasons.Lazy):
     """The reason for which claims are refused, made later."""
 
-    __slots__ = ("_claims", "_planner", "_query", "_state")
+    __slots__ = ("_claims", "_predictor", "_query", "_state")
 
     def __init__(
         self,
-        planner: allocator.Planner,
+        predictor: allocator.Predictor,
         query: queries.Query,
         state: NodeState,
         claims: tuple[ClaimDemand, ...],
     ) -> None:
         super().__init__()
-        self._planner, self._query, self._state, self._claims = planner, query, state, claims
+        self._predictor, self._query, self._state, self._claims = predictor, query, state, claims
 
     def make(self) -> str:
-        planner, (hardware, usage) = self._planner, self._state
-        planner.work.check()
-        planner.work.spend(_WORDING)
+        predictor, (hardware, usage) = self._predictor, self._state
+        predictor.work.check()
+        predictor.work.spend(_WORDING)
         return claim_reasons.of_claims(
             self._query,
-            planner.options(hardware, self._claims),
+            predictor.options(hardware, self._claims),
             usage,
-            never=planner.never_fits(hardware, self._claims),
+            never=predictor.never_fits(hardware, self._claims),
         )
 
     def basis(self) -> Hashable:
-        self._planner.work.check()
-        self._planner.work.spend(_COMPARING)
-        prepared = self._planner.options(self._state.shape, self._claims)
+        self._predictor.work.check()
+        self._predictor.work.spend(_COMPARING)
+        prepared = self._predictor.options(self._state.shape, self._claims)
         return self._state.shape, claim_reasons.basis(prepared, self._state.usage)
 
     def meanwhile(self) -> str:

@@ -25,7 +25,7 @@ from extender.demand import selectors, work
 from extender.hardware import shape
 from extender.hardware.usage import NodeState
 from extender.verdicts import selector_matches, verdict_table
-from extender.verdicts.by_node import node_planner, selector_split
+from extender.verdicts.by_node import node_predictor, selector_split
 from extender.verdicts.evaluator import UNSEEN, Evaluator, Verdict, VerdictCode
 from extender.verdicts.query import Query
 
@@ -58,9 +58,9 @@ class PerNodeVerdicts:
         self.splitter = splitter
         self._index = cluster
         self._shared = shared
-        self._selectors = node_planner.NodeSelectors(shared)
-        self._planner = verdicts.planner.like(node_planner.NodePlanner, self._selectors)
-        self._judge = verdicts.by(self._planner)
+        self._selectors = node_predictor.NodeSelectors(shared)
+        self._predictor = verdicts.predictor.like(node_predictor.NodePredictor, self._selectors)
+        self._judge = verdicts.by(self._predictor)
         self._work = verdicts.work
         self._findings = selector_matches.Findings(cluster, shared, self._work)
         self._kept: ByNumbering[OrderedDict[_Key, PerNodeTable]] = ByNumbering(OrderedDict)
@@ -116,7 +116,7 @@ class PerNodeVerdicts:
         yield from self._findings.caches()
         yield from self._shared.each.caches()
         yield self.splitter.figures
-        own = self._planner.figures
+        own = self._predictor.figures
         yield dataclasses.replace(own, name="allocator-plans-by-node")
 
     def _used(self) -> int:
@@ -134,7 +134,7 @@ class PerNodeVerdicts:
 
     def configure(self, *, budget: int) -> None:
         """Search up to so many steps for a verdict from now on."""
-        self._planner.configure(budget=budget)
+        self._predictor.configure(budget=budget)
         self._kept.kept.clear()
 
     def found(
@@ -175,8 +175,8 @@ class PerNodeVerdicts:
         """Plan for a node where the selectors say this; what was begun for it goes on."""
         if self._taken != (hardware, found):
             self._taken = hardware, found
-            self._planner.forget()
-            self._planner.variant = self._selectors.take(hardware, found)
+            self._predictor.forget()
+            self._predictor.variant = self._selectors.take(hardware, found)
 
 
 class PerNodeTable:

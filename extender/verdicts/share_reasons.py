@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from extender.demand.allocator import capacity
-from extender.demand.allocator.options import ClaimOptions
+from extender.demand.allocator.claims_on_shape import ClaimsOnShape
 from extender.demand.allocator.unschedulable import Candidates
 from extender.hardware import bitmask
 from extender.hardware.shape import Device
@@ -16,7 +16,7 @@ from extender.verdicts.reasons import ReasonText
 
 
 def too_little_capacity(
-    prepared: ClaimOptions, usage: Usage, culprit: Candidates, *, needs: str, word: str
+    prepared: ClaimsOnShape, usage: Usage, culprit: Candidates, *, needs: str, word: str
 ) -> str:
     """The reason where the devices of a request are too small, too full, or lack the capacity.
 

@@ -1,6 +1,6 @@
 """Verdicts on claims for whole devices: what they are on one state, they are on thousands.
 
-Where an answer depends only on which devices are taken, the planner knows the ways to satisfy the
+Where an answer depends only on which devices are taken, the predictor knows the ways to satisfy the
 claims on a shape, and a state asks for the first that is free. All that a verdict says of a way is
 the same in every state: the devices, their locality, what speaks against them. Only what is in use
 afterwards is the state's own. So a state costs a look-up, and its verdict is made when it is read.
@@ -64,7 +64,7 @@ class WholeDevices:
             return None, None
         judge = self._judge
         judge.work.check()
-        outcome = judge.planner.outcome_of_taken(hardware, self._question.claims, usage)
+        outcome = judge.predictor.outcome_of_taken(hardware, self._question.claims, usage)
         if outcome is None:
             return None, None
         judge.work.spend(STATE_WORK)

@@ -33,7 +33,7 @@ import uvloop
 
 from extender.server import metrics
 from extender.server.http import listeners
-from extender.service import facade, startup
+from extender.service import served_engine, startup
 from extender.settings import Address, Settings
 from loadtests.performance import coldstart
 from loadtests.simulator import argument_checks, synthetic
@@ -229,7 +229,7 @@ def figures(values: list[float]) -> dict[str, float]:
 async def serve(pipe: Connection, nodes: int) -> None:
     """Serve a synthetic cluster on free ports; on request tell the longest turn of the loop."""
     judging = synthetic.cluster(nodes)
-    front = facade.Facade(judging)
+    front = served_engine.ServedEngine(judging)
     free = Address("127.0.0.1", 0)
     chosen = Settings(bind=free, admin_bind=free)
     sites = listeners.Listeners(front, front, metrics.Metrics(front.picture), chosen)

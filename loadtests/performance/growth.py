@@ -19,7 +19,7 @@ import time
 import orjson
 
 from extender.server import metrics, verbs
-from extender.service import facade, startup
+from extender.service import served_engine, startup
 from loadtests.performance import wire
 from loadtests.simulator import mixed_fleet, synthetic
 
@@ -38,7 +38,9 @@ class Bench:
     def __init__(self, judging):
         self.judging = judging
         self._verbs = verbs.Verbs(
-            facade.Facade(judging), metrics.Metrics(metrics.ClusterFigures), clock=time.monotonic
+            served_engine.ServedEngine(judging),
+            metrics.Metrics(metrics.ClusterFigures),
+            clock=time.monotonic,
         )
         self._names = sorted(judging.index.rows)
         self._rng = random.Random(3)

@@ -37,7 +37,7 @@ from extender.kube.api import objects
 from extender.server import metrics
 from extender.server.http import listeners
 from extender.server.verbs import Verbs
-from extender.service import facade, startup
+from extender.service import served_engine, startup
 from extender.settings import Address, Settings
 from loadtests.simulator import synthetic
 
@@ -150,7 +150,7 @@ def engine_judge(names):
     judging = synthetic.cluster(len(names), node_names=names)
     wanted = synthetic.template("one-gpu", 1, 1, aligned=False, namespace="ml")
     judging.store.apply("ResourceClaimTemplate", "ADDED", wanted)
-    return facade.Facade(judging)
+    return served_engine.ServedEngine(judging)
 
 
 async def judging(pipe: Connection, count, kind):

@@ -11,7 +11,7 @@ from extender.cli.planning import record
 from extender.cluster import store
 from extender.kube.auth import kubeconfig
 from extender.replay import snapshots, workloads
-from extender.service import recording
+from extender.service import workload_recording
 from tests.cli.test_dump import FOLDER
 from tests.kit import apiserver, kubeconfigs
 from tests.kit.builders import (
@@ -32,7 +32,7 @@ class Recorded:
 
     def __init__(self, folder, *items, most_bytes=1 << 20):
         self.clock, self.store = Clock(100.0), store.ClusterStore()
-        self.recorder = recording.WorkloadRecorder(
+        self.recorder = workload_recording.WorkloadRecorder(
             folder, self.store, clock=self.clock, most_bytes=most_bytes
         )
         self.show(*items)
@@ -141,7 +141,7 @@ async def test_a_recorded_cluster_is_simulated_again(server, tmp_path, capsys):
         asked = argparse.Namespace(max_mib=1, minutes=4 / 60)
         running = asyncio.create_task(record._run(kubeconfig.read(str(config)), folder, asked))
         async with asyncio.timeout(60):
-            while not (folder / recording.CLUSTER).exists():  # noqa: ASYNC110 - a file tells nobody
+            while not (folder / workload_recording.CLUSTER).exists():  # noqa: ASYNC110 - a file tells nobody
                 await asyncio.sleep(0.05)
         put(server, make_pod("second").template("one"))
         server.delete(FOLDER["Pod"], "first", namespace="default")

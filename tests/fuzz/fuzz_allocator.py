@@ -77,7 +77,7 @@ def _options() -> argparse.Namespace:
         "--against", metavar="VERSION", help="compare with this version, not with our prediction"
     )
     parser.add_argument(
-        "--live", action="store_true", help="predict through store, index and planner"
+        "--live", action="store_true", help="predict through store, index and predictor"
     )
     parser.add_argument("--jobs", type=int, default=2, metavar="N")
     parser.add_argument("--timeout", default="2s", help="of the oracle, per case")

@@ -24,7 +24,7 @@ import msgspec
 from extender.kube.api import decoding, interning
 from extender.policy import config
 from extender.server import metrics, verbs
-from extender.service import assembly, facade
+from extender.service import assembly, served_engine
 from tests.kit.generated import hostile_values, hostile_world
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -46,7 +46,7 @@ class World:
             hardware=assembly.read_catalogue(),
             clock=lambda: self.now,
         )
-        front = facade.Facade(self.engine)
+        front = served_engine.ServedEngine(self.engine)
         self.metrics = metrics.Metrics(front.picture)
         self.verbs = verbs.Verbs(front, self.metrics, clock=lambda: self.now)
         self.front = front

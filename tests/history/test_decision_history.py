@@ -3,8 +3,8 @@ import json
 import pytest
 
 from extender.cli import why_commands
-from extender.history import decision, decision_history, decision_json, recorder, why
-from extender.service import facade
+from extender.history import decision, decision_history, decision_json, decision_recorder, why
+from extender.service import served_engine
 from tests.kit.builders import make_claim, make_class, make_node, make_pod
 from tests.kit.clock import Clock
 from tests.kit.worlds import GPU, H100, engine, feed, p4d
@@ -22,7 +22,7 @@ class World:
             bounds or decision_history.Bounds(), wall=self.wall, on_decision=self.complete.append
         )
         self.engine = engine()
-        recorder.DecisionRecorder(self.engine, self.history).attach()
+        decision_recorder.DecisionRecorder(self.engine, self.history).attach()
         self.tell(*(make_node(name).gpus(H100, 8) for name in NODES), *items)
 
     def tell(self, *items):
@@ -240,7 +240,7 @@ def test_explain_of_a_bound_pod_answers_from_the_decision():
     world.ask(pod.obj())
     best = world.told()[0]["best"][0]
     world.tell(make_pod("p").gpus(4).node(best["node"]), make_pod("late").gpus(8).node("c"))
-    front = facade.Facade(world.engine, history=world.history)
+    front = served_engine.ServedEngine(world.engine, history=world.history)
 
     found = json.loads(b"".join(finished(front.explain_pod("default", "p", None))))
 
@@ -254,7 +254,7 @@ def test_explain_of_a_bound_pod_answers_from_the_decision():
 def test_explain_of_a_bound_pod_without_a_decision_says_that_it_is_judged_anew():
     world = World(None, make_pod("p").gpus(8).node("a"))
     world.engine.settle()
-    front = facade.Facade(world.engine, history=world.history)
+    front = served_engine.ServedEngine(world.engine, history=world.history)
 
     found = json.loads(b"".join(finished(front.explain_pod("default", "p", None))))
 

@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from extender.history import decision_history, decision_json, recorder
+from extender.history import decision_history, decision_json, decision_recorder
 from tests.kit.builders import make_node, make_pod
 from tests.kit.clock import Clock
 from tests.kit.worlds import H100, engine, feed
@@ -17,7 +17,7 @@ def deciding(bounds=None):
         bounds or decision_history.Bounds(), wall=Clock(1_000_000.0)
     )
     judging = engine()
-    recorder.DecisionRecorder(judging, history).attach()
+    decision_recorder.DecisionRecorder(judging, history).attach()
     feed(judging, *(make_node(name).gpus(H100, 8) for name in NAMES))
     return judging, history
 

@@ -9,7 +9,7 @@ import yaml
 from extender import cli
 from extender.policy import config
 from extender.server import metrics
-from extender.service import assembly, facade
+from extender.service import assembly, served_engine
 
 FILE = pathlib.Path(__file__).parents[1] / "golden" / "field_variations.yaml"
 FOLDER = FILE.parent / "field"
@@ -109,7 +109,7 @@ def test_the_command_line_answers(case, files, capsys):
 @pytest.mark.parametrize("case", COUNTED, ids=lambda case: case.name)
 def test_physical_gpus_are_counted(case, files):
     judging, _ = assembly.from_snapshot([files[0]], policy=config.DEFAULT)
-    text = metrics.Metrics(facade.Facade(judging).picture).exposition().decode()
+    text = metrics.Metrics(served_engine.ServedEngine(judging).picture).exposition().decode()
     found = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
 
     assert {name: float(found[name]) for name in case.metrics} == case.metrics

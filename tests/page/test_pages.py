@@ -11,7 +11,7 @@ import pytest
 from extender.page import rendering
 from extender.server import metrics
 from extender.server.http import listeners
-from extender.service import facade
+from extender.service import served_engine
 from tests.kit import services
 from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
 from tests.kit.worlds import GPU, H100, engine, feed, held, p4d
@@ -41,7 +41,7 @@ def hostile():
 
 @contextlib.asynccontextmanager
 async def serving(judging, *, waiting=None):
-    front = facade.Facade(judging, waiting=lambda: waiting or {})
+    front = served_engine.ServedEngine(judging, waiting=lambda: waiting or {})
     figures = metrics.Metrics(front.picture)
     sites = listeners.Listeners(front, front, figures, services.settings())
     await sites.start()

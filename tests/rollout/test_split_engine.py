@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extender.decisions import verb_results
-from extender.history import decision_history, recorder
+from extender.history import decision_history, decision_recorder
 from extender.policy import config
 from extender.rollout import canary, candidate_engine, chosen_pods, document, split_engine
 from extender.service.process import watchdog
@@ -99,7 +99,7 @@ def test_each_pod_is_answered_by_one_policy_and_its_decision_names_it(uids, perc
     history = decision_history.DecisionHistory(
         decision_history.Bounds(100, 3600), wall=lambda: 1.5e9
     )
-    recorder.DecisionRecorder(judging, history).attach()
+    decision_recorder.DecisionRecorder(judging, history).attach()
     rolled = Rolled(judging, STRICT, percent=percent)
     hashes = {True: config.fingerprint(STRICT), False: config.fingerprint(ACTIVE)}
 

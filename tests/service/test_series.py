@@ -7,7 +7,7 @@ import msgspec
 
 from extender.kube.api import objects
 from extender.server import metrics
-from extender.service import facade
+from extender.service import served_engine
 from tests.kit.builders import make_node, make_pod
 from tests.kit.worlds import H100, engine, feed
 
@@ -38,7 +38,7 @@ def pods(count):
 
 def test_a_hundred_thousand_distinct_pods_add_no_series():
     judging = engine()
-    front = facade.Facade(judging)
+    front = served_engine.ServedEngine(judging)
     figures = metrics.Metrics(front.picture)
     feed(judging, *(make_node(f"n-{number}").gpus(H100, 8) for number in range(2)))
     first = next(pods(1))

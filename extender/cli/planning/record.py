@@ -16,7 +16,7 @@ from extender.cluster import store
 from extender.kube import client
 from extender.kube.auth import endpoint
 from extender.kube.watch import informers
-from extender.service import recording
+from extender.service import workload_recording
 
 _MEBIBYTE = 1 << 20
 _FLUSH_SECONDS = 60.0
@@ -62,7 +62,7 @@ def _record(arguments: argparse.Namespace) -> int:
     server = dump.server_of(arguments)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in recording.files_of(folder):
+        for path in workload_recording.files_of(folder):
             path.unlink()
         asyncio.run(_run(server, folder, arguments))
     except OSError as error:
@@ -75,7 +75,7 @@ async def _run(
     server: endpoint.Server, folder: pathlib.Path, arguments: argparse.Namespace
 ) -> None:
     picture = store.ClusterStore()
-    recorder = recording.WorkloadRecorder(
+    recorder = workload_recording.WorkloadRecorder(
         folder, picture, clock=time.monotonic, most_bytes=arguments.max_mib * _MEBIBYTE
     )
     stop = asyncio.Event()
@@ -117,7 +117,7 @@ async def _ready(reading: informers.Informers, stop: asyncio.Event) -> None:
 
 
 async def _until(
-    stop: asyncio.Event, recorder: recording.WorkloadRecorder, minutes: float | None
+    stop: asyncio.Event, recorder: workload_recording.WorkloadRecorder, minutes: float | None
 ) -> None:
     end = time.monotonic() + minutes * 60 if minutes is not None else float("inf")
     while not stop.is_set() and (left := end - time.monotonic()) > 0:

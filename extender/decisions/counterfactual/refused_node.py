@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator, Sequence
 from extender.cluster import index
 from extender.decisions.counterfactual import changes
 from extender.decisions.eviction import node_fit, node_without
-from extender.decisions.explanation import as_new
+from extender.decisions.explanation import pod_as_pending
 from extender.demand import requests, work
 from extender.hardware.shape import Level
 from extender.hardware.usage import NodeState
@@ -31,7 +31,7 @@ _LEVELS = (Level.PIX, Level.PXB, Level.PHB, Level.NODE)
 class _RefusedNode:
     """The node that refuses, and the pod as it would come."""
 
-    coming: as_new.PodAsNew
+    coming: pod_as_pending.PodAsPending
     resolved: resolver.ResolvedPod
     detail: index.Row
 
@@ -58,7 +58,7 @@ class _RefusedNode:
 
 
 def search(
-    coming: as_new.PodAsNew,
+    coming: pod_as_pending.PodAsPending,
     resolved: resolver.ResolvedPod,
     detail: index.Row,
     holders: Sequence[changes.EvictableHolder],

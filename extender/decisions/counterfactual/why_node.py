@@ -10,7 +10,7 @@ import numpy as np
 
 from extender.decisions import engine, scored_nodes
 from extender.decisions.counterfactual import changes, holders, passing_node, refused_node
-from extender.decisions.explanation import as_new, explain, node_filters
+from extender.decisions.explanation import explain, in_tree_filters, pod_as_pending
 from extender.kube.api import objects
 from extender.verdicts import resolver
 
@@ -62,7 +62,7 @@ class Picture:
     `refused` are ours, node → reason; `others` what kube-scheduler's filters say, node → reasons.
     """
 
-    coming: as_new.PodAsNew
+    coming: pod_as_pending.PodAsPending
     resolved: resolver.Resolution
     names: tuple[str, ...] = ()
     refused: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -82,7 +82,7 @@ def picture(
 ) -> Generator[None, None, Picture]:
     """Judge the pod on all nodes, or on those `among` them, as if it came now."""
     judging.settle()
-    coming = as_new.arrival(judging, pod)
+    coming = pod_as_pending.arrival(judging, pod)
     resolved = coming.resolve()
     yield
     if isinstance(resolved, resolver.NotJudged):
@@ -91,7 +91,7 @@ def picture(
     yield
     refused = yield from explain.refusals(coming, resolved, names)
     judged = {name for name, _ in resolved.question.extended}
-    filters = node_filters.NodeFilters(pod, judging.store, judged)
+    filters = in_tree_filters.InTreeFilters(pod, judging.store, judged)
     others: dict[str, tuple[str, ...]] = {}
     for position, name in enumerate(names):
         node = judging.store.nodes.get(name)
@@ -149,7 +149,7 @@ def _kept_away(now: Picture, resolved: resolver.ResolvedPod, name: str) -> bool:
     source = now.coming.judging.store
     node = source.nodes.get(name)
     judged = {resource for resource, _ in resolved.question.extended}
-    filters = node_filters.NodeFilters(now.coming.pod, source, judged)
+    filters = in_tree_filters.InTreeFilters(now.coming.pod, source, judged)
     return node is not None and bool(filters.refusals(node))
 
 

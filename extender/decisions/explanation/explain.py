@@ -11,7 +11,12 @@ import numpy as np
 
 from extender.cluster import index
 from extender.decisions import engine, scored_nodes
-from extender.decisions.explanation import as_new, explain_costs, explain_demand, shown_devices
+from extender.decisions.explanation import (
+    explain_costs,
+    explain_demand,
+    pod_as_pending,
+    shown_devices,
+)
 from extender.kube.api import objects
 from extender.policy import profile
 from extender.verdicts import resolver
@@ -117,12 +122,12 @@ def explaining(
     names = names + [name for name in shown if name not in judging.index.rows]
     meta = pod.metadata
     title = f"{meta.namespace or 'default'}/{meta.name}"
-    coming = as_new.arrival(judging, pod)
+    coming = pod_as_pending.arrival(judging, pod)
     resolved = coming.resolve()
     generation = judging.index.generation
     remarks = profile.remarks(pod, heeded=judging.policy.pod_annotations == "Allow")
     if coming.node:
-        remarks = (as_new.AS_NEW.format(node=coming.node), *remarks)
+        remarks = (pod_as_pending.AS_PENDING.format(node=coming.node), *remarks)
     if isinstance(resolved, resolver.NotJudged):
         unjudged = yield from _unjudged(shown, resolved.why)
         return Explanation(title, "", "", generation, unjudged, (resolved.why, *remarks))
@@ -142,7 +147,7 @@ def explaining(
 
 
 def priced(
-    coming: as_new.PodAsNew, resolved: resolver.ResolvedPod, names: Sequence[str]
+    coming: pod_as_pending.PodAsPending, resolved: resolver.ResolvedPod, names: Sequence[str]
 ) -> Iterator[None]:
     """Price the nodes in turns: what a row costs is kept, so that scoring all of them is short."""
     judging = coming.judging
@@ -173,7 +178,7 @@ def _unjudged(shown: Sequence[str], why: str) -> Generator[None, None, tuple[Exp
 
 
 def _described(
-    coming: as_new.PodAsNew,
+    coming: pod_as_pending.PodAsPending,
     resolved: resolver.ResolvedPod,
     shown: Sequence[str],
     refused: Mapping[str, str],
@@ -209,7 +214,7 @@ def _described(
 
 
 def refusals(
-    coming: as_new.PodAsNew, resolved: resolver.ResolvedPod, names: Sequence[str]
+    coming: pod_as_pending.PodAsPending, resolved: resolver.ResolvedPod, names: Sequence[str]
 ) -> Generator[None, None, dict[str, str]]:
     """Which nodes filter refuses, and why; each state is judged once, so this fills the tables."""
     found: dict[str, str] = {}

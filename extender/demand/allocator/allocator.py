@@ -1,6 +1,6 @@
 """What kube-scheduler's allocator picks on a node: an exact, bounded replay.
 
-`allocate` answers for one node. `Planner` gives the same answers for many, and remembers.
+`allocate` answers for one node. `Predictor` gives the same answers for many, and remembers.
 
 Source: k8s.io/dynamic-resource-allocation structured allocator.
 """
@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from extender import bounded_cache, errors
 from extender.demand import work
-from extender.demand.allocator import plan
-from extender.demand.allocator.options import ClaimOptions, DeviceSelectors
+from extender.demand.allocator import outcome_cache
+from extender.demand.allocator.claims_on_shape import ClaimsOnShape, DeviceSelectors
 from extender.demand.allocator.outcome import Allocated, Failed, NoFit, Outcome, Pick, Unknown
 from extender.demand.allocator.search import Search
 from extender.demand.requests import ClaimDemand
 from extender.hardware import allocator_features, shape
 from extender.hardware.usage import NOTHING, NodeState, Usage
 
-_P = TypeVar("_P", bound="Planner")
+_P = TypeVar("_P", bound="Predictor")
+_Caches: TypeAlias = dict[shape.Shape, outcome_cache.OutcomeCache]
 
 __all__ = [
     "BUDGET",
@@ -31,7 +32,7 @@ __all__ = [
     "NoFit",
     "Outcome",
     "Pick",
-    "Planner",
+    "Predictor",
     "Unknown",
     "after",
     "allocate",
@@ -39,10 +40,10 @@ __all__ = [
 
 # Steps and candidates that one search may take: about 5 ms, so that no other call waits longer.
 BUDGET = 2_500
-# Bytes of all plans, with the answers remembered. One is some kilobytes; with 1,024 solutions and
+# Bytes of all that is remembered. One is some kilobytes; with 1,024 solutions and
 # 8,192 answers it would be 4 MB.
 _MOST_BYTES = 10 * bounded_cache.MIB
-_MEASURED_EVERY = 8  # plans: to add up all takes as long as to make one, and a new one is small
+_MEASURED_EVERY = 8  # caches: to add up all takes as long as to make one, and a new one is small
 _PREPARING = 10  # units of work for an option, before any device is looked at
 
 
@@ -60,8 +61,8 @@ def allocate(
 
     `surroundings`: the worst of the broken counter pools of other nodes (`slices.broken_pools`).
     """
-    prepared = ClaimOptions(machine, claims, selectors=selectors, features=features)
-    return plan.searched(prepared, usage, surroundings=surroundings, budget=budget)
+    prepared = ClaimsOnShape(machine, claims, selectors=selectors, features=features)
+    return outcome_cache.searched(prepared, usage, surroundings=surroundings, budget=budget)
 
 
 def after(
@@ -88,10 +89,10 @@ def after(
     )
 
 
-class Planner:
+class Predictor:
     """Answers `allocate` for many states, remembering what is the same for all of them.
 
-    Plans are kept per (claims, shape), answers per what of a usage matters. `steps` in an answer
+    Caches are kept per (claims, shape), answers per what of a usage matters. `steps` in an answer
     counts only what was searched for it: 0 where a remembered list of solutions gave it.
     """
 
@@ -107,16 +108,16 @@ class Planner:
         self._selectors = selectors
         self._features = features
         self._budget = budget
-        # claims → shape → plan, those made last at the end
-        self._plans: dict[tuple[ClaimDemand, ...], dict[shape.Shape, plan.ClaimsPlan]] = {}
-        self._begun: tuple[shape.Shape, tuple[ClaimDemand, ...], ClaimOptions] | None = None
-        self._unmeasured = 0  # plans made since the bytes of all were added up
+        # claims → shape → answers, those made last at the end
+        self._caches: dict[tuple[ClaimDemand, ...], _Caches] = {}
+        self._begun: tuple[shape.Shape, tuple[ClaimDemand, ...], ClaimsOnShape] | None = None
+        self._unmeasured = 0  # caches made since the bytes of all were added up
         # The claims asked about last: one pod is asked about on many nodes, and hashing is slow.
         self._last: tuple[ClaimDemand, ...] = ()
-        self._last_plans: dict[shape.Shape, plan.ClaimsPlan] = self._plans.setdefault((), {})
+        self._last_caches: _Caches = self._caches.setdefault((), {})
 
     def like(self, kind: type[_P], selectors: DeviceSelectors) -> _P:
-        """A planner of that kind with the same rules that asks other selectors."""
+        """A predictor of that kind with the same rules that asks other selectors."""
         return kind(
             selectors=selectors, features=self._features, budget=self._budget, spending=self.work
         )
@@ -132,7 +133,7 @@ class Planner:
 
         Where `allocate` runs out of budget, this may still know the answer.
         """
-        return self._plan(state.shape, claims).answer(state.usage, surroundings)
+        return self._cache_of(state.shape, claims).answer(state.usage, surroundings)
 
     def outcome_of_taken(
         self, machine: shape.Shape, claims: tuple[ClaimDemand, ...], usage: Usage, /
@@ -141,20 +142,22 @@ class Planner:
 
         Equal outcomes on one machine are one object, as long as they are remembered.
         """
-        return self._plan(machine, claims).answer_of_taken(usage.taken)
+        return self._cache_of(machine, claims).answer_of_taken(usage.taken)
 
     def never_fits(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...], /) -> bool:
         """Whether the claims do not fit while nothing is in use either."""
-        return self._plan(machine, claims).never_fits
+        return self._cache_of(machine, claims).never_fits
 
-    def options(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...], /) -> ClaimOptions:
+    def options(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...], /) -> ClaimsOnShape:
         """What is known of each device of the machine for the claims."""
-        return self._plan(machine, claims).prepared
+        return self._cache_of(machine, claims).prepared
 
-    def _plan(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...], /) -> plan.ClaimsPlan:
+    def _cache_of(
+        self, machine: shape.Shape, claims: tuple[ClaimDemand, ...], /
+    ) -> outcome_cache.OutcomeCache:
         if claims is not self._last:
-            self._last, self._last_plans = claims, self._plans.setdefault(claims, {})
-        known = self._last_plans.get(machine)
+            self._last, self._last_caches = claims, self._caches.setdefault(claims, {})
+        known = self._last_caches.get(machine)
         return self._new(machine, claims) if known is None else known
 
     def may_pick(
@@ -215,55 +218,59 @@ class Planner:
         machine: shape.Shape,
         claims: tuple[ClaimDemand, ...],
         features: allocator_features.AllocatorFeatures,
-    ) -> ClaimOptions:
+    ) -> ClaimsOnShape:
         self.work.check()
         options = sum(len(request.choices) for claim in claims for request in claim.requests)
         self.work.spend(_PREPARING * (options + 1))
-        return ClaimOptions(
+        return ClaimsOnShape(
             machine, claims, selectors=self._selectors, features=features, spending=self.work
         )
 
     def forget(self) -> None:
-        """Drop all plans: selectors, and so answers, may mean something else now."""
-        self._plans.clear()
+        """Drop all answers: selectors, and so answers, may mean something else now."""
+        self._caches.clear()
         self._begun = None
         self._last = ()
-        self._last_plans = self._plans.setdefault((), {})
+        self._last_caches = self._caches.setdefault((), {})
 
     @property
     def figures(self) -> bounded_cache.Figures:
-        """How much the plans take."""
-        used = sum(_size_of(plans) for plans in self._plans.values())
+        """How much the answers take."""
+        used = sum(_size_of(caches) for caches in self._caches.values())
         return bounded_cache.Figures("allocator-plans", used, _MOST_BYTES)
 
     def _drop_oldest(self) -> None:
-        """Drop the plans of the claims asked about longest ago, but for those of the last."""
+        """Drop the answers on the claims asked about longest ago, but for those of the last."""
         self._unmeasured += 1
         if self._unmeasured < _MEASURED_EVERY:
             return
         self._unmeasured = 0
         left = self.figures.used
-        for claims in list(self._plans):
+        for claims in list(self._caches):
             if left <= _MOST_BYTES:
                 break
             if claims is not self._last:
-                left -= _size_of(self._plans.pop(claims))
+                left -= _size_of(self._caches.pop(claims))
         if left > _MOST_BYTES:
-            self._last_plans.clear()
+            self._last_caches.clear()
 
-    def _new(self, machine: shape.Shape, claims: tuple[ClaimDemand, ...]) -> plan.ClaimsPlan:
+    def _new(
+        self, machine: shape.Shape, claims: tuple[ClaimDemand, ...]
+    ) -> outcome_cache.OutcomeCache:
         self._drop_oldest()
         if self._begun is None or self._begun[:2] != (machine, claims):
             self._begun = machine, claims, self._prepared(machine, claims, self._features)
         _, _, prepared = self._begun
         # What is known of the devices stays where an allowance ends in the middle of this.
-        known = self._last_plans[machine] = plan.ClaimsPlan(prepared, budget=self._budget)
+        known = self._last_caches[machine] = outcome_cache.OutcomeCache(
+            prepared, budget=self._budget
+        )
         self._begun = None
         return known
 
 
-def _size_of(plans: Mapping[shape.Shape, plan.ClaimsPlan]) -> int:
-    return sum(known.bytes for known in plans.values())
+def _size_of(caches: Mapping[shape.Shape, outcome_cache.OutcomeCache]) -> int:
+    return sum(known.bytes for known in caches.values())
 
 
 def _by_request(picks: Iterable[Pick]) -> dict[str, int]:

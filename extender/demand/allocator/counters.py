@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from extender.demand.allocator.options import ClaimOptions
+from extender.demand.allocator.claims_on_shape import ClaimsOnShape
 from extender.hardware import bitmask
 from extender.hardware.usage import Usage
 
@@ -18,7 +18,7 @@ _Amounts: TypeAlias = dict[tuple[str, str], int]
 class Counters:
     """The counters of one search. A pool's are first looked at when a device asks for some."""
 
-    def __init__(self, prepared: ClaimOptions, usage: Usage) -> None:
+    def __init__(self, prepared: ClaimsOnShape, usage: Usage) -> None:
         self._prepared = prepared
         self._usage = usage
         self._by_name = prepared.features.key

@@ -12,8 +12,8 @@ from collections.abc import Hashable
 from typing import TypeAlias
 
 from extender import errors
-from extender.demand.allocator.holdings import Holdings
-from extender.demand.allocator.options import ClaimOptions, Option
+from extender.demand.allocator.claims_on_shape import ClaimsOnShape, Option
+from extender.demand.allocator.tentative_allocation import TentativeAllocation
 from extender.hardware import bitmask
 from extender.hardware.usage import Usage
 
@@ -23,8 +23,10 @@ Key: TypeAlias = tuple[Hashable, ...]
 class DeadEnds:
     """Tells the conditions under which a request is begun."""
 
-    def __init__(self, prepared: ClaimOptions, usage: Usage, holdings: Holdings) -> None:
-        self._holdings = holdings
+    def __init__(
+        self, prepared: ClaimsOnShape, usage: Usage, tentative: TentativeAllocation
+    ) -> None:
+        self._tentative = tentative
         prepared.charge_all(*prepared.each_option())
         kinds: dict[Key, int] = {}  # what the tests see of a device → the devices, as bits
         for device in range(prepared.count):
@@ -47,20 +49,20 @@ class DeadEnds:
 
     def key(self, claim: int, request: int) -> Key:
         """The conditions now, as the request begins."""
-        holdings = self._holdings
-        marked = holdings.marked
+        tentative = self._tentative
+        marked = tentative.marked
         return (
             claim,
             request,
-            len(holdings.picks[claim]),
+            len(tentative.picks[claim]),
             # Admin access asks who has a device, too.
-            tuple(holdings.mine) if self._admin else marked & self._single,
+            tuple(tentative.mine) if self._admin else marked & self._single,
             tuple((marked & kind).bit_count() for kind in self._several),
-            holdings.rule_states(claim),
+            tentative.rule_states(claim),
         )
 
 
-def of(prepared: ClaimOptions, usage: Usage, holdings: Holdings) -> DeadEnds | None:
+def of(prepared: ClaimsOnShape, usage: Usage, tentative: TentativeAllocation) -> DeadEnds | None:
     """Return None where failing depends on more than these conditions, or may be an error."""
     try:
         if not prepared.cheap or not all(sound(prepared, o) for o in prepared.each_option()):
@@ -68,12 +70,12 @@ def of(prepared: ClaimOptions, usage: Usage, holdings: Holdings) -> DeadEnds | N
         for device, _ in usage.shared:
             if any(prepared.admits(option, device) for option in prepared.each_option()):
                 return None
-        return DeadEnds(prepared, usage, holdings)
+        return DeadEnds(prepared, usage, tentative)
     except (errors.ClaimError, errors.SelectorError, errors.UnknownSelectorError):
         return None
 
 
-def sound(prepared: ClaimOptions, option: Option) -> bool:
+def sound(prepared: ClaimsOnShape, option: Option) -> bool:
     """Whether taking devices for the option and giving them back leaves no trace.
 
     Shares leave some, and so do several defects. Raises what the search might raise.
@@ -83,7 +85,7 @@ def sound(prepared: ClaimOptions, option: Option) -> bool:
     return option.sound
 
 
-def _is_sound(prepared: ClaimOptions, option: Option) -> bool:
+def _is_sound(prepared: ClaimsOnShape, option: Option) -> bool:
     features = prepared.features
     if features.mixed_slices or (option.every and option.constraints):
         # A constraint that refuses one of "all" is an error, unless another one is taken before.
@@ -106,20 +108,20 @@ def _is_sound(prepared: ClaimOptions, option: Option) -> bool:
     return True
 
 
-def _forgets(prepared: ClaimOptions, option: Option) -> bool:
+def _forgets(prepared: ClaimsOnShape, option: Option) -> bool:
     """Whether the defect of distinctAttribute can show: with two devices in one request."""
     constraints = prepared.claims[option.claim].constraints
     several = option.every or option.choice.count > 1
     return several and any(constraints[number].distinct for number in option.constraints)
 
 
-def _lists(prepared: ClaimOptions, option: Option, device: int) -> bool:
+def _lists(prepared: ClaimsOnShape, option: Option, device: int) -> bool:
     constraints = prepared.claims[option.claim].constraints
     values = (prepared.value(constraints[number], device) for number in option.constraints)
     return any(value is not None and isinstance(value[1], tuple) for value in values)
 
 
-def _seen(prepared: ClaimOptions, usage: Usage, device: int) -> Key:
+def _seen(prepared: ClaimsOnShape, usage: Usage, device: int) -> Key:
     """Everything by which some test of these claims can tell the device from another."""
     draws = prepared.draws(device)
     options: list[tuple[bool, bool] | None] = []

@@ -13,9 +13,9 @@ import enum
 
 from extender import errors
 from extender.demand.allocator import dead_ends
-from extender.demand.allocator.holdings import Hold, Holdings
-from extender.demand.allocator.options import MOST_DEVICES, ClaimOptions, Option
+from extender.demand.allocator.claims_on_shape import MOST_DEVICES, ClaimsOnShape, Option
 from extender.demand.allocator.outcome import Pick
+from extender.demand.allocator.tentative_allocation import Hold, TentativeAllocation
 from extender.hardware.usage import Usage
 
 # Most searches end sooner; telling devices apart costs about as much.
@@ -64,7 +64,7 @@ class Search:
 
     def __init__(
         self,
-        prepared: ClaimOptions,
+        prepared: ClaimsOnShape,
         usage: Usage,
         *,
         budget: int,
@@ -82,7 +82,7 @@ class Search:
         self._prepared = prepared
         self._usage = usage
         self._features = prepared.features
-        self._holdings = Holdings(prepared, usage)
+        self._tentative = TentativeAllocation(prepared, usage)
         self._levels: list[_SearchLevel] = []
         self._every: dict[int, list[int]] = {}  # id of an option of mode All → its devices
         self._verdict: _StepResult | None = None  # where `run` stopped
@@ -152,7 +152,7 @@ class Search:
         if not self._features.consumable_capacity:
             return True
         if self._features.all_by_remaining:
-            return self._holdings.has_capacity(option, device)
+            return self._tentative.has_capacity(option, device)
         return self._prepared.has_capacity(option, device, {})
 
     # ------------------------------------------------------------ the walk
@@ -181,7 +181,7 @@ class Search:
                 self._verdict = self._back(self._levels[-1], self._verdict)
             else:
                 return None
-        return tuple(pick for picks in self._holdings.picks for pick in picks)
+        return tuple(pick for picks in self._tentative.picks for pick in picks)
 
     def extend(self, budget: int) -> None:
         """Let the search go on for so many steps more."""
@@ -218,7 +218,7 @@ class Search:
         """Tell devices apart, so that dead ends are known again; SpentError: to be gone on with."""
         before = self._prepared.judging
         try:
-            self._dead_ends = dead_ends.of(self._prepared, self._usage, self._holdings)
+            self._dead_ends = dead_ends.of(self._prepared, self._usage, self._tentative)
             self._remember_after = None
         finally:
             self._judged += self._prepared.judging - before  # bounded by itself
@@ -250,7 +250,7 @@ class Search:
             return _StepResult.FAIL
         if ordinal >= size:
             return self._enter_request(claim, request + 1)
-        if len(self._holdings.picks[claim]) + size - ordinal > MOST_DEVICES:
+        if len(self._tentative.picks[claim]) + size - ordinal > MOST_DEVICES:
             return _StepResult.TOO_MANY
         self._levels.append(
             _SearchLevel(_LevelKind.DEVICE, claim, request, choice, ordinal, start, key=key)
@@ -264,7 +264,7 @@ class Search:
         option = self._prepared.options[level.claim][level.request][level.choice]
         if option.every:
             device = self._listed(option)[level.ordinal]
-            level.hold = self._holdings.take(option, device, ordinal=level.ordinal, must=True)
+            level.hold = self._tentative.take(option, device, ordinal=level.ordinal, must=True)
         else:
             level.hold = self._take_next(level, option)
         if level.hold is None:
@@ -294,7 +294,7 @@ class Search:
             level.exceeded = level.exceeded and verdict is _StepResult.TOO_MANY
             return _StepResult.OPEN
         if level.hold is not None:
-            self._holdings.give_back(level.hold)
+            self._tentative.give_back(level.hold)
             if self._dead_ends is not None:
                 level.skip |= self._dead_ends.alike(level.hold.device)
             level.hold = None
@@ -308,9 +308,9 @@ class Search:
 
         Where the allowance ends between two candidates, the next call goes on with the second.
         """
-        holdings, spending = self._holdings, self._prepared.work
+        tentative, spending = self._tentative, self._prepared.work
         wall = self._prepared.wall
-        left = option.possible & ~holdings.busy(option) & ~level.skip & (-1 << level.start)
+        left = option.possible & ~tentative.busy(option) & ~level.skip & (-1 << level.start)
         while left:
             bit = left & -left
             left ^= bit
@@ -325,8 +325,8 @@ class Search:
             self.work += 1
             if not admitted:
                 option.possible ^= bit
-            elif not self._features.consumable_capacity or holdings.has_capacity(option, device):
-                hold = holdings.take(option, device, ordinal=level.ordinal, must=False)
+            elif not self._features.consumable_capacity or tentative.has_capacity(option, device):
+                hold = tentative.take(option, device, ordinal=level.ordinal, must=False)
                 if hold is not None:
                     level.start = device + 1
                     return hold

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from extender import errors
 from extender.demand.allocator import dead_ends, unschedulable
-from extender.demand.allocator.options import ClaimOptions, Option
+from extender.demand.allocator.claims_on_shape import ClaimsOnShape, Option
 from extender.demand.allocator.outcome import Allocated, NoFit, Pick
 from extender.demand.allocator.search import OutOfBudgetError, Search
 from extender.hardware.usage import NOTHING
@@ -23,7 +23,7 @@ _BLOCK = 16
 class Solutions:
     """The solutions over an unused shape, in the order of the search, found as they are needed."""
 
-    def __init__(self, prepared: ClaimOptions, *, certain: bool) -> None:
+    def __init__(self, prepared: ClaimsOnShape, *, certain: bool) -> None:
         self._certain = certain
         self._search = Search(prepared, NOTHING, budget=0, remember_after=None)
         self._search.prepare()
@@ -87,7 +87,7 @@ class Solutions:
         self._found.append(solution)
 
 
-def of(prepared: ClaimOptions, *, certain: bool) -> Solutions | None:
+def of(prepared: ClaimsOnShape, *, certain: bool) -> Solutions | None:
     """Return the solutions, None where they depend on more than which devices are taken."""
     try:
         if not prepared.cheap or not all(_plain(prepared, o) for o in prepared.each_option()):
@@ -98,14 +98,14 @@ def of(prepared: ClaimOptions, *, certain: bool) -> Solutions | None:
         return None
 
 
-def _plain(prepared: ClaimOptions, option: Option) -> bool:
+def _plain(prepared: ClaimsOnShape, option: Option) -> bool:
     """Whether what the option accepts depends on which devices are taken, and nothing else."""
     if option.plain is None:
         option.plain = _is_plain(prepared, option)
     return option.plain
 
 
-def _is_plain(prepared: ClaimOptions, option: Option) -> bool:
+def _is_plain(prepared: ClaimsOnShape, option: Option) -> bool:
     if option.choice.admin_access or not dead_ends.sound(prepared, option):
         return False
     if not prepared.features.partitionable:

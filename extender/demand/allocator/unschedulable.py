@@ -11,7 +11,7 @@ from collections.abc import Hashable
 
 from extender import errors
 from extender.demand.allocator import counters
-from extender.demand.allocator.options import ClaimOptions, Option
+from extender.demand.allocator.claims_on_shape import ClaimsOnShape, Option
 from extender.demand.allocator.outcome import NoFit
 from extender.demand.requests import DeviceChoice
 from extender.hardware import bitmask
@@ -69,7 +69,7 @@ class Shortfall:
     candidates: tuple[Candidates, ...]
 
 
-def shortfall(prepared: ClaimOptions, usage: Usage) -> Shortfall | None:
+def shortfall(prepared: ClaimsOnShape, usage: Usage) -> Shortfall | None:
     """Say what stands in the way under this usage, for the choice that comes nearest.
 
     None where not all devices can be judged. Raises work.SpentError.
@@ -104,7 +104,7 @@ def shortfall(prepared: ClaimOptions, usage: Usage) -> Shortfall | None:
     return Shortfall(CONSTRAINT if constrained else TOGETHER, None, tuple(nearest))
 
 
-def relevant(prepared: ClaimOptions, usage: Usage) -> Hashable:
+def relevant(prepared: ClaimsOnShape, usage: Usage) -> Hashable:
     """What of the usage `shortfall` depends on; equal where it says the same but for positions.
 
     Whole devices that neither a request nor a constraint tells apart count by their number. Raises
@@ -120,7 +120,7 @@ def relevant(prepared: ClaimOptions, usage: Usage) -> Hashable:
     return tuple([(group & taken).bit_count() for group in prepared.alike]), usage.shared
 
 
-def _alike(prepared: ClaimOptions) -> tuple[int, ...]:
+def _alike(prepared: ClaimsOnShape) -> tuple[int, ...]:
     """The sets of devices that have the same driver, kind and values and suit the same requests."""
     masks = []
     for option in prepared.each_option():
@@ -138,7 +138,7 @@ def _alike(prepared: ClaimOptions) -> tuple[int, ...]:
     return tuple(groups.values())
 
 
-def free_placements(prepared: ClaimOptions, usage: Usage) -> int:
+def free_placements(prepared: ClaimsOnShape, usage: Usage) -> int:
     """The devices of counters that are free and could each be drawn now, as bits."""
     prepared.work.check()
     prepared.work.spend(prepared.count)
@@ -150,19 +150,19 @@ def _order(cause: str) -> int:
     return _ORDER.index(cause)
 
 
-def _lack_of_all(prepared: ClaimOptions, choices: tuple[Option, ...]) -> str:
+def _lack_of_all(prepared: ClaimsOnShape, choices: tuple[Option, ...]) -> str:
     """The cause on the unused machine, where no choice could be had; else nothing."""
     words = [_lack_when_empty(prepared, option) for option in choices]
     return max(words, key=_order) if all(words) else ""
 
 
-def _lack_when_empty(prepared: ClaimOptions, option: Option) -> str:
+def _lack_when_empty(prepared: ClaimsOnShape, option: Option) -> str:
     if option.lack_when_empty is None:
         option.lack_when_empty = _lack(prepared, option, NOTHING)
     return option.lack_when_empty
 
 
-def _candidates(prepared: ClaimOptions, option: Option, usage: Usage) -> Candidates:
+def _candidates(prepared: ClaimsOnShape, option: Option, usage: Usage) -> Candidates:
     admitted = prepared.admitted(option)
     if option.every:
         admitted = _asked(prepared, option, admitted)
@@ -181,7 +181,7 @@ def _candidates(prepared: ClaimOptions, option: Option, usage: Usage) -> Candida
     )  # fmt: skip
 
 
-def _of_class(prepared: ClaimOptions, option: Option) -> int:
+def _of_class(prepared: ClaimsOnShape, option: Option) -> int:
     """The devices that the class's own selectors select."""
     if option.similar is None:
         texts = option.choice.selectors[: option.choice.of_class]
@@ -193,7 +193,7 @@ def _of_class(prepared: ClaimOptions, option: Option) -> int:
     return option.similar
 
 
-def _of_drivers(prepared: ClaimOptions, option: Option) -> int:
+def _of_drivers(prepared: ClaimsOnShape, option: Option) -> int:
     """The devices whose driver some selector names."""
     text = " ".join(option.choice.selectors)
     drivers = {each.driver for each in prepared.machine.devices[: prepared.count]}
@@ -205,12 +205,12 @@ def _of_drivers(prepared: ClaimOptions, option: Option) -> int:
     )
 
 
-def _drawing(prepared: ClaimOptions, devices: int) -> int:
+def _drawing(prepared: ClaimsOnShape, devices: int) -> int:
     """Those of the devices that draw counters."""
     return devices & prepared.drawing
 
 
-def _drawable(prepared: ClaimOptions, usage: Usage, devices: int) -> int:
+def _drawable(prepared: ClaimsOnShape, usage: Usage, devices: int) -> int:
     """Those of the devices whose counters are left, for each of them alone."""
     drawing = _drawing(prepared, devices)
     if not drawing:
@@ -224,7 +224,7 @@ def _drawable(prepared: ClaimOptions, usage: Usage, devices: int) -> int:
     return found
 
 
-def reason_for(prepared: ClaimOptions, usage: Usage, steps: int) -> NoFit:
+def reason_for(prepared: ClaimsOnShape, usage: Usage, steps: int) -> NoFit:
     """Make the answer "does not fit", with its cause."""
     if not prepared.cheap:
         return NoFit(steps, TOGETHER)
@@ -248,7 +248,7 @@ class QuickCheck:
     Where it finds a request that cannot be had alone, the claims surely do not fit.
     """
 
-    def __init__(self, prepared: ClaimOptions) -> None:
+    def __init__(self, prepared: ClaimsOnShape) -> None:
         constrained = any(claim.constraints for claim in prepared.claims)
         self._otherwise = NoFit(0, CONSTRAINT if constrained else TOGETHER)
         # Per request: (answer if in use, (need, devices that would do) per choice).
@@ -277,7 +277,7 @@ class QuickCheck:
         return self._otherwise
 
 
-def _need(prepared: ClaimOptions, option: Option) -> tuple[int, int]:
+def _need(prepared: ClaimsOnShape, option: Option) -> tuple[int, int]:
     prepared.charge_all(option)
     admitted = prepared.admitted(option)
     devices = admitted & prepared.welcome(option)
@@ -291,7 +291,7 @@ def _need(prepared: ClaimOptions, option: Option) -> tuple[int, int]:
     return (asked.bit_count(), devices & asked) if asked else (1, 0)
 
 
-def _asked(prepared: ClaimOptions, option: Option, admitted: int) -> int:
+def _asked(prepared: ClaimsOnShape, option: Option, admitted: int) -> int:
     """The devices that "all" means: of those admitted the ones that have the capacity at all."""
     if not prepared.features.consumable_capacity:
         return admitted
@@ -300,7 +300,7 @@ def _asked(prepared: ClaimOptions, option: Option, admitted: int) -> int:
     )
 
 
-def _first_missing(prepared: ClaimOptions, usage: Usage, steps: int) -> NoFit | None:
+def _first_missing(prepared: ClaimsOnShape, usage: Usage, steps: int) -> NoFit | None:
     """The first request of which no choice can be had alone."""
     for number, claim in enumerate(prepared.options):
         for choices in claim:
@@ -311,7 +311,7 @@ def _first_missing(prepared: ClaimOptions, usage: Usage, steps: int) -> NoFit | 
     return None
 
 
-def _lack(prepared: ClaimOptions, option: Option, usage: Usage) -> str:
+def _lack(prepared: ClaimsOnShape, option: Option, usage: Usage) -> str:
     """What keeps the option from being had alone; empty if nothing does."""
     prepared.charge_all(option)
     admitted = prepared.admitted(option)
@@ -331,7 +331,7 @@ def _lack(prepared: ClaimOptions, option: Option, usage: Usage) -> str:
     return IN_USE if (roomy & ~usage.taken).bit_count() < need else ""
 
 
-def _roomy(prepared: ClaimOptions, option: Option, usage: Usage) -> int:
+def _roomy(prepared: ClaimsOnShape, option: Option, usage: Usage) -> int:
     """The admitted and tolerated devices with the capacity left, as bits."""
     if not prepared.features.consumable_capacity:
         return prepared.admitted(option) & prepared.welcome(option)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 
 from extender.cluster import relevant_fields, store
 from extender.decisions import engine, verb_results
-from extender.decisions.explanation import explain_demand, node_filters
+from extender.decisions.explanation import explain_demand, in_tree_filters
 from extender.demand import pod as pods
 from extender.kube.api import objects
 from extender.page import timed_batches
@@ -197,7 +197,7 @@ def judged(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, Gr
     if isinstance(resolved, resolver.NotJudged):
         return GroupJudgement("", 0, len(names), note=resolved.why)
     asked = {name for name, _ in resolved.question.extended}
-    filters = node_filters.NodeFilters(pod, judging.store, asked)
+    filters = in_tree_filters.InTreeFilters(pod, judging.store, asked)
     refusals: dict[_RefusalKey, list[str]] = {}  # why → nodes
     passing = yield from _ours(judging, pod, names, refusals)
     refused = yield from _theirs(judging, filters, passing, refusals)
@@ -236,7 +236,7 @@ def _ours(
 
 def _theirs(
     judging: engine.Engine,
-    filters: node_filters.NodeFilters,
+    filters: in_tree_filters.InTreeFilters,
     passing: Sequence[str],
     refusals: dict[_RefusalKey, list[str]],
 ) -> Generator[None, None, int]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from extender.decisions import engine, prediction_log
-from extender.history import decision, decision_history, decision_json, recorder
+from extender.history import decision, decision_history, decision_json, decision_recorder
 from extender.server import admin_routes
 from extender.service.policy_source import active_policy
 from extender.service.questions import decision_routes, policy_routes, why_routes
@@ -30,7 +30,7 @@ class KeptDecisions:
     def follow(self, judging: engine.Engine) -> None:
         """Keep the engine's decisions."""
         if self.history.bounds.decisions:
-            recorder.DecisionRecorder(judging, self.history).attach()
+            decision_recorder.DecisionRecorder(judging, self.history).attach()
 
     def routes(
         self,

@@ -18,7 +18,7 @@ _FIRST_SECONDS = 1.0  # between two looks at whether there is anything to sample
 
 
 class EngineSource(Protocol):
-    """Who is asked: the facade of the service."""
+    """Who is asked: what the service serves."""
 
     engine: engine.Engine
 

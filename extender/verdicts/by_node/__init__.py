@@ -1,1 +1,1 @@
-"""Verdicts of each node by itself: what its own devices are asked, and its own plans."""
+"""Verdicts of each node by itself: what its own devices are asked, and its own predictor."""

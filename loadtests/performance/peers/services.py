@@ -26,7 +26,7 @@ from aiohttp import web
 
 from extender.server import metrics
 from extender.server.http import listeners
-from extender.service import facade, startup
+from extender.service import served_engine, startup
 from extender.settings import Address, Settings
 from loadtests.performance import wire_ratio
 from loadtests.simulator import mixed_fleet
@@ -103,7 +103,7 @@ async def railyard(count):
     judging = mixed_fleet.cluster(count)
     free = Address(LOOPBACK, 0)
     settings = Settings(bind=free, admin_bind=free)
-    judge, questions = facade.Facade(judging), Questions()
+    judge, questions = served_engine.ServedEngine(judging), Questions()
     sites = listeners.Listeners(judge, questions, metrics.Metrics(metrics.ClusterFigures), settings)
     await sites.start()
     startup.settled_memory()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extender import errors
-from extender.demand.allocator import options, outcome, search
+from extender.demand.allocator import claims_on_shape, outcome, search
 from tests.kit import builders
 from tests.kit.allocator import allocator_cases, allocator_draws, allocator_replay
 from tests.kit.allocator.allocator_nodes import allocate, choice, claim, machine_of
@@ -25,7 +25,9 @@ def test_remembering_dead_ends_changes_no_answer(version):
             continue
         machine, usage, claims, _ = seen
         judge = allocator_replay.judge(features)
-        prepared = options.ClaimOptions(machine, claims, selectors=judge, features=features)
+        prepared = claims_on_shape.ClaimsOnShape(
+            machine, claims, selectors=judge, features=features
+        )
         answers = [_run(prepared, usage, after) for after in (None, 0)]
         if "budget" not in answers:
             assert answers[0] == answers[1], number
@@ -39,7 +41,7 @@ def test_remembering_dead_ends_finds_the_same_first_solution(case, version):
     features = allocator_replay.switches(case["features"], version)
     machine, usage, claims, _ = allocator_draws.seen(allocator_draws.vector(case, features))
     judge = allocator_replay.judge(features)
-    prepared = options.ClaimOptions(machine, claims, selectors=judge, features=features)
+    prepared = claims_on_shape.ClaimsOnShape(machine, claims, selectors=judge, features=features)
     assert _run(prepared, usage, None) == _run(prepared, usage, 0)
 
 

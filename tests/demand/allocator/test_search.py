@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from extender import errors
 from extender.demand import requests, work
-from extender.demand.allocator import options, outcome, search
+from extender.demand.allocator import claims_on_shape, outcome, search
 from tests.kit import builders
 from tests.kit.allocator import allocator_draws, allocator_replay, allocator_vectors
 from tests.kit.allocator.allocator_nodes import ROOT, allocate, choice, claim, machine_of
@@ -26,7 +26,7 @@ def test_a_search_that_remembers_nothing_takes_as_many_steps_as_upstream():
         if seen is None or vector.expected.get("error"):
             continue
         machine, usage, claims, _ = seen
-        prepared = options.ClaimOptions(
+        prepared = claims_on_shape.ClaimsOnShape(
             machine, claims, selectors=judges.of(vector.features), features=vector.features
         )
         found = search.Search(prepared, usage, budget=10**6, remember_after=None)
@@ -56,7 +56,7 @@ def searched(seen, features, judge, *, units):
     machine, usage, claims, _ = seen
     spending = work.Work(patient=units is None)
     spending.allow(10**6)
-    prepared = options.ClaimOptions(
+    prepared = claims_on_shape.ClaimsOnShape(
         machine, claims, selectors=judge, features=features, spending=spending
     )
     walk = search.Search(prepared, usage, budget=2_000)

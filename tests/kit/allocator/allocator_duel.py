@@ -37,7 +37,7 @@ class Setting:
     """What is compared: a Kubernetes version, the oracle's binary for it, its time per case.
 
     `against` is the binary of another version, to ask instead of our predictor. `live` asks the
-    predictor through the store, the index and the planner, as the service does.
+    predictor through the store, the index and the predictor, as the service does.
     """
 
     version: str

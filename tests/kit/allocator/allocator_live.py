@@ -1,4 +1,4 @@
-"""Ask a vector's question the way the service does: store, index, planner, and their memories.
+"""Ask a vector's question the way the service does: store, index, predictor, and their memories.
 
 The cluster is first seen with nothing allocated and asked about, then the allocated claims arrive
 and it is asked again: what was remembered must not show.
@@ -33,15 +33,15 @@ def predict(
 ) -> Answer:
     """Answer a vector's input as `allocator_replay.predict` does, through the live parts."""
     name = case["node"]["metadata"]["name"]
-    picture, cluster, planner = _parts(case, features, judge, budget)
+    picture, cluster, predictor = _parts(case, features, judge, budget)
     try:
         demands = _demands(case, features)
     except errors.ClaimError as problem:
         return Answer(allocator_replay.POD_ERROR, message=str(problem))
-    _ask(cluster, planner, name, demands)
+    _ask(cluster, predictor, name, demands)
     for number, result in enumerate(allocator_replay.in_use(case)):
         picture.apply("ResourceClaim", "ADDED", _holder(number, result))
-    answer, row = _ask(cluster, planner, name, demands)
+    answer, row = _ask(cluster, predictor, name, demands)
     return allocator_replay.read(answer, row.machine.inventory, len(demands))
 
 
@@ -53,7 +53,7 @@ def may_pick(
     judge: selectors.Selectors,
 ) -> bool:
     """Whether the service holds each claim's devices in the answer for possible ones."""
-    _, cluster, planner = _parts(case, features, judge, allocator_replay.BUDGET)
+    _, cluster, predictor = _parts(case, features, judge, allocator_replay.BUDGET)
     cluster.settle()
     name = case["node"]["metadata"]["name"]
     row = cluster.detail(name)
@@ -69,7 +69,7 @@ def may_pick(
             if place is None:
                 return False
             bits[request] = bits.get(request, 0) | 1 << place
-        if not planner.may_pick(row.machine.shape, demands, number, bits):
+        if not predictor.may_pick(row.machine.shape, demands, number, bits):
             return False
     return True
 
@@ -79,14 +79,14 @@ def _parts(
     features: allocator_features.AllocatorFeatures,
     judge: selectors.Selectors,
     budget: int,
-) -> tuple[store.ClusterStore, index.TopologyIndex, allocator.Planner]:
+) -> tuple[store.ClusterStore, index.TopologyIndex, allocator.Predictor]:
     """A picture of the case with nothing allocated, and what reads it."""
     picture = store.ClusterStore()
     # The memory of an index lives as long as its selectors, so they are asked through fresh ones.
     builder = machines.Builder(features=features, hardware=NO_CATALOGUE)
-    planner = allocator.Planner(selectors=judge, features=features, budget=budget)
+    predictor = allocator.Predictor(selectors=judge, features=features, budget=budget)
     _fill(picture, case)
-    return picture, index.TopologyIndex(picture, builder), planner
+    return picture, index.TopologyIndex(picture, builder), predictor
 
 
 def _demands(
@@ -114,7 +114,7 @@ def _fill(picture: store.ClusterStore, case: Json) -> None:
 
 def _ask(
     cluster: index.TopologyIndex,
-    planner: allocator.Planner,
+    predictor: allocator.Predictor,
     name: str,
     demands: tuple[requests.ClaimDemand, ...],
 ) -> tuple[allocator.Outcome, index.Row]:
@@ -123,7 +123,7 @@ def _ask(
     if row is None:
         raise LookupError(name)
     state = NodeState(row.machine.shape, row.usage)
-    return planner.allocate(state, demands, surroundings=cluster.surroundings), row
+    return predictor.allocate(state, demands, surroundings=cluster.surroundings), row
 
 
 def _holder(number: int, result: objects.DeviceRequestAllocationResult) -> objects.ResourceClaim:

@@ -5,7 +5,7 @@ import pytest
 
 from extender import errors
 from extender.kube.watch.api_resource import KindStatus
-from extender.service import facade
+from extender.service import served_engine
 from tests.kit.builders import make_claim, make_class, make_node, make_pod
 from tests.kit.clock import Clock
 from tests.kit.worlds import GPU, H100, engine, feed, p4d
@@ -33,7 +33,7 @@ def judging():
 
 @pytest.fixture
 def front(judging):
-    return facade.Facade(judging)
+    return served_engine.ServedEngine(judging)
 
 
 def test_a_service_over_a_snapshot_waits_for_nothing(front):
@@ -45,7 +45,7 @@ def test_the_picture_says_how_each_kind_stands(judging):
     clock = Clock(100.0)
     node = KindStatus(kind="Node", synced=True, last_event=97.5)
     pod = KindStatus(kind="Pod")
-    front = facade.Facade(
+    front = served_engine.ServedEngine(
         judging,
         waiting=lambda: {"Pod": "is listing"},
         statuses=lambda: {"Node": node, "Pod": pod},
@@ -117,7 +117,7 @@ def test_a_manifest_of_another_kind_is_400_and_says_which(front, kind):
 
 def test_an_explanation_says_how_old_the_picture_is(judging):
     status = KindStatus(kind="Pod", synced=True, last_event=10.0)
-    front = facade.Facade(judging, statuses=lambda: {"Pod": status}, clock=Clock(14.0))
+    front = served_engine.ServedEngine(judging, statuses=lambda: {"Pod": status}, clock=Clock(14.0))
 
     assert answered(front.explain_pod("ml", "p", "a"))["staleSeconds"] == {"Pod": 4.0}
 

@@ -38,7 +38,7 @@ class _Manifest(msgspec.Struct):
     kind: str | None = None
 
 
-class Facade:
+class ServedEngine:
     """One engine behind both ports, which may be another one after the start.
 
     `waiting` tells what is not read yet, and why (empty when ready); `degraded` what we do without;

@@ -21,7 +21,7 @@ from extender.policy import config
 from extender.rollout import document
 from extender.server import admin_routes, admin_turns, policy_figures
 from extender.service import assembly
-from extender.service.policy_source import candidate_text, policy_events, rollout
+from extender.service.policy_source import canary_runner, candidate_text, policy_events
 from extender.service.process import watchdog
 from extender.shadow import budget, candidate, shadow
 
@@ -33,7 +33,7 @@ _LEARNING_SECONDS = 0.005  # its budget makes it rest longer than that
 _MOST_SECONDS = 1.0
 
 
-class Shadowing:
+class ShadowRunner:
     """Keeps one candidate on whichever engine judges; `ready` tells whether it judges yet."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Shadowing:
         self._limit, self._on_halt = limit, halted
         self._over = False  # the candidate had to be stopped: it is not tried again
         self._announced = announced
-        self.rollout = rollout.Rollout(
+        self.rollout = canary_runner.CanaryRunner(
             spent=spent, wall=wall, limit=limit, stopped=self._halt, announced=announced, kept=kept
         )
         self._candidate: document.Candidate | None = None
@@ -239,14 +239,14 @@ def opened(
     *,
     halted: Callable[[], None] = lambda: None,
     announced: policy_events.Announce = policy_events.nobody,
-) -> Shadowing:
+) -> ShadowRunner:
     """That of a service with these settings, its candidate stopped where it takes too long."""
-    return Shadowing(
+    return ShadowRunner(
         judging,
         ready,
         path=chosen.shadow_policy,
         limit=watchdog.Watchdog(_MOST_SECONDS).limit,
         halted=halted,
         announced=announced,
-        kept=rollout.beside(chosen.policy_last_good),
+        kept=canary_runner.beside(chosen.policy_last_good),
     )

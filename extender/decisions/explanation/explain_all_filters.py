@@ -10,14 +10,14 @@ import dataclasses
 from collections.abc import Sequence
 
 from extender.decisions import engine
-from extender.decisions.explanation import explain, explain_demand, node_filters
+from extender.decisions.explanation import explain, explain_demand, in_tree_filters
 from extender.kube.api import objects
 from extender.verdicts import resolver
 
 _NOT_JUDGED = "kube-scheduler also looks at {names}, which is not judged here"
 
 
-def explain_all(
+def explained(
     judging: engine.Engine, pod: objects.Pod, names: Sequence[str] | None = None
 ) -> explain.Explanation:
     """The explanation, with what kube-scheduler's own filters say of each node."""
@@ -28,7 +28,7 @@ def explain_all(
         if isinstance(resolved, resolver.ResolvedPod)
         else set()
     )
-    filters = node_filters.NodeFilters(pod, judging.store, judged)
+    filters = in_tree_filters.InTreeFilters(pod, judging.store, judged)
     answers = {name: filters.answer(node) for name, node in judging.store.nodes.items()}
     excluded = {name for name, answer in answers.items() if answer.refusals}
     found = explain.explain(judging, pod, names, excluded=excluded)
@@ -44,7 +44,7 @@ def explain_all(
 
 
 def _with(
-    node: explain.Explained, answer: node_filters.NodeAnswer | None, *, unknown: bool
+    node: explain.Explained, answer: in_tree_filters.NodeAnswer | None, *, unknown: bool
 ) -> explain.Explained:
     if answer is None:
         return node

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.cluster import name_order
-from extender.decisions import engine, recording, refusals, scored_nodes, scorer, verb_results
+from extender.decisions import (
+    engine,
+    recorder_interface,
+    refusals,
+    scored_nodes,
+    scorer,
+    verb_results,
+)
 from extender.decisions.explanation import explain_demand, shown_devices
 from extender.history import decision, decision_history
 from extender.kube.api import objects
@@ -65,7 +72,7 @@ class DecisionRecorder:
 
     def filtered(
         self,
-        by: recording.Deciding,
+        by: recorder_interface.Deciding,
         pod: objects.Pod,
         names: Sequence[str],
         found: verb_results.FilterResult,
@@ -76,7 +83,7 @@ class DecisionRecorder:
 
     def prioritized(
         self,
-        by: recording.Deciding,
+        by: recorder_interface.Deciding,
         pod: objects.Pod,
         names: Sequence[str],
         scored: scored_nodes.ScoredNodes,

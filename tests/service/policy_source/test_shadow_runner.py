@@ -11,7 +11,7 @@ from extender.cli import entry, shadow_command
 from extender.kube.api import objects
 from extender.policy import config
 from extender.service import live
-from extender.service.policy_source import shadowing
+from extender.service.policy_source import shadow_runner
 from tests.kit import worlds
 from tests.kit.services import FREE
 
@@ -31,23 +31,23 @@ def config_map(**data):
 @pytest.fixture
 def beside():
     judging = worlds.engine()
-    return shadowing.Shadowing(lambda: judging, lambda: True)
+    return shadow_runner.ShadowRunner(lambda: judging, lambda: True)
 
 
 def test_a_key_of_the_config_map_is_the_candidate_until_it_goes(beside):
-    beside.see(config_map(**{shadowing.KEY: CANDIDATE}))
+    beside.see(config_map(**{shadow_runner.KEY: CANDIDATE}))
     assert beside.as_json()["candidate"]["source"] == "shadow.yaml of the ConfigMap"
 
     beside.see(config_map(**{"policy.yaml": "{}"}))
     assert beside.as_json()["candidate"] is None
 
-    beside.see(config_map(**{shadowing.KEY: CANDIDATE}))
+    beside.see(config_map(**{shadow_runner.KEY: CANDIDATE}))
     beside.see(None)
     assert beside.as_json()["candidate"] is None
 
 
 def test_a_broken_candidate_is_told_of_and_not_tried(beside):
-    beside.see(config_map(**{shadowing.KEY: "profiles: [{weight: 1}]"}))
+    beside.see(config_map(**{shadow_runner.KEY: "profiles: [{weight: 1}]"}))
 
     found = beside.as_json()
     assert found["candidate"] is None

@@ -46,7 +46,7 @@ class Recorder(Protocol):
         """The cluster is about to move on; where it is not `moving` that can wait."""
 
 
-class Nobody:
+class NoRecorder:
     """Keeps nothing."""
 
     def filtered(self, *_: object) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from extender.cluster import store
-from extender.decisions.explanation import node_filters
+from extender.decisions.explanation import in_tree_filters
 from extender.kube.api import objects
 
 CORDON = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
@@ -50,7 +50,7 @@ def refusals(asked, one, *present):
     picture.apply("Node", "ADDED", one)
     for each in present:
         picture.apply("Pod", "ADDED", each)
-    return list(node_filters.NodeFilters(asked, picture).answer(one).refusals)
+    return list(in_tree_filters.InTreeFilters(asked, picture).answer(one).refusals)
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_a_resource_that_no_node_offers_is_not_judged():
     asked, one = pod(requests={"x.io/y": 1}), node()
     picture = store.ClusterStore()
     picture.apply("Node", "ADDED", one)
-    filters = node_filters.NodeFilters(asked, picture)
+    filters = in_tree_filters.InTreeFilters(asked, picture)
 
     assert filters.unknown_names == ["x.io/y"]
-    assert filters.answer(one) == node_filters.NodeAnswer(
+    assert filters.answer(one) == in_tree_filters.NodeAnswer(
         notes=("x.io/y is not judged: no node offers it",)
     )
 
@@ -118,4 +118,6 @@ def test_rules_about_other_pods_are_named():
     spread = (objects.TopologySpreadConstraint(when_unsatisfiable="DoNotSchedule"),)
     asked = pod(topology_spread_constraints=spread)
 
-    assert node_filters.NodeFilters(asked, store.ClusterStore()).not_judged() == ["topology spread"]
+    assert in_tree_filters.InTreeFilters(asked, store.ClusterStore()).not_judged() == [
+        "topology spread"
+    ]

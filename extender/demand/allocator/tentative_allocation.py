@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from extender import errors
 from extender.demand.allocator import capacity, constraints, counters
-from extender.demand.allocator.options import ClaimOptions, Option
+from extender.demand.allocator.claims_on_shape import ClaimsOnShape, Option
 from extender.demand.allocator.outcome import Pick
 from extender.hardware.usage import Usage
 
@@ -36,10 +36,10 @@ class Hold:
     joined: bool = False  # this pod had a share of the device before
 
 
-class Holdings:
+class TentativeAllocation:
     """Everything that changes while a search goes back and forth."""
 
-    def __init__(self, prepared: ClaimOptions, usage: Usage) -> None:
+    def __init__(self, prepared: ClaimsOnShape, usage: Usage) -> None:
         self._prepared = prepared
         self._features = prepared.features
         self._taken = usage.taken

@@ -34,7 +34,7 @@ class NodeAnswer:
     notes: tuple[str, ...] = ()
 
 
-class NodeFilters:
+class InTreeFilters:
     """The filters for one pod over the objects of a store.
 
     `judged` are the resources that we judge ourselves.

@@ -1,4 +1,4 @@
-"""Plans for one node at a time, by what selectors were found to say of its own devices."""
+"""Predicts for one node at a time, by what selectors were found to say of its own devices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from extender.demand import selectors
-from extender.demand.allocator import allocator, plan
+from extender.demand.allocator import allocator, outcome_cache
 from extender.demand.requests import ClaimDemand
 from extender.hardware import shape
 from extender.verdicts import selector_matches
@@ -39,13 +39,15 @@ class NodeSelectors:
         raise selectors.again(result)
 
 
-class NodePlanner(allocator.Planner):
+class NodePredictor(allocator.Predictor):
     """Plans for one node at a time, whose devices stand in for those of its shape."""
 
     variant = shape.Shape()
 
-    def _plan(self, _: shape.Shape, claims: tuple[ClaimDemand, ...]) -> plan.ClaimsPlan:
-        return super()._plan(self.variant, claims)
+    def _cache_of(
+        self, _: shape.Shape, claims: tuple[ClaimDemand, ...]
+    ) -> outcome_cache.OutcomeCache:
+        return super()._cache_of(self.variant, claims)
 
     def may_pick(
         self,

@@ -1,4 +1,4 @@
-"""One pod's claims on one shape, answered for any usage: the planner's unit of memory."""
+"""One pod's claims on one shape, answered for any usage: what the predictor keeps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 from extender import errors
 from extender.demand import requests
 from extender.demand.allocator import solutions, unschedulable
-from extender.demand.allocator.options import ClaimOptions
+from extender.demand.allocator.claims_on_shape import ClaimsOnShape
 from extender.demand.allocator.outcome import Allocated, Failed, NoFit, Outcome, Unknown
 from extender.demand.allocator.search import OutOfBudgetError, Search
 from extender.demand.requests import ClaimDemand
@@ -17,7 +17,7 @@ from extender.hardware.usage import NOTHING, Usage
 
 # What of a usage matters to the claims: taken devices, and where they matter shares and counters.
 _Key: TypeAlias = int | tuple[int, object, object]
-# Answers kept per plan: a node of thirteen devices has so many conditions.
+# Answers kept: a node of thirteen devices has so many conditions.
 _MOST = 8192
 _ANSWER = 400  # bytes of an answer, or of a solution
 
@@ -27,10 +27,10 @@ _NOT_ALL = Failed(
 )
 
 
-class ClaimsPlan:
+class OutcomeCache:
     """The claims on the shape; `answer` is the search's answer, remembered."""
 
-    def __init__(self, prepared: ClaimOptions, *, budget: int) -> None:
+    def __init__(self, prepared: ClaimsOnShape, *, budget: int) -> None:
         self._prepared = prepared
         self._budget = budget
         self._has_mode_all = has_mode_all(prepared.claims)
@@ -74,7 +74,7 @@ class ClaimsPlan:
         return known
 
     @property
-    def prepared(self) -> ClaimOptions:
+    def prepared(self) -> ClaimsOnShape:
         """What is known of each device for the claims."""
         return self._prepared
 
@@ -120,7 +120,7 @@ class ClaimsPlan:
 
 
 def searched(
-    prepared: ClaimOptions, usage: Usage, *, surroundings: shape.Broken | None, budget: int
+    prepared: ClaimsOnShape, usage: Usage, *, surroundings: shape.Broken | None, budget: int
 ) -> Outcome:
     """Search afresh; see `allocator.allocate`."""
     broken = broken_of(prepared.machine, surroundings)
@@ -130,7 +130,7 @@ def searched(
 
 
 def _outcome(
-    search: Search, prepared: ClaimOptions, usage: Usage, broken: frozenset[shape.Broken]
+    search: Search, prepared: ClaimsOnShape, usage: Usage, broken: frozenset[shape.Broken]
 ) -> Outcome:
     """Search to the end, from where the search is."""
     try:
@@ -164,7 +164,7 @@ def has_mode_all(claims: tuple[ClaimDemand, ...]) -> bool:
     )
 
 
-def certain(prepared: ClaimOptions) -> bool:
+def certain(prepared: ClaimsOnShape) -> bool:
     """Whether the order of the walk is known: always from 1.36 on, else where there is but one.
 
     One is enough for each request: the slices in which it admits nothing may stand anywhere.
@@ -181,6 +181,6 @@ def certain(prepared: ClaimOptions) -> bool:
         return False
 
 
-def _in_one_slice(prepared: ClaimOptions, devices: int) -> bool:
+def _in_one_slice(prepared: ClaimsOnShape, devices: int) -> bool:
     holding = {prepared.pool_of[device] for device in bitmask.positions(devices)}
     return len(holding) <= 1 and all(prepared.machine.pools[pool].slices == 1 for pool in holding)

@@ -19,11 +19,11 @@ from extender.decisions.eviction import node_without
 from extender.kube.api import objects
 from extender.verdicts import resolver
 
-AS_NEW = "the pod is on {node}; it is judged as if it were not there, its devices given back"
+AS_PENDING = "the pod is on {node}; it is judged as if it were not there, its devices given back"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class PodAsNew:
+class PodAsPending:
     """A pod as it would come now; `node` is the one that it has, if it has one."""
 
     judging: engine.Engine
@@ -73,13 +73,13 @@ class _ClaimsWithout:
         return self._store.template(namespace, name)
 
 
-def arrival(judging: engine.Engine, pod: objects.Pod) -> PodAsNew:
+def arrival(judging: engine.Engine, pod: objects.Pod) -> PodAsPending:
     """The pod as it would come now, be it bound by now or not."""
     key = (pod.metadata.namespace or "default", pod.metadata.name)
     known = judging.store.pods.get(key)
     if known is None or known.metadata.uid != pod.metadata.uid:
-        return PodAsNew(judging, pod)
-    return PodAsNew(judging, pod, store.bound_to(known))
+        return PodAsPending(judging, pod)
+    return PodAsPending(judging, pod, store.bound_to(known))
 
 
 def usage_without(

@@ -89,7 +89,7 @@ class Option:
         return _KNOWN * known + _PICK * (len(self.picks) + len(self.wanted))
 
 
-class ClaimOptions:
+class ClaimsOnShape:
     """The claims over the shape; memos in it fill as searches go on, and serve the next one."""
 
     def __init__(

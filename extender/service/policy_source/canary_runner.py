@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Front(Protocol):
-    """What holds the engine of the moment: `service.facade.Facade`."""
+    """What holds the engine of the moment: `service.served_engine.ServedEngine`."""
 
     engine: engine.Engine
 
@@ -38,7 +38,7 @@ class Front(Protocol):
 class AnsweringJudge:
     """Who judges kube-scheduler's calls: the front's engine, or with a canary both policies."""
 
-    def __init__(self, front: Front, rollout: Rollout) -> None:
+    def __init__(self, front: Front, rollout: CanaryRunner) -> None:
         self._front = front
         self._rollout = rollout
 
@@ -50,7 +50,7 @@ class AnsweringJudge:
         return self._front.waiting_for()
 
 
-class Rollout:
+class CanaryRunner:
     """At most one canary.
 
     `spent` tells the processor time of the thread in seconds, `wall` seconds since 1970; `limit`

@@ -1,4 +1,4 @@
-"""The planner remembers, and answers as the search does."""
+"""The predictor remembers, and answers as the search does."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def test_the_planner_answers_upstreams_cases_like_the_search():
         if seen is None:
             continue
         machine, usage, claims, surroundings = seen
-        planner = allocator.Planner(
+        predictor = allocator.Predictor(
             selectors=judges.of(vector.features), features=vector.features, budget=100_000
         )
-        answer = planner.allocate(NodeState(machine, usage), claims, surroundings=surroundings)
+        answer = predictor.allocate(NodeState(machine, usage), claims, surroundings=surroundings)
         assert allocator_draws.plain(answer) == allocator_draws.plain(
             allocator_draws.searched(vector, judges)
         ), vector.name
@@ -49,11 +49,11 @@ def test_the_planner_gives_the_searchs_answer_for_every_usage(case, version, dat
     features = allocator_replay.switches(case["features"], version)
     judges = allocator_vectors.Judges()
     machine, _, claims, _ = allocator_draws.seen(allocator_draws.vector(case, features))
-    planner = allocator.Planner(selectors=judges.of(features), features=features, budget=10**6)
+    predictor = allocator.Predictor(selectors=judges.of(features), features=features, budget=10**6)
     for taken in data.draw(st.lists(st.integers(0, 2 ** len(machine.devices) - 1), max_size=12)):
         usage = Usage(taken=taken)
         around = data.draw(st.sampled_from([None, *shape.Broken]))
-        remembered = planner.allocate(NodeState(machine, usage), claims, surroundings=around)
+        remembered = predictor.allocate(NodeState(machine, usage), claims, surroundings=around)
         fresh = allocator.allocate(
             machine,
             usage,
@@ -70,15 +70,15 @@ def test_the_planner_gives_the_searchs_answer_for_every_usage(case, version, dat
 
 def test_the_planner_forgets_when_told():
     judge = Drivers()
-    planner = allocator.Planner(selectors=judge, features=NEWEST)
+    predictor = allocator.Predictor(selectors=judge, features=NEWEST)
     state = NodeState(machine_of(eight()), NOTHING)
     demand = (claim(choice(selectors=("not gpu-0",))),)
-    assert devices(planner.allocate(state, demand)) == [1]
+    assert devices(predictor.allocate(state, demand)) == [1]
     asked = len(judge.asked)
-    assert devices(planner.allocate(state, demand)) == [1]
+    assert devices(predictor.allocate(state, demand)) == [1]
     assert len(judge.asked) == asked
-    planner.forget()
-    assert devices(planner.allocate(state, demand)) == [1]
+    predictor.forget()
+    assert devices(predictor.allocate(state, demand)) == [1]
     assert len(judge.asked) == 2 * asked
 
 
@@ -97,7 +97,7 @@ def test_a_claim_of_thousands_of_selectors_ends_within_its_budget():
     )
     judge = Counting()
     state = NodeState(machine_of(eight()), NOTHING)
-    planner = allocator.Planner(selectors=judge, features=NEWEST, budget=1_000)
-    answer = planner.allocate(state, (claim(*every),))
+    predictor = allocator.Predictor(selectors=judge, features=NEWEST, budget=1_000)
+    answer = predictor.allocate(state, (claim(*every),))
     assert isinstance(answer, outcome.Unknown)
     assert len(judge.asked) < 1_000

@@ -13,11 +13,11 @@ from extender.policy import config
 from extender.rollout import canary, candidate_engine
 from extender.server import policy_figures
 from extender.service import live
-from extender.service.policy_source import rollout, shadowing
+from extender.service.policy_source import canary_runner, shadow_runner
 from tests.kit import worlds
 from tests.kit.builders import make_class, make_pod, make_template
 from tests.kit.services import FREE
-from tests.service.policy_source.test_shadowing import NODES, POD, SNAPSHOT, call
+from tests.service.policy_source.test_shadow_runner import NODES, POD, SNAPSHOT, call
 
 CANDIDATE = """\
 canary: {percent: 100}
@@ -29,7 +29,7 @@ PLAIN = "profiles: [{name: tried, locality: {mode: Required, level: PIX}}]"
 
 def config_map(text=CANDIDATE, version="7"):
     meta = objects.ObjectMeta(name="p", namespace="ops", resource_version=version, uid="m")
-    return objects.ConfigMap(metadata=meta, data={shadowing.KEY: text} if text else {})
+    return objects.ConfigMap(metadata=meta, data={shadow_runner.KEY: text} if text else {})
 
 
 def world():
@@ -45,7 +45,7 @@ class Beside:
 
     def __init__(self, judging, kept=None, **given):
         self.judging, self.announced = judging, []
-        self.shadowing = shadowing.Shadowing(
+        self.shadowing = shadow_runner.ShadowRunner(
             lambda: self.judging,
             lambda: True,
             kept=kept,
@@ -116,7 +116,7 @@ def test_each_step_of_a_rollback_is_told(monkeypatch, caplog):
 
 
 def test_a_candidate_stays_rolled_back_until_its_document_changes(monkeypatch, tmp_path):
-    kept = rollout.beside(tmp_path / "last-good.yaml")
+    kept = canary_runner.beside(tmp_path / "last-good.yaml")
     beside = Beside(world(), kept)
     beside.shadowing.see(config_map())
     beside.tick()
