@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from extender.cluster import pool_slices, relevant_fields
 from extender.cluster.pods import bound_pods, nominated_pods
-from extender.demand import pod_size_limits
+from extender.demand import kept_objects
 from extender.kube.api import objects
 
 PoolId: TypeAlias = pool_slices.PoolId
@@ -122,8 +122,7 @@ class ClusterStore:
             self.ignored[kind] += 1
             return
         table, changed = self._kinds[kind]
-        if isinstance(item, objects.Pod):
-            item = pod_size_limits.as_read(item)  # annotations may be 256 KiB each pod
+        item = kept_objects.as_kept(item)  # a pod may have 1.5 MB of what nobody reads
         key = _key(kind, item)
         old = table.get(key)
         new = None if event == "DELETED" else item

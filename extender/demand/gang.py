@@ -26,6 +26,8 @@ ANNOTATIONS = (
     "kueue.x-k8s.io/workload",  # Kueue, on pods of jobs with a topology request
 )
 
+_MOST_NAME = 253  # characters of a name of an object; an annotation may be 256 KiB long
+
 
 def of_pod(pod: objects.Pod) -> str:
     """The group's name within the cluster, "" for a pod on its own."""
@@ -40,6 +42,6 @@ def of_pod(pod: objects.Pod) -> str:
     labels, annotations = pod.metadata.labels or {}, pod.metadata.annotations or {}
     for found, names in ((labels, LABELS), (annotations, ANNOTATIONS)):
         for name in names:
-            if found.get(name):
+            if 0 < len(found.get(name, "")) <= _MOST_NAME:
                 return f"{namespace}/{found[name]}"
     return ""

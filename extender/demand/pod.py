@@ -43,6 +43,8 @@ def concerns(pod: objects.Pod) -> bool:
     spec = pod.spec
     if spec.resource_claims:
         return True
+    if pod.too_large is not None:
+        return any("/" in name for name in pod.too_large.total or ())
     for container in (*(spec.containers or ()), *(spec.init_containers or ())):
         resources = container.resources
         if any("/" in name for name in resources.requests or resources.limits or ()):
@@ -65,7 +67,32 @@ def amounts_of(pod: objects.Pod) -> Mapping[str, int]:
     return _of(pod)[1]
 
 
+def amounts_of_names(pod: objects.Pod, names: frozenset[str]) -> Mapping[str, int]:
+    """The same of these resources alone, and of CPU: nothing is read of the others."""
+    spec = pod.spec
+
+    def listed(resources: objects.ResourceRequirements | None) -> _Listed:
+        return _only(_listed(resources), names) if resources is not None else ()
+
+    return _add_up(
+        tuple([listed(each.resources) for each in spec.containers or ()]),
+        tuple(
+            [(each.restart_policy, listed(each.resources)) for each in spec.init_containers or ()]
+        ),
+        listed(spec.resources),
+        _only(tuple((spec.overhead or {}).items()), names),
+    )[1]
+
+
+def _only(listed: _Listed, names: frozenset[str]) -> _Listed:
+    return tuple([each for each in listed if each[0] in names])
+
+
 def _of(pod: objects.Pod) -> tuple[Requests, Mapping[str, int]]:
+    if pod.too_large is not None:
+        if pod.too_large.total is None:
+            raise ValueError(pod.too_large.why)
+        return _requests(pod.too_large.total), pod.too_large.total
     spec = pod.spec
     containers = tuple([_listed(each.resources) for each in spec.containers or ()])
     initial = tuple(
@@ -94,6 +121,7 @@ def _add_up(
     total = _sum(map(_amounts, containers))
     running: _Amounts = {}  # restartable init containers seen so far
     peak: _Amounts = {}
+    heights: dict[str, int] = {}  # the same in billionths
     for restart, listed in initial:
         own = _amounts(listed)
         # Of what this one does not ask for, no more is needed than before.
@@ -101,8 +129,9 @@ def _add_up(
             needed = quantity.added(running[name], amount) if name in running else amount
             if restart == "Always":
                 running[name] = needed
-            if name not in peak or quantity.nanos(peak[name]) < quantity.nanos(needed):
-                peak[name] = needed
+            height = quantity.nanos(needed)
+            if name not in peak or heights[name] < height:
+                peak[name], heights[name] = needed, height
     if initial:
         total = _larger(_sum((total, running)), peak)
     if whole is not None:
@@ -110,14 +139,13 @@ def _add_up(
     if overhead:
         total = _sum((total, _amounts(overhead)))
     whole_units = {name: quantity.scaled(amount, 0) for name, amount in total.items()}
-    requests = Requests(
-        cpu=quantity.scaled(total.get(_CPU, quantity.ZERO), -3),
-        memory=whole_units.get(_MEMORY, 0),
-        extended=tuple(
-            sorted((name, n) for name, n in whole_units.items() if "/" in name and n > 0)
-        ),
-    )
-    return requests, {**whole_units, _CPU: requests.cpu}
+    whole_units[_CPU] = quantity.scaled(total.get(_CPU, quantity.ZERO), -3)
+    return _requests(whole_units), whole_units
+
+
+def _requests(total: Mapping[str, int]) -> Requests:
+    extended = sorted((name, n) for name, n in total.items() if "/" in name and n > 0)
+    return Requests(total.get(_CPU, 0), total.get(_MEMORY, 0), tuple(extended))
 
 
 # Pods of one template ask the same. Each has at most 64 amounts of about 200 bytes: 13 MB in all.

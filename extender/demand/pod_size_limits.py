@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
-from extender.demand import gang
 from extender.demand.requests import ClaimDemand
 from extender.kube.api import objects
 
@@ -34,33 +31,9 @@ MOST_TEXT = 12_288
 MOST_DETAILS = 512
 
 
-# Annotations under this prefix, and those by which gangs are named, are read; others are not.
-_OURS = "railyard.dev/"
 # Bytes, about: of a pod or claim without its parts, of a container, of a name with its value, and
 # of a request with one device class.
 _WHOLE, _CONTAINER, _ENTRY, _CHOICE = 2000, 400, 160, 700
-
-
-def as_read(pod: objects.Pod) -> objects.Pod:
-    """The pod without the annotations that nobody reads; the pod itself where there are none."""
-    annotations = pod.metadata.annotations
-    if not annotations:
-        return pod
-    # Of the 10,000 that a pod may have mostly none is read: one text is searched faster than all.
-    if _OURS not in "\n".join(annotations) and not any(
-        name in annotations for name in gang.ANNOTATIONS
-    ):
-        metadata = msgspec.structs.replace(pod.metadata, annotations=None)
-        return objects.Pod(metadata=metadata, spec=pod.spec, status=pod.status)
-    read = {
-        name: text
-        for name, text in annotations.items()
-        if name.startswith(_OURS) or name in gang.ANNOTATIONS
-    }
-    if len(read) == len(annotations):
-        return pod
-    metadata = msgspec.structs.replace(pod.metadata, annotations=read or None)
-    return objects.Pod(metadata=metadata, spec=pod.spec, status=pod.status)
 
 
 def size_of_pod(pod: objects.Pod) -> int:
@@ -71,6 +44,7 @@ def size_of_pod(pod: objects.Pod) -> int:
     texts = (meta.annotations or {}).values()
     entries = sum(len(many) for many in amounts if many) + len(meta.labels or ()) + len(texts)
     entries += len(spec.resource_claims or ()) + len(spec.tolerations or ())
+    entries += len(spec.node_selector or ())
     return _WHOLE + _CONTAINER * len(containers) + _ENTRY * entries + sum(map(len, texts))
 
 
@@ -84,6 +58,8 @@ def size_of_claims(demands: Iterable[ClaimDemand]) -> int:
 
 def excess_of_pod(pod: objects.Pod) -> str:
     """What the pod has too much of, in words; empty where it can be read."""
+    if pod.too_large is not None:
+        return pod.too_large.why
     spec = pod.spec
     containers = (*(spec.containers or ()), *(spec.init_containers or ()))
     if len(containers) > MOST_CONTAINERS:
@@ -109,6 +85,8 @@ def excess_of_specs(specs: Iterable[objects.ResourceClaimSpec]) -> str:
     """What the claims have too much of before they are read at all; empty where they can be."""
     choices = constraints = selectors = details = 0
     for spec in specs:
+        if spec.too_large:
+            return spec.too_large
         constraints += len(spec.devices.constraints or ())
         for request in spec.devices.requests or ():
             for choice in request.first_available or (request.exactly,):
@@ -134,6 +112,23 @@ def excess_of_claims(demands: Iterable[ClaimDemand]) -> str:
                 details += len(choice.tolerations) + len(choice.capacity)
                 texts.update(choice.selectors)
     return _excess(choices, constraints, selectors, details, sum(map(len, texts)))
+
+
+def excess_of_texts(spec: objects.ResourceClaimSpec) -> str:
+    """What the selectors of a claim alone have too much of, in words; empty where they do not."""
+    texts = {
+        selector.cel.expression
+        for request in spec.devices.requests or ()
+        for part in (request, request.exactly, *(request.first_available or ()))
+        for selector in (part.selectors if part is not None else None) or ()
+        if selector.cel is not None
+    }
+    return _excess(0, 0, 0, 0, sum(map(len, texts)))
+
+
+def too_many_bytes(most: int) -> str:
+    """The words for what is within all counts, and takes too much memory all the same."""
+    return f"too large to judge: it takes more than {most} bytes of memory"
 
 
 def _excess(choices: int, constraints: int, selectors: int, details: int, text: int = 0) -> str:

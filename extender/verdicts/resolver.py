@@ -8,7 +8,15 @@ from typing import Protocol, TypeAlias
 
 from extender import bounded_cache, errors
 from extender.cluster import store
-from extender.demand import claims, extended_resources, gang, pod_size_limits, requests, work
+from extender.demand import (
+    claims,
+    extended_resources,
+    gang,
+    kept_objects,
+    pod_size_limits,
+    requests,
+    work,
+)
 from extender.demand import pod as pods
 from extender.hardware import allocator_features, resource_names
 from extender.kube.api import objects
@@ -121,7 +129,9 @@ class Resolver:
 
     def resolve(self, pod: objects.Pod, policy: config.Policy) -> Resolution:
         """Read what the pod asks for; a pod that the watch showed has its answer at hand."""
-        pod = pod_size_limits.as_read(pod)
+        if excess := pod_size_limits.excess_of_pod(pod):
+            return NotJudged(excess, too_large=True)
+        pod = kept_objects.pod_as_kept(pod)
         version = self._store.demands_version
         uid = pod.metadata.uid
         known = self._answers.get(uid)
@@ -158,7 +168,7 @@ class Resolver:
         self, pod: objects.Pod, policy: config.Policy, known: claims.Claims
     ) -> Resolution:
         """Read what the pod would ask for if these were its claims; nothing is remembered."""
-        return self._read_pod(pod_size_limits.as_read(pod), policy, known=known)
+        return self._read_pod(pod, policy, known=known)
 
     def _read_pod(
         self,

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 
-import msgspec
-
 from extender.cluster import relevant_fields
+from extender.demand import kept_objects
 from extender.demand import pod as pods
-from extender.demand import pod_size_limits
 from extender.kube.api import objects
 
 DEVICES_ANNOTATION = relevant_fields.ANNOTATION_PREFIX + "devices"
@@ -22,13 +20,6 @@ _MOST_TEXT = 4096
 _SHORT = 60  # characters of it that are shown
 
 _Key = tuple[str, str]  # (namespace, name)
-# Of a pod with more names than are read: the resources that are one name each, looked up by it.
-_READ = (
-    *("cpu", "memory", "nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu"),
-    *("gpu.intel.com/i915", "gpu.intel.com/xe", "habana.ai/gaudi", "google.com/tpu"),
-    *("aws.amazon.com/neuron", "aws.amazon.com/neurondevice", "aws.amazon.com/neuroncore"),
-    "vpc.amazonaws.com/efa",
-)
 
 AnnotatedDevices = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -56,7 +47,7 @@ class BoundPod:
 def bound_pod(pod: objects.Pod) -> BoundPod:
     """The pod as its node has it; ValueError for a malformed quantity, which nobody can admit."""
     meta = pod.metadata
-    asked = pods.requests_of(_reduced(pod) if pod_size_limits.excess_of_pod(pod) else pod)
+    asked = pods.requests_of(kept_objects.pod_as_kept(pod))
     text = meta.annotations.get(DEVICES_ANNOTATION, "") if meta.annotations else ""
     age = (meta.creation_timestamp or "", meta.namespace, meta.name)
     annotated, misread = _annotated(text) if text else ((), "")
@@ -76,28 +67,6 @@ def leave(
     if not present:
         del pods_on[node], tenants_on[node]
     return was
-
-
-def _reduced(pod: objects.Pod) -> objects.Pod:
-    """The pod with CPU, memory and the common device resources alone: it has too much to read."""
-    spec = msgspec.structs.replace(
-        pod.spec,
-        containers=_few(pod.spec.containers),
-        init_containers=_few(pod.spec.init_containers),
-    )
-    return objects.Pod(metadata=pod.metadata, spec=spec, status=pod.status)
-
-
-def _few(containers: tuple[objects.Container, ...] | None) -> tuple[objects.Container, ...]:
-    found = []
-    for container in containers or ():
-        limits_, requests_ = (
-            {name: amounts[name] for name in _READ if name in amounts} if amounts else None
-            for amounts in (container.resources.limits, container.resources.requests)
-        )
-        wanted = objects.ResourceRequirements(limits=limits_, requests=requests_)
-        found.append(objects.Container(resources=wanted, restart_policy=container.restart_policy))
-    return tuple(found)
 
 
 def _annotated(text: str) -> tuple[AnnotatedDevices, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from extender.kube.api.meta import Int32, NodeSelector, ObjectMeta, Quantities, Struct
+from extender.kube.api.meta import Int32, Int64, NodeSelector, ObjectMeta, Quantities, Struct
 
 # ---------------------------------------------------------------- nodes
 
@@ -156,10 +156,24 @@ class PodStatus(Struct, frozen=True):
     extended_resource_claim_status: ExtendedResourceClaimStatus | None = None
 
 
+class TooLarge(Struct, frozen=True):
+    """Of a pod that is not kept whole: why not, and what it asks of a node in all.
+
+    `total` is by resource name, CPU in milli, all else in whole units; None where an amount is
+    malformed.
+    """
+
+    why: str = ""
+    total: dict[str, Int64] | None = None
+
+
 class Pod(Struct, frozen=True):
+    """`too_large` is our own, where the rest is not kept; the API has no such field."""
+
     metadata: ObjectMeta = ObjectMeta()
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
+    too_large: TooLarge | None = None
 
 
 # ---------------------------------------------------------------- ConfigMaps

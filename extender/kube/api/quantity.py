@@ -35,6 +35,7 @@ _MOST, _LEAST = 2**63 - 1, -(2**63)
 _FAST_DIGITS = 18  # maxInt64Factors of math.go
 # Factors for which positiveScaleInt64 gives what is left after an overflow, and not 0.
 _UNCHECKED = frozenset({0, 1, 2, 3, 6, 9})
+_TENS: tuple[int, ...] = tuple([10**power for power in range(19)])
 _LAST = 10**100  # digits of a big decimal that are kept: they alone tell what an int64 of it is
 # Billionths from which amounts count as equally endless. A double holds their sums and quotients.
 _ENDLESS = 10**200
@@ -79,6 +80,8 @@ def nano(quantity: Quantity) -> int:
 
 def nanos(amount: Amount) -> int:
     """The amount in billionths, 10²⁰⁰ where it is more than that."""
+    if -9 <= amount.power <= 9 and not amount.big:
+        return amount.number * _TENS[amount.power + 9]
     shift = amount.power + 9
     if amount.number and shift > 200:
         return _ENDLESS if amount.number > 0 else -_ENDLESS

@@ -167,7 +167,10 @@ class DeviceClaim(Struct, frozen=True):
 
 
 class ResourceClaimSpec(Struct, frozen=True):
+    """`too_large` is our own: why the rest of it is not kept; the API has no such field."""
+
     devices: DeviceClaim = DeviceClaim()
+    too_large: str = ""
 
 
 class DeviceRequestAllocationResult(Struct, frozen=True):
