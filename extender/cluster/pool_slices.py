@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-from extender.kube.api import objects
+from extender.kube.api import condensed_devices, objects
 
 PoolId: TypeAlias = tuple[str, str]  # (driver, pool name)
 
@@ -95,11 +95,12 @@ def shown_elsewhere(item: objects.ResourceSlice | None) -> object:
     if item is None:
         return None
     spec = item.spec
-    draws = [(d.name, d.consumes_counters) for d in spec.devices or () if d.consumes_counters]
+    devices = condensed_devices.alike(spec.devices)
+    draws = [(d.name, d.consumes_counters) for d in devices if d.consumes_counters]
     return (spec.driver, spec.pool, spec.node_name, spec.shared_counters, draws)
 
 
 def _counts(item: objects.ResourceSlice) -> bool:
     return bool(item.spec.shared_counters) or any(
-        device.consumes_counters for device in item.spec.devices or ()
+        device.consumes_counters for device in condensed_devices.alike(item.spec.devices)
     )

@@ -21,7 +21,7 @@ class Recorder(Protocol):
     """Hears of decisions on the request path, so it only keeps what it is handed.
 
     `condense` is called before anything changes that the decision rests on: there is the time to
-    take what of it is needed later.
+    make a short record of it.
     """
 
     def filtered(
@@ -45,12 +45,6 @@ class Recorder(Protocol):
     def condense(self, *, moving: bool = True) -> None:
         """The cluster is about to move on; where it is not `moving` that can wait."""
 
-    def advance(self) -> None:
-        """Nobody waits: go on with what was left for such a time, for less than a millisecond."""
-
-    def complete(self) -> None:
-        """Somebody is about to read what was recorded: leave nothing for later."""
-
 
 class NoRecorder:
     """Keeps nothing."""
@@ -63,9 +57,3 @@ class NoRecorder:
 
     def condense(self, *, moving: bool = True) -> None:
         """Nothing is kept."""
-
-    def advance(self) -> None:
-        """Nothing is left."""
-
-    def complete(self) -> None:
-        """Nothing is left."""

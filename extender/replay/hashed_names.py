@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from extender.kube.api import objects
+from extender.kube.api import condensed_devices, objects
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _SUFFIX = 3  # characters: 46,656 of them hit the place of each of 5,000 nodes nine times over
@@ -39,7 +39,7 @@ class HashedNames:
     """The names of a dump: name → what stands for it."""
 
     def __init__(self, items: Iterable[tuple[str, objects.Object]]) -> None:
-        bodies = [(kind, msgspec.to_builtins(item)) for kind, item in items]
+        bodies = [(kind, condensed_devices.to_builtins(item)) for kind, item in items]
         found: set[str] = set()
 
         def collect(text: str) -> str:
@@ -54,7 +54,7 @@ class HashedNames:
 
     def hashed(self, kind: str, item: objects.Object) -> objects.Object:
         """The object under its new names."""
-        body = _walked(msgspec.to_builtins(item), kind, self.of, self._known)
+        body = _walked(condensed_devices.to_builtins(item), kind, self.of, self._known)
         return msgspec.convert(body, type(item))
 
     def of(self, name: str) -> str:

@@ -15,7 +15,13 @@ from typing import Any
 import msgspec
 
 from extender import errors
-from extender.kube.api import conversion, null_values, objects, quantity_fields
+from extender.kube.api import (
+    condensed_devices,
+    conversion,
+    null_values,
+    objects,
+    quantity_fields,
+)
 from extender.replay import documents, files
 
 _NAMESPACED = {"Pod", "ResourceClaim", "ResourceClaimTemplate", "ConfigMap"}
@@ -138,7 +144,7 @@ def write(path: pathlib.Path, values: Iterable[tuple[str, objects.Object]]) -> N
     """Write the objects as one JSON List, one object a line; `read` gives the same ones back."""
     lines = []
     for kind, value in values:
-        body = msgspec.to_builtins(value)
+        body = condensed_devices.to_builtins(value)
         lines.append(msgspec.json.encode({"apiVersion": _VERSIONS[kind][0], "kind": kind} | body))
     path.write_bytes(
         b'{"apiVersion":"v1","kind":"List","items":[\n' + b",\n".join(lines) + b"\n]}\n"

@@ -76,7 +76,7 @@ def _selectors(
 
 
 def _calibrations(hardware: catalogue.Catalogue) -> dict[str, locality.Calibration]:
-    """Platform → its measured bandwidth factors."""
+    """Machine type → its measured bandwidth factors."""
     return {
         each.name: locality.Calibration(**hardware.calibration(each.name))
         for each in hardware.platforms

@@ -13,6 +13,7 @@ from extender.cluster import index
 from extender.demand import selectors, work
 from extender.hardware import shape
 from extender.hardware.dra import device_reader as published_devices
+from extender.kube.api import objects
 from extender.verdicts.by_node import selector_split
 
 # Bytes of all selectors' columns: 16 a node, and what one says of devices is mostly the same.
@@ -152,6 +153,7 @@ class _NodeMatches:
         self._inventory = detail.machine.inventory
         self._read = int(whole.index.read[row])
         self._said: dict[str, Said] = {}
+        self._published: tuple[objects.Device, ...] = ()  # from the first question on
         self._own: shape.Device | None = None  # the device asked about last, with its values
         self._position = -1
         self._asked = False  # whether a selector was, since `finish` began
@@ -234,11 +236,9 @@ class _NodeMatches:
     def _device(self, position: int) -> shape.Device:
         if self._own is None or self._position != position:
             self._whole.work.spend(_PUBLISHING)
-            known, published = (
-                self._inventory.devices[position],
-                self._inventory.published[position],
-            )
-            self._own, self._position = published_devices.with_values(known, published), position
+            self._published = self._published or self._inventory.published()
+            known, own = self._inventory.devices[position], self._published[position]
+            self._own, self._position = published_devices.with_values(known, own), position
         return self._own
 
 

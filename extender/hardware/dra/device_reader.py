@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar, cast
 
 from extender.hardware import allocator_features, device_topology, shape
 from extender.hardware.dra import layout_cache, resource_pools
-from extender.kube.api import objects, quantity
+from extender.kube.api import condensed_devices, objects, quantity
 
 # (name, qualified name, whether the real value is kept)
 _Plan: TypeAlias = tuple[tuple[str, str, bool], ...]
@@ -142,7 +142,7 @@ class Reader:
             return spec.node_name is not None
         return tuple(
             (self._taints(spec, device), self._node_rule(spec, device))
-            for device in spec.devices or ()
+            for device in condensed_devices.alike(spec.devices)
         )
 
     def _read(self, specs: Sequence[objects.ResourceSliceSpec]) -> layout_cache.Layout:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from extender.hardware import allocator_features
 from extender.hardware.dra import node_affinity
 from extender.hardware.shape import Broken
-from extender.kube.api import objects, quantity
+from extender.kube.api import condensed_devices, objects, quantity
 
 # (driver, pool name)
 PoolName: TypeAlias = tuple[str, str]
@@ -100,7 +100,8 @@ def concerns(
             everywhere=spec.all_nodes,
         )
     return bool(spec.per_device_node_selection) and any(
-        device_admits(device, node_name, node_labels) for device in spec.devices or ()
+        device_admits(device, node_name, node_labels)
+        for device in condensed_devices.alike(spec.devices)
     )
 
 
@@ -174,7 +175,11 @@ def _built(
     features: allocator_features.AllocatorFeatures,
 ) -> Gathered:
     with_devices = [i for i in kept if not (features.partitionable and i.spec.shared_counters)]
-    if _repeats(device.name for item in with_devices for device in item.spec.devices or ()):
+    if _repeats(
+        device.name
+        for item in with_devices
+        for device in condensed_devices.alike(item.spec.devices)
+    ):
         return Gathered(name, broken=Broken.INVALID)
     if not features.partitionable:
         return Gathered(name, tuple(with_devices), binds=any(map(_binds, with_devices)))
@@ -204,7 +209,7 @@ def _draws_known(item: objects.ResourceSlice, counters: Counters) -> bool:
     return all(
         drawn.counter_set in counters
         and all(name in counters[drawn.counter_set] for name in drawn.counters or ())
-        for consumed in filter(None, map(_consumed, item.spec.devices or ()))
+        for consumed in filter(None, map(_consumed, condensed_devices.alike(item.spec.devices)))
         for drawn in consumed
     )
 
@@ -227,7 +232,9 @@ def _separate_slices(
     """
     kept = newest(sorted(mine, key=_binds))
     broken = None
-    if _repeats(device.name for item in kept for device in item.spec.devices or ()):
+    if _repeats(
+        device.name for item in kept for device in condensed_devices.alike(item.spec.devices)
+    ):
         broken = Broken.INVALID
     elif len(kept) != kept[0].spec.pool.resource_slice_count:
         broken = Broken.INCOMPLETE
@@ -243,7 +250,10 @@ def _separate_slices(
 
 
 def _binds(item: objects.ResourceSlice) -> bool:
-    return any(device.binding_conditions is not None for device in item.spec.devices or ())
+    return any(
+        device.binding_conditions is not None
+        for device in condensed_devices.alike(item.spec.devices)
+    )
 
 
 def _repeats(names: Iterable[str]) -> bool:

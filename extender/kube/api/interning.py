@@ -1,22 +1,25 @@
 """One copy of what thousands of objects say alike.
 
 5,000 machines of one kind repeat the same attribute values, capacities, counters and node sizes;
-decoding makes each of them anew. Shared, they take a third of the memory. Values that are
-different everywhere (serial numbers, addresses) are found out by counting and left alone, so a
-table never grows beyond its bound, whatever the objects say.
+decoding makes each of them anew. Values that are different everywhere (serial numbers, addresses)
+are found out by counting and left alone, so a table never grows beyond its bound, whatever the
+objects say. What is left of a machine's devices without these values is one object for all machines
+of its kind (`condensed_devices`).
 
 Everything here is immutable by agreement: the objects are frozen, and their maps are not written.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
-from collections.abc import Hashable, Mapping
+import weakref
+from collections.abc import Hashable
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from extender.kube.api import objects
+from extender.kube.api import condensed_devices, objects
 
 _T = TypeVar("_T")
 
@@ -43,24 +46,46 @@ class ObjectInterner:
         # Of devices' attributes: texts, versions, integers, and what else there may be.
         self._attributes: tuple[_Kept, _Kept, _Kept, _Kept] = ({}, {}, {}, {})
         self._others: _Kept = {}
+        self._own: set[str] = set()  # attributes whose values are each machine's own
+        # Checksum → devices without such values, for as long as a slice has them.
+        self._devices_met: weakref.WeakValueDictionary[bytes, condensed_devices.SharedDevices] = (
+            weakref.WeakValueDictionary()
+        )
 
     def __call__(self, item: objects.Object) -> objects.Object:
         """The same object, made of shared parts."""
         if isinstance(item, objects.ResourceSlice):
-            self._devices(item.spec.devices or ())
+            if isinstance(devices := item.spec.devices, tuple):
+                _set(item.spec, "devices", self._condensed(devices))
         elif isinstance(item, objects.Node):
             self._node(item)
         return item
 
+    def _condensed(self, devices: tuple[objects.Device, ...]) -> condensed_devices.CondensedDevices:
+        """What this machine's devices share with others, and what is its own."""
+        own: list[objects.DeviceAttribute] = []
+        is_own = self._own.__contains__
+        for device in devices:
+            attributes = device.attributes or {}
+            for name in filter(is_own, attributes):
+                own.append(attributes[name])
+                attributes[name] = condensed_devices.HOLE
+        # A hole is written as an empty value is: their number tells them apart, as names only ever
+        # become own.
+        text = msgspec.json.encode((len(own), devices))
+        key = hashlib.sha256(text).digest()
+        shared = self._devices_met.get(key)
+        if shared is None:
+            self._devices(devices)
+            shared = self._devices_met[key] = condensed_devices.SharedDevices(devices)
+        return condensed_devices.CondensedDevices(shared, own)
+
     def _devices(self, devices: tuple[objects.Device, ...]) -> None:
+        """Share the parts with other kinds of machines, and find out what is each machine's own."""
         sizes: dict[str, Any] | None = None
-        attributes: dict[str, objects.DeviceAttribute] | None = None
         for device in devices:
             if device.attributes:
-                self._values(device.attributes, attributes or {})
-                if device.attributes == attributes:  # as its neighbour's: partitions of one GPU
-                    _set(device, "attributes", attributes)
-                attributes = device.attributes
+                self._values(device.attributes)
             _set(device, "name", sys.intern(device.name))
             if device.capacity:
                 if device.capacity != sizes:  # else as its neighbour's, which most are
@@ -77,17 +102,15 @@ class ObjectInterner:
                 counters = _shared(self._others, "device counters", drawn, device.consumes_counters)
                 _set(device, "consumes_counters", counters)
 
-    def _values(
-        self,
-        attributes: dict[str, objects.DeviceAttribute],
-        neighbours: Mapping[str, objects.DeviceAttribute],
-    ) -> None:
-        """Share the values one by one, each among those of its name, or with the neighbour's.
+    def _values(self, attributes: dict[str, objects.DeviceAttribute]) -> None:
+        """Share the values one by one, each among those of its name.
 
         An attribute has one value, and to look that up is quicker than to look up the struct.
         """
         texts, versions, numbers, others = self._attributes
         for name, value in attributes.items():
+            if value is condensed_devices.HOLE:
+                continue
             known = texts
             key: Hashable = value.string
             if key is None:
@@ -96,13 +119,9 @@ class ObjectInterner:
                 known, key = numbers, value.int_
             if key is None:
                 known, key = others, value
-            kept = known.get(name, _NOTHING)
-            if kept is None:
-                if (same := neighbours.get(name)) == value and same is not None:
-                    attributes[name] = same
-                continue
-            found = kept.get(key)
-            attributes[name] = _shared(known, name, key, value) if found is None else found
+            attributes[name] = _shared(known, name, key, value)
+            if known.get(name, _NOTHING) is None:
+                self._own.add(name)
 
     def _node(self, node: objects.Node) -> None:
         meta, status = node.metadata, node.status

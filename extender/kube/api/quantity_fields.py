@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from extender.kube.api import objects, quantity
+from extender.kube.api import condensed_devices, objects, quantity
 
 # What is said of a location, and what fills its braces: put together only where something is wrong.
 _Location: TypeAlias = tuple[str, ...]
@@ -68,7 +68,7 @@ def _of_slice(spec: objects.ResourceSliceSpec) -> _Found:
             yield ("counter set {}[{}]", counter_set.name, name), counter.value
     sizes: object = None
     drawing: object = None
-    for device in spec.devices or ():
+    for device in condensed_devices.alike(spec.devices):
         # What was interned is one object for many devices.
         if device.capacity and device.capacity is not sizes:
             sizes = device.capacity

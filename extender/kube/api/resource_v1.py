@@ -5,6 +5,9 @@ Sources: k8s.io/api resource/v1 (and v1beta1, v1alpha3 for older slices and clai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
 import msgspec
 
 from extender.kube.api.meta import Int64, NodeSelector, ObjectMeta, Quantities, Quantity, Struct
@@ -78,6 +81,13 @@ class Device(BasicDevice, frozen=True):
     basic: BasicDevice | None = None
 
 
+# Decoded as a tuple; what the store keeps may be `condensed_devices`.
+if TYPE_CHECKING:
+    Devices: TypeAlias = Sequence[Device]
+else:
+    Devices: TypeAlias = tuple[Device, ...]
+
+
 class CounterSet(Struct, frozen=True):
     name: str = ""
     counters: dict[str, Counter] | None = None
@@ -96,7 +106,7 @@ class ResourceSliceSpec(Struct, frozen=True):
     node_selector: NodeSelector | None = None
     all_nodes: bool | None = None
     per_device_node_selection: bool | None = None
-    devices: tuple[Device, ...] | None = None
+    devices: Devices | None = None
     shared_counters: tuple[CounterSet, ...] | None = None
 
 

@@ -60,8 +60,8 @@ def view(detail: index.Row, source: store.ClusterStore, path: Sequence[str]) -> 
     if position is None:
         return None
     device, published = hardware.devices[position], None
-    if position < len(machine.inventory.published):
-        published = machine.inventory.published[position]
+    if position < len(machine.inventory.devices):
+        published = machine.inventory.published()[position]
     return DeviceView(
         node=detail.name,
         location=node_pools.location_of(detail.node, node_pools.product_of(hardware)),

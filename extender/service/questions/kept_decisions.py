@@ -27,11 +27,10 @@ class KeptDecisions:
             on_decision=_logged if settings.log_decisions else lambda _: None,
         )
 
-    def follow(self, judging: engine.Engine, *, in_turns: bool) -> None:
-        """Keep the engine's decisions; `in_turns` where its recorder is given some."""
+    def follow(self, judging: engine.Engine) -> None:
+        """Keep the engine's decisions."""
         if self.history.bounds.decisions:
-            kept = decision_recorder.DecisionRecorder(judging, self.history, in_turns=in_turns)
-            kept.attach()
+            decision_recorder.DecisionRecorder(judging, self.history).attach()
 
     def routes(
         self,
@@ -42,7 +41,7 @@ class KeptDecisions:
         """What the admin port answers of decisions and of the policy."""
 
         def complete() -> None:
-            judging().recorder.complete()
+            judging().recorder.condense()
 
         return (
             *decision_routes.routes(self.history, complete),

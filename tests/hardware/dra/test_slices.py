@@ -207,7 +207,7 @@ def test_machines_that_differ_in_what_is_apart_share_their_devices():
     assert one.devices == two.devices
     assert one.pools == two.pools
     assert one.pool_names != two.pool_names
-    uuid = two.published[0].attributes["uuid"]
+    uuid = two.published()[0].attributes["uuid"]
     assert uuid.string == "GPU-b-0"
 
 

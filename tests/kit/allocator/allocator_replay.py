@@ -187,7 +187,7 @@ def read(answer: outcome.Outcome, found: slices.NodeDevices, claims: int) -> Ans
     picks: list[list[tuple[Any, ...]]] = [[] for _ in range(claims)]
     for pick in answer.picks:
         driver, pool = found.pool_names[found.pool_of[pick.device]]
-        device = found.published[pick.device].name
+        device = found.published()[pick.device].name
         identity = (pick.request, driver, pool, device)
         picks[pick.claim].append((*identity, pick.admin, pick.shared, pick.consumed))
     return Answer(FITS, tuple(map(tuple, picks)), certain=answer.certain)

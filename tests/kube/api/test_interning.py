@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extender.kube.api import interning, objects
+from extender.kube.api import condensed_devices, interning, objects
 from tests.kit import builders
 
 
@@ -35,17 +35,23 @@ def test_equal_parts_of_devices_become_one():
     assert first.attributes["serial"] != second.attributes["serial"]
 
 
-def test_partitions_of_one_gpu_share_what_is_that_machines_own():
+def experienced():
+    """An interner that knows serial numbers to differ everywhere."""
     intern = interning.ObjectInterner()
-    for number in range(600):  # by then serial numbers are known to differ everywhere
+    for number in range(600):
         intern(resource_slice(number, [piece("gpu-0", f"serial-{number}")]))
-    names, products = ("a", "b", "c"), ("1g", "1g", "2g")
-    pieces = [piece(name, "own", product=each) for name, each in zip(names, products, strict=True)]
+    return intern
 
-    first, second, third = intern(resource_slice(0, pieces)).spec.devices
 
-    assert first.attributes is second.attributes
-    assert second.attributes["serial"] is third.attributes["serial"]
+def test_machines_of_one_kind_share_their_devices_but_for_what_is_their_own():
+    intern = experienced()
+
+    one, other = (intern(resource_slice(n, [piece("a", f"own-{n}")])) for n in range(2))
+
+    assert one.spec.devices.shared is other.spec.devices.shared
+    assert one.spec.devices != other.spec.devices
+    for number, item in enumerate((one, other)):
+        assert item == resource_slice(number, [piece("a", f"own-{number}")])
 
 
 def test_equal_sizes_and_conditions_of_nodes_become_one():
@@ -64,9 +70,28 @@ DEVICES = st.lists(st.builds(piece, TEXT, TEXT, product=TEXT, version=TEXT), max
 
 @given(st.lists(DEVICES, max_size=6))
 def test_sharing_changes_no_value(slices):
+    for intern in (interning.ObjectInterner(), experienced()):
+        for number, devices in enumerate(slices):
+            plain = resource_slice(number, devices)
+            item = intern(resource_slice(number, devices))
+            assert item == plain
+            assert condensed_devices.to_builtins(item) == msgspec.to_builtins(plain)
+
+
+def test_a_value_that_is_empty_is_not_one_that_is_left_out():
+    """They are written alike, and the first machine came before its serial number was its own."""
     intern = interning.ObjectInterner()
-    for number, devices in enumerate(slices):
-        assert intern(resource_slice(number, devices)) == resource_slice(number, devices)
+    empty = {"name": "gpu-0", "attributes": {"serial": {}}}
+    first = intern(resource_slice(0, [empty]))
+    for number in range(600):
+        intern(resource_slice(number, [piece("gpu-0", f"serial-{number}")]))
+    named = {"name": "gpu-0", "attributes": {"serial": {"string": "mine"}}}
+
+    second, third = (intern(resource_slice(0, [each])) for each in (named, empty))
+
+    assert first.spec.devices[0].attributes["serial"] == objects.DeviceAttribute()
+    assert second.spec.devices[0].attributes["serial"].string == "mine"
+    assert third == first
 
 
 def test_what_differs_everywhere_is_not_collected():
