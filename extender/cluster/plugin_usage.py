@@ -19,6 +19,7 @@ from extender.cluster.pods import bound_pods
 from extender.hardware.shape import Kind, PluginResource, Shape
 from extender.kube.api import objects, quantity
 
+_MOST_OWNERS = 4  # pods that a sentence names
 _SHORT = 60  # characters of a name that anybody may write
 _MOST_NEAREST = 16_384  # answers kept; a machine of 8 GPUs has 255 sets of free ones
 
@@ -37,17 +38,20 @@ def held_by(
         return (), 0, False
     held = [0] * len(shape.resources)
     taken, inferred = 0, False
+    owners: list[tuple[str, int]] = []  # pod → mask of the devices that it is thought to hold
     positions = {resource.name: position for position, resource in enumerate(shape.resources)}
     for tenant in sorted(present, key=_age):
         if doubted is not None and (tenant.annotated or tenant.misread):
-            doubted += ((tenant.name, why) for why in _doubts(tenant, shape, taken))
+            doubted += ((tenant.name, why) for why in _doubts(tenant, shape, taken, owners))
         for name, count in tenant.asked.extended:
             if name in positions:
                 held[positions[name]] += count
         known, guessed = _devices_of(tenant, shape, positions, taken)
         taken |= _mask(known)
+        owners.append((tenant.name, _mask(known)))
         for devices in guessed:
             taken |= _mask(devices)
+            owners.append((f"{tenant.name} (inferred)", _mask(devices)))
             inferred = True
     for position, resource in enumerate(shape.resources):
         zones = _by_zone(topology, resource, held[position])
@@ -111,20 +115,32 @@ def _annotated(
 
 
 def _doubt(
-    annotated: tuple[int, ...], name: str, resource: PluginResource, taken: int, count: int
+    annotated: tuple[int, ...],
+    name: str,
+    resource: PluginResource,
+    taken: int,
+    count: int,
+    owners: Sequence[tuple[str, int]] = (),
 ) -> str:
-    """Why the devices that the annotation names are not believed; empty where they are."""
+    """Why the devices that the annotation names are not believed; empty where they are.
+
+    `owners` are the pods that hold what is `taken`.
+    """
     if len(annotated) != count:
         return f"it names {len(annotated)} of {name}, and the pod holds {count}"
     if max(annotated, default=-1) >= len(resource.devices):
         last = len(resource.devices) - 1
         return f"it names {max(annotated)} of {name}, and the node has 0 to {last}"
-    if _mask(resource.devices[number] for number in annotated) & taken:
-        return f"it names devices of {name} that another pod holds"
+    wanted = _mask(resource.devices[number] for number in annotated)
+    if wanted & taken:
+        others = ", ".join([pod for pod, devices in owners if devices & wanted][:_MOST_OWNERS])
+        return f"it names devices of {name} that another pod holds{': ' * bool(others)}{others}"
     return ""
 
 
-def _doubts(tenant: bound_pods.BoundPod, shape: Shape, taken: int) -> Iterator[str]:
+def _doubts(
+    tenant: bound_pods.BoundPod, shape: Shape, taken: int, owners: Sequence[tuple[str, int]]
+) -> Iterator[str]:
     """Yield what of the pod's annotation is not believed."""
     if tenant.misread:
         yield tenant.misread
@@ -137,7 +153,7 @@ def _doubts(tenant: bound_pods.BoundPod, shape: Shape, taken: int) -> Iterator[s
             continue
         if resource is None or resource.replicas > 1 or not resource.devices:
             continue
-        if why := _doubt(annotated, name, resource, taken, asked[name]):
+        if why := _doubt(annotated, name, resource, taken, asked[name], owners):
             yield why
 
 

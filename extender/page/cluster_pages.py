@@ -14,13 +14,22 @@ from extender.server import admin_routes, admin_turns
 
 _MOST_STRIPS = 48  # nodes of a pool whose GPUs the overview shows one by one
 _SEARCHED = 50  # nodes of a search
+_MOST_PODS = 512  # waiting ones that are put into groups there: those that wait longest
+_MOST_DOUBTED = 200  # annotations of a list
+_MOST_GROUPS = 4  # of waiting pods, whose main reason the overview tells
+# Of the processor, that the overview spends on judging them: half of what the page of pods does, as
+# it is the page that is left open. What is not judged yet says so, and the next one goes on.
+_JUDGING_SECONDS = 0.05
 
 
 class ClusterPages:
     """Where what is, from the whole down to a device."""
 
-    def __init__(self, common: frame.Frame, samples: history.History) -> None:
+    def __init__(
+        self, common: frame.Frame, samples: history.History, groups: pending.Groups
+    ) -> None:
         self._frame = common
+        self._groups = groups
         self._history = samples
         self._drawings = cluster_map.Drawings()
 
@@ -32,6 +41,7 @@ class ClusterPages:
             route("/pools/", self._pool, "q", "state", "group", "page"),
             route("/nodes/", self._node),
             route("/search", self._search, "q"),
+            route("/annotations", self._annotations),
             admin_routes.Route("/map/", self._map, fields=rendering.PAGE_FIELDS, queued=True),
         )
 
@@ -39,6 +49,12 @@ class ClusterPages:
         judging, known = yield from self._frame.current()
         pools = yield from pool_figures.of_pools(judging, known)
         waits = yield from pending.waiting(judging.store)
+        among = waits if len(waits) > _MOST_PODS else None
+        groups = yield from self._groups.of(
+            judging, seconds=_JUDGING_SECONDS, among=among[:_MOST_PODS] if among else None
+        )
+        stuck = [each for each in groups if each.judged is None or not each.judged.passing]
+        fitting = sum(len(each.pods) for each in groups) - sum(len(each.pods) for each in stuck)
         drawn = []
         for each in pools:
             closer = len(each.pool.rows) <= _MOST_STRIPS
@@ -48,7 +64,6 @@ class ClusterPages:
                 blocks.append((block, drawing, strips))
                 yield
             drawn.append((each, blocks, closer))
-        samples = self._history.samples
         return (yield from self._frame.shown(
             "overview",
             section="overview",
@@ -56,7 +71,10 @@ class ClusterPages:
             total=pool_figures.together([each.figures for each in pools]),
             worst=pool_figures.most_fragmented(pools),
             waiting=len(waits),
-            first_sample=samples[0] if samples else None,
+            groups=stuck[:_MOST_GROUPS],
+            fitting=fitting,
+            other=len(waits) - fitting - sum(len(each.pods) for each in stuck[:_MOST_GROUPS]),
+            shadow=self._frame.shadow(),
         ))  # fmt: skip
 
     def _pool(self, given: admin_routes.Parameters) -> admin_turns.Turns:
@@ -97,6 +115,7 @@ class ClusterPages:
                 section="overview",
                 crumbs=crumbs,
                 node=shown,
+                model=judging.index.builder.hardware.title(shown.product) if shown.product else "",
                 pool=pool,
                 words=gpu_states.WORDS,
             )
@@ -129,6 +148,20 @@ class ClusterPages:
             nodes=sorted(nodes, key=node_pools.natural), pods=pods if wanted else [], more=more,
         ))  # fmt: skip
 
+    def _annotations(self, _given: admin_routes.Parameters) -> admin_turns.Turns:
+        """Annotations of bound pods that are not believed, with what to do."""
+        judging, _ = yield from self._frame.current()
+        found: list[tuple[str, str, str]] = []  # (pod, node, why)
+        for number, detail in enumerate(list(judging.index.details)):
+            if detail is not None and len(found) < _MOST_DOUBTED:
+                found += [(pod, detail.name, why) for pod, why in detail.doubted]
+            if number % 64 == 0:
+                yield
+        return (yield from self._frame.shown(
+            "annotations", section="overview", crumbs=(("Annotations not believed", ""),),
+            found=sorted(found)[:_MOST_DOUBTED],
+        ))  # fmt: skip
+
     def _map(self, given: admin_routes.Parameters) -> admin_turns.Turns:
         """Names of a pool's nodes by block, for the map's own pointer: JSON."""
         _, known = yield from self._frame.current()
@@ -146,12 +179,14 @@ class ClusterPages:
 
 def _strips(
     judging: engine.Engine, block: node_pools.Block
-) -> tuple[tuple[str, cluster_map.Strip, bool], ...]:
-    """The nodes of a block with their GPUs, and whether no pod goes there."""
+) -> tuple[tuple[str, cluster_map.Strip, bool, str], ...]:
+    """The nodes of a block with their GPUs, whether no pod goes there, and units without GPUs."""
     found = []
     for name in block.names:
         detail = judging.index.detail(name)
         if detail is not None:
             drawn = cluster_map.strip_of(detail.machine.shape, detail.usage)
-            found.append((name, drawn, bool(node_pools.problems_of(detail.node))))
+            closed = bool(node_pools.problems_of(detail.node))
+            loose = pool_view.loose_units(detail) if not drawn.cells else ""
+            found.append((name, drawn, closed, loose))
     return tuple(found)

@@ -13,9 +13,9 @@ _MOST_PODS = 200  # of a list
 class PodPages:
     """What pods get, and why."""
 
-    def __init__(self, common: frame.Frame) -> None:
+    def __init__(self, common: frame.Frame, groups: pending.Groups) -> None:
         self._frame = common
-        self._groups = pending.Groups(common.clock)
+        self._groups = groups
 
     def routes(self) -> tuple[admin_routes.Route, ...]:
         """The addresses of these pages."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from extender.page import cluster_pages, frame, pod_pages, policy_pages, rendering
 from extender.page.fleet import charts
+from extender.page.views import pending
 from extender.pools import history
 from extender.server import admin_routes, admin_turns
 
@@ -24,8 +25,9 @@ class Site:
     ) -> None:
         self._frame = frame.Frame(source, clock=clock)
         self.history = samples
-        self._cluster = cluster_pages.ClusterPages(self._frame, self.history)
-        self._pods = pod_pages.PodPages(self._frame)
+        groups = pending.Groups(clock)
+        self._cluster = cluster_pages.ClusterPages(self._frame, self.history, groups)
+        self._pods = pod_pages.PodPages(self._frame, groups)
         self._policies = policy_pages.PolicyPages(self._frame)
 
     def routes(self) -> tuple[admin_routes.Route, ...]:
@@ -67,7 +69,7 @@ class Site:
         )
         last = self.history.samples[-1] if self.history.samples else None
         return (yield from self._frame.shown(
-            "history", section="history", crumbs=(("History", ""),), chart=drawn, title=title,
+            "history", section="history", crumbs=(("Over time", ""),), chart=drawn, title=title,
             pools=last.pools if last is not None else {}, samples=len(points),
         ))  # fmt: skip
 

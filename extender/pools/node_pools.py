@@ -1,9 +1,9 @@
 """Where each node belongs: its pool, its group within the pool, and whether pods may go there.
 
 A pool is what the node's labels call one (node pools of the clouds and of Karpenter), else the
-nodes with the same GPU product. A group is the nearest network domain that a label names: NVLink
-domain, rack or leaf switch, block, zone. Large groups are cut into blocks, so that a map of any
-cluster is made of pieces that fit a phone.
+nodes with the same GPU product, however each node spells it. A group is the nearest network domain
+that a label names: NVLink domain, rack or leaf switch, block, zone. Large groups are cut into
+blocks, so that a map of any cluster is made of pieces that fit a phone.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class NodeLocation:
     group: str = _NOT_LABELLED
     kind: str = "group"  # what the group is: "rack", "zone", …
     problems: tuple[str, ...] = ()
+    product: str = ""  # as the node or its driver spells it
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -73,23 +74,36 @@ class Block:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class NodePool:
-    """A pool: `slug` names it in addresses, `rows` are those of all its blocks."""
+    """A pool: `slug` names it in addresses, `rows` are those of all its blocks.
+
+    `spellings` are the GPU products of its nodes, as these spell them.
+    """
 
     slug: str
     title: str
     blocks: tuple[Block, ...]
     rows: NDArray[np.int64]
+    spellings: tuple[str, ...] = ()
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The names of the first node and of the last one."""
+        return self.blocks[0].names[0], self.blocks[-1].names[-1]
 
 
-def location_of(node: objects.Node, product: str) -> NodeLocation:
-    """Read the node's labels; `product` is the GPU product of its machine, empty if none."""
+def location_of(node: objects.Node, product: str, title: str = "") -> NodeLocation:
+    """Read the node's labels; `product` is the GPU product of its machine, empty if none.
+
+    `title` is what a pool of such GPUs is called, where that is not the product as it is spelt.
+    """
     labels = node.metadata.labels or {}
     pool = next((labels[name] for name in _POOL_LABELS if labels.get(name)), "")
     kind, group = next(
         ((kind, labels[name]) for name, kind in _GROUP_LABELS if labels.get(name)),
         ("group", _NOT_LABELLED),
     )
-    return NodeLocation(pool or product or NO_GPUS, group, kind, problems_of(node))
+    named = pool or title or product or NO_GPUS
+    return NodeLocation(named, group, kind, problems_of(node), product)
 
 
 def labels_of(kind: str) -> tuple[str, ...]:
@@ -168,25 +182,25 @@ class NodePools:
         detail = cluster.details[row] if row < len(cluster.details) else None
         if detail is None:
             return True
-        location = location_of(detail.node, product_of(detail.machine.shape))
+        product = product_of(detail.machine.shape)
+        title = cluster.builder.hardware.title(product) if product else ""
+        location = location_of(detail.node, product, title)
         self.blocked[row] = bool(location.problems)
         was = self._of.get(detail.name)
         self._of[detail.name] = location
-        return was is None or (was.pool, was.group, was.kind) != (
-            location.pool,
-            location.group,
-            location.kind,
-        )
+        return was is None or dataclasses.replace(was, problems=location.problems) != location
 
     def _arrange(self) -> Iterator[None]:
         """Order the nodes into pools, groups and blocks."""
         cluster = self.index
         grouped: dict[str, dict[tuple[str, str], list[tuple[str, str, int]]]] = {}
+        spelt: dict[str, set[str]] = {}  # title → products
         names = list(cluster.rows.items())
         for number, (name, row) in enumerate(names):
             location = self._of.get(name)
             if location is not None:
                 groups = grouped.setdefault(location.pool, {})
+                spelt.setdefault(location.pool, set()).add(location.product)
                 groups.setdefault((location.group, location.kind), []).append(
                     (natural(name), name, row)
                 )
@@ -204,7 +218,8 @@ class NodePools:
                 blocks += _cut(title, group, kind, members)
                 yield
             rows = np.concatenate([block.rows for block in blocks])
-            pools.append(NodePool(_slug(title, taken), title, tuple(blocks), rows))
+            spellings = tuple(sorted(spelt[title] - {"", title}))
+            pools.append(NodePool(_slug(title, taken), title, tuple(blocks), rows, spellings))
         self.pools = tuple(pools)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import datetime as dt
 import random
 from typing import Any
 
@@ -40,6 +41,8 @@ _KINDS: tuple[tuple[str, str, dict[str, str], int], ...] = (
 # one waits, and the page has something to say on why.
 _FIRST = ("sweep",) * 4
 _FIRST_STAYS = 10 * _STAYS
+# After all pods of the snapshot: the older ones are thought to have got their devices first.
+_BEGINS = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
 
 
 @dataclasses.dataclass(slots=True)
@@ -109,7 +112,12 @@ class Traffic:
         claim = self._claim(name, template) if template else None
         limits = {key: value for key, value in requests.items() if "/" in key}
         body: dict[str, Any] = {
-            "metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}"},
+            "metadata": {
+                "name": name,
+                "namespace": NAMESPACE,
+                "uid": f"uid-{name}",
+                "creationTimestamp": (_BEGINS + dt.timedelta(seconds=self._number)).isoformat(),
+            },
             "spec": {
                 "schedulerName": "default-scheduler",
                 "containers": [

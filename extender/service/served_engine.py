@@ -116,7 +116,10 @@ class ServedEngine:
             named = "; ".join(f"{pod}: {why}" for pod, why in sorted(found)[:_MOST_DOUBTED])
             rest = f" and {len(found) - _MOST_DOUBTED} more" if len(found) > _MOST_DOUBTED else ""
             name = bound_pods.DEVICES_ANNOTATION
-            yield f"the annotation {name} is not believed where it must be wrong: {named}{rest}"
+            yield (
+                f"the annotation {name} is not believed where it must be wrong: {named}{rest}; "
+                "correct it or remove it there"
+            )
 
     def picture(self) -> metrics.ClusterFigures:
         found = engine_snapshot.of(self.engine)

@@ -13,6 +13,8 @@ from extender.pools import gpu_states, history, node_pools, pool_figures
 from tests.kit.builders import make_class, make_node, make_pod
 from tests.kit.worlds import GPU, H100, engine, feed, held, p4d
 
+TITLE = "NVIDIA H100 80GB HBM3"  # of the pool whose nodes are spelt H100
+
 
 def run(turns):
     """What the turns come to."""
@@ -61,7 +63,9 @@ def test_a_node_is_where_its_labels_say(labels, pool, group, kind):
     for key, value in labels.items():
         node.label(key, value)
 
-    assert node_pools.location_of(node.obj(), "H100") == node_pools.NodeLocation(pool, group, kind)
+    found = node_pools.location_of(node.obj(), "H100")
+
+    assert (found.pool, found.group, found.kind) == (pool, group, kind)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,7 @@ def test_free_gpus_on_nodes_in_part_use_are_the_fragmented_ones():
     feed(judging, make_node("empty").gpus(H100, 8), make_node("half").gpus(H100, 8))
     feed(judging, make_pod("p").gpus(6).node("half"))
 
-    found = pools(judging)[H100].figures
+    found = pools(judging)[TITLE].figures
 
     assert (found.gpus, found.free, found.held, found.whole) == (16.0, 10.0, 6.0, 8.0)
     assert found.fragmented == pytest.approx(0.2)
@@ -133,7 +137,7 @@ def test_what_is_free_on_a_closed_node_is_not_free():
     judging = engine()
     feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 8).unschedulable())
 
-    found = pools(judging)[H100].figures
+    found = pools(judging)[TITLE].figures
 
     assert (found.free, found.out, found.held, found.blocked) == (8.0, 8.0, 0.0, 1)
 
@@ -167,7 +171,7 @@ def test_every_gpu_is_counted_once(nodes):
         if used:
             feed(judging, make_pod(f"p-{number}").gpus(used).node(f"n-{number}"))
 
-    found = pools(judging)[H100].figures
+    found = pools(judging)[TITLE].figures
 
     assert found.free + found.held + found.out == pytest.approx(found.gpus) == 8 * len(nodes)
     assert found.held == pytest.approx(sum(used for used, _ in nodes))

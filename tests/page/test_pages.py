@@ -94,6 +94,7 @@ PAGES = [
     "/shadow",
     "/search?q=p4d",
     "/search",
+    "/annotations",
 ]
 
 
@@ -244,6 +245,73 @@ async def test_the_questions_of_a_stranger_have_answers():
         assert "ml/train" in free
         assert "held-p4d-1-gpu-0" in device
         assert "apiVersion: railyard.dev/v1alpha1" in policy
+
+
+async def test_the_overview_says_why_pods_wait_and_whether_a_candidate_is_tried():
+    async with serving(cluster()) as session:
+        _, text = await got(session, "/")
+
+        waits = text.partition("Why pods wait")[2].partition("</section>")[0]
+        assert "ml/more" in waits
+        assert "needs 6 GPUs" in waits
+        assert "What would free it" in waits
+        policy = text.partition('<h2 id="policy">')[2].partition("</section>")[0]
+        assert 'No <a href="/shadow">candidate</a> is tried' in policy
+
+
+async def test_a_share_stands_beside_the_numbers_it_is_of():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus(H100, 8))
+    feed(judging, make_pod("p").gpus(6).node("b"))
+    judging.settle()
+    async with serving(judging) as session:
+        _, text = await got(session, "/")
+
+        assert "20 % <small>(2 of 10)</small>" in text
+        assert "of 10 free: fragmented 20 %" in text
+        assert "Whole cluster" in text
+
+
+async def test_one_model_has_one_name_and_the_nodes_own_spellings_are_told():
+    judging = engine()
+    feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus("NVIDIA H100 80GB HBM3", 8))
+    judging.settle()
+    async with serving(judging) as session:
+        _, text = await got(session, "/")
+        _, pool = await got(session, "/pools/nvidia-h100-80gb-hbm3")
+        _, node = await got(session, "/nodes/a")
+
+        assert "16 of 16 GPUs free on 2 nodes" in text
+        assert f'title="Nodes spell it {H100}"' in text
+        assert f"spell the model {H100}" in pool
+        assert f'title="The node spells it {H100}">NVIDIA H100 80GB HBM3' in node
+
+
+async def test_an_annotation_that_is_not_believed_names_who_holds_the_devices_and_what_to_do():
+    judging = engine()
+    feed(judging, make_node("n").gpus(H100, 8))
+    for name in ("first", "second"):
+        pod = make_pod(name, "ml").gpus(1).node("n").phase("Running")
+        feed(judging, pod.annotation("railyard.dev/devices", "nvidia.com/gpu=0"))
+    judging.settle()
+    async with serving(judging) as session:
+        _, overview = await got(session, "/")
+        _, page = await got(session, "/annotations")
+
+        assert 'href="/annotations"' in overview
+        assert "that another pod holds: ml/first" in overview
+        assert 'href="/pods/ml/second"' in page
+        assert "kubectl annotate pod POD railyard.dev/devices-" in page
+
+
+async def test_units_that_are_on_no_known_gpu_are_counted_in_words():
+    judging = engine()
+    feed(judging, make_node("n").gpus(H100, 0).resource("nvidia.com/mig-1g.10gb", 14))
+    judging.settle()
+    async with serving(judging) as session:
+        _, text = await got(session, "/")
+
+        assert "0 of 14 mig-1g.10gb held" in text
 
 
 async def test_a_page_leaves_nothing_behind():

@@ -150,7 +150,10 @@ def test_mismatches_are_listed_with_both_picks(front, judging):
         ("nvidia.com/gpu=" + "9" * 60, "is not RESOURCE=NUMBER,NUMBER,…"),
         ("nvidia.com/gpu=1", "it names 1 of nvidia.com/gpu, and the pod holds 2"),
         ("nvidia.com/gpu=7,8", "it names 8 of nvidia.com/gpu, and the node has 0 to 7"),
-        ("nvidia.com/gpu=0,1", "it names devices of nvidia.com/gpu that another pod holds"),
+        (
+            "nvidia.com/gpu=0,1",
+            "it names devices of nvidia.com/gpu that another pod holds: default/honest",
+        ),
         ("amd.com/gpu=0,1", "the pod does not request 'amd.com/gpu'"),
         ("x" * 5000, "it has more than 4096 characters"),
     ],
@@ -181,4 +184,4 @@ def test_of_many_annotations_that_are_not_believed_three_are_named(judging, fron
     judging.settle()
     [note] = front.standing().notes
     assert note.count("default/liar-") == 3
-    assert note.endswith("and 3 more")
+    assert "and 3 more; correct it" in note

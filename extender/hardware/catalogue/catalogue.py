@@ -103,6 +103,13 @@ class Catalogue:
                 return one.calibration.values()
         return {}
 
+    def title(self, product: str) -> str:
+        """The product as the catalogue spells it; as it is given where no entry is that one."""
+        known = self.product(product)
+        # What several entries have in common has no name of its own, but the one asked for.
+        own = known is not None and device_topology.plain_value(known.name) in self.products
+        return known.name if known is not None and own else product
+
 
 EMPTY = Catalogue({}, (), mig_profiles.MigPartitions({}))
 

@@ -23,8 +23,8 @@ function keep(key, value) {
 
 function show() {
   live.setAttribute("aria-pressed", String(running));
-  live.querySelector(".live-text").textContent = running ? "Live" : "Paused";
-  live.title = running ? "Looks again every 5 seconds; press to pause" : "Press to go on";
+  live.querySelector(".live-text").textContent = running ? "Live, every 5 s" : "Paused";
+  live.title = running ? "The page looks again every 5 seconds; press to pause" : "The page stays as it is; press to look again every 5 seconds";
 }
 
 function plan() {

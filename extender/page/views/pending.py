@@ -80,6 +80,15 @@ class PendingGroup:
     def first(self) -> objects.Pod:
         return self.pods[0]
 
+    @property
+    def main_reason(self) -> Reason | None:
+        """What most nodes that could take them say: evictions might change it; None if none does.
+
+        Where no node could ever take them it is what most nodes say.
+        """
+        reasons = self.judged.reasons if self.judged is not None else ()
+        return max(reasons, key=lambda each: (not each.lasting, each.nodes), default=None)
+
 
 def waiting(source: store.ClusterStore) -> Generator[None, None, list[objects.Pod]]:
     """The pods that ask for devices and have no node, the oldest first, in turns."""
@@ -114,10 +123,20 @@ class Groups:
         self._begun: dict[object, _Judging] = {}  # what they ask for → the judgement under way
         self._asked: tuple[engine.Engine, config.Policy] | None = None
 
-    def of(self, judging: engine.Engine) -> Generator[None, None, list[PendingGroup]]:
-        """The groups now, the one that waits longest first, in turns."""
+    def of(
+        self,
+        judging: engine.Engine,
+        *,
+        seconds: float = _A_PAGE_SECONDS,
+        among: Sequence[objects.Pod] | None = None,
+    ) -> Generator[None, None, list[PendingGroup]]:
+        """The groups now, those that fit nowhere first, in turns.
+
+        `seconds` of the processor are spent on judging. `among` are the pods to look at, if these
+        are not all that wait.
+        """
         judging.settle()
-        waits = yield from waiting(judging.store)
+        waits = among if among is not None else (yield from waiting(judging.store))
         same: dict[object, list[objects.Pod]] = {}
         for pod in waits:
             same.setdefault(_demand(judging, pod), []).append(pod)
@@ -125,11 +144,12 @@ class Groups:
         if self._asked != (judging, judging.policy):
             self._asked = judging, judging.policy
             self._known, self._begun = {}, {}
-        self._known = {key: each for key, each in self._known.items() if key in same}
-        self._begun = {key: each for key, each in self._begun.items() if key in same}
+        if among is None:
+            self._known = {key: each for key, each in self._known.items() if key in same}
+            self._begun = {key: each for key, each in self._begun.items() if key in same}
         most = max(min(_MOST_GROUPS, _MOST_JUDGED // max(len(judging.index.rows), 1)), 1)
         ranked = list(same)[:most]
-        yield from self._judge(judging, {key: same[key][0] for key in ranked})
+        yield from self._judge(judging, {key: same[key][0] for key in ranked}, seconds)
         own = set(ranked)
         found = [
             PendingGroup(
@@ -143,19 +163,22 @@ class Groups:
         return sorted(found, key=lambda each: bool(each.judged and each.judged.passing))
 
     def _judge(
-        self, judging: engine.Engine, pods_of: dict[object, objects.Pod]
+        self, judging: engine.Engine, pods_of: dict[object, objects.Pod], left: float
     ) -> Generator[None, None, None]:
-        """Go on judging: first what was never judged, then what was judged longest ago."""
-        now, left = self._clock(), _A_PAGE_SECONDS
+        """Go on judging: first what was never judged, then what was judged longest ago.
+
+        Another page may judge in between, and finish what this one has begun.
+        """
+        now = self._clock()
         old = {key: self._known.get(key, (-_KEPT_SECONDS, None))[0] for key in pods_of}
         stale = (key for key in sorted(old, key=old.__getitem__) if now - old[key] >= _KEPT_SECONDS)
         for key in stale:
-            begun = self._begun.get(key)
-            if begun is None:
-                begun = self._begun[key] = judged(judging, pods_of[key])
-            while True:
+            while self._known.get(key, (-_KEPT_SECONDS, None))[0] == old[key]:
                 if left <= 0.0:
                     return
+                begun = self._begun.get(key)
+                if begun is None:
+                    begun = self._begun[key] = judged(judging, pods_of[key])
                 before = self._spent()
                 try:
                     next(begun)

@@ -143,7 +143,6 @@ def _row(
     hardware, usage = detail.machine.shape, detail.usage
     row = judging.index.rows[detail.name]
     states, inventory = judging.index.state[[row]], judging.pricer.inventory
-    loose = [each for each in gpu_states.units(hardware, usage) if not each.resource.devices]
     return NodeRow(
         name=detail.name,
         group=block.group,
@@ -155,5 +154,15 @@ def _row(
         memory=(detail.memory - detail.memory_asked) / 2**30,
         state=_state(judging, known, detail),
         problems=node_pools.problems_of(detail.node),
-        units=", ".join(f"{u.held} of {u.resource.count} {u.resource.name}" for u in loose),
+        units=loose_units(detail),
+    )
+
+
+def loose_units(detail: index.Row) -> str:
+    """What a device plug-in counts without saying on which GPU it is: held, and how many."""
+    units = gpu_states.units(detail.machine.shape, detail.usage)
+    return ", ".join(
+        f"{each.held} of {each.resource.count} {each.resource.name.rpartition('/')[2]} held"
+        for each in units
+        if not each.resource.devices
     )

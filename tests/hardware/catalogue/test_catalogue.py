@@ -291,3 +291,16 @@ def test_an_empty_catalogue_knows_nothing():
     assert catalogue.EMPTY.platform("NVIDIA H100") == ""
     assert "h100" not in catalogue.EMPTY.linked
     assert catalogue.parse({}) == catalogue.EMPTY
+
+
+@pytest.mark.parametrize(
+    ("spelt", "title"),
+    [
+        ("NVIDIA-H100-80GB-HBM3", "NVIDIA H100 80GB HBM3"),
+        ("AMD_Instinct_MI300X_OAM", "AMD Instinct MI300X OAM"),
+        ("Nobody-Knows-9000", "Nobody-Knows-9000"),
+        ("H100", "H100"),  # of several, which says nothing of its own
+    ],
+)
+def test_a_product_has_one_title_however_it_is_spelt(spelt, title):
+    assert CATALOGUE.title(spelt) == title
