@@ -86,6 +86,26 @@ def test_the_best_nodes_come_when_they_are_worked_out():
     assert len(best(lambda: 0.0)) == 5
 
 
+def test_what_the_prices_rest_on_is_counted_before_the_turn_in_which_they_are_made():
+    judging = engine()
+    feed(judging, *(make_node(f"n-{number}").gpus(H100, 8) for number in range(40)))
+    for number in range(40):
+        feed(judging, make_pod(f"held-{number}").gpus(1 + number % 6).node(f"n-{number}"))
+    feed(judging, make_pod("p", "ml").gpus(1))
+    judging.settle(rest=True)
+    pod, names = judging.store.pods["ml", "p"], sorted(judging.index.rows)
+
+    def counted():
+        return sum(each.used for each in judging.pricer.caches() if each.name == "device-headroom")
+
+    before = counted()
+    pod_view._count_ahead(judging, pod, names)
+    ahead = counted()
+    judging.score(pod, names)
+
+    assert before < ahead == counted()
+
+
 def test_roots_stand_in_the_order_of_their_gpus_and_not_of_their_names():
     judging = engine()
     devices = make_slice("s", GPU).on("n")
