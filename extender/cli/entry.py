@@ -8,12 +8,13 @@ import sys
 from collections.abc import Sequence
 
 import extender
-from extender import errors, settings
+from extender import errors
 from extender.cli import (
     check_commands,
     completion_command,
     explain_commands,
     printing,
+    serve_flags,
     shadow_command,
     why_commands,
 )
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="answer a kube-scheduler over HTTP")
-    settings.add_arguments(serve)
+    serve_flags.add_arguments(serve)
     serve.set_defaults(run=_serve)
 
     demonstrated = commands.add_parser(
@@ -77,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    return serving.run(settings.from_arguments(arguments, os.environ))
+    return serving.run(serve_flags.from_arguments(arguments, os.environ))
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -7,8 +7,8 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from extender import errors, flag_values, settings
-from extender.cli import printing, snapshot_notes
+from extender import errors, settings
+from extender.cli import flag_values, printing, snapshot_notes
 from extender.decisions import engine
 from extender.decisions.explanation import explain, explain_all_filters, explain_table
 from extender.kube.api import objects

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from extender.policy import config, validation
+from extender.shadow import budget
 
 CANARY, SHADOW = "canary", "shadow"
 _MOST_NAMESPACES = 1000
@@ -54,7 +55,7 @@ class Trial(config.Section, frozen=True):
     calls meet a candidate at work.
     """
 
-    cpu_percent: Annotated[float, msgspec.Meta(ge=0.1, le=20)] = 0.7
+    cpu_percent: Annotated[float, msgspec.Meta(ge=0.1, le=20)] = budget.PERCENT
 
 
 class _CandidateDocument(config.Policy, frozen=True):

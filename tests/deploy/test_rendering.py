@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from extender import settings
+from extender.cli import serve_flags
 from tests.kit.controlplane import build
 from tests.kit.deploy import rendering, tools
 
@@ -209,7 +209,7 @@ def test_flags_of_the_user_come_last_and_so_win(tmp_path):
     (container,) = pod_spec(rendering.helm(tmp_path, values))["containers"]
 
     assert container["args"][-3:] == ["--feature-gates=A=true", *values["extraArgs"]]
-    known = {"--" + name.replace("_", "-") for name in settings._OPTIONS}
+    known = {"--" + name.replace("_", "-") for name in serve_flags.OPTIONS}
     assert {flag.partition("=")[0] for flag in container["args"][1:]} <= known
 
 

@@ -15,7 +15,7 @@ import prometheus_client
 import pytest
 import yaml
 
-from extender import settings
+from extender.cli import serve_flags
 from extender.kube.watch import informers
 from extender.policy import config
 from extender.rollout import document as candidate_document
@@ -131,7 +131,7 @@ def test_the_version_is_the_same_everywhere():
 def test_every_flag_is_documented():
     text = pages()
 
-    missing = [name for name in settings._OPTIONS if f"`--{name.replace('_', '-')}" not in text]
+    missing = [name for name in serve_flags.OPTIONS if f"`--{name.replace('_', '-')}" not in text]
 
     assert missing == []
 

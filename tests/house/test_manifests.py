@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from extender import settings
+from extender.cli import serve_flags
 from extender.policy import config
 from extender.server import metrics
 from extender.service import assembly
@@ -79,7 +80,7 @@ def test_the_deployment_starts_the_service_with_flags_it_has():
     (container,) = pod_template()["spec"]["containers"]
     command, *flags = container["args"]
 
-    known = {"--" + name.replace("_", "-") for name in settings._OPTIONS}
+    known = {"--" + name.replace("_", "-") for name in serve_flags.OPTIONS}
     assert command == "serve"
     assert {flag.partition("=")[0] for flag in flags} <= known
 

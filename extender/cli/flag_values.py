@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import pathlib
 
+from extender import settings
+
 _MEBIBYTE = 1024 * 1024
 _MOST_DECISIONS = 100_000  # memory ends before: see `history.decision_history`
 _MOST_MINUTES = 7 * 24 * 60
+
+
+def address(text: str) -> settings.Address:
+    """Read HOST:PORT, [IPV6]:PORT or :PORT (all addresses). Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{text!r}: an IPv6 address goes in brackets")
+    return settings.Address(host or "0.0.0.0", int(port))  # noqa: S104 - the operator said so
 
 
 def seconds(text: str) -> float:

@@ -6,14 +6,15 @@ import pathlib
 import pytest
 
 from extender import settings
+from extender.cli import flag_values, serve_flags
 from extender.errors import ConfigError
 
 
 def parsed(*flags, **environment):
     parser = argparse.ArgumentParser()
-    settings.add_arguments(parser)
+    serve_flags.add_arguments(parser)
     variables = {f"RAILYARD_{name.upper()}": value for name, value in environment.items()}
-    return settings.from_arguments(parser.parse_args(flags), variables)
+    return serve_flags.from_arguments(parser.parse_args(flags), variables)
 
 
 def problems(*flags, **environment):
@@ -152,8 +153,8 @@ def test_plain_http_to_other_machines_must_be_asked_for():
     ],
 )
 def test_loopback_is_told_from_the_rest(text, loopback):
-    assert settings.address(text).loopback is loopback
-    assert settings.address(str(settings.address(text))) == settings.address(text)
+    assert flag_values.address(text).loopback is loopback
+    assert flag_values.address(str(flag_values.address(text))) == flag_values.address(text)
 
 
 def test_files_that_ship_are_found_in_a_checkout_and_where_installed(tmp_path, monkeypatch):
