@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import machines, name_order, pool_visibility, stale_nodes, states, store
+from extender.cluster import machines, pool_visibility, stale_nodes, states, store
+from extender.cluster.names import name_order
 from extender.cluster.pods import reservations
 from extender.hardware.shape import Broken
 from extender.kube.api import objects

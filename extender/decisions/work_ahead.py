@@ -5,7 +5,7 @@
     a row changes
         ─▶ the same for that row, for each kind asked about of late
     requests list names far apart in memory
-        ─▶ they are laid out anew (`cluster.name_memory_layout`)
+        ─▶ they are laid out anew (`cluster.names.memory_layout`)
 
 All of it may be left undone: a request does by itself what it needs, with the same answer.
 """
@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import index, name_memory_layout
+from extender.cluster import index
+from extender.cluster.names import memory_layout
 from extender.demand import work
 from extender.pricing import headroom
 from extender.verdicts import evaluator, resolver, verdict_sources
@@ -44,7 +45,7 @@ class WorkAhead:
         pricer: headroom.HeadroomPricer,
         spending: work.Work,
     ) -> None:
-        self.names = name_memory_layout.NameLayout(cluster)
+        self.names = memory_layout.NameLayout(cluster)
         self.kinds = PodKinds(cluster, verdicts, pricer)
         self._verdicts = verdicts
         self._work = spending

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import name_order
+from extender.cluster.names import name_order
 
 # (claim, request, driver, pool, device): as the node publishes them
 Device: TypeAlias = tuple[str, str, str, str, str]
@@ -51,7 +51,7 @@ class BestNode:
 class NodeAnswers:
     """What was answered for each asked node; the arrays are parallel.
 
-    `key` tells the nodes apart (`cluster.name_order.order_of` of it), whatever rows they have by
+    `key` tells the nodes apart (`name_order.order_of` of it), whatever rows they have by
     now. `reason` is the place of a reason in the decision's list, -1 where the node passed; `cost`
     is not a number and `score` -1 where it was not scored.
     """

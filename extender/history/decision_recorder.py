@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import name_order
+from extender.cluster.names import name_order
 from extender.decisions import (
     engine,
     recorder_interface,

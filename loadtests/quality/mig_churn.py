@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from extender.cluster import listed_name_order
+from extender.cluster.names import name_order
 from extender.policy import config, ranking
 from extender.pricing import formula, prices
 from extender.pricing.mig import placements
@@ -38,7 +38,7 @@ MIXES = {  # shares in mig.PROFILES order
 }
 KINDS = len(mig_streams.PROFILES)
 ROWS = np.arange(NODES)
-ORDER = np.array([listed_name_order.order_of(name) for name in mig_engine.names_of(NODES)])
+ORDER = np.array([name_order.order_of(name) for name in mig_engine.names_of(NODES)])
 EVEN = np.ones(KINDS)  # a price of 1 for every placement
 WINDOWS = mig_streams.LEGAL.sum(axis=2).astype(float)  # [mask, profile]
 LOST = WINDOWS[:, None] - WINDOWS[mig_streams.AFTER]  # [mask, profile made, profile]

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extender.cluster import name_order
+from extender.cluster.names import name_order
 
 COUNT = 900
 NAMES = [f"node-{number:03}" for number in range(COUNT)]

@@ -5,7 +5,7 @@ As they were read from the watch they lie all over the heap, and every one of th
 processor's caches: of 5,000 nodes that is most of what filter takes. kube-scheduler lists nodes in
 an order of its own, of which each request has a window that begins elsewhere. So names are copied
 one behind the other in that order, and their rows as well, and runs of them are known at once
-(`cluster.name_order`):
+(`cluster.names.name_order`):
 
     requests list names far apart in memory ─▶ the order is learnt from some of them
                                             ─▶ a copy is made, a few hundred names a turn
@@ -23,7 +23,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extender.cluster import index, name_order
+from extender.cluster import index
+from extender.cluster.names import name_order
 
 _FEW = 64  # names of a request that tells nothing of the order; so few are quickly found
 _CLOSE = 64  # positions apart that are close: a few pages

@@ -5,7 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extender.cluster import name_memory_layout
+from extender.cluster.names import memory_layout
 from tests.kit.builders import make_node
 from tests.kit.worlds import engine
 
@@ -40,7 +40,7 @@ def shuffled(seed):
 
 def test_the_order_of_requests_becomes_the_order_in_memory():
     cluster = picture()
-    layout = name_memory_layout.NameLayout(cluster)
+    layout = memory_layout.NameLayout(cluster)
     order, before = shuffled(1), dict(cluster.rows)
 
     for start in range(0, 300, 75):
@@ -53,7 +53,7 @@ def test_the_order_of_requests_becomes_the_order_in_memory():
 
 def test_names_that_lie_as_they_are_asked_are_left_alone():
     cluster = picture()
-    layout = name_memory_layout.NameLayout(cluster)
+    layout = memory_layout.NameLayout(cluster)
     order = shuffled(2)
     ask(cluster, layout, order)
     finished(layout)
@@ -68,7 +68,7 @@ def test_names_that_lie_as_they_are_asked_are_left_alone():
 
 def test_another_order_is_learnt_after_a_while():
     cluster = picture()
-    layout = name_memory_layout.NameLayout(cluster)
+    layout = memory_layout.NameLayout(cluster)
     ask(cluster, layout, shuffled(3))
     finished(layout)
     other = shuffled(4)
@@ -83,7 +83,7 @@ def test_another_order_is_learnt_after_a_while():
 
 def test_the_order_is_learnt_from_requests_that_leave_no_time_in_between():
     cluster = picture()
-    layout = name_memory_layout.NameLayout(cluster)
+    layout = memory_layout.NameLayout(cluster)
     order = shuffled(6)
 
     for start in range(0, 300, 75):
@@ -95,7 +95,7 @@ def test_the_order_is_learnt_from_requests_that_leave_no_time_in_between():
 
 def test_no_more_requests_wait_than_have_all_names_once():
     cluster = picture()
-    layout = name_memory_layout.NameLayout(cluster)
+    layout = memory_layout.NameLayout(cluster)
 
     for _ in range(100):
         ask(cluster, layout, shuffled(7)[:200])
@@ -105,7 +105,7 @@ def test_no_more_requests_wait_than_have_all_names_once():
 
 def test_a_few_names_tell_nothing_of_the_order():
     cluster = picture()
-    layout = name_memory_layout.NameLayout(cluster)
+    layout = memory_layout.NameLayout(cluster)
 
     ask(cluster, layout, shuffled(5)[:20])
 
@@ -123,7 +123,7 @@ CHANGES = st.lists(
 def test_whatever_comes_and_goes_meanwhile_every_name_keeps_its_row(changes, seed):
     judging = engine()
     cluster = judging.index
-    layout = name_memory_layout.NameLayout(cluster)
+    layout = memory_layout.NameLayout(cluster)
     for name in NAMES[:200]:
         judging.store.apply("Node", "ADDED", make_node(name).obj())
     cluster.settle()
