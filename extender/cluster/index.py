@@ -139,16 +139,17 @@ class TopologyIndex:
         self.outdated.mark_changes(
             source, self._pools.viewers, rows=self.rows.keys(), unreadable=self.unreadable.keys()
         )
-        touched = source.dirty_shapes | source.dirty | self._marked
+        news = source.marked
+        touched = news.named | self._marked
         touched = set(turn := sorted(touched)[:most])  # sorted: states are numbered by it
-        reshaped = len(touched & source.dirty_shapes)
+        reshaped = len(touched & news.dirty_shapes)
         for name in turn:
-            reshape, recount = name in source.dirty_shapes, name in source.dirty
+            reshape, recount = name in news.dirty_shapes, name in news.dirty
             self._read(name, reshape=reshape, reuse=not recount)
         self.generation += bool(touched)
         if self.states.too_many(len(self.rows)):
             self.compact()
-        for marked in (source.dirty_shapes, source.dirty, self._marked):
+        for marked in (news.dirty_shapes, news.dirty, self._marked):
             marked.difference_update(touched)
         if most is not None:
             rest = most - len(turn)
@@ -320,7 +321,7 @@ class TopologyIndex:
             yield
         fresh = TopologyIndex(source, self.builder.anew(), mine.reservations)
         for name in stale_nodes.all_news(source):
-            source.dirty_shapes.add(name)
+            source.marked.dirty_shapes.add(name)
             fresh.settle(most=1)
             yield
         while fresh.settle(most=1):

@@ -57,20 +57,19 @@ class StaleNodes:
         unreadable: AbstractSet[str],  # nodes that could not be read, and may be now
     ) -> None:
         """Note which nodes the changes of what is shared concern; the store forgets them."""
-        if source.everything_due:
-            source.due |= source.nodes.keys() | rows
-        for selector in source.due_rules:
-            source.due |= unreadable
+        marked = source.marked
+        if marked.everything_due:
+            marked.due |= source.nodes.keys() | rows
+        for selector in marked.due_rules:
+            marked.due |= unreadable
             selected = [pool for pool in viewers if relevant_fields.selects(selector, pool)]
-            source.due.update(*[viewers[pool] for pool in selected])
-        for pool in source.dirty_pools:
+            marked.due.update(*[viewers[pool] for pool in selected])
+        for pool in marked.dirty_pools:
             nodes = viewers.get(pool, ())
-            (source.dirty if len(nodes) <= _FEW_VIEWERS else source.due_usage).update(nodes)
-        self.mark(source.due_usage, hardware=False)
-        self.mark(source.due, hardware=True)
-        source.everything_due = False
-        for marked in (source.due, source.due_usage, source.dirty_pools, source.due_rules):
-            marked.clear()
+            (marked.dirty if len(nodes) <= _FEW_VIEWERS else marked.due_usage).update(nodes)
+        self.mark(marked.due_usage, hardware=False)
+        self.mark(marked.due, hardware=True)
+        marked.forget_shared()
 
     def mark(self, names: Iterable[str], *, hardware: bool) -> None:
         """Note nodes that are due; without `hardware` only what is used of them."""
@@ -106,10 +105,6 @@ def all_news(source: store.ClusterStore) -> list[str]:
 
     To read them one by one finds the same, and no turn looks through the marks of thousands.
     """
-    names = sorted(source.dirty_shapes | source.dirty)
-    for marked in (source.dirty_shapes, source.dirty, source.due, source.due_usage):
-        marked.clear()
-    source.dirty_pools.clear()
-    source.due_rules.clear()
-    source.everything_due = False
+    names = sorted(source.marked.named)
+    source.marked.forget()
     return names

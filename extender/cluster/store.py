@@ -1,8 +1,8 @@
 """The objects last seen, by kind, and which nodes a change touches.
 
 The store is a sink of the reflectors (`replace`, `apply`) and of the snapshot reader. It keeps what
-the index needs to look up quickly, and marks nodes dirty; it derives nothing. A heartbeat (a Node
-that differs in nothing that scheduling reads) stops here.
+the index needs to look up quickly, and marks the nodes that are to be read anew (`marked_nodes`). A
+heartbeat (a Node that differs in nothing that scheduling reads) stops here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from extender.cluster import pool_slices, relevant_fields
+from extender.cluster import marked_nodes, pool_slices, relevant_fields
 from extender.cluster.pods import bound_pods, nominated_pods
 from extender.demand import kept_objects
 from extender.kube.api import objects
@@ -45,9 +45,8 @@ class ClusterStore:
         self.slices_beyond: dict[str, objects.ResourceSlice] = {}  # name → slice without nodeName
         self._pool_slices = pool_slices.PoolSlices()
         self.claims: dict[Key, objects.ResourceClaim] = {}
-        self.allocated: dict[
-            PoolId, dict[Key, relevant_fields.Results]
-        ] = {}  # pool → claim → its part
+        # pool → claim → its part
+        self.allocated: dict[PoolId, dict[Key, relevant_fields.Results]] = {}
         self.templates: dict[Key, objects.ResourceClaimTemplate] = {}
         self.classes: dict[str, objects.DeviceClass] = {}
         self.rules: dict[str, objects.DeviceTaintRule] = {}
@@ -55,25 +54,8 @@ class ClusterStore:
         self.silent: set[str] = set()  # kinds that nothing is heard of
         self.read: set[str] = set()  # kinds that were listed once
         self.ignored: Counter[str] = Counter()  # kind → objects that nobody here keeps
-        self._kinds: dict[str, _Kind] = {
-            "Node": (self.nodes, self._node_changed),
-            "Pod": (self.pods, self._pod_changed),
-            "ResourceSlice": (self.slices, self._slice_changed),
-            "ResourceClaim": (self.claims, self._claim_changed),
-            "ResourceClaimTemplate": (self.templates, self._template_changed),
-            "DeviceClass": (self.classes, self._class_changed),
-            "DeviceTaintRule": (self.rules, self._rule_changed),
-            "NodeResourceTopology": (self.topologies, self._topology_changed),
-        }
-        # What changed since the index last settled.
-        self.dirty: set[str] = set()  # names of nodes whose usage may have changed
-        self.dirty_shapes: set[str] = set()  # names of nodes whose hardware may have changed
-        self.dirty_pools: set[PoolId] = set()
-        # The same for what many nodes share: they are read in turns, not all for one request.
-        self.due: set[str] = set()  # names of nodes whose hardware may have changed
-        self.due_usage: set[str] = set()
-        self.due_rules: list[objects.DeviceTaintSelector] = []  # what changed rules select
-        self.everything_due = False
+        self._kinds = self._kinds_by_name()
+        self.marked = marked_nodes.MarkedNodes()  # what changed since the index last settled
         self.classes_gone = 0  # classes deleted or changed so far: what they brought may go
         # CEL expression → how many classes, claims and templates have it
         self.expressions: Counter[str] = Counter()
@@ -86,7 +68,7 @@ class ClusterStore:
         self.listeners: list[Listener] = []
 
     def __repr__(self) -> str:
-        dirty = len(self.dirty | self.dirty_shapes)
+        dirty = len(self.marked.named)
         return (
             f"<ClusterStore {len(self.nodes)} nodes, {len(self.pods)} pods, "
             f"{len(self.slices)} slices, {len(self.claims)} claims, {dirty} dirty>"
@@ -162,8 +144,7 @@ class ClusterStore:
     @property
     def pending(self) -> bool:
         """Whether the index has something to settle."""
-        now = self.dirty or self.dirty_shapes or self.dirty_pools
-        return bool(now or self.due or self.due_usage or self.due_rules or self.everything_due)
+        return bool(self.marked)
 
     def tables(self) -> dict[str, dict[Any, Any]]:
         """The objects kept: kind → key → object."""
@@ -194,12 +175,25 @@ class ClusterStore:
 
     # ------------------------------------------------------------ what a change touches
 
+    def _kinds_by_name(self) -> dict[str, _Kind]:
+        """Kind → where its objects are, and what their change touches."""
+        return {
+            "Node": (self.nodes, self._node_changed),
+            "Pod": (self.pods, self._pod_changed),
+            "ResourceSlice": (self.slices, self._slice_changed),
+            "ResourceClaim": (self.claims, self._claim_changed),
+            "ResourceClaimTemplate": (self.templates, self._template_changed),
+            "DeviceClass": (self.classes, self._class_changed),
+            "DeviceTaintRule": (self.rules, self._rule_changed),
+            "NodeResourceTopology": (self.topologies, self._topology_changed),
+        }
+
     def _node_changed(self, key: str, old: objects.Node | None, new: objects.Node | None) -> None:
         if relevant_fields.moved(
             self.offered, relevant_fields.offered(old), relevant_fields.offered(new)
         ):
             self.demands_version += 1
-        self.dirty_shapes.add(key)
+        self.marked.dirty_shapes.add(key)
         self.version += 1
 
     def _readable(self, kind: str, key: Key | str, item: objects.Object | None) -> bool:
@@ -226,7 +220,7 @@ class ClusterStore:
             if before == after and was == now:
                 return
         for name in {before, after} - {""}:
-            self.dirty.add(name)
+            self.marked.dirty.add(name)
             self.version += 1
 
     def _slice_changed(
@@ -267,7 +261,7 @@ class ClusterStore:
         if relevant_fields.moved(self.served, before, after):
             # Nodes' units of these resources count now, or no longer.
             for name in before ^ after:
-                self.due |= {each for each, node in self.nodes.items() if offers(node, name)}
+                self.marked.due |= {each for each, node in self.nodes.items() if offers(node, name)}
         self.classes_gone += old is not None
         self.classes_version += 1
         self.demands_version += 1
@@ -277,11 +271,12 @@ class ClusterStore:
         self, _key: str, old: objects.DeviceTaintRule | None, new: objects.DeviceTaintRule | None
     ) -> None:
         selected = [rule.spec.device_selector for rule in (old, new) if rule is not None]
-        self.due_rules += [each for each in selected if each is not None]  # else it selects nothing
+        # A rule without a selector selects nothing.
+        self.marked.due_rules += [each for each in selected if each is not None]
         self.version += 1
 
     def _topology_changed(self, key: str, _old: object, _new: object) -> None:
-        self.due_usage.add(key)
+        self.marked.due_usage.add(key)
         self.version += 1
 
     def _template_changed(
@@ -308,12 +303,12 @@ class ClusterStore:
                 mine[name] = item
             if not mine:
                 del self.slices_on[node_name]
-            self.dirty_shapes.add(node_name)
+            self.marked.dirty_shapes.add(node_name)
             return
         self.slices_beyond.pop(name, None)
         if not remove:
             self.slices_beyond[name] = item
-        self.everything_due = True
+        self.marked.everything_due = True
 
     def _touch_pool(self, item: objects.ResourceSlice | None) -> None:
         """Mark what sees another part of the slice's pool."""
@@ -321,11 +316,11 @@ class ClusterStore:
             return
         others = self._pool_slices.others(item)
         if pool_slices.NO_NODE in others:
-            self.everything_due = True
-        self.due |= others - {pool_slices.NO_NODE}
+            self.marked.everything_due = True
+        self.marked.due |= others - {pool_slices.NO_NODE}
 
     def _hold(self, key: Key, claim: objects.ResourceClaim | None, *, remove: bool) -> None:
-        self.dirty_pools |= relevant_fields.hold(self.allocated, key, claim, remove=remove)
+        self.marked.dirty_pools |= relevant_fields.hold(self.allocated, key, claim, remove=remove)
 
 
 def offers(node: objects.Node, resource: str) -> bool:

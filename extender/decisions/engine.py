@@ -17,16 +17,16 @@ from extender.cluster import index, store
 from extender.cluster.pods import gangs
 from extender.decisions import (
     allocated_claims,
-    assumed,
-    prediction_log,
     recorder_interface,
     refusals,
     scored_nodes,
     scorer,
     verb_results,
+    watch_changes,
     work_ahead,
 )
 from extender.decisions.eviction import preemption
+from extender.decisions.expected import assumed, expected_placement, prediction_log
 from extender.decisions.ticket import Ticket
 from extender.demand import pod as pods
 from extender.demand import work
@@ -57,24 +57,12 @@ class Engine:
         self.store = source
         self.index = cluster
         self.policy = policy
-        self.resolver = resolver.Resolver(
-            source,
-            cluster.builder.features,
-            lambda: cluster.builder.hardware.resources,
-            single.splitter,
-        )
+        self.resolver = _resolver(source, cluster, single)
         self.judge = verdicts
         self.work = verdicts.work
         self.tables = verdict_table.VerdictTables(verdicts)
         self.verdicts = sources.VerdictSources(cluster, self.tables, single)
-        self.pricer = headroom.HeadroomPricer(
-            cluster,
-            self.table,
-            verdicts.matches,
-            judges=self.resolver.judges,
-            patient=patient,
-            spending=self.work,
-        )
+        self.pricer = self._pricer(patient=patient)
         self.ahead = work_ahead.WorkAhead(cluster, self.verdicts, self.pricer, self.work)
         self._learning = observer.DemandObserver(
             self.resolver, self.pricer, self.work, on_kind=self.ahead.kinds.want
@@ -84,12 +72,29 @@ class Engine:
         self.predictions = prediction_log.PredictionLog(cluster, self.tables, on_prediction)
         self.recorder: recorder_interface.Recorder = recorder_interface.NoRecorder()
         self.assumed = assumed.AssumedPods(cluster, self.gangs, self.predictions)
+        self._expected = expected_placement.ExpectedPlacement(
+            cluster, self.verdicts, self.predictions, self.assumed, clock
+        )
         self.evictions = preemption.Preemption(cluster, self.verdicts, self.work)
         self.unjudged = Counter(dict.fromkeys(resolver.UNJUDGED, 0))  # why → pods passed so
         self._clock = clock
         self._policies = 0  # moves with the policy
         self.use(policy)
-        source.listeners.append(self._observe)
+        source.listeners.append(self._changes().observe)
+
+    def _pricer(self, *, patient: bool) -> headroom.HeadroomPricer:
+        return headroom.HeadroomPricer(
+            self.index,
+            self.table,
+            self.judge.matches,
+            judges=self.resolver.judges,
+            patient=patient,
+            spending=self.work,
+        )
+
+    def _changes(self) -> watch_changes.WatchChanges:
+        parts = self.resolver, self._learning, self.evictions, self.assumed, self.work
+        return watch_changes.WatchChanges(*parts)
 
     def use(self, policy: config.Policy) -> None:
         """Judge by another policy from now on."""
@@ -98,7 +103,7 @@ class Engine:
         self.policy = policy
         self._policies += 1
         if self.index.builder.extend(policy.device_resources):
-            self.store.everything_due = True
+            self.store.marked.everything_due = True
         self.judge.configure(budget=policy.step_budget)
         self.verdicts.single.configure(budget=policy.step_budget)
         self.pricer.configure(policy.packing, cpu_pods_scored=policy.cpu_pods == "Score")
@@ -124,7 +129,10 @@ class Engine:
         if len(names) - len(found.failed) - len(found.unresolvable) == 1:
             # A refused name that was asked twice leaves none.
             for name in found.passing(names)[:1]:
-                self._reserve_the_only(pod, name)
+                resolved = self.resolver.resolve(pod, self.policy)
+                if isinstance(resolved, resolver.ResolvedPod):
+                    seconds = self.policy.reservation_seconds
+                    self._expected.only(pod, resolved, name, seconds=seconds)
         self.recorder.filtered(self, pod, names, found)
         return found
 
@@ -180,14 +188,9 @@ class Engine:
             scored = self._scored_for(ticket, settled=ticket.scored is not None)
         if scored is None:
             return np.zeros(0, dtype=np.int64)
-        resolved, candidates = scored.resolved, scored.candidates
         self.recorder.prioritized(self, pod, names, scored)
-        best = int(np.argmax(scored.scores))
-        if resolved.claims and resolved.by_node is None:
-            judged = candidates.rows, candidates.states, candidates.table
-            self.predictions.predicted(pod, resolved, *judged, now=self._clock())
-        if candidates.rows[best] >= 0 and resolved.question:
-            self._reserve(pod, resolved, names[best], int(candidates.states[best]))
+        seconds = self.policy.reservation_seconds
+        self._expected.ranked_first(pod, names, scored, seconds=seconds)
         return scored.scores
 
     def prepare(self, ticket: Ticket) -> Ticket:
@@ -310,41 +313,9 @@ class Engine:
         """Pods that the watch has shown and nothing was learnt from yet."""
         return len(self._learning)
 
-    def _reserve_the_only(self, pod: objects.Pod, name: str) -> None:
-        """Reserve where filter left one node: kube-scheduler then never asks to prioritize."""
-        row = self.index.rows.get(name)
-        resolved = self.resolver.resolve(pod, self.policy)
-        if row is not None and isinstance(resolved, resolver.ResolvedPod) and resolved.question:
-            table = self.verdicts.on(resolved, name)
-            state = self.index.expected[[row]]
-            if not table.verdict(int(state[0])).fits:
-                return  # its victims are still there: which devices they leave is not known
-            if isinstance(table, verdict_table.VerdictTable):
-                here = np.array([row], dtype=np.int32)
-                self.predictions.predicted(pod, resolved, here, state, table, now=self._clock())
-            self._reserve(pod, resolved, name, int(state[0]))
 
-    def _reserve(
-        self, pod: objects.Pod, resolved: resolver.ResolvedPod, name: str, state: int
-    ) -> None:
-        if seconds := self.policy.reservation_seconds:
-            table, deadline = self.verdicts.on(resolved, name), self._clock() + seconds
-            self.assumed.reserve(pod, resolved, name, table, state, deadline=deadline)
-
-    def _observe(self, kind: str, old: objects.Object | None, new: objects.Object | None) -> None:
-        """Take a change from the watch: new pods are learnt from, reservations may end."""
-        if kind == "Pod":
-            pod = new or old
-            if not isinstance(pod, objects.Pod):
-                return
-            if old is None:
-                self._learning.observe(pod)
-            if new is None or pod.spec.node_name:
-                self.resolver.forget(pod.metadata.uid)
-                self.evictions.forget(pod.metadata.uid)
-            self.assumed.pod_changed(pod, gone=new is None)
-        elif isinstance(new, objects.ResourceClaim | objects.ResourceClaimTemplate) and old is None:
-            self._learning.appeared(kind, new.metadata.name)
-        if isinstance(new, objects.ResourceClaim):
-            self.work.allow(work.SETTLING)
-            self.assumed.claim_changed(new)
+def _resolver(
+    source: store.ClusterStore, cluster: index.TopologyIndex, single: per_node.PerNodeVerdicts
+) -> resolver.Resolver:
+    resources = lambda: cluster.builder.hardware.resources  # noqa: E731 - read anew each time
+    return resolver.Resolver(source, cluster.builder.features, resources, single.splitter)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from extender import errors, settings
 from extender.cluster import index, machines, store
-from extender.decisions import engine, prediction_log
+from extender.decisions import engine
+from extender.decisions.expected import prediction_log
 from extender.demand import extended_resources, selectors, work
 from extender.demand.allocator import allocator
 from extender.hardware import allocator_features

@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator, Mapping
 
 from extender import errors
 from extender.cluster import store
-from extender.decisions import engine, prediction_log
+from extender.decisions import engine
+from extender.decisions.expected import prediction_log
 from extender.hardware import allocator_features
 from extender.kube import client
 from extender.kube.auth import endpoint
@@ -99,26 +100,11 @@ class Live:
         self._version = server_version.ServerVersion(api, given=given)
         self._decisions = kept_decisions.KeptDecisions(settings)
         self.engine = self._engine(policy)
-        kinds: tuple[informers.Wanted, ...] = informers.KINDS
-        config_map = ""
-        fallback: active_policy.Fallback | None = active_policy.given(policy, settings.policy)
-        if settings.policy_config_map:
-            namespace, _, name = settings.policy_config_map.rpartition("/")
-            namespace = namespace or api.server.namespace
-            kinds = (*kinds, informers.config_map(namespace, name))
-            config_map = f"{namespace}/{name}"
-            fallback = active_policy.named(settings.policy_fallback)
         self._rebuilding = rebuilding.Rebuilding()
         self._events = policy_events.PolicyEvents(api)
         announced = self._events.note if settings.policy_events else policy_events.nobody
-        self.policies = active_policy.Policies(
-            self._use,
-            config_map=config_map,
-            fallback=fallback,
-            last_good=settings.policy_last_good,
-            counted=lambda good: self.metrics.reload("policy", good=good),
-            announced=announced,
-        )
+        followed = active_policy.followed(settings, policy, api.server.namespace)
+        self.policies = self._policies(followed, announced)
         self._shadowing = shadow_runner.opened(
             settings,
             lambda: self.engine,
@@ -130,7 +116,7 @@ class Live:
         self._background = supervisor.Supervisor()
         self._compaction = compaction.Compaction(time.monotonic)
         self.informers = informers.Informers(
-            api, self._sink, kinds=kinds, background=self._background
+            api, self._sink, kinds=followed.kinds, background=self._background
         )
         self._pauses = pauses.Pauses(lambda: self.sites.calls)
         self._settled = False  # whether everything read has been in the index once
@@ -142,6 +128,18 @@ class Live:
         judge = canary_runner.AnsweringJudge(self.front, self._shadowing.rollout)
         self.sites = listeners.Listeners(
             judge, self.front, self.metrics, settings, background=self._background, api=api
+        )
+
+    def _policies(
+        self, followed: active_policy.Followed, announced: policy_events.Announce
+    ) -> active_policy.Policies:
+        return active_policy.Policies(
+            self._use,
+            config_map=followed.config_map,
+            fallback=followed.fallback,
+            last_good=self._settings.policy_last_good,
+            counted=lambda good: self.metrics.reload("policy", good=good),
+            announced=announced,
         )
 
     def _served(self) -> served_engine.ServedEngine:

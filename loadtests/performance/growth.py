@@ -82,7 +82,7 @@ class Bench:
 
     def _taint(self, name):
         """An event of a node that dirties its row: what it holds is counted anew."""
-        self.judging.store.dirty.add(name)
+        self.judging.store.marked.dirty.add(name)
 
 
 def axes(nodes, pods):

@@ -32,9 +32,9 @@ def seen(picture, node):
 
 
 def settle(picture):
-    picture.dirty_shapes.clear()
-    picture.due.clear()
-    picture.everything_due = False
+    picture.marked.dirty_shapes.clear()
+    picture.marked.due.clear()
+    picture.marked.everything_due = False
 
 
 def test_a_node_sees_its_own_slices_and_those_of_no_node(picture):
@@ -89,12 +89,12 @@ def test_a_change_touches_the_nodes_that_the_pool_is_judged_on(picture, event, c
     feed(picture, part("a"), part("b"))
     settle(picture)
     picture.apply("ResourceSlice", event, changed)
-    assert picture.dirty_shapes | picture.due == touched
-    assert not picture.everything_due
+    assert picture.marked.dirty_shapes | picture.marked.due == touched
+    assert not picture.marked.everything_due
 
 
 def test_a_part_of_a_pool_that_is_published_for_all_touches_every_node(picture):
     feed(picture, part("a"), part(""))
     settle(picture)
     picture.apply("ResourceSlice", "MODIFIED", part("a", generation=2))
-    assert picture.everything_due
+    assert picture.marked.everything_due

@@ -27,9 +27,7 @@ def add(kept, *builders):
 
 def settled(kept):
     """Forget what is dirty, as the index does once it has looked."""
-    kept.everything_due = False
-    for marks in (kept.dirty, kept.dirty_shapes, kept.dirty_pools, kept.due, kept.due_usage):
-        marks.clear()
+    kept.marked.forget()
 
 
 def test_a_list_deletes_what_it_does_not_hold(kept):
@@ -104,7 +102,7 @@ def test_a_pod_dirties_the_node_it_leaves_and_the_one_it_comes_to(kept):
 
     kept.apply("Pod", "MODIFIED", make_pod("p").node("b").obj())
 
-    assert kept.dirty == {"a", "b"}
+    assert kept.marked.dirty == {"a", "b"}
     assert set(kept.pods_on) == {"b"}
 
 
@@ -125,8 +123,8 @@ def test_a_finished_pod_is_on_no_node(kept, phase):
 def test_a_slice_of_one_node_dirties_that_node_alone(kept):
     add(kept, make_slice("s", GPU).on("a").device("gpu-0"))
 
-    assert kept.dirty_shapes == {"a"}
-    assert not kept.everything_due
+    assert kept.marked.dirty_shapes == {"a"}
+    assert not kept.marked.everything_due
 
 
 def test_a_slice_that_moves_dirties_both_nodes(kept):
@@ -135,14 +133,14 @@ def test_a_slice_that_moves_dirties_both_nodes(kept):
 
     add(kept, make_slice("s", GPU).on("b"))
 
-    assert kept.dirty_shapes == {"a", "b"}
+    assert kept.marked.dirty_shapes == {"a", "b"}
     assert set(kept.slices_on) == {"b"}
 
 
 def test_a_slice_beyond_one_node_dirties_everything(kept):
     add(kept, make_slice("s", GPU).everywhere())
 
-    assert kept.everything_due
+    assert kept.marked.everything_due
     assert [item.metadata.name for item in kept.slices_of("any")] == ["s"]
 
 
@@ -155,7 +153,7 @@ def test_an_allocated_claim_holds_by_pool_until_it_is_gone(kept):
 
     assert held == {(GPU, "a"): {("default", "c")}, (GPU, "far"): {("default", "c")}}
     assert kept.allocated == {}
-    assert kept.dirty_pools == {(GPU, "a"), (GPU, "far")}
+    assert kept.marked.dirty_pools == {(GPU, "a"), (GPU, "far")}
 
 
 def test_expressions_of_classes_claims_and_templates_are_counted_while_they_are_there(kept):
@@ -243,7 +241,7 @@ def test_one_version_of_an_object_is_one_object_unless_it_was_made_again(kept):
     assert not kept.pending
 
     add(kept, built.uid("another"))
-    assert kept.dirty_shapes == {"a"}
+    assert kept.marked.dirty_shapes == {"a"}
 
 
 class AnyOrder(RuleBasedStateMachine):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from extender.decisions import prediction_log
+from extender.decisions.expected import prediction_log
 from extender.hardware import allocator_features
 from extender.policy import config
 from extender.service import assembly

@@ -106,14 +106,9 @@ class ClaimsOnShape:
         self.claims = claims
         self.features = features
         self._selectors = selectors
-        # claim → request → choice
         self.options = tuple(
-            tuple(
-                tuple(Option(number, request, choice, demand) for choice in request.choices)
-                for request in demand.requests
-            )
-            for number, demand in enumerate(claims)
-        )
+            _options(*each) for each in enumerate(claims)
+        )  # claim → request → choice
         self.count = max((pool.stop for pool in machine.pools), default=0)  # DRA devices
         self.pool_of = tuple(
             index for index, p in enumerate(machine.pools) for _ in range(p.start, p.stop)
@@ -306,6 +301,14 @@ class ClaimsOnShape:
             self.features.consumable_capacity
             and self.machine.devices[device].allow_multiple_allocations
         )
+
+
+def _options(number: int, demand: requests.ClaimDemand) -> tuple[tuple[Option, ...], ...]:
+    """The choices of each of the claim's requests."""
+    return tuple(
+        tuple(Option(number, request, choice, demand) for choice in request.choices)
+        for request in demand.requests
+    )
 
 
 def _members(value: shape.Value | None) -> tuple[object, ...]:

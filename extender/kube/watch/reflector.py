@@ -20,7 +20,15 @@ from collections.abc import Callable
 from extender import errors
 from extender.kube import client
 from extender.kube.api import decoding, objects, status_errors
-from extender.kube.watch import backoff, idle_timeout, line_splitter, lister, recovery, unreadable
+from extender.kube.watch import (
+    arriving_list,
+    backoff,
+    idle_timeout,
+    line_splitter,
+    lister,
+    recovery,
+    unreadable,
+)
 from extender.kube.watch.api_resource import ApiResource, KindStatus, ObjectSink, goes_back
 
 _log = logging.getLogger(__name__)
@@ -80,9 +88,7 @@ class Reflector:
         # after a restore of etcd `_version` is of the future.
         self._doubtful = False
         self._away = False  # the last request found no server, or one that is not up
-        # What a WatchList has brought so far: (namespace, name) → object; None once it is complete.
-        self._arriving: dict[tuple[str, str], objects.Object] | None = None
-        self._arrived: tuple[list[objects.Object], str] | None = None  # a complete one: its version
+        self._arriving = arriving_list.ArrivingList()
         self._unreadable = unreadable.Unreadable(resource.kind, self.status.unreadable)
         self._fruitless = 0  # watches in a row that failed without an event
         self._taken = 0  # events and bookmarks of this watch
@@ -125,7 +131,7 @@ class Reflector:
             self._resumable = False
             return self._failed(errors.ApiError(0, "InternalError", "see the log"))
         finally:
-            self._arriving = self._arrived = None  # of no use broken off, and may be large
+            self._arriving.drop()
 
     def _expired(self, error: errors.ExpiredError) -> float:
         if not self._resumable and not self._version_refused:
@@ -195,7 +201,8 @@ class Reflector:
         """One watch from start to end; with `initial`, of what exists first (WatchList)."""
         self.status.state = "listing" if initial else "watching"
         self.status.watches += 1
-        self._arriving = {} if initial else None
+        if initial:
+            self._arriving.begin()
         self._taken = 0
         confirmed = self._doubtful and not initial
         if confirmed:
@@ -212,14 +219,14 @@ class Reflector:
                     for line in split.feed(chunk):
                         self._silence.heard()
                         self._take(line)
-                        if self._arrived is not None:
-                            await self._replace(*self._arrived)
-                            self._arrived, self.status.state = None, "watching"
+                        if (arrived := self._arriving.complete) is not None:
+                            await self._replace(*arrived)
+                            self._arriving.complete, self.status.state = None, "watching"
                         await self._turns.spend(len(line))
             finally:
                 if lasting is not None:
                     lasting.cancel()
-        if self._arriving is not None:
+        if self._arriving.open:
             raise errors.ApiError(200, "ListIncomplete", "the WatchList ended before its last item")
         lived = _now() - started
         if lived < _VERY_SHORT_SECONDS and not self._taken:
@@ -279,23 +286,20 @@ class Reflector:
             self._skip(error)
 
     def _bookmark(self, version: str, ends_list: bool) -> None:
-        if self._arriving is None:
+        if not self._arriving.open:
             self._never_back(version)
             self._sink.bookmark(self._resource.kind, version)
             self._ordered = True
             self._advance(version)
         elif ends_list:
-            self._arrived = list(self._arriving.values()), version
-            self._arriving = None
+            self._arriving.end(version)
 
     def _change(self, event: str, item: objects.Object) -> None:
         meta = item.metadata
         self.status.events += 1
         self._unreadable.heal(meta)
-        if self._arriving is not None:
-            self._arriving.pop(key := (meta.namespace, meta.name), None)
-            if event != "DELETED":
-                self._arriving[key] = item
+        if self._arriving.open:
+            self._arriving.take(event, item)
             return
         self._never_back(meta.resource_version)
         try:

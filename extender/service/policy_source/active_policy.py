@@ -19,10 +19,12 @@ from collections.abc import Callable
 
 from extender import errors
 from extender.kube.api import objects
+from extender.kube.watch import informers
 from extender.policy import config
 from extender.server import policy_figures
 from extender.service import assembly
 from extender.service.policy_source import kept_text, policy_events, policy_text
+from extender.settings import Settings
 
 _LOG = logging.getLogger(__name__)
 BUILTIN = "builtin"
@@ -55,6 +57,28 @@ def named(text: str | None) -> Fallback | None:
         return None
     path = None if text == BUILTIN else pathlib.Path(text)
     return given(assembly.read_policy(path), path)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Followed:
+    """Where the policy comes from: the kinds to watch for it, and what is used without it.
+
+    `config_map` is NAMESPACE/NAME, empty where none is followed.
+    """
+
+    kinds: tuple[informers.Wanted, ...]
+    config_map: str
+    fallback: Fallback | None
+
+
+def followed(settings: Settings, policy: config.Policy, namespace: str) -> Followed:
+    """What the settings say; `namespace` is ours, for a ConfigMap without one."""
+    if not settings.policy_config_map:
+        return Followed(informers.KINDS, "", given(policy, settings.policy))
+    named_in, _, name = settings.policy_config_map.rpartition("/")
+    where = named_in or namespace
+    kinds = (*informers.KINDS, informers.config_map(where, name))
+    return Followed(kinds, f"{where}/{name}", named(settings.policy_fallback))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

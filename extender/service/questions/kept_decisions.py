@@ -6,7 +6,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from extender.decisions import engine, prediction_log
+from extender.decisions import engine
+from extender.decisions.expected import prediction_log
 from extender.history import decision, decision_history, decision_json, decision_recorder
 from extender.server import admin_routes
 from extender.service.policy_source import active_policy

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from extender.cluster import index, store
 from extender.cluster.pods import gangs, reservations
-from extender.decisions import prediction_log
+from extender.decisions.expected import prediction_log
 from extender.kube.api import objects
 from extender.verdicts import resolver, verdict_table
 

@@ -1,0 +1,1 @@
+"""What a decision leaves behind: reservations and predictions, until the watch shows the pod."""
