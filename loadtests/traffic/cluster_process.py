@@ -2,8 +2,9 @@
 
     python -m loadtests.traffic.cluster_process --scenario NAME [--nodes N]
 
-It prints its port once all is there. The line `go SECONDS` on its input starts the scenario's
-changes for so long; it ends when its input does, and prints what it has sent.
+It prints its port once all is there. The line `go SECONDS [EVENTS]` on its input starts the
+scenario's changes for so long, with so many events a second instead of the scenario's; `told` waits
+for their end and prints what was sent since the start. It ends when its input does.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ NAMESPACE, CONFIG_MAP = "railyard", "railyard-policy"
 _CONFIG_MAPS = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
 _PATHS = {each.kind: each.at(each.versions[0]).path for each in informers.KINDS}
 _VERSIONS = {each.kind: each.versions[0] for each in informers.KINDS}
-_TICK_SECONDS = 0.01
+_TICK_SECONDS = 0.002  # small portions, as an API server sends each event when it comes
 # Pods of the churn that are there at a time; each holds one device, or CPU alone.
 _ALIVE = 500
 # Events that a watch may be behind: as etcd's history, it must end somewhere.
@@ -87,15 +88,16 @@ class Cluster:
 
     # ------------------------------------------------------------ changes
 
-    async def change(self, seconds: float) -> None:
-        """Do what the scenario asks for, for so long."""
+    async def change(self, seconds: float, events_per_second: int | None = None) -> None:
+        """Do what the scenario asks for, for so long, or with so many events."""
         scenario = self._scenario
+        rate = scenario.events_per_second if events_per_second is None else events_per_second
         steps = [
             (scenario.relist_every_seconds, self.forget_history),
             (scenario.policy_every_seconds, self.change_policy),
         ]
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._churn(scenario.events_per_second, seconds))
+            group.create_task(self._churn(rate, seconds))
             for every, step in steps:
                 if every is not None:
                     group.create_task(_repeat(step, every, seconds))
@@ -135,12 +137,13 @@ class Cluster:
         alive: collections.deque[str] = collections.deque()
         for number in itertools.count():
             name = f"churn-{number:07}"
+            meta = {"creationTimestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
             gpu = {"nvidia.com/gpu": "1"} if number % 2 else {}
             body = _pod_body({"cpu": "1", "memory": "1Gi", **gpu})
-            self.server.put(path, name, namespace="churn", **body)
+            self.server.put(path, name, namespace="churn", metadata=meta, **body)
             yield
             bound = {**body, "spec": {**body["spec"], "nodeName": next(machines)}}
-            self.server.put(path, name, namespace="churn", **bound)
+            self.server.put(path, name, namespace="churn", metadata=meta, **bound)
             yield
             alive.append(name)
             if len(alive) > _ALIVE:
@@ -187,10 +190,11 @@ async def serve(cluster: Cluster) -> None:
     print(json.dumps({"port": cluster.server.port}), flush=True)
     changing: asyncio.Task[None] | None = None
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        word, _, seconds = line.partition(" ")
+        word, *given = line.split()
         if word == "go":
-            changing = asyncio.create_task(cluster.change(float(seconds)))
-        if word.strip() == "told" and changing is not None:
+            rate = int(given[1]) if given[1:] else None
+            changing = asyncio.create_task(cluster.change(float(given[0]), rate))
+        if word == "told" and changing is not None:
             await changing
             pods = len(cluster.server.collections[_PATHS["Pod"]].objects)
             print(json.dumps({**cluster.sent, "pods": pods}), flush=True)

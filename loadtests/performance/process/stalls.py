@@ -4,7 +4,8 @@ The service runs over a fake API server with a mixed cluster. Phases: work ahead
 start; pods of new kinds that the informer shows; calls about them; a relist of everything. Of each,
 the longest time between two ticks and the longest garbage collection, both in processor time of
 the service's thread, so that neighbours on the machine do not count. Of kinds that were shown 100
-ms earlier: what the first filter takes, over the second's. The machine must be quiet for that.
+ms earlier: what the first filter takes, over one that is warm and comes after a pause of 100 ms as
+well, and over those that follow each other. The machine must be quiet for that.
 
     python -m loadtests.performance.process.stalls [--nodes N] [--json]
 """
@@ -22,6 +23,7 @@ import signal
 import statistics
 import tempfile
 import time
+from typing import Any
 
 import uvloop
 
@@ -45,7 +47,7 @@ class Observed:
         self._output = output
         self._seen = 0
 
-    async def look(self) -> dict[str, float]:
+    async def look(self) -> dict[str, Any]:
         """What was seen since the last look: longest turn and collection, in milliseconds."""
         assert self.found.service.pid is not None
         os.kill(self.found.service.pid, signal.SIGUSR2)
@@ -82,24 +84,46 @@ def claiming(number: int) -> dict:
     return {"kind": "Pod", "apiVersion": "v1", "metadata": meta, "spec": spec}
 
 
-async def firsts(found: running.Running, kinds: list[dict]) -> list[tuple[float, float]]:
-    """Milliseconds of the first filter of each kind, shown just before, and of a warm one."""
+async def firsts(found: running.Running, kinds: list[dict]) -> list[tuple[float, float, float]]:
+    """Milliseconds of filter: the first of each kind, shown just before; a warm one after a pause
+    as long; and the median of some that follow each other.
+    """
     names, rng, took = found.names, random.Random(3), []
     rng.shuffle(names)
+
+    async def filtered(kind: dict) -> float:
+        start = rng.randrange(len(names))
+        body = running.question(kind, (names[start:] + names[:start])[:_ASKED])
+        began = time.perf_counter()
+        status, _ = await found.verbs.call("/filter", body)
+        assert status == 200
+        return 1000 * (time.perf_counter() - began)
+
     for kind in kinds:
         found.show("Pod", kind)
         await asyncio.sleep(_AHEAD_SECONDS)
-        times = []
-        for _ in range(6):
-            start = rng.randrange(len(names))
-            body = running.question(kind, (names[start:] + names[:start])[:_ASKED])
-            began = time.perf_counter()
-            status, _ = await found.verbs.call("/filter", body)
-            times.append(1000 * (time.perf_counter() - began))
-            assert status == 200
-        took.append((times[0], statistics.median(times[1:])))
+        first = await filtered(kind)
+        await asyncio.sleep(_AHEAD_SECONDS)
+        rested = await filtered(kind)
+        took.append((first, rested, statistics.median([await filtered(kind) for _ in range(5)])))
         found.remove("Pod", kind)
     return took
+
+
+def told(took: list[tuple[float, float, float]]) -> dict[str, float]:
+    """Medians in milliseconds, and the ratios of the first of each kind to its warm ones."""
+    first, rested, warm = ([each[place] for each in took] for place in range(3))
+    figures = {
+        f"{title}_ms": round(statistics.median(each), 2)
+        for title, each in (("first", first), ("rested", rested), ("warm", warm))
+    }
+    for title, others in (("rested", rested), ("warm", warm)):
+        ratios = sorted(one / other for one, other in zip(first, others, strict=True))
+        figures |= {
+            f"to_{title}": round(statistics.median(ratios), 2),
+            f"to_{title}_p90": round(ratios[int(0.9 * len(ratios))], 2),
+        }
+    return figures
 
 
 async def measure(nodes: int, folder: pathlib.Path) -> dict:
@@ -114,13 +138,7 @@ async def measure(nodes: int, folder: pathlib.Path) -> dict:
             count = _PODS if make is pod else len(wire.KINDS)
             pairs = await firsts(found, [make(number) for number in range(count)])
             phases[f"new kinds, {title}"] = await seen.look()
-            ratios = sorted(first / warm for first, warm in pairs)
-            phases[f"new kinds, {title}"] |= {
-                "first_ms": round(statistics.median(first for first, _ in pairs), 2),
-                "warm_ms": round(statistics.median(warm for _, warm in pairs), 2),
-                "ratio": round(statistics.median(ratios), 2),
-                "ratio_p90": round(ratios[int(0.9 * len(ratios))], 2),
-            }
+            phases[f"new kinds, {title}"] |= told(pairs)
         found.cluster.forget_history()
         await asyncio.sleep(_RELIST_SECONDS)
         phases["relist"] = await seen.look()
@@ -150,7 +168,10 @@ def main() -> None:
         print(json.dumps(report))
         return
     for phase, told in report["phases"].items():
-        print(f"{phase}: {', '.join(f'{key} {value:g}' for key, value in told.items())}")
+        figures = {key: value for key, value in told.items() if key != "where"}
+        print(f"{phase}: {', '.join(f'{key} {value:g}' for key, value in figures.items())}")
+        for stack in told.get("where", ()):
+            print(f"    {stack}")
     print(f"RSS {report['rss_mb']} MB")
 
 
