@@ -41,6 +41,7 @@ _VERY_SHORT_SECONDS = 1.0
 _SHORT_SECONDS = 5.0
 # So many watches in a row without an event: the version may be what is wrong, so list again.
 _FRUITLESS_WATCHES = 5
+_FREED_AT_ONCE = 16  # objects of a list; slices of 48 devices take 5 us each
 # How servers without WatchList answer it: BadRequest, Invalid.
 _NOT_UNDERSTOOD = frozenset({400, 422})
 
@@ -181,7 +182,7 @@ class Reflector:
         return 0.0
 
     async def _replace(self, items: list[objects.Object], version: str) -> None:
-        """Hand a whole list over; a sink that fails gets a new one later."""
+        """Hand a whole list over, and empty it; a sink that fails gets a new one later."""
         try:
             for _ in self._sink.replace(self._resource.kind, items, version) or ():
                 await asyncio.sleep(0)
@@ -196,6 +197,10 @@ class Reflector:
         self._fruitless = 0
         self.status.synced = True
         self._advance(version)
+        while items:
+            # Most are as they were, and the ones before are kept: to free 5,000 slices takes 25 ms.
+            del items[-_FREED_AT_ONCE:]
+            await asyncio.sleep(0)
 
     async def _watch(self, *, initial: bool = False) -> float:
         """One watch from start to end; with `initial`, of what exists first (WatchList)."""
@@ -219,9 +224,13 @@ class Reflector:
                     for line in split.feed(chunk):
                         self._silence.heard()
                         self._take(line)
-                        if (arrived := self._arriving.complete) is not None:
-                            await self._replace(*arrived)
-                            self._arriving.complete, self.status.state = None, "watching"
+                        if self._arriving.complete is not None:
+                            (items, version), self._arriving.complete = (
+                                self._arriving.complete,
+                                None,
+                            )
+                            await self._replace(items, version)
+                            self.status.state = "watching"
                         await self._turns.spend(len(line))
             finally:
                 if lasting is not None:
