@@ -28,6 +28,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int16]
 _MOST_KEPT = 1 << 16  # states of one counter layout; a GPU of eight slices has 723
 _MOST_LAYOUTS = 256  # of a fleet; tens are usual
+_MOST_SHAPES = 64
 # What a partition that fits nowhere costs, in dearest placements: more than any that fits. How much
 # more does not matter (1 to 3 measured the same).
 COST_OF_NO_FIT = 4 / 3
@@ -109,8 +110,12 @@ class GpuState:
     closed: Ints
 
 
+@bounded_cache.remembered("partitioned-gpus", _MOST_SHAPES)
 def partitioned_gpus(hardware: Shape) -> tuple[PartitionedGpu, ...]:
-    """The partitioned GPUs of a machine, in the allocator's order."""
+    """The partitioned GPUs of a machine, in the allocator's order.
+
+    Remembered, as it takes a millisecond with 208 devices, and each unit of the mix asks.
+    """
     found: list[PartitionedGpu] = []
     for number, pool in enumerate(hardware.pools):
         groups: list[tuple[set[str], list[int]]] = []  # (counter sets, devices that draw of them)
