@@ -293,7 +293,7 @@ class Engine:
         """
         self.work.allow_settling(between=between)
         self.expire()
-        self.recorder.condense(moving=self.index.unsettled)
+        self.recorder.condense(awaited=False)
         self.index.settle()
         self.verdicts.single.begin()
         self._learning.learn(self.policy)

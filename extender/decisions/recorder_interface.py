@@ -20,8 +20,8 @@ class Deciding(Protocol):
 class Recorder(Protocol):
     """Hears of decisions on the request path, so it only keeps what it is handed.
 
-    `condense` is called before anything changes that the decision rests on: there is the time to
-    make a short record of it.
+    `condense` is called before anything changes that a finished decision rests on: there is the
+    time to make a short record of it.
     """
 
     def filtered(
@@ -42,8 +42,8 @@ class Recorder(Protocol):
     ) -> None:
         """Prioritize has scored these nodes for the pod; the arrays are parallel to `names`."""
 
-    def condense(self, *, moving: bool = True) -> None:
-        """The cluster is about to move on; where it is not `moving` that can wait."""
+    def condense(self, *, awaited: bool = True) -> None:
+        """The cluster may move on; `awaited`: also with what prioritize is still to come for."""
 
 
 class NoRecorder:
@@ -55,5 +55,5 @@ class NoRecorder:
     def prioritized(self, *_: object) -> None:
         """Nothing is kept."""
 
-    def condense(self, *, moving: bool = True) -> None:
+    def condense(self, *, awaited: bool = True) -> None:
         """Nothing is kept."""

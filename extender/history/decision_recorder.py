@@ -1,8 +1,8 @@
 """From what filter and prioritize have found to the decision that is kept.
 
-On the request path only references are taken. They are condensed when the engine next settles,
-before it takes anything in: that is mostly once the reply is on its way, and always while the
-cluster is as the decision saw it.
+On the request path only references are taken, and copies of what moves. They are condensed when the
+engine next settles after prioritize, before it takes anything in: that is mostly once the reply is
+on its way, and always while the cluster is as the scores saw it.
 """
 
 from __future__ import annotations
@@ -39,9 +39,13 @@ class _OpenDecision:
     names: Sequence[str]
     policy: config.Policy
     scoring: scorer.Scorer
+    at: float  # when it was made
     found: verb_results.FilterResult | None = None
     scored_names: Sequence[str] = ()
     scored: scored_nodes.ScoredNodes | None = None
+    # What tells the asked nodes apart later, and their states: as they were when filter judged.
+    keys: NDArray[np.int64] | None = None
+    states: NDArray[np.int32] | None = None
 
     @property
     def complete(self) -> bool:
@@ -79,7 +83,11 @@ class DecisionRecorder:
     ) -> None:
         if self._open is not None:
             self.condense()
-        self._open = _OpenDecision(pod, names, by.policy, by.scoring, found)
+        now = self._history.wall()
+        self._open = _OpenDecision(pod, names, by.policy, by.scoring, now, found)
+        if found.judged is not None:
+            rows, cluster = found.judged[0], self._engine.index
+            self._open.keys, self._open.states = cluster.order[rows], cluster.state[rows]
 
     def prioritized(
         self,
@@ -93,16 +101,18 @@ class DecisionRecorder:
                 self._open.scored, self._open.scored_names = scored, names
                 return
             self.condense()
-        self._open = _OpenDecision(pod, names, by.policy, by.scoring, None, names, scored)
+        now = self._history.wall()
+        self._open = _OpenDecision(pod, names, by.policy, by.scoring, now, None, names, scored)
 
     # ------------------------------------------------------------ afterwards
 
-    def condense(self, *, moving: bool = True) -> None:
-        """Make a short record of what is open; while nothing moves, once prioritize has come.
+    def condense(self, *, awaited: bool = True) -> None:
+        """Make a short record of what is open; where nobody asks for it, once prioritize has come.
 
-        So nothing is done between filter and the prioritize that follows it.
+        So nothing is done between filter and the prioritize that follows it, whatever the watch
+        shows meanwhile.
         """
-        if self._open is None or not (moving or self._open.complete):
+        if self._open is None or not (awaited or self._open.complete):
             return
         taken, self._open = self._open, None
         if not taken.pod.metadata.uid or not self._history.bounds.decisions:
@@ -131,8 +141,8 @@ class DecisionRecorder:
             demand, profile = explain_demand.demand(resolved), resolved.profile.name
         else:
             demand, profile = f"not judged: {resolved.why}", ""
-        refused, reason = self._refused(taken.names, found)
-        meta, now = taken.pod.metadata, self._history.wall()
+        refused, reason = self._refused(taken.names, found, taken.states)
+        meta, now = taken.pod.metadata, taken.at
         made = decision.Decision(
             number=self._history.total + 1,
             first=now,
@@ -148,7 +158,7 @@ class DecisionRecorder:
             unknown=found.unknown,
             refused=refused,
             answers=decision.NodeAnswers(
-                key=self._keys(taken.names, found),
+                key=self._keys(taken),
                 reason=reason,
                 cost=np.full(len(reason), np.nan, dtype=np.float32),
                 score=np.full(len(reason), -1, dtype=np.int16),
@@ -162,21 +172,24 @@ class DecisionRecorder:
             self._policy = policy, config.fingerprint(policy)
         return self._policy[1]
 
-    def _keys(self, names: Sequence[str], found: verb_results.FilterResult) -> NDArray[np.int64]:
+    def _keys(self, taken: _OpenDecision) -> NDArray[np.int64]:
         """What tells the asked nodes apart later, when they have other rows."""
-        rows = found.judged[0] if found.judged is not None else self._engine.index.rows_of(names)
-        keys: NDArray[np.int64] = self._engine.index.order[rows]
+        judged = taken.found.judged if taken.found is not None else None
+        rows = judged[0] if judged is not None else self._engine.index.rows_of(taken.names)
+        keys = taken.keys if taken.keys is not None else self._engine.index.order[rows]
         for at in np.flatnonzero(rows < 0).tolist():
-            keys[at] = name_order.order_of(names[at])
+            keys[at] = name_order.order_of(taken.names[at])
         return keys
 
     def _refused(
-        self, names: Sequence[str], found: verb_results.FilterResult
+        self,
+        names: Sequence[str],
+        found: verb_results.FilterResult,
+        states: NDArray[np.int32] | None,
     ) -> tuple[tuple[decision.RefusedNodes, ...], NDArray[np.int16]]:
         """The reasons, the most frequent first; and which of them each asked node has."""
-        rows_and_verdicts = found.judged if found.distinct else None
-        if rows_and_verdicts is not None:
-            reasons, codes = self._by_state(found, *rows_and_verdicts)
+        if found.judged is not None and found.distinct and states is not None:
+            reasons, codes = _by_state(found, states, found.judged[1])
         else:
             reasons, codes = _by_name(names, found)
         counts = np.bincount(codes[codes >= 0], minlength=len(reasons))
@@ -188,33 +201,6 @@ class DecisionRecorder:
             decision.RefusedNodes(reasons[n][1], int(counts[n]), reasons[n][0]) for n in order
         ]
         return tuple(listed), position[codes]
-
-    def _by_state(
-        self,
-        found: verb_results.FilterResult,
-        rows: NDArray[np.int32],
-        verdicts: NDArray[np.int8],
-    ) -> tuple[list[tuple[bool, str]], NDArray[np.int16]]:
-        """The distinct refusals, and the number of each node's: one look per state."""
-        codes = np.full(len(rows), -1, dtype=np.int16)
-        numbers: dict[tuple[bool, str], int] = {}
-        for never, texts in ((False, found.failed), (True, found.unresolvable)):
-            chosen = verdicts == evaluator.NEVER
-            if not never:
-                chosen = (verdicts >= evaluator.REFUSED_FROM) & ~chosen
-            refused = np.flatnonzero(chosen)
-            if not len(refused):
-                continue
-            listed = texts.texts if isinstance(texts, refusals.Refusals) else list(texts.values())
-            states = self._engine.index.state[rows[refused]]
-            sample = np.full(int(states.max()) + 1, -1, dtype=np.int32)
-            sample[states] = np.arange(len(refused))
-            code_of = np.zeros(len(sample), dtype=np.int16)
-            for state in np.flatnonzero(sample >= 0).tolist():
-                refusal = never, listed[int(sample[state])]
-                code_of[state] = numbers.setdefault(refusal, len(numbers))
-            codes[refused] = code_of[states]
-        return list(numbers), codes
 
     def _with_scores(
         self, answers: decision.NodeAnswers, scored: scored_nodes.ScoredNodes
@@ -274,7 +260,8 @@ class DecisionRecorder:
         if kind == "Pod":
             pod = new or old
             if isinstance(pod, objects.Pod) and (new is None or pod.spec.node_name):
-                self.condense()  # a pod may be bound before anything else is asked
+                if self._open is not None and self._open.pod.metadata.uid == pod.metadata.uid:
+                    self.condense()  # a pod may be bound before anything else is asked
                 if pod.spec.node_name:
                     self._history.bound(pod.metadata.uid, pod.spec.node_name)
                 else:
@@ -285,6 +272,31 @@ def _refusal(found: verb_results.FilterResult, name: str) -> tuple[bool, str]:
     """Whether the node is refused for good, and why."""
     never = name in found.unresolvable
     return never, (found.unresolvable if never else found.failed).get(name, "")
+
+
+def _by_state(
+    found: verb_results.FilterResult, states: NDArray[np.int32], verdicts: NDArray[np.int8]
+) -> tuple[list[tuple[bool, str]], NDArray[np.int16]]:
+    """The distinct refusals, and the number of each node's: one look per state."""
+    codes = np.full(len(states), -1, dtype=np.int16)
+    numbers: dict[tuple[bool, str], int] = {}
+    for never, texts in ((False, found.failed), (True, found.unresolvable)):
+        chosen = verdicts == evaluator.NEVER
+        if not never:
+            chosen = (verdicts >= evaluator.REFUSED_FROM) & ~chosen
+        refused = np.flatnonzero(chosen)
+        if not len(refused):
+            continue
+        listed = texts.texts if isinstance(texts, refusals.Refusals) else list(texts.values())
+        there = states[refused]
+        sample = np.full(int(there.max()) + 1, -1, dtype=np.int32)
+        sample[there] = np.arange(len(refused))
+        code_of = np.zeros(len(sample), dtype=np.int16)
+        for state in np.flatnonzero(sample >= 0).tolist():
+            refusal = never, listed[int(sample[state])]
+            code_of[state] = numbers.setdefault(refusal, len(numbers))
+        codes[refused] = code_of[there]
+    return list(numbers), codes
 
 
 def _by_name(

@@ -112,7 +112,7 @@ class Shadow:
         uid, asked = self._asked
         return asked if uid == pod.metadata.uid else names
 
-    def condense(self, *, moving: bool = True) -> None:
+    def condense(self, *, awaited: bool = True) -> None:
         """The engine settles: judge what is open, if there is time for it."""
         taken, self._open = self._open, None
         if taken is not None:
@@ -121,7 +121,7 @@ class Shadow:
                 self._guarded(lambda: self._caught_up(taken))
             else:
                 self.report.skip()
-        self._before.condense(moving=moving)
+        self._before.condense(awaited=awaited)
 
     def _skip(self) -> None:
         if self._open is not None:
