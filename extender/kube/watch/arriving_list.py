@@ -11,7 +11,7 @@ class ArrivingList:
     def __init__(self) -> None:
         # (namespace, name) → object; None where no list is arriving.
         self._items: dict[tuple[str, str], objects.Object] | None = None
-        self.complete: tuple[list[objects.Object], str] | None = None  # with its version
+        self._complete: tuple[list[objects.Object], str] | None = None  # with its version
 
     @property
     def open(self) -> bool:
@@ -32,9 +32,14 @@ class ArrivingList:
 
     def end(self, version: str) -> None:
         """All that exists has come."""
-        self.complete = list((self._items or {}).values()), version
+        self._complete = list((self._items or {}).values()), version
         self._items = None
+
+    def taken(self) -> tuple[list[objects.Object], str] | None:
+        """The list and its version once it is complete; whoever takes it has it alone."""
+        found, self._complete = self._complete, None
+        return found
 
     def drop(self) -> None:
         """Forget all: a list that was broken off is of no use, and may be large."""
-        self._items = self.complete = None
+        self._items = self._complete = None
