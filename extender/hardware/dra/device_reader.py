@@ -38,6 +38,7 @@ class Interner:
         self.layouts = layout_cache.Layouts()
         # Conversions of published pieces, each bounded by _MOST.
         self._numberings: dict[tuple[int, tuple[str, ...]], dict[str, int]] = {}
+        self._pool_of: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._capacities: dict[objects.DeviceCapacity | objects.Quantity, shape.Capacity] = {}
         # (driver, attribute names, those apart) → how to read the attributes
         self._plans: dict[tuple[str, tuple[str, ...], layout_cache.Apart], _Plan] = {}
@@ -70,6 +71,15 @@ class Interner:
         if found is None:
             found = shape.Pool(driver, name, start, stop, counters, broken, slices)
             self._pools[key] = found
+        return found
+
+    def pool_of(self, lengths: tuple[int, ...]) -> tuple[int, ...]:
+        """Device → index of its pool, for pools with so many devices that follow each other."""
+        found = self._pool_of.get(lengths)
+        if found is None:
+            _empty_if_full(self._pool_of)
+            found = tuple([i for i, length in enumerate(lengths) for _ in range(length)])
+            self._pool_of[lengths] = found
         return found
 
     def numbering(self, start: int, names: tuple[str, ...]) -> dict[str, int]:

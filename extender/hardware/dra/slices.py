@@ -124,7 +124,7 @@ class _PoolJoiner:
             pools=tuple(self._pools),
             pool_names=tuple(self._names),
             by_slice=tuple([spec.devices or () for spec in self._specs]),
-            pool_of=tuple(i for i, p in enumerate(self._pools) for _ in range(p.start, p.stop)),
+            pool_of=self._interner.pool_of(tuple([p.stop - p.start for p in self._pools])),
             numbers=self._numbers,
             hidden=self._hidden,
             broken_foreign=worst(foreign),

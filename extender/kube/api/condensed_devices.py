@@ -8,6 +8,7 @@ nothing that is a machine's own goes through `alike`.
 
 from __future__ import annotations
 
+import array
 import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
@@ -16,8 +17,9 @@ import msgspec
 
 from extender.kube.api import objects
 
-# In the place of a value that is each machine's own; known by its identity.
+# Stands for a value that is each machine's own; known by its identity.
 HOLE = objects.DeviceAttribute()
+_MOST_POSITIONS = 64  # machines of one kind repeat their values in one way
 _NONE: tuple[objects.Device, ...] = ()
 _VALUES = msgspec.json.Decoder(tuple[objects.DeviceAttribute, ...])
 _set = msgspec.structs.force_setattr
@@ -26,7 +28,7 @@ _set = msgspec.structs.force_setattr
 class SharedDevices:
     """Devices with `HOLE` where a machine has its own value, and for each device these names."""
 
-    __slots__ = ("__weakref__", "devices", "names")
+    __slots__ = ("__weakref__", "devices", "names", "positions")
 
     def __init__(self, devices: tuple[objects.Device, ...]) -> None:
         self.devices = devices
@@ -36,25 +38,45 @@ class SharedDevices:
                 for each in devices
             ]
         )
+        self.positions: dict[bytes, bytes] = {}  # those of its users, which most have alike
 
 
 class CondensedDevices(Sequence[objects.Device]):
-    """The devices that are `shared`, with the holes filled by `own`, in their order."""
+    """The devices that are `shared`, with the holes filled by `own`, in their order.
 
-    __slots__ = ("_own", "shared")
+    Partitions of one GPU repeat its serial number: then each value is kept once, and `_positions`
+    has that of each hole.
+    """
+
+    __slots__ = ("_own", "_positions", "shared")
     __hash__ = None  # type: ignore[assignment]  # as of a tuple of devices, which have maps
 
     def __init__(self, shared: SharedDevices, own: Sequence[objects.DeviceAttribute]) -> None:
         self.shared = shared
-        self._own = msgspec.json.encode(own)
+        number = {value: position for position, value in enumerate(dict.fromkeys(own))}
+        self._own = msgspec.json.encode(tuple(number))
+        self._positions = b""
+        if len(number) < len(own):
+            positions = array.array("I", [number[value] for value in own]).tobytes()
+            if len(shared.positions) >= _MOST_POSITIONS:
+                shared.positions.clear()
+            self._positions = shared.positions.setdefault(positions, positions)
 
     def __len__(self) -> int:
         return len(self.shared.devices)
 
     def __iter__(self) -> Iterator[objects.Device]:
-        values = iter(_VALUES.decode(self._own))
+        values = self._values()
         for device, names in zip(self.shared.devices, self.shared.names, strict=True):
             yield _filled(device, names, values) if names else device
+
+    def _values(self) -> Iterator[objects.DeviceAttribute]:
+        found = _VALUES.decode(self._own)
+        return (
+            map(found.__getitem__, array.array("I", self._positions))
+            if self._positions
+            else iter(found)
+        )
 
     @overload
     def __getitem__(self, index: int) -> objects.Device: ...
@@ -65,7 +87,7 @@ class CondensedDevices(Sequence[objects.Device]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, CondensedDevices) and self.shared is other.shared:
-            return self._own == other._own
+            return (self._own, self._positions) == (other._own, other._positions)
         return isinstance(other, (CondensedDevices, tuple)) and tuple(self) == tuple(other)
 
 

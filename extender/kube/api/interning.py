@@ -55,11 +55,26 @@ class ObjectInterner:
     def __call__(self, item: objects.Object) -> objects.Object:
         """The same object, made of shared parts."""
         if isinstance(item, objects.ResourceSlice):
-            if isinstance(devices := item.spec.devices, tuple):
-                _set(item.spec, "devices", self._condensed(devices))
+            self._slice(item)
         elif isinstance(item, objects.Node):
             self._node(item)
         return item
+
+    def _slice(self, item: objects.ResourceSlice) -> None:
+        spec = item.spec
+        _set(spec, "driver", sys.intern(spec.driver))
+        _set(spec.pool, "name", sys.intern(spec.pool.name))  # most often the node's
+        if spec.node_name is not None:
+            _set(spec, "node_name", sys.intern(spec.node_name))
+        for owner in item.metadata.owner_references or ():
+            _set(owner, "kind", sys.intern(owner.kind))
+            _set(owner, "name", sys.intern(owner.name))
+        if isinstance(spec.devices, tuple):
+            _set(spec, "devices", self._condensed(spec.devices))
+        if spec.shared_counters:
+            sets = spec.shared_counters
+            key = tuple([(each.name, *(each.counters or {}).items()) for each in sets])
+            _set(spec, "shared_counters", _shared(self._others, "counter sets", key, sets))
 
     def _condensed(self, devices: tuple[objects.Device, ...]) -> condensed_devices.CondensedDevices:
         """What this machine's devices share with others, and what is its own."""
@@ -125,6 +140,7 @@ class ObjectInterner:
 
     def _node(self, node: objects.Node) -> None:
         meta, status = node.metadata, node.status
+        _set(meta, "name", sys.intern(meta.name))
         for field in ("labels", "annotations"):
             texts = getattr(meta, field)
             if texts:

@@ -42,6 +42,17 @@ def test_what_was_condensed_reads_as_it_was_published():
     assert found[:2] == published()[:2]
 
 
+def test_a_value_that_devices_repeat_is_kept_once():
+    one, same = condensed(("x", "x")), condensed(("x", "x"))
+
+    assert [each.attributes["serial"].string for each in one if each.attributes] == ["x", "x"]
+    assert one == same
+    assert one != condensed(("x", "y"))
+    assert one != condensed_devices.CondensedDevices(
+        one.shared, [objects.DeviceAttribute(string=each) for each in SERIALS]
+    )
+
+
 def test_it_equals_the_same_devices_however_these_are_kept():
     found = condensed()
 
