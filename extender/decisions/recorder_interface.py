@@ -21,7 +21,7 @@ class Recorder(Protocol):
     """Hears of decisions on the request path, so it only keeps what it is handed.
 
     `condense` is called before anything changes that a finished decision rests on: there is the
-    time to make a short record of it.
+    time to take what of it is needed later.
     """
 
     def filtered(
@@ -45,6 +45,12 @@ class Recorder(Protocol):
     def condense(self, *, awaited: bool = True) -> None:
         """The cluster may move on; `awaited`: also with what prioritize is still to come for."""
 
+    def advance(self) -> None:
+        """Nobody waits: go on with what was left for such a time, for less than a millisecond."""
+
+    def complete(self) -> None:
+        """Somebody is about to read what was recorded: leave nothing for later."""
+
 
 class NoRecorder:
     """Keeps nothing."""
@@ -57,3 +63,9 @@ class NoRecorder:
 
     def condense(self, *, awaited: bool = True) -> None:
         """Nothing is kept."""
+
+    def advance(self) -> None:
+        """Nothing is left."""
+
+    def complete(self) -> None:
+        """Nothing is left."""

@@ -22,6 +22,7 @@ class ScoredNodes:
     cost: NDArray[np.float64]
     parts: dict[str, NDArray[np.float64]]  # part of the cost → its contribution
     tie: NDArray[np.float64]  # what ranks equal costs, the least first
+    priced: dict[str, NDArray[np.float64]]  # of the parts those that rest on prices
 
     def some(self, positions: list[int]) -> ScoredNodes:
         """The nodes at these positions, alone."""
@@ -36,6 +37,7 @@ class ScoredNodes:
             self.cost[positions],
             {name: values[positions] for name, values in self.parts.items()},
             self.tie[positions],
+            {name: values[positions] for name, values in self.priced.items()},
         )
 
     def by_numbers_of(self, table: verdict_table.VerdictTable) -> ScoredNodes:
@@ -61,7 +63,9 @@ def of(
 ) -> ScoredNodes:
     """The candidates ranked by these costs; `order` ranks what costs the same."""
     scores = ranked(costs, candidates.rows < 0, maximum=maximum, order=order)
-    return ScoredNodes(resolved, candidates, scores, costs.total, costs.parts, costs.tie)
+    return ScoredNodes(
+        resolved, candidates, scores, costs.total, costs.parts, costs.tie, costs.priced
+    )
 
 
 def ranked(

@@ -45,11 +45,16 @@ class CandidateNodes:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NodeCosts:
-    """Per node: the sum, its parts by name where they were asked for, and the key of ties."""
+    """Per node: the sum, its parts by name where they were asked for, and the key of ties.
+
+    `priced` are the parts that rest on prices, kept without further work: they move on with the
+    cluster, and `Scorer.parts_of` finds the others later.
+    """
 
     total: Floats
     parts: dict[str, Floats]
     tie: Floats
+    priced: dict[str, Floats] = dataclasses.field(default_factory=dict)
 
 
 class Scorer:
@@ -120,26 +125,34 @@ class Scorer:
         weight = resolved.profile.preference.weight
         if weight and (self._uneven or resolved.wants):
             total += weight * self._suiting(resolved, candidates.rows)
-        for _, part in self._packing(resolved, candidates):
+        priced = dict(self._packing(resolved, candidates))
+        for part in priced.values():
             total += part
-        return NodeCosts(total, {}, self._tie(resolved, candidates))
+        return NodeCosts(total, {}, self._tie(resolved, candidates), priced)
 
     def cost_by_part(self, resolved: resolver.ResolvedPod, candidates: CandidateNodes) -> NodeCosts:
         """The costs for a pod that asks for devices."""
+        priced = dict(self._packing(resolved, candidates))
+        parts = self.parts_of(resolved, candidates, priced)
+        tie = self._tie(resolved, candidates)
+        total = np.zeros(len(candidates.rows))
+        for part in parts.values():
+            total += part
+        return NodeCosts(total, parts, tie, priced)
+
+    def parts_of(
+        self, resolved: resolver.ResolvedPod, candidates: CandidateNodes, priced: dict[str, Floats]
+    ) -> dict[str, Floats]:
+        """The parts of the costs of these candidates, of which prices gave those in `priced`."""
         table, states = candidates.table, candidates.states
         weights = resolved.profile.locality.weight, resolved.profile.preference.weight
-        parts = {"locality": weights[0] * (1 - table.locality[states])}
-        parts |= dict(self._packing(resolved, candidates))
+        parts = {"locality": weights[0] * (1 - table.locality[states]), **priced}
         parts |= dict(self._proximity(resolved, candidates))
         if weights[1]:
             suiting = self._suiting(resolved, candidates.rows)
             parts["preference"] = weights[1] * (table.preference[states] + suiting)
         parts |= {name: cost for name, cost in _doubts(table.code[states]) if cost.any()}
-        tie = self._tie(resolved, candidates)
-        total = np.zeros(len(candidates.rows))
-        for part in parts.values():
-            total += part
-        return NodeCosts(total, parts, tie)
+        return parts
 
     def cost_of_cpu_pod(
         self, resolved: resolver.ResolvedPod, candidates: CandidateNodes

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from extender.hardware import resource_names, shape
 from extender.hardware.catalogue import catalogue, label_evidence
-from extender.hardware.catalogue.machine_types import Product
+from extender.hardware.catalogue.products import Product
 
 # No machine is known to have more: more units are shares of something we do not see, unless the
 # number of GPUs is published.
@@ -69,7 +69,7 @@ def behind(
 
 def published(labels: Mapping[str, str], hardware: catalogue.Catalogue, vendor: str) -> int:
     """How many physical GPUs of a vendor a node has, as labels or its instance type say."""
-    instance = hardware.instance(labels)
+    instance = hardware.instance_type(labels)
     named = label_evidence.count(labels, vendor)
     if named or instance is None or resource_names.vendor_of(instance.vendor) != vendor:
         return named

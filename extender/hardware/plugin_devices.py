@@ -15,7 +15,8 @@ from typing import NamedTuple
 from extender import bounded_cache
 from extender.hardware import device_topology, physical_gpus, resource_names, shape
 from extender.hardware.catalogue import catalogue, label_evidence
-from extender.hardware.catalogue.machine_types import MachineType, Product
+from extender.hardware.catalogue.platforms import Platform
+from extender.hardware.catalogue.products import Product
 from extender.kube.api import objects, quantity
 
 # A device as the catalogue counts it: (GPU or NIC, number)
@@ -120,7 +121,7 @@ def product_of(tags: Mapping[str, str], hardware: catalogue.Catalogue) -> Produc
 
     A name that only tells a family is taken where nothing tells more.
     """
-    instance = hardware.instance(tags)
+    instance = hardware.instance_type(tags)
     names = [*label_evidence.products(tags), *([instance.product] if instance is not None else ())]
     found = [known for known in map(hardware.product, names) if known is not None]
     exact = (
@@ -152,7 +153,7 @@ def _slots(
     each: physical_gpus.Behind,
     units: int,
     behind: Sequence[physical_gpus.Behind],
-    platform: MachineType | None,
+    platform: Platform | None,
 ) -> list[_Slot]:
     """The devices behind the units of a resource; none where it is not clear which they are."""
     alone = [other.kind for other in behind].count(each.kind) == 1
@@ -165,7 +166,7 @@ def _slots(
 
 
 def _linked(
-    known: Product | None, platform: MachineType | None, hardware: catalogue.Catalogue
+    known: Product | None, platform: Platform | None, hardware: catalogue.Catalogue
 ) -> bool:
     """Whether all GPUs are joined: by the product, or by every one that such machines have."""
     if known is not None or platform is None:
@@ -189,19 +190,19 @@ def _device(resource: str, slot: _Slot, product: str) -> shape.Device:
     )
 
 
-def _numa_and_root(slot: _Slot, platform: MachineType | None) -> tuple[int | None, str | None]:
+def _numa_and_root(slot: _Slot, platform: Platform | None) -> tuple[int | None, str | None]:
     return platform.numa_and_root(slot) if platform is not None else (None, None)
 
 
 def _levels(
-    slots: Sequence[_Slot], platform: MachineType | None, *, linked: bool
+    slots: Sequence[_Slot], platform: Platform | None, *, linked: bool
 ) -> tuple[bytes, ...]:
     return tuple(
         bytes(_level(one, other, platform, linked=linked) for other in slots) for one in slots
     )
 
 
-def _level(one: _Slot, other: _Slot, platform: MachineType | None, *, linked: bool) -> shape.Level:
+def _level(one: _Slot, other: _Slot, platform: Platform | None, *, linked: bool) -> shape.Level:
     if one == other:
         return shape.Level.PIX
     if linked and one[0] is other[0] is shape.Kind.GPU:

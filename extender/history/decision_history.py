@@ -92,18 +92,18 @@ class DecisionHistory:
         self._prune()
         self._on_decision(kept)
 
-    def bound(self, uid: str, node: str) -> None:
-        """The watch shows the pod on a node."""
+    def bound(self, uid: str, node: str, *, at: float) -> None:
+        """The watch has shown the pod on a node."""
         kept = self.latest(uid)
         if kept is not None and kept.outcome.state == decision.WAITING:
             kept.outcome.state, kept.outcome.node = decision.BOUND, node
-            kept.outcome.at = self.wall()
+            kept.outcome.at = at
 
-    def gone(self, uid: str) -> None:
+    def gone(self, uid: str, *, at: float) -> None:
         """The pod was deleted; one that had its node keeps it."""
         kept = self.latest(uid)
         if kept is not None and kept.outcome.state == decision.WAITING:
-            kept.outcome.state, kept.outcome.at = decision.GONE, self.wall()
+            kept.outcome.state, kept.outcome.at = decision.GONE, at
 
     def compared(self, uid: str, result: str) -> None:
         """A claim of the pod was allocated, and compared with what was predicted."""

@@ -62,7 +62,7 @@ class Frame:
         history = self._source().decisions
         if history is None or not history.bounds.decisions:
             return None
-        self._source().engine.recorder.condense()
+        self._source().engine.recorder.complete()
         return history
 
     def pools(self) -> node_pools.NodePools:

@@ -34,7 +34,7 @@ from extender.errors import ApiError, ProblemsError, WireError
 from extender.server import admin_routes, admin_turns
 from extender.server.access import browsers
 from extender.server.access import gate as gates
-from extender.server.admin_turns import Questions, Turns
+from extender.server.admin_turns import TurnRunner, Turns
 from extender.server.http import rate_limited_log, responses
 from extender.server.http.responses import Reply
 from extender.server.metrics import ClusterFigures, Metrics
@@ -86,7 +86,7 @@ class AdminHandler:
         self,
         admin: Admin,
         metrics: Metrics,
-        asked: Questions,
+        turn_runner: TurnRunner,
         *,
         closing: Callable[[], bool],
         gate: gates.Gate,
@@ -95,7 +95,7 @@ class AdminHandler:
         self._metrics = metrics
         self._closing = closing
         self._gate = gate
-        self._asked = asked
+        self._turn_runner = turn_runner
         self._questions: dict[str, Callable[[], Turns]] = {  # path → who answers
             "/metrics": self._exposition,
             "/v1/topology": admin.topology,
@@ -162,19 +162,21 @@ class AdminHandler:
 
     async def close(self) -> None:
         """Give up what is not answered yet."""
-        await self._asked.close()
+        await self._turn_runner.close()
 
     async def _answered(self, request: web.BaseRequest, body: bytes) -> Reply:
         if request.path == "/v1/explain":
             key, work = self._explanation(request, body)
-            found = await self._asked.answer(request.path, key, self._admin.moment(), work)
+            found = await self._turn_runner.answer(request.path, key, self._admin.moment(), work)
             return Reply(found.pieces())
         if (routed := self._routes.find(request.path)) is not None:
             return await self._routed(*routed, _query(request))
         # Counters move without the cluster: who scrapes gets them as they are.
         scraped = request.path == "/metrics"
         moment = None if scraped else self._admin.moment()
-        found = await self._asked.answer(request.path, "", moment, self._questions[request.path])
+        found = await self._turn_runner.answer(
+            request.path, "", moment, self._questions[request.path]
+        )
         kind = prometheus_client.CONTENT_TYPE_LATEST if scraped else responses.JSON
         return Reply(found.pieces(), kind=kind)
 
@@ -184,7 +186,9 @@ class AdminHandler:
             moment = self._admin.moment() if route.kept else None
             key = tuple(sorted(given.items()))
             work = functools.partial(route.answer, given)
-            found = await self._asked.answer(route.path, key, moment, work, queued=route.queued)
+            found = await self._turn_runner.answer(
+                route.path, key, moment, work, queued=route.queued
+            )
         except WireError as refused:
             if route.refusal is None:
                 raise

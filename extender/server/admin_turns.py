@@ -108,7 +108,7 @@ class _KeptAnswer:
     answer: QueryAnswer
 
 
-class Questions:
+class TurnRunner:
     """Works out answers. `quiet` tells whether no call has come for a moment; `clock` in s."""
 
     def __init__(

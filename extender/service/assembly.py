@@ -77,7 +77,7 @@ def _selectors(
 
 
 def _calibrations(hardware: catalogue.Catalogue) -> dict[str, locality.Calibration]:
-    """Machine type → its measured bandwidth factors."""
+    """Platform → its measured bandwidth factors."""
     return {
         each.name: locality.Calibration(**hardware.calibration(each.name))
         for each in hardware.platforms

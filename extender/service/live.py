@@ -172,7 +172,7 @@ class Live:
             patient=False,
             on_prediction=self._on_prediction,
         )
-        self._decisions.follow(judging)
+        self._decisions.follow(judging, in_turns=True)
         return judging
 
     async def read(self) -> None:
@@ -307,6 +307,7 @@ class Live:
             elif moment == self.engine.index.writes:
                 self._compaction.step(self.engine.index)
             moment = self.engine.index.writes
+            self.engine.recorder.advance()
             self.front.log_unusable()
 
     async def _take_in(self) -> None:

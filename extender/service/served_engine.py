@@ -251,7 +251,7 @@ class ServedEngine:
         """The decision by which the pod got its node, if it has one and it is kept."""
         if self._history is None or not pod.spec.node_name or not pod.metadata.uid:
             return None
-        self.engine.recorder.condense()
+        self.engine.recorder.complete()
         made = self._history.latest(pod.metadata.uid)
         return made if made is not None and made.answers is not None else None
 

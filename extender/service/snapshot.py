@@ -48,7 +48,7 @@ async def opened(settings: Settings, policy: config.Policy) -> AsyncIterator[sta
 
     async def read() -> None:
         front.engine = await _read(settings, policy)
-        decisions.follow(front.engine)
+        decisions.follow(front.engine, in_turns=False)
         startup.settled_memory()
         waiting.clear()
         _LOG.info("ready: %r %r", front.engine.store, front.engine.index)

@@ -123,6 +123,14 @@ class Shadow:
                 self.report.skip()
         self._before.condense(awaited=awaited)
 
+    def advance(self) -> None:
+        """Hand it on: the candidate has turns of its own."""
+        self._before.advance()
+
+    def complete(self) -> None:
+        """Hand it on; what is open here is judged when the engine settles."""
+        self._before.complete()
+
     def _skip(self) -> None:
         if self._open is not None:
             self.projections.wait(self._open.pod, self._open.asked)

@@ -6,7 +6,8 @@
     floor     C: blocking, no look-ups, no JSON; what comes is written back
     noop      aiohttp and orjson: all decoded, every node passes, all encoded
     go        Go, as extenders do it: typed decode and encode by the standard library
-    railyard  the product over a mixed cluster; `before` is that of another tree
+    railyard  the product over a mixed cluster, its decision history included; `before` is that of
+              another tree
 
 The floor needs `cc`, the Go peer `go`; each is left out where its compiler is missing. A pair is
 filter and then prioritize about the names that filter let through, as bytes that are at hand;

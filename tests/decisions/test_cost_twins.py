@@ -26,7 +26,24 @@ def compared(judging, pod, names):
     judging.settle(rest=True)
     told = judging.score(pod, names)
     with_parts = np.zeros(0) if told is None else told.scores
+    if told is not None and told.resolved.question:
+        assert parts_found_later(judging, pod, names) == listed(told.parts)
     return with_parts.tolist(), judging.prioritize(pod, names).tolist()
+
+
+def parts_found_later(judging, pod, names):
+    """The parts as the decision history finds them, from a score that was made without."""
+    found = judging.score(pod, names, with_parts=False)
+    if found.parts:  # of a gang's member they are made at once
+        return listed(found.parts)
+    everything = found.some(list(range(len(names))))
+    scoring, candidates = judging.scoring, everything.candidates
+    return listed(scoring.parts_of(everything.resolved, candidates, everything.priced))
+
+
+def listed(parts):
+    """Part of the cost → its values, to the bit."""
+    return {name: values.tolist() for name, values in parts.items()}
 
 
 @settings(max_examples=15, deadline=None)

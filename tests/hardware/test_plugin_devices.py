@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies
 
 from extender.hardware import plugin_devices, shape
-from extender.hardware.catalogue import catalogue, machine_types
+from extender.hardware.catalogue import catalogue, instance_types
 from extender.kube.api import objects
 
 FILES = (pathlib.Path(__file__).parents[2] / "config" / "hardware").iterdir()
@@ -22,7 +22,7 @@ def node(allocatable, **tags):
 
 def p4d(allocatable, **tags):
     plain = node(allocatable, gpu_product="NVIDIA-A100-SXM4-40GB", gpu_count="8", **tags)
-    tagged = plain.metadata.labels | {machine_types.INSTANCE_TYPE: "p4d.24xlarge"}
+    tagged = plain.metadata.labels | {instance_types.INSTANCE_TYPE: "p4d.24xlarge"}
     return objects.Node(metadata=objects.ObjectMeta(labels=tagged), status=plain.status)
 
 

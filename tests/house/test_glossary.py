@@ -19,7 +19,7 @@ DONE = ("extender", "docs", "config", "deploy")  # whose modules and pages are r
 GLOSSARY_PAGE, CHANGELOG_PAGE = "glossary.md", "CHANGELOG.md"  # name what is retired
 # (path, word) → why it is a proper use there
 PROPER = {
-    ("extender/hardware/catalogue/machine_types.py", "near"): "a field of the catalogue's files",
+    ("extender/hardware/catalogue/platforms.py", "near"): "a field of the catalogue's files",
 }
 # Fields of the admin port's JSON, which clients read: they are not renamed with the code.
 FIELDS = frozenset({"near", "grounds"})

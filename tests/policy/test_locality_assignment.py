@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from extender.hardware import shape
 from extender.hardware.catalogue import topology_matrix
-from extender.hardware.catalogue.machine_types import INSTANCE_TYPE, MACHINE
+from extender.hardware.catalogue.instance_types import INSTANCE_TYPE
+from extender.hardware.catalogue.platforms import MACHINE
 from extender.policy import bipartite_matching, locality
 from extender.replay import snapshots
 from tests.kit.builders import make_node

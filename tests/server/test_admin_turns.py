@@ -29,8 +29,8 @@ def clock():
 
 
 @pytest.fixture
-async def asked(clock):
-    found = admin_turns.Questions(quiet=lambda: False, clock=clock)
+async def turns(clock):
+    found = admin_turns.TurnRunner(quiet=lambda: False, clock=clock)
     yield found
     await found.close()
 
@@ -58,7 +58,7 @@ class Ticking(Clock):
 
 @pytest.fixture
 async def turning():
-    found = admin_turns.Questions(quiet=lambda: True, clock=Ticking())
+    found = admin_turns.TurnRunner(quiet=lambda: True, clock=Ticking())
     yield found
     await found.close()
 
@@ -99,44 +99,44 @@ async def test_only_so_many_wait_for_an_answer(turning, work):
     await asyncio.gather(*waiting)
 
 
-async def test_an_answer_serves_until_the_cluster_moves_on(asked, work):
+async def test_an_answer_serves_until_the_cluster_moves_on(turns, work):
     work.go_on = True
 
-    answers = [whole(await asked.answer("topology", "", moment, work)) for moment in (1, 1, 2, 2)]
+    answers = [whole(await turns.answer("topology", "", moment, work)) for moment in (1, 1, 2, 2)]
 
     assert answers == [b"1", b"1", b"2", b"2"]
 
 
-async def test_an_answer_serves_a_few_seconds_at_the_most(asked, work, clock):
+async def test_an_answer_serves_a_few_seconds_at_the_most(turns, work, clock):
     work.go_on = True
-    await asked.answer("topology", "", 1, work)
+    await turns.answer("topology", "", 1, work)
     clock.now += 10.0
 
-    assert whole(await asked.answer("topology", "", 1, work)) == b"2"
+    assert whole(await turns.answer("topology", "", 1, work)) == b"2"
 
 
-async def test_an_answer_that_rests_on_nothing_is_not_kept(asked, work):
+async def test_an_answer_that_rests_on_nothing_is_not_kept(turns, work):
     work.go_on = True
-    await asked.answer("metrics", "", None, work)
+    await turns.answer("metrics", "", None, work)
 
-    assert whole(await asked.answer("metrics", "", None, work)) == b"2"
-    await eventually(lambda: asked.held == 0, "letting go")
+    assert whole(await turns.answer("metrics", "", None, work)) == b"2"
+    await eventually(lambda: turns.held == 0, "letting go")
 
 
-async def test_answers_that_are_still_read_are_bounded(asked, work, monkeypatch):
+async def test_answers_that_are_still_read_are_bounded(turns, work, monkeypatch):
     monkeypatch.setattr(admin_turns, "_MOST_BYTES", 0)
     work.go_on = True
-    answer = await asked.answer("topology", "", None, work)
+    answer = await turns.answer("topology", "", None, work)
 
     with pytest.raises(WireError) as refused:
-        await asked.answer("topology", "", None, work)
+        await turns.answer("topology", "", None, work)
 
     assert refused.value.status == 429
     read = iter(answer.pieces().parts)
     del answer
-    assert asked.held == 1
+    assert turns.held == 1
     del read
-    await eventually(lambda: asked.held == 0, "letting go")
+    await eventually(lambda: turns.held == 0, "letting go")
 
 
 async def test_what_the_work_raises_is_raised_to_all_and_forgotten(turning):

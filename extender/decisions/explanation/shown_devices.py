@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from extender.cluster import index
@@ -38,21 +40,20 @@ def predicted(
     resolved: resolver.ResolvedPod, detail: index.Row, verdict: Verdict
 ) -> tuple[ShownDevice, ...]:
     """The verdict's devices by the names that this node publishes."""
-    machine = detail.machine
-    found = [
-        ShownDevice(
-            claim=resolved.claims[pick.claim].name if pick.claim < len(resolved.claims) else "",
-            request=pick.request,
-            driver=machine.shape.devices[pick.device].driver,
-            pool=machine.pool_names[machine.inventory.pool_of[pick.device]][1],
-            device=machine.shape.devices[pick.device].name,
-            admin=pick.admin,
-        )
-        for pick in verdict.picks
-    ]
-    for name, devices in verdict.plugin:
-        found += [
-            ShownDevice("", name, "device plug-in", detail.name, machine.shape.devices[each].name)
-            for each in devices
-        ]
-    return tuple(found)
+    return tuple(itertools.starmap(ShownDevice, named(resolved, detail, verdict)))
+
+
+def named(
+    resolved: resolver.ResolvedPod, detail: index.Row, verdict: Verdict
+) -> Iterator[tuple[str, str, str, str, str, bool]]:
+    """Yield the fields of `ShownDevice` for each of the verdict's devices."""
+    machine, claims = detail.machine, resolved.claims
+    devices, names, pool_of = machine.shape.devices, machine.pool_names, machine.inventory.pool_of
+    for pick in verdict.picks:
+        claim = claims[pick.claim].name if pick.claim < len(claims) else ""
+        device = devices[pick.device]
+        pool = names[pool_of[pick.device]][1]
+        yield claim, pick.request, device.driver, pool, device.name, pick.admin
+    for name, chosen in verdict.plugin:
+        for each in chosen:
+            yield "", name, "device plug-in", detail.name, devices[each].name, False

@@ -1,1 +1,1 @@
-"""What is known of GPU products and machine types that publish little themselves."""
+"""What is known of GPU products, platforms and instance types that publish little themselves."""

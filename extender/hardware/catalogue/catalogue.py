@@ -3,9 +3,9 @@
 A product says whether all its GPUs in a node are joined by NVLink (or its like), and which MIG
 geometry it has. A platform is a kind of machine, recognised by node labels: where its GPUs and
 NICs sit, for nodes with device plug-ins, and the numbers of the locality cost model that were
-measured on it. An instance says what machines of a cloud have, a resource what a unit of a device
-plug-in is. The files are `config/hardware/*.yaml` and `mig_profiles.tsv` there; an operator may add
-their own.
+measured on it. An instance type says what machines of a cloud have, a resource what a unit of a
+device plug-in is. The files are `config/hardware/*.yaml` and `mig_profiles.tsv` there; an operator
+may add their own.
 """
 
 from __future__ import annotations
@@ -19,22 +19,16 @@ import yaml
 
 from extender import errors
 from extender.hardware import device_topology, mig_profiles, resource_names
-from extender.hardware.catalogue import product_lookup
-from extender.hardware.catalogue.machine_types import (
-    INSTANCE_TYPE,
-    OLD_INSTANCE_TYPE,
-    Instance,
-    MachineMatch,
-    MachineType,
-    Product,
-    is_spelt,
-)
+from extender.hardware.catalogue import entry, instance_types
+from extender.hardware.catalogue.instance_types import InstanceType
+from extender.hardware.catalogue.platforms import Platform, PlatformMatch
+from extender.hardware.catalogue.products import Product, ProductNames
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first takes a tenth of the time
 _FIELDS = ("products", "platforms", "instances", "resources")  # of a file
 
-_Entry = TypeVar("_Entry", Product, MachineType, Instance, resource_names.Resource)
-_Named = TypeVar("_Named", Product, MachineType)
+_Entry = TypeVar("_Entry", Product, Platform, InstanceType, resource_names.Resource)
+_Named = TypeVar("_Named", Product, Platform)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,12 +36,12 @@ class Catalogue:
     """All products and platforms, found by what nodes and devices say of themselves."""
 
     products: Mapping[str, Product]  # plain name → product
-    platforms: tuple[MachineType, ...]
+    platforms: tuple[Platform, ...]
     partitions: mig_profiles.MigPartitions
-    instances: tuple[Instance, ...] = ()
+    instances: tuple[InstanceType, ...] = ()
     resources: resource_names.Table = resource_names.NONE
-    names: product_lookup.ProductNames = dataclasses.field(
-        default_factory=lambda: product_lookup.ProductNames(()),
+    names: ProductNames = dataclasses.field(
+        default_factory=lambda: ProductNames(()),
         compare=False,  # made of `products`
     )
 
@@ -60,11 +54,11 @@ class Catalogue:
         """The product of that name, in any spelling, or of that PCI id."""
         return self.names.find(name)
 
-    def instance(self, labels: Mapping[str, str]) -> Instance | None:
+    def instance_type(self, labels: Mapping[str, str]) -> InstanceType | None:
         """What machines of the node's instance type have; None where the type is not known."""
-        kind = labels.get(INSTANCE_TYPE) or labels.get(OLD_INSTANCE_TYPE, "")
+        kind = instance_types.of(labels)
         for each in self.instances if kind else ():
-            if any(is_spelt(kind, pattern) for pattern in each.types):
+            if any(entry.is_spelt(kind, pattern) for pattern in each.types):
                 return each
         return None
 
@@ -75,12 +69,12 @@ class Catalogue:
 
     def find(
         self, product: str, labels: Mapping[str, str] | None = None, *, gpus: int = 0
-    ) -> MachineType | None:
+    ) -> Platform | None:
         """The platform that fits best: the one with most fields that hold, first come.
 
         `gpus` is the number of physical GPUs, 0 where it is not known: then it decides nothing.
         """
-        best: tuple[int, MachineType] | None = None
+        best: tuple[int, Platform] | None = None
         known = self.product(product)
         name = product if known is None else known.name
         for platform in self.platforms:
@@ -131,10 +125,10 @@ def parse(files: Mapping[str, bytes]) -> Catalogue:
         elif name.endswith((".yaml", ".yml")):
             document = _document(name, content, problems)
             read.products += _entries(name, document, "products", Product, problems)
-            read.platforms += _entries(name, document, "platforms", MachineType, problems)
-            read.instances += _entries(name, document, "instances", Instance, problems)
+            read.platforms += _entries(name, document, "platforms", Platform, problems)
+            read.instances += _entries(name, document, "instances", InstanceType, problems)
             read.units += _entries(name, document, "resources", resource_names.Resource, problems)
-    names = product_lookup.ProductNames([product for _, product in read.products])
+    names = ProductNames([product for _, product in read.products])
     problems += _contradictions(read, names)
     if problems:
         raise errors.ConfigError("the hardware catalogue cannot be used:", problems)
@@ -153,15 +147,13 @@ class _Entries:
     """What the files hold, each entry with its place."""
 
     products: list[tuple[str, Product]] = dataclasses.field(default_factory=list)
-    platforms: list[tuple[str, MachineType]] = dataclasses.field(default_factory=list)
-    instances: list[tuple[str, Instance]] = dataclasses.field(default_factory=list)
+    platforms: list[tuple[str, Platform]] = dataclasses.field(default_factory=list)
+    instances: list[tuple[str, InstanceType]] = dataclasses.field(default_factory=list)
     units: list[tuple[str, resource_names.Resource]] = dataclasses.field(default_factory=list)
     geometries: dict[str, mig_profiles.MigGeometry] = dataclasses.field(default_factory=dict)
 
 
-def _contradictions(
-    read: _Entries, names: product_lookup.ProductNames
-) -> Iterator[tuple[str, str]]:
+def _contradictions(read: _Entries, names: ProductNames) -> Iterator[tuple[str, str]]:
     """Where entries that are right each by itself do not agree: (place, what is wrong)."""
     yield from _repeated(read.products, lambda product: device_topology.plain_value(product.name))
     yield from _repeated(read.platforms, lambda platform: platform.name)
@@ -212,10 +204,10 @@ def _repeated(
     entries: Sequence[tuple[str, _Named]], name_of: Callable[[_Named], str]
 ) -> Iterator[tuple[str, str]]:
     seen: dict[str, str] = {}  # name → place
-    for location, entry in entries:
-        name = name_of(entry)
+    for location, each in entries:
+        name = name_of(each)
         if name in seen:
-            yield f"{location}.name", f"{entry.name!r} is also {seen[name]}"
+            yield f"{location}.name", f"{each.name!r} is also {seen[name]}"
         seen.setdefault(name, location)
 
 
@@ -227,9 +219,9 @@ def _mig_problems(
             yield f"{location}.mig", f"no MIG profiles are known of {product.mig!r}"
 
 
-def _platform_problems(platform: MachineType) -> Iterator[tuple[str, str]]:
+def _platform_problems(platform: Platform) -> Iterator[tuple[str, str]]:
     match = platform.match
-    if match == MachineMatch() or match == MachineMatch(gpus=match.gpus):
+    if match == PlatformMatch() or match == PlatformMatch(gpus=match.gpus):
         yield "match", "needs products, instanceTypes or machines"
     for field in ("gpus", "nics"):
         numbers = sorted(number for group in platform.groups for number in getattr(group, field))

@@ -14,7 +14,7 @@ import msgspec
 
 from extender import bounded_cache
 from extender.hardware import mig_profiles
-from extender.hardware.catalogue import machine_types
+from extender.hardware.catalogue import platforms
 
 _SHARED = "-SHARED"
 _MIG = "-MIG-"
@@ -74,7 +74,7 @@ _MIG_REPLICAS = re.compile(r"nvidia\.com/mig-.+\.replicas")
 
 _EXACT = frozenset(
     (
-        *(*_PRODUCTS, _GKE_ACCELERATOR, *_AMD_PARTITIONS, *machine_types.LABELS),
+        *(*_PRODUCTS, _GKE_ACCELERATOR, *_AMD_PARTITIONS, *platforms.LABELS),
         *(label for labels in _COUNTS.values() for label in labels),
         *(_GFD_MEMORY, _REPLICAS, _MIG_STRATEGY, _GKE_CLIENTS, _GKE_PARTITION),
     )

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from extender.kube.watch import supervisor
 from extender.server.access import gate, reviews
 from extender.server.admin import Admin, AdminHandler
-from extender.server.admin_turns import Questions
+from extender.server.admin_turns import TurnRunner
 from extender.server.handler import VerbHandler
 from extender.server.http import descriptors
 from extender.server.http.ports import Port
@@ -57,13 +57,13 @@ class Listeners:
         self.closing = False
         verbs = Verbs(judge, metrics, clock=clock)
         self._calls = VerbHandler(verbs, metrics, settings.limits, clock=clock)
-        asked = Questions(quiet=lambda: self._calls.quiet, clock=clock)
+        turn_runner = TurnRunner(quiet=lambda: self._calls.quiet, clock=clock)
         self._metrics = metrics
-        metrics.watch("railyard_held_bytes", "answers", lambda: asked.held)
+        metrics.watch("railyard_held_bytes", "answers", lambda: turn_runner.held)
         self._admin = AdminHandler(
             admin,
             metrics,
-            asked,
+            turn_runner,
             closing=lambda: self.closing,
             gate=gate.opened(settings.admin, api),
         )

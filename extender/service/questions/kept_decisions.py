@@ -28,10 +28,11 @@ class KeptDecisions:
             on_decision=_logged if settings.log_decisions else lambda _: None,
         )
 
-    def follow(self, judging: engine.Engine) -> None:
-        """Keep the engine's decisions."""
+    def follow(self, judging: engine.Engine, *, in_turns: bool) -> None:
+        """Keep the engine's decisions; `in_turns` where its recorder is given some."""
         if self.history.bounds.decisions:
-            decision_recorder.DecisionRecorder(judging, self.history).attach()
+            kept = decision_recorder.DecisionRecorder(judging, self.history, in_turns=in_turns)
+            kept.attach()
 
     def routes(
         self,
@@ -42,7 +43,7 @@ class KeptDecisions:
         """What the admin port answers of decisions and of the policy."""
 
         def complete() -> None:
-            judging().recorder.condense()
+            judging().recorder.complete()
 
         return (
             *decision_routes.routes(self.history, complete),

@@ -31,7 +31,7 @@ def _why(
     namespace, slash, name = given.get("pod", "").partition("/")
     if not slash or not namespace or not name:
         raise errors.WireError(400, "name the pod: ?pod=NAMESPACE/NAME")
-    judging.recorder.condense()
+    judging.recorder.complete()
     pod, node = judging.store.pods.get((namespace, name)), given.get("node", "")
     yield
     made = history.latest(pod.metadata.uid) if pod is not None else None

@@ -19,11 +19,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import orjson
 import uvloop
 from aiohttp import web
 
+from extender.history import decision_history, decision_recorder
 from extender.server import metrics
 from extender.server.http import listeners
 from extender.service import served_engine, startup
@@ -98,9 +100,21 @@ def paced(sites):
         return pauses.Pauses()
 
 
+def recorded(judging):
+    """Keep its decisions as the service does; what goes on with them in a quiet moment."""
+    history = decision_history.DecisionHistory(wall=time.time)
+    try:
+        decision_recorder.DecisionRecorder(judging, history, in_turns=True).attach()
+    except TypeError:  # a tree that keeps each at once
+        decision_recorder.DecisionRecorder(judging, history).attach()
+        return lambda: None
+    return judging.recorder.advance
+
+
 async def railyard(count):
     """The product; what is done between requests is done as `service.live` does."""
     judging = mixed_fleet.cluster(count)
+    advance = recorded(judging)
     free = Address(LOOPBACK, 0)
     settings = Settings(bind=free, admin_bind=free)
     judge, questions = served_engine.ServedEngine(judging), Questions()
@@ -117,6 +131,7 @@ async def railyard(count):
         if judging.unsettled:
             judging.settle()
             judging.ahead.step()
+        advance()
 
 
 def main():

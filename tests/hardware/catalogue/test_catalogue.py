@@ -7,8 +7,9 @@ from extender import errors
 from extender.hardware import shape
 from extender.hardware.catalogue import (
     catalogue,
+    instance_types,
     label_evidence,
-    machine_types,
+    platforms,
     topology_matrix,
 )
 from extender.policy import locality
@@ -107,7 +108,7 @@ def test_the_case_and_the_order_of_words_tell_nothing_about_a_product(spelt, nam
 @pytest.mark.parametrize("label", ["node.kubernetes.io/instance-type"])
 @pytest.mark.parametrize("kind", ["p5.48xlarge", "P5.48XLARGE", "P5.48xlarge"])
 def test_an_instance_type_is_known_in_any_case(label, kind):
-    assert CATALOGUE.instance({label: kind}).product == "NVIDIA H100 80GB HBM3"
+    assert CATALOGUE.instance_type({label: kind}).product == "NVIDIA H100 80GB HBM3"
     assert CATALOGUE.find("", {label: kind}) == CATALOGUE.find("", {label: "p5.48xlarge"})
 
 
@@ -138,26 +139,26 @@ def test_the_geometry_of_a_gpu_is_found_by_its_product():
     assert CATALOGUE.geometry("GTX 9000") is None
 
 
-DGX = {machine_types.MACHINE: "DGXA100-920-23687-2530-000"}
+DGX = {platforms.MACHINE: "DGXA100-920-23687-2530-000"}
 
 
 @pytest.mark.parametrize(
     ("product", "labels", "gpus", "platform"),
     [
-        ("NVIDIA A100-SXM4-40GB", {machine_types.INSTANCE_TYPE: "p4d.24xlarge"}, 8, "aws-p4d"),
-        ("NVIDIA A100-SXM4-40GB", {machine_types.INSTANCE_TYPE: "p4d.24xlarge"}, 0, "aws-p4d"),
+        ("NVIDIA A100-SXM4-40GB", {instance_types.INSTANCE_TYPE: "p4d.24xlarge"}, 8, "aws-p4d"),
+        ("NVIDIA A100-SXM4-40GB", {instance_types.INSTANCE_TYPE: "p4d.24xlarge"}, 0, "aws-p4d"),
         ("NVIDIA A100-SXM4-40GB", DGX, 8, "dgx-a100"),
         ("NVIDIA A100-SXM4-40GB", DGX, 7, "hgx-a100"),
         ("NVIDIA-A100-SXM4-80GB", {}, 8, "hgx-a100"),
         ("NVIDIA GB300", {}, 4, "gb300"),
         ("NVIDIA GB300", {}, 0, "gb300"),
-        ("AMD_Instinct_MI300X_OAM", {machine_types.INSTANCE_TYPE: "Standard_ND96isr_MI300X_v5"}, 8,
+        ("AMD_Instinct_MI300X_OAM", {instance_types.INSTANCE_TYPE: "Standard_ND96isr_MI300X_v5"}, 8,
             "azure-nd-mi300x-v5"),
         ("AMD_Instinct_MI300X_OAM", {}, 8, "mi300x"),
         ("Tesla-T4", {}, 2, "pcie"),
-        ("GTX 9000", {machine_types.INSTANCE_TYPE: "p4d.24xlarge"}, 8, ""),
-        ("", {machine_types.INSTANCE_TYPE: "p4d.24xlarge"}, 8, "aws-p4d"),
-        ("", {machine_types.INSTANCE_TYPE: "m5.large"}, 8, ""),
+        ("GTX 9000", {instance_types.INSTANCE_TYPE: "p4d.24xlarge"}, 8, ""),
+        ("", {instance_types.INSTANCE_TYPE: "p4d.24xlarge"}, 8, "aws-p4d"),
+        ("", {instance_types.INSTANCE_TYPE: "m5.large"}, 8, ""),
     ],
 )  # fmt: skip
 def test_a_platform_is_recognised_by_what_the_node_says(product, labels, gpus, platform):
@@ -175,7 +176,7 @@ def test_calibrations_fill_the_cost_model():
 def test_every_number_says_where_it_was_measured():
     entries = [*CATALOGUE.products.values(), *CATALOGUE.platforms]
     assert all(len(entry.source) > 8 for entry in entries)
-    fields = machine_types.MeasuredFactors.__struct_fields__
+    fields = platforms.MeasuredFactors.__struct_fields__
     numbers = [getattr(platform.calibration, name) for platform in CATALOGUE.platforms
                for name in fields]  # fmt: skip
     told = [number for number in numbers if number is not None]

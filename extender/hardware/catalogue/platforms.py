@@ -1,59 +1,24 @@
-"""GPU products and platforms: entries of the hardware catalogue, as its files have them."""
+"""Platforms: kinds of machine, recognised by a node's labels, and where their devices sit."""
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
 
 from extender.hardware import device_topology, shape
+from extender.hardware.catalogue import entry, instance_types
 
-INSTANCE_TYPE = "node.kubernetes.io/instance-type"
 MACHINE = "nvidia.com/gpu.machine"
-OLD_INSTANCE_TYPE = "beta.kubernetes.io/instance-type"
-LABELS = (INSTANCE_TYPE, OLD_INSTANCE_TYPE, MACHINE)  # by which a node's platform is recognised
-_OLD = {INSTANCE_TYPE: OLD_INSTANCE_TYPE}  # label → its name before Kubernetes 1.17
+# By which a node's platform is recognised.
+LABELS = (*instance_types.LABELS, MACHINE)
 
 Index = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Factor = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
-class CatalogueSection(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """A part of a catalogue file; an unknown field is an error."""
-
-
-class Product(CatalogueSection, frozen=True):
-    """A GPU by the name that drivers and labels give it.
-
-    `names` are other spellings, `device_ids` PCI ids ("10de:2330"). `linked`: NVLink, NVSwitch,
-    XGMI or NeuronLink joins all of them in a node. `mig` names the model in the table of MIG
-    profiles. `memory` is in GiB, `partitions` how many compute dies AMD's mode CPX tells apart; 0
-    where not known.
-    """
-
-    name: str
-    source: str
-    names: tuple[str, ...] = ()
-    device_ids: tuple[str, ...] = ()
-    linked: bool = False
-    mig: str = ""
-    memory: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
-    partitions: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
-
-
-class Instance(CatalogueSection, frozen=True):
-    """What instances of a cloud have: `types` are patterns of the label INSTANCE_TYPE."""
-
-    types: tuple[str, ...]
-    product: str
-    gpus: Annotated[int, msgspec.Meta(ge=1, le=64)]
-    source: str
-    vendor: str = "nvidia.com"
-
-
-class DeviceGroup(CatalogueSection, frozen=True):
+class DeviceGroup(entry.CatalogueEntry, frozen=True):
     """Devices at one level from each other: a PCIe switch, a root, a NUMA node.
 
     `gpus` and `nics` are numbers as the platform counts them. `numa` is None where not known.
@@ -65,7 +30,7 @@ class DeviceGroup(CatalogueSection, frozen=True):
     nics: tuple[Index, ...] = ()
 
 
-class MachineMatch(CatalogueSection, frozen=True):
+class PlatformMatch(entry.CatalogueEntry, frozen=True):
     """Which nodes are of a platform: every given field must hold.
 
     `products` are GPU products; `instance_types` and `machines` are patterns (* and ?) of the
@@ -91,10 +56,12 @@ class MachineMatch(CatalogueSection, frozen=True):
             ):
                 return 0
             matching += 1
-        for patterns, label in ((self.instance_types, INSTANCE_TYPE), (self.machines, MACHINE)):
+        for patterns, value in (
+            (self.instance_types, instance_types.of(labels)),
+            (self.machines, labels.get(MACHINE) or ""),
+        ):
             if patterns:
-                value = labels.get(label) or labels.get(_OLD.get(label, ""), "")
-                if not any(is_spelt(value, pattern) for pattern in patterns):
+                if not any(entry.is_spelt(value, pattern) for pattern in patterns):
                     return 0
                 matching += 1
         if self.gpus is not None and gpus:
@@ -104,14 +71,14 @@ class MachineMatch(CatalogueSection, frozen=True):
         return matching
 
 
-class Number(CatalogueSection, frozen=True):
+class Number(entry.CatalogueEntry, frozen=True):
     """A measured bandwidth factor, and where it was measured."""
 
     value: Factor
     source: str
 
 
-class MeasuredFactors(CatalogueSection, frozen=True):
+class MeasuredFactors(entry.CatalogueEntry, frozen=True):
     """Bandwidth factors against the nearest pair, as far as they were measured on the platform.
 
     The fields are those of the locality cost model, which has defaults for the rest.
@@ -131,12 +98,12 @@ class MeasuredFactors(CatalogueSection, frozen=True):
         return {name: number.value for name, number in numbers.items() if number is not None}
 
 
-class MachineType(CatalogueSection, frozen=True):
+class Platform(entry.CatalogueEntry, frozen=True):
     """A kind of machine; without `groups` nothing is known of where its devices sit."""
 
     name: str
     source: str
-    match: MachineMatch
+    match: PlatformMatch
     groups: tuple[DeviceGroup, ...] = ()
     calibration: MeasuredFactors = MeasuredFactors()
 
@@ -173,8 +140,3 @@ class MachineType(CatalogueSection, frozen=True):
             if number in (group.nics if kind is shape.Kind.NIC else group.gpus):
                 return group
         return None
-
-
-def is_spelt(value: str, pattern: str) -> bool:
-    """Whether a label's value is what the pattern (* and ?) says, in any case."""
-    return fnmatch.fnmatchcase(value.lower(), pattern.lower())

@@ -1,4 +1,4 @@
-"""Products by any of their names: as drivers, labels and clouds spell them, or by PCI id.
+"""GPU products by any of their names: as drivers, labels and clouds spell them, or by PCI id.
 
 Where no entry has the very name, its words are read: the model (H100), the form (SXM5, PCIe) and
 the memory (80GB). That tells less at times than an entry would, and never more.
@@ -9,15 +9,37 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Sequence
+from typing import Annotated
+
+import msgspec
 
 from extender.hardware import device_topology
-from extender.hardware.catalogue.machine_types import Product
+from extender.hardware.catalogue import entry
 
 _MODEL = re.compile(r"(?:gb|gh|mi|a|b|h|l|p|t|v)\d{1,4}[a-z]?")
 _MEMORY = re.compile(r"(\d{2,3})gb?")
 _JOINED = re.compile(r"sxm\d?|oam")  # forms whose GPUs sit on one baseboard
 _APART = frozenset({"pcie", "nvl", "cnx"})  # cards
 _MOST_REMEMBERED = 4096
+
+
+class Product(entry.CatalogueEntry, frozen=True):
+    """A GPU by the name that drivers and labels give it.
+
+    `names` are other spellings, `device_ids` PCI ids ("10de:2330"). `linked`: NVLink, NVSwitch,
+    XGMI or NeuronLink joins all of them in a node. `mig` names the model in the table of MIG
+    profiles. `memory` is in GiB, `partitions` how many compute dies AMD's mode CPX tells apart; 0
+    where not known.
+    """
+
+    name: str
+    source: str
+    names: tuple[str, ...] = ()
+    device_ids: tuple[str, ...] = ()
+    linked: bool = False
+    mig: str = ""
+    memory: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
+    partitions: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
 
 
 class ProductNames:
