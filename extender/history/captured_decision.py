@@ -18,7 +18,6 @@ from extender.cluster.names import name_order
 from extender.decisions import refusals, scored_nodes, scorer, verb_results
 from extender.decisions.explanation import explain_demand, shown_devices
 from extender.history import decision
-from extender.kube.api import objects
 from extender.verdicts import evaluator, resolver
 
 BEST = 5  # nodes that are kept with their parts and devices
@@ -47,11 +46,15 @@ class CapturedScores:
 class CapturedDecision:
     """One pod's filter, its prioritize, or both; `at` in seconds since 1970.
 
-    `found` is None where no filter was seen; `keys` are those of the nodes asked.
+    `found` is None where no filter was seen, and has no ticket: the pod itself, which may be large,
+    is not held on to. `keys` are those of the nodes asked.
     """
 
     at: float
-    pod: objects.Pod
+    namespace: str
+    name: str
+    uid: str
+    concerned: bool  # whether the pod asks for devices
     policy: str  # hash
     resolved: resolver.Resolution
     names: Sequence[str]
@@ -102,7 +105,7 @@ def scores(
 def condensed(captured: CapturedDecision, number: int) -> decision.Decision:
     """What filter answered, as it is kept under this number."""
     found = captured.found or verb_results.FilterResult()
-    resolved, meta = captured.resolved, captured.pod.metadata
+    resolved = captured.resolved
     if isinstance(resolved, resolver.ResolvedPod):
         demand, profile = explain_demand.demand(resolved), resolved.profile.name
     else:
@@ -112,9 +115,9 @@ def condensed(captured: CapturedDecision, number: int) -> decision.Decision:
         number=number,
         first=captured.at,
         last=captured.at,
-        namespace=meta.namespace or "default",
-        name=meta.name,
-        uid=meta.uid,
+        namespace=captured.namespace,
+        name=captured.name,
+        uid=captured.uid,
         demand=demand,
         profile=profile,
         policy=captured.policy,

@@ -163,14 +163,18 @@ class DecisionRecorder:
             scores = captured_decision.scores(
                 cluster, taken.scored_names, taken.scored, taken.scoring
             )
+        meta = taken.pod.metadata
         return captured_decision.CapturedDecision(
             at=taken.at,
-            pod=taken.pod,
+            namespace=meta.namespace or "default",
+            name=meta.name,
+            uid=meta.uid,
+            concerned=self._engine.concerns(taken.pod),
             policy=self._hash(taken.policy),
             resolved=resolved or self._engine.resolver.resolve(taken.pod, taken.policy),
             names=taken.names,
             keys=self._keys(taken),
-            found=found,
+            found=None if found is None else dataclasses.replace(found, ticket=None),
             scores=scores,
         )
 
@@ -193,10 +197,10 @@ class DecisionRecorder:
 
     def _keep(self, captured: captured_decision.CapturedDecision) -> None:
         """Put a decision into the history, or complete the one that its filter began."""
-        uid = captured.pod.metadata.uid
+        uid = captured.uid
         number = self._begun(uid) if captured.found is None else 0
         if not number:
-            if captured.found is None and not self._engine.concerns(captured.pod):
+            if captured.found is None and not captured.concerned:
                 return
             made = captured_decision.condensed(captured, self._history.total + 1)
             number = self._history.add(made).number

@@ -1,5 +1,7 @@
 """Decisions that wait for a quiet moment are those that are kept at once."""
 
+import sys
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -97,3 +99,19 @@ def test_decisions_wait_within_a_bound_where_no_turn_comes():
     later.engine.settle()
 
     assert 40 <= len(later.history) < 240
+
+
+def references_left(world):
+    """How many there are to a pod that was decided on."""
+    pod = make_pod("p").gpus(1).obj()
+    found = world.engine.filter(pod, NODES)
+    world.engine.prioritize(pod, found.passing(NODES), found.ticket)
+    world.engine.settle()
+    del found
+    return sys.getrefcount(pod)
+
+
+def test_a_decision_that_waits_holds_on_to_no_pod():
+    waiting = references_left(Recorded(in_turns=True))
+
+    assert waiting == references_left(Recorded(in_turns=False))
