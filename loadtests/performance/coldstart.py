@@ -5,9 +5,11 @@ A fake API server in a process of its own serves 5,000 Nodes (18 KB each) and 5,
 store, and says when all kinds were synchronised, how much memory it took, and the longest
 turn of its event loop, in CPU time. With --service it is `railyard serve` that is started, and
 asked when it is ready. Each run says whose processor time it was: ours, before we began to read,
-and the fake server's. Usage:
+and the fake server's. With --partitioned each machine has 8 GPUs with 25 MIG candidates each, and
+8 NICs: 216 devices in 10 slices. Usage:
 
-    python -m loadtests.performance.coldstart [--nodes N] [--runs N] [--pages] [--service] [--json]
+    python -m loadtests.performance.coldstart [--nodes N] [--runs N] [--pages] [--partitioned]
+        [--service] [--json]
 """
 
 from __future__ import annotations
@@ -46,12 +48,12 @@ GOALS = {"seconds": 8.0, "peak_mb": 400.0}  # two cores, everything of the servi
 # ---------------------------------------------------------------- processes
 
 
-async def serve(count: int, pages: bool) -> None:
+async def serve(count: int, pages: bool, partitioned: bool) -> None:
     """Serve the cluster, say the port, and go on until the parent closes our input."""
     server = apiserver.ApiServer()
     server.watch_lists = not pages
     server.pages_cached_lists = pages
-    server.version = count + 1
+    server.version = 10 * count + 1  # of the newest slice of partitioned machines
     server.add("/api/v1/pods", "Pod")
     server.add(NODES, "Node")
     server.add(SLICES, "ResourceSlice", "resource.k8s.io/v1")
@@ -60,15 +62,24 @@ async def serve(count: int, pages: bool) -> None:
     rng = random.Random(1)
     sizes = {NODES: 0, SLICES: 0}
     for number in range(count):
-        for path, make in ((NODES, large_objects.node), (SLICES, large_objects.resource_slice)):
-            body = msgspec.json.encode(make(number, rng))
-            sizes[path] += len(body)
-            server.preload(path, f"{number}", body)
+        slices = large_objects.partitioned_slices if partitioned else one_slice
+        for path, made in (
+            (NODES, [large_objects.node(number, rng)]),
+            (SLICES, slices(number, rng)),
+        ):
+            for item in made:
+                body = msgspec.json.encode(item)
+                sizes[path] += len(body)
+                server.preload(path, item["metadata"]["name"], body)
     await server.start()
     each = {path: size // count for path, size in sizes.items()}
     print(json.dumps({"port": server.port, "bytes_each": each}), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await server.stop()
+
+
+def one_slice(number: int, rng: random.Random) -> list[dict]:
+    return [large_objects.resource_slice(number, rng)]
 
 
 async def read(url: str) -> None:
@@ -199,7 +210,9 @@ def start_client(url: str) -> dict:
     return json.loads(done.stdout)
 
 
-def start_server(count: int, pages: bool) -> tuple[subprocess.Popen[str], dict]:
+def start_server(
+    count: int, pages: bool, partitioned: bool = False
+) -> tuple[subprocess.Popen[str], dict]:
     command = [
         sys.executable,
         "-m",
@@ -209,7 +222,11 @@ def start_server(count: int, pages: bool) -> tuple[subprocess.Popen[str], dict]:
         str(count),
     ]
     server = subprocess.Popen(  # closing its input, as leaving its context does, ends it
-        [*command, *(["--pages"] if pages else [])],
+        [
+            *command,
+            *(["--pages"] if pages else []),
+            *(["--partitioned"] if partitioned else []),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -223,13 +240,14 @@ def main() -> None:
     parser.add_argument("--nodes", type=argument_checks.count, default=5000)
     parser.add_argument("--runs", type=argument_checks.count, default=3)
     parser.add_argument("--pages", action="store_true", help="serve no WatchList, only lists")
+    parser.add_argument("--partitioned", action="store_true", help="216 devices a node, for 48")
     parser.add_argument("--service", action="store_true", help="start railyard serve")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--as-server", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--as-client", metavar="URL", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.as_server:
-        uvloop.run(serve(given.nodes, given.pages))
+        uvloop.run(serve(given.nodes, given.pages, given.partitioned))
         return
     if given.as_client:
         uvloop.run(read(given.as_client))
@@ -238,7 +256,7 @@ def main() -> None:
 
 
 def measure(given: argparse.Namespace) -> None:
-    server, said = start_server(given.nodes, given.pages)
+    server, said = start_server(given.nodes, given.pages, given.partitioned)
     url = f"http://127.0.0.1:{said['port']}"
     about = f"{given.nodes} nodes and slices of {said['bytes_each']} bytes"
     print(about, file=sys.stderr, flush=True)
@@ -258,6 +276,7 @@ def measure(given: argparse.Namespace) -> None:
         report = {
             "benchmark": "coldstart",
             "nodes": given.nodes,
+            "devices": 216 if given.partitioned else 48,
             "served": "pages" if given.pages else "WatchList",
             "started": "railyard serve" if given.service else "informers",
             "runs": runs,

@@ -45,7 +45,9 @@ def realtrace_section(found):
 
 
 def coldstart_section(found):
-    latest = {(r["nodes"], r["served"], r["started"]): r["runs"] for r in found}
+    latest = {
+        (r["nodes"], r.get("devices", 48), r["served"], r["started"]): r["runs"] for r in found
+    }
     keys = ("cpu_seconds", "start_cpu_seconds", "server_cpu_seconds", "seconds", "load", "peak_mb")
     rows = [
         [
@@ -57,7 +59,8 @@ def coldstart_section(found):
     ]
     head = (
         *(
-            "nodes and slices",
+            "nodes",
+            "devices each",
             "served as",
             "started",
             "CPU s until ready",
@@ -71,7 +74,8 @@ def coldstart_section(found):
         "`python -m loadtests.performance.coldstart --service --json`: nodes of 17 KB, "
         "slices of 48 devices"
     )
-    yield "and 28 KB from a fake API server; two cores."
+    yield "and 28 KB, or with `--partitioned` 216 devices in 10 slices, from a fake API server;"
+    yield "two cores."
     yield ""
     yield from tables.table(head, rows)
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import pathlib
 import random
+import re
+
+_DEMO = pathlib.Path(__file__).parents[2] / "config" / "demo" / "snapshot.json"
+_PARTITIONED = "h100-mig-0"  # its node there whose GPUs may be cut in every way that MIG allows
+_SERIAL = re.compile(r"GPU-[0-9a-f-]{36}")
 
 
 def node(number: int, rng: random.Random) -> dict:
@@ -110,4 +117,66 @@ def device(index: int, rng: random.Random) -> dict:
             "uuid": {"string": f"GPU-{rng.getrandbits(128):032x}"},
         },
         "capacity": {"memory": {"value": "81559Mi"}},
+    }
+
+
+def partitioned_slices(number: int, rng: random.Random) -> list[dict]:
+    """The slices of a machine of 8 GPUs with 25 candidates of MIG each, and of its 8 NICs.
+
+    In all 216 devices in 10 slices, of which the first has what the partitions draw on.
+    """
+    name = f"gpu-node-{number:05}"
+    serials: dict[str, str] = {}
+
+    def own(match: re.Match[str]) -> str:
+        return serials.setdefault(match[0], f"GPU-{rng.getrandbits(128):032x}")
+
+    text = _SERIAL.sub(own, _partitioned_text().replace(_PARTITIONED, name))
+    slices = [*json.loads(text), _nics(name, rng)]
+    for index, item in enumerate(slices):
+        item["metadata"]["uid"] = f"{rng.getrandbits(128):032x}"
+        item["metadata"]["resourceVersion"] = str(len(slices) * number + index + 1)
+    return slices
+
+
+@functools.cache
+def _partitioned_text() -> str:
+    items = json.loads(_DEMO.read_text())["items"]
+    return json.dumps(
+        [
+            each
+            for each in items
+            if each["kind"] == "ResourceSlice" and each["spec"].get("nodeName") == _PARTITIONED
+        ]
+    )
+
+
+def _nics(name: str, rng: random.Random) -> dict:
+    return {
+        "kind": "ResourceSlice",
+        "apiVersion": "resource.k8s.io/v1",
+        "metadata": {"name": f"{name}-dra.net-k4w8d"},
+        "spec": {
+            "driver": "dra.net",
+            "nodeName": name,
+            "pool": {"name": name, "generation": 1, "resourceSliceCount": 1},
+            "devices": [nic(index, rng) for index in range(8)],
+        },
+    }
+
+
+def nic(index: int, rng: random.Random) -> dict:
+    return {
+        "name": f"pci-0000-{index:02x}-00-0",
+        "attributes": {
+            "dra.net/ifName": {"string": f"rdma{index}"},
+            "dra.net/ipv4": {"string": f"10.{index}.{rng.randrange(256)}.{rng.randrange(256)}/16"},
+            "dra.net/mac": {"string": f"{rng.getrandbits(48):012x}"},
+            "dra.net/numaNode": {"int": index // 4},
+            "dra.net/pciAddress": {"string": f"0000:{index:02x}:00.0"},
+            "dra.net/pciVendor": {"string": "Mellanox Technologies"},
+            "dra.net/rdma": {"bool": True},
+            "dra.net/state": {"string": "up"},
+            "resource.kubernetes.io/pcieRoot": {"string": f"pci0000:{16 * index + 5:02x}"},
+        },
     }

@@ -110,7 +110,7 @@ def test_cold_starts_show_their_range(tmp_path):
     ]
     row = {"benchmark": "coldstart", "nodes": 5000, "served": "WatchList", "started": "it"}
     text = written(tmp_path, row | {"runs": runs})
-    assert "| 5000 | WatchList | it | 5.5 to 6.2 | 1.0 to 1.0 | – | 9.0 to 9.0 |" in text
+    assert "| 5000 | 48 | WatchList | it | 5.5 to 6.2 | 1.0 to 1.0 | – | 9.0 to 9.0 |" in text
 
 
 def test_events_show_each_step(tmp_path):
