@@ -70,7 +70,7 @@ docs: $(VENV)/.tools ## build the pages of docs/ into build/docs
 	@echo "build/docs/index.html"
 
 image: ## build the image with podman on BASE, which is pinned by digest
-	@case "$(BASE)" in *@sha256:*) ;; *) echo "BASE=python:3.13-slim@sha256:… pins the base image; docs/releasing.md says how to find it"; exit 2;; esac
+	@case "$(BASE)" in *@sha256:*) ;; *) echo "BASE=python:3.14-slim@sha256:… pins the base image; docs/releasing.md says how to find it"; exit 2;; esac
 	podman build --file deploy/Containerfile --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION=$$(git rev-parse HEAD) --tag railyard:$(VERSION) .
 

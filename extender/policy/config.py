@@ -7,6 +7,7 @@ The file is the content of a ConfigMap (`policy.yaml`); msgspec checks names, ty
 from __future__ import annotations
 
 import hashlib
+import inspect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -225,8 +226,13 @@ def schema() -> dict[str, Any]:
 
 
 def titled(found: dict[str, Any], title: str, *, document: str) -> dict[str, Any]:
-    """A schema with a title for each field; the whole document may name its schema."""
+    """A schema with a title for each field; the whole document may name its schema.
+
+    Descriptions are docstrings, whose indentation is the source's before Python 3.13.
+    """
     for section in found["$defs"].values():
+        if "description" in section:
+            section["description"] = inspect.cleandoc(section["description"])
         for name, field in section.get("properties", {}).items():
             field.setdefault("title", _spaced(name))
     found["$defs"][document]["properties"][SCHEMA] = {

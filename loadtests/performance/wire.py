@@ -1,13 +1,13 @@
 """What a pod's two calls take beside peers that judge nothing, as ratios of one run.
 
     python -m loadtests.performance.wire [--names 500 5000] [--whole 500] [--gap 0 1] [--pods 80]
-    [--nodes 5000] [--tree ../before] [--json]
+    [--nodes 5000] [--tree ../before] [--python ../venv/bin/python] [--json]
 
     floor     C: blocking, no look-ups, no JSON; what comes is written back
     noop      aiohttp and orjson: all decoded, every node passes, all encoded
     go        Go, as extenders do it: typed decode and encode by the standard library
     railyard  the product over a mixed cluster, its decision history included; `before` is that of
-              another tree
+              another tree, `python` the same by another interpreter
 
 The floor needs `cc`, the Go peer `go`; each is left out where its compiler is missing. A pair is
 filter and then prioritize about the names that filter let through, as bytes that are at hand;
@@ -194,6 +194,12 @@ def measure(peers, given, *, count, whole, gap, number):
     }
 
 
+def _version_of(python):
+    """Its version, and when it was built."""
+    ask = "import platform as p; print(f'{p.python_version()} ({p.python_build()[1]})')"
+    return subprocess.check_output([python, "-c", ask], text=True).strip()
+
+
 def ratios(report):
     """Railyard's medians over those of the others, wall and CPU."""
     mine = report["us"]["railyard"]
@@ -225,6 +231,7 @@ def main():
     parser.add_argument("--pods", type=int, default=80, help="of each setting")
     parser.add_argument("--nodes", type=int, default=5000)
     parser.add_argument("--tree", type=pathlib.Path, help="measure this tree as well, as `before`")
+    parser.add_argument("--python", help="measure by this interpreter as well, as `python`")
     parser.add_argument("--json", action="store_true", help="print a JSON line for each setting")
     given = parser.parse_args()
     script = [sys.executable, services.__file__]
@@ -236,15 +243,21 @@ def main():
         if given.tree:
             tree = given.tree.absolute()
             peers.append(Peer("before", [*script, "railyard", str(given.nodes)], tree))
+        if given.python:
+            script = [given.python, services.__file__]
+            peers.append(Peer("python", [*script, "railyard", str(given.nodes)]))
         try:
             for peer in peers:
                 peer.connect()
-            number = 0
+            number, other = 0, {}
+            if given.python:
+                other["other_python"] = _version_of(given.python)
             sizes = [(n, False) for n in given.names] + [(n, True) for n in given.whole]
             for count, whole in sizes:
                 for gap in given.gap:
                     report = measure(peers, given, count=count, whole=whole, gap=gap, number=number)
                     number += given.pods
+                    report |= other
                     print(json.dumps(report) if given.json else printed(report), flush=True)
         finally:
             for peer in peers:

@@ -26,10 +26,10 @@ def test_both_stages_stand_on_the_base_that_is_given():
 
 
 def test_a_base_without_a_digest_builds_no_image():
-    command = ["make", "--dry-run", "image", "BASE=python:3.13-slim"]
+    command = ["make", "--dry-run", "image", "BASE=python:3.14-slim"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "*@sha256:*" in done.stdout  # what refuses it
-    command = ["make", "image", "BASE=python:3.13-slim"]
+    command = ["make", "image", "BASE=python:3.14-slim"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "pins the base image" in done.stdout
