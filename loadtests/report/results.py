@@ -10,7 +10,14 @@ import collections
 import json
 import pathlib
 
-from loadtests.report import attack_sections, run_sections, speed, tables, throughput_section
+from loadtests.report import (
+    attack_sections,
+    loop_sections,
+    run_sections,
+    speed,
+    tables,
+    throughput_section,
+)
 
 HERE = pathlib.Path(__file__).parents[1]
 
@@ -264,6 +271,8 @@ SECTIONS = {
     "wire": speed.wire_section,
     "growth": speed.growth_section,
     "page": speed.page_section,
+    "event_pressure": loop_sections.event_pressure_section,
+    "stalls": loop_sections.stalls_section,
     "shadow": speed.shadow_section,
     "throughput": throughput_section.section,
     "memory": attack_sections.memory_section,
