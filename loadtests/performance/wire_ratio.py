@@ -37,9 +37,14 @@ from extender.kube.api import objects
 from extender.server import metrics
 from extender.server.http import listeners
 from extender.server.verbs import Verbs
-from extender.service import served_engine, startup
+from extender.service import startup
 from extender.settings import Address, Settings
 from loadtests.simulator import synthetic
+
+try:
+    from extender.service.served_engine import ServedEngine
+except ImportError:  # a tree before it
+    from extender.service.facade import Facade as ServedEngine
 
 _LOOPBACK = "127.0.0.1"
 _ROUNDS = 12
@@ -150,7 +155,7 @@ def engine_judge(names):
     judging = synthetic.cluster(len(names), node_names=names)
     wanted = synthetic.template("one-gpu", 1, 1, aligned=False, namespace="ml")
     judging.store.apply("ResourceClaimTemplate", "ADDED", wanted)
-    return served_engine.ServedEngine(judging)
+    return ServedEngine(judging)
 
 
 async def judging(pipe: Connection, count, kind):

@@ -28,7 +28,7 @@ from aiohttp import web
 from extender.history import decision_history, decision_recorder
 from extender.server import metrics
 from extender.server.http import listeners
-from extender.service import served_engine, startup
+from extender.service import startup
 from extender.settings import Address, Settings
 from loadtests.performance import wire_ratio
 from loadtests.simulator import mixed_fleet
@@ -117,7 +117,7 @@ async def railyard(count):
     advance = recorded(judging)
     free = Address(LOOPBACK, 0)
     settings = Settings(bind=free, admin_bind=free)
-    judge, questions = served_engine.ServedEngine(judging), Questions()
+    judge, questions = wire_ratio.ServedEngine(judging), Questions()
     sites = listeners.Listeners(judge, questions, metrics.Metrics(metrics.ClusterFigures), settings)
     await sites.start()
     startup.settled_memory()
