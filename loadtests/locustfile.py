@@ -2,8 +2,8 @@
 
 A user is one kube-scheduler: it keeps one connection, has one call under way at a time, and asks
 about one pod after another: filter over a window of the nodes, prioritize over those that pass,
-sometimes preempt. A reply that would mislead a kube-scheduler is a failure. What is sent is told by
-a scenario (`loadtests/scenarios`); `--host` is where Railyard's verbs are.
+sometimes preempt. A reply that would mislead a kube-scheduler is a failure. A scenario says what is
+sent (`loadtests/scenarios`); `--host` is where Railyard's verbs are.
 """
 
 from __future__ import annotations

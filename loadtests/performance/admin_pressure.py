@@ -4,8 +4,8 @@ The service runs over a synthetic cluster (14,000 states of 5,000 nodes: the wor
 process of its own. One client calls filter about a pod without devices, at a steady pace, with and
 without others that hammer the admin port. Legs take turns, idle before and after each, so that the
 ratios compare what ran side by side; on a machine with few cores part of a ratio is the hammering
-clients' own processor time. The longest turn of the service's loop is told in CPU time, from a run
-of its own, as watching it keeps the loop busy. Usage:
+clients' own processor time. The longest turn of the service's loop is CPU time, from a run of its
+own, as watching it keeps the loop busy. Usage:
 
     python -m loadtests.performance.admin_pressure [--nodes N] [--clients N] [--seconds S]
     [--rounds N] [--json]

@@ -36,7 +36,7 @@ DEVICES = 16  # of a node with claims
 
 
 class Bench:
-    """An engine fed with lines; `spent` is the processor time of each step."""
+    """An engine that takes lines; `spent` is the processor time of each step."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind

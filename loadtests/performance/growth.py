@@ -66,10 +66,10 @@ class Bench:
             self._taint(name)
         body = head + b'"Nodes":null,"NodeNames":' + orjson.dumps(names) + b"}"
         began = time.thread_time_ns()
-        told = self._verbs.filter(body)
+        reported = self._verbs.filter(body)
         self._verbs.prepare()
         took = time.thread_time_ns() - began
-        second = head + wire.passing(told, whole=False)
+        second = head + wire.passing(reported, whole=False)
         began = time.thread_time_ns()
         self._verbs.prioritize(second)
         took += time.thread_time_ns() - began
@@ -119,8 +119,8 @@ def main():
             "points": points,
             "machine": f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
         }
-        told = ", ".join(f"{value}: {took} us" for value, took in points)
-        print(json.dumps(report) if given.json else f"{title}: {told}", flush=True)
+        reported = ", ".join(f"{value}: {took} us" for value, took in points)
+        print(json.dumps(report) if given.json else f"{title}: {reported}", flush=True)
 
 
 if __name__ == "__main__":

@@ -99,8 +99,12 @@ class Client:
 
     def _written(self, label, answer):
         body = answer.read()
-        told = _GENERATION.sub(b"", body)
-        line = {"call": label, "status": answer.status, "hash": hashlib.sha256(told).hexdigest()}
+        reported = _GENERATION.sub(b"", body)
+        line = {
+            "call": label,
+            "status": answer.status,
+            "hash": hashlib.sha256(reported).hexdigest(),
+        }
         if self._bodies:
             line["body"] = body.decode()
         self._out.write(json.dumps(line) + "\n")

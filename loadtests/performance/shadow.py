@@ -163,7 +163,7 @@ def main() -> None:
             name: getattr(given, name) for name in ("nodes", "names", "gap", "pairs", "cpu_percent")
         },
         **report([services for services, _ in pairs]),
-        "candidate": [told for _, told in pairs],
+        "candidate": [reported for _, reported in pairs],
     }
     print(json.dumps(found))
     if given.out:
@@ -191,14 +191,14 @@ def run(given: argparse.Namespace, folder: pathlib.Path) -> tuple[dict[str, Serv
                 decide(service, -turn - 1, names[: given.names], 0.0)
             service.seconds = {"filter": [], "prioritize": []}
         measure(given, services, names)
-        told = services["shadow"].ask("/v1/shadow")
+        reported = services["shadow"].ask("/v1/shadow")
     finally:
         for service in services.values():
             service.process.terminate()
         for service in services.values():
             service.process.wait(timeout=30)
     counted = ("judged", "skipped", "unfinished", "failed", "cpuSeconds", "agreement")
-    return services, {name: told[name] for name in counted}
+    return services, {name: reported[name] for name in counted}
 
 
 if __name__ == "__main__":

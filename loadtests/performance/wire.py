@@ -89,9 +89,9 @@ class Peer:
     def _pair(self, start, asked, *, whole, gap):
         """One pod: filter, the gap, prioritize."""
         began = time.perf_counter()
-        told = self.client.post("/filter", start + asked)
+        shown = self.client.post("/filter", start + asked)
         first = time.perf_counter() - began
-        second = start + passing(told, whole=whole)
+        second = start + passing(shown, whole=whole)
         if gap:
             time.sleep(gap / 1000)
         began = time.perf_counter()
@@ -107,13 +107,13 @@ class Peer:
         self._process.stdout.close()
 
 
-def passing(told, *, whole):
+def passing(shown, *, whole):
     """What filter let through, as the body of prioritize has it."""
     if whole:
-        start, end = told.index(b'"Nodes":'), told.index(b',"NodeNames":')
-        return told[start:end] + b',"NodeNames":null}'
-    start, end = told.index(b'"NodeNames":'), told.index(b',"FailedNodes":')
-    return b'"Nodes":null,' + told[start:end] + b"}"
+        start, end = shown.index(b'"Nodes":'), shown.index(b',"NodeNames":')
+        return shown[start:end] + b',"NodeNames":null}'
+    start, end = shown.index(b'"NodeNames":'), shown.index(b',"FailedNodes":')
+    return b'"Nodes":null,' + shown[start:end] + b"}"
 
 
 def head(number):
@@ -212,13 +212,13 @@ def ratios(report):
 
 def printed(report):
     """The report as a line for people."""
-    told = ", ".join(
+    shown = ", ".join(
         f"{wall:.2f}x {other} (CPU {cpu:.2f}x)" for other, (wall, cpu) in ratios(report).items()
     )
     mine = report["us"]["railyard"]
     tail = mine["p90"] / mine["p50"]
     sent = f"{report['names']} {report['sent']}, gap {report['gap_ms']:g} ms"
-    return f"{sent}: {mine['p50']} us, p90 {tail:.1f}x of p50; {told}"
+    return f"{sent}: {mine['p50']} us, p90 {tail:.1f}x of p50; {shown}"
 
 
 def main():

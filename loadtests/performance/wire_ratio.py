@@ -37,14 +37,9 @@ from extender.kube.api import objects
 from extender.server import metrics
 from extender.server.http import listeners
 from extender.server.verbs import Verbs
-from extender.service import startup
+from extender.service import served_engine, startup
 from extender.settings import Address, Settings
 from loadtests.simulator import synthetic
-
-try:
-    from extender.service.served_engine import ServedEngine
-except ImportError:  # a tree before it
-    from extender.service.facade import Facade as ServedEngine
 
 _LOOPBACK = "127.0.0.1"
 _ROUNDS = 12
@@ -155,7 +150,7 @@ def engine_judge(names):
     judging = synthetic.cluster(len(names), node_names=names)
     wanted = synthetic.template("one-gpu", 1, 1, aligned=False, namespace="ml")
     judging.store.apply("ResourceClaimTemplate", "ADDED", wanted)
-    return ServedEngine(judging)
+    return served_engine.ServedEngine(judging)
 
 
 async def judging(pipe: Connection, count, kind):

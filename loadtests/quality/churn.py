@@ -92,19 +92,19 @@ def run(trace, nodes, policy, *, wire, load, arrivals, seed, unseen=0, shift=0, 
         trace, nodes, load=load, arrivals=arrivals, seed=seed, shift=shift
     )
     running = []  # (end, number, node, kind, slots)
-    told = packing.Hooks(policy)
+    reported = packing.Hooks(policy)
     tally, allocated = Tally(), 0
     for number in range(arrivals):
         while running and running[0][0] <= number:
             _, which, node, kind, slots = heapq.heappop(running)
             cluster.remove(node, kind, slots)
             allocated -= kind.gpu
-            told.gone(cluster, str(which), node, kind)
+            reported.gone(cluster, str(which), node, kind)
         kind = trace.kinds[drawn[number]]
         if unseen and kind.num == unseen:
-            told.unseen(str(number), kind)
+            reported.unseen(str(number), kind)
         else:
-            told.arrived(str(number), kind)
+            reported.arrived(str(number), kind)
         rows = np.flatnonzero(cluster.feasible(kind))
         if len(rows):
             node = packing.pick(cluster, kind, rows, policy, wire, ties.random(len(nodes.names)))
@@ -112,7 +112,7 @@ def run(trace, nodes, policy, *, wire, load, arrivals, seed, unseen=0, shift=0, 
             cluster.place(node, kind, slots)
             allocated += kind.gpu
             heapq.heappush(running, (ends[number], number, node, kind, slots))
-            told.placed(cluster, str(number), node, kind, slots)
+            reported.placed(cluster, str(number), node, kind, slots)
         if number >= WARM_UP * life:
             tally.count(kind, len(rows) > 0, allocated / nodes.capacity)
         if progress and number % 5000 == 0:

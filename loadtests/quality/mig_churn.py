@@ -174,19 +174,19 @@ def stream_of(shares, *, load, arrivals, seed):
 
 
 class Instances:
-    """The GPUs and what lives on them; `told` hears of what comes, goes and is made."""
+    """The GPUs and what lives on them; `reported` hears of what comes, goes and is made."""
 
-    def __init__(self, told):
+    def __init__(self, reported):
         self.masks = np.zeros((NODES, GPUS), dtype=np.int64)
         self.live = np.zeros(KINDS, dtype=np.int64)  # per profile
-        self.told = told
+        self.reported = reported
         self._running = []  # (end, number, profile, (node, GPU), slices taken)
 
     def leave(self, now):
         """Take away what has ended."""
         while self._running and self._running[0][0] <= now:
             _, number, profile, place, taken = heapq.heappop(self._running)
-            self.told.tell("left", str(number))
+            self.reported.tell("left", str(number))
             self.live[profile] -= 1
             if place is not None:
                 self.masks[place] &= ~taken
@@ -200,7 +200,7 @@ class Instances:
         gpu, start = where
         taken = mig_streams.window(mig_streams.PROFILES[profile][1], start)
         self.masks[node, gpu] |= taken
-        self.told.tell("bound", str(number), node, profile, where)
+        self.reported.tell("bound", str(number), node, profile, where)
         self.keep(number, profile, end=end, place=(node, gpu), taken=taken)
 
     def keep(self, number, profile, *, end, place=None, taken=0):
@@ -220,7 +220,7 @@ def run(shares, score, *, driver, load, seed, arrivals=ARRIVALS, warm_up=WARM_UP
         there.leave(number)
         size = mig_streams.SIZES[profile]
         learner.learn(str(number), profile, count=1, share=size / mig_streams.SLICES)
-        there.told.tell("arrived", str(number), profile)
+        there.reported.tell("arrived", str(number), profile)
         if score is None:
             accepted = there.fits_repacked(profile)
             if accepted:

@@ -96,7 +96,7 @@ def pick(cluster, kind, rows, policy, wire, order):
 
 
 class Hooks:
-    """What a policy wants to be told of; most want nothing."""
+    """What a policy wants to hear of; most want nothing."""
 
     def __init__(self, policy):
         names = ("arrived", "unseen", "clustered", "changed", "bound", "left")
@@ -129,17 +129,17 @@ def run(trace, nodes, order, ranks, policy, *, wire, rng, progress=None):
     """Place the pods one after the other; returns the tally."""
     cluster = simulated_cluster.empty(nodes)
     tally = Tally(capacity=nodes.capacity)
-    told = Hooks(policy)
+    shown = Hooks(policy)
     for number, pod in enumerate(order):
         kind = trace.kinds[trace.pods[pod]]
-        told.arrived(str(number), kind)
+        shown.arrived(str(number), kind)
         rows = np.flatnonzero(cluster.feasible(kind))
         if len(rows):
             keys = ranks if wire.ties == "rank" else rng.random(len(nodes.names))
             node = pick(cluster, kind, rows, policy, wire, keys)
             slots = policy.slots(cluster, node, kind)
             cluster.place(node, kind, slots)
-            told.placed(cluster, str(number), node, kind, slots)
+            shown.placed(cluster, str(number), node, kind, slots)
         tally.count(kind, len(rows) > 0)
         if progress and number % 2000 == 0:
             progress(f"{number}/{len(order)} pods, {tally.allocated / nodes.capacity:.1%}")

@@ -16,7 +16,7 @@ def wire_section(found):
     rows = []
     for (names, sent, gap), report in sorted(latest.items()):
         mine = report["us"]["railyard"]
-        told = [
+        reported = [
             f"{mine['p50'] / other['p50']:.2f} ({mine['cpu'] / max(other['cpu'], 1):.2f})"
             if (other := report["us"].get(peer))
             else "–"
@@ -24,7 +24,7 @@ def wire_section(found):
         ]
         tail = f"{mine['p90'] / mine['p50']:.1f}"
         run = f"{report['machine']}, Python {report['python']}, {report['date']}"
-        rows.append([str(names), sent, f"{gap:g}", *told, tail, str(report["pods"]), run])
+        rows.append([str(names), sent, f"{gap:g}", *reported, tail, str(report["pods"]), run])
     yield "## filter + prioritize beside peers that judge nothing, as ratios"
     yield ""
     yield "`python -m loadtests.performance.wire --json`: Railyard's median over the peer's, wall"

@@ -200,9 +200,11 @@ def main(arguments=None):
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         running = {pool.submit(make, options.out, *run): run[1] for run in left}
         for number, future in enumerate(concurrent.futures.as_completed(running), start=1):
-            told = future.result()
-            failed += told.startswith("no report")
-            print(f"{number}/{len(left)} {running[future]}: {told}", file=sys.stderr, flush=True)
+            reported = future.result()
+            failed += reported.startswith("no report")
+            print(
+                f"{number}/{len(left)} {running[future]}: {reported}", file=sys.stderr, flush=True
+            )
     return min(failed, 1)
 
 

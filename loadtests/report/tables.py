@@ -43,8 +43,8 @@ def named(report):
     fast = report["policy"].startswith("prices")
     for key, plain in PLAIN.items():
         value = report.get(key, plain)
-        told = value != plain or (key == "weight" and report.get("intree") == "default")
-        if told and (fast or key not in {"refresh", "devices"}):
+        reported = value != plain or (key == "weight" and report.get("intree") == "default")
+        if reported and (fast or key not in {"refresh", "devices"}):
             words.append(WORDS[key].format(value))
     return ", ".join(words)
 

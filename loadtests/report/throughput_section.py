@@ -26,9 +26,9 @@ def section(found):
     """Yield lines: per version, nodes and load, the median ratio to the echo of the same round."""
     rounds = collections.defaultdict(list)  # (version, nodes, load) → rounds of all reports
     for report in found:
-        for load, told in report["loads"].items():
-            asked = (report["kubernetes"], report["nodes"], load, told["pods"])
-            rounds[asked] += told["rounds"]
+        for load, reported in report["loads"].items():
+            asked = (report["kubernetes"], report["nodes"], load, reported["pods"])
+            rounds[asked] += reported["rounds"]
     order = list(LOADS)
     rows = [
         row_of(asked, several)

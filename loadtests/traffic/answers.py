@@ -14,7 +14,7 @@ _SHOWN = 3  # node names in a failure's sentence
 
 
 class WrongAnswer(Exception):  # noqa: N818 - the reply is wrong, not we
-    """The reply is not what the verb promises."""
+    """The reply is not what the verb has to be."""
 
 
 def decoded(status: int, body: bytes) -> object:
@@ -40,11 +40,11 @@ def passing(reply: object, asked: Sequence[str]) -> list[str]:
         items = (found.get("Nodes") or {}).get("items") or []
         kept = [item["metadata"]["name"] for item in items]
     refused = [*(found.get("FailedNodes") or {}), *(found.get("FailedAndUnresolvableNodes") or {})]
-    told = [*kept, *refused]
-    if len(told) != len(set(told)):
+    reported = [*kept, *refused]
+    if len(reported) != len(set(reported)):
         raise WrongAnswer("a node is in the reply twice")
-    _same("missing from the reply", set(asked) - set(told))
-    _same("in the reply, and were not asked about", set(told) - set(asked))
+    _same("missing from the reply", set(asked) - set(reported))
+    _same("in the reply, and were not asked about", set(reported) - set(asked))
     return kept
 
 

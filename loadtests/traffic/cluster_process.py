@@ -118,7 +118,7 @@ class Cluster:
             self.server.send(path, "reset")
 
     async def _churn(self, rate: int, seconds: float) -> None:
-        """`rate` events in a second, in small portions; what could not be sent in time is late."""
+        """`rate` events in a second, a few at a time; what could not be sent in time is late."""
         began = time.monotonic()
         sent = 0
         while rate and (passed := time.monotonic() - began) < seconds:

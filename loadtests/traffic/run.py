@@ -66,7 +66,7 @@ def running(scenario: scenarios.Scenario, given, folder: pathlib.Path) -> Iterat
         cluster = start_cluster(given)
         stack.enter_context(cluster)
         stack.callback(end_cluster, cluster)
-        port = told_by(cluster)["port"]
+        port = reported_by(cluster)["port"]
         ports = [process.free_port() for _ in range(3)]
         verbs, admin, echo = ports
         url = f"http://127.0.0.1:{port}"
@@ -121,7 +121,7 @@ def start_cluster(given) -> subprocess.Popen[str]:
     )
 
 
-def told_by(cluster: subprocess.Popen[str]) -> dict:
+def reported_by(cluster: subprocess.Popen[str]) -> dict:
     assert cluster.stdout is not None
     line = cluster.stdout.readline()
     if not line:
@@ -187,7 +187,7 @@ def run_locust(command: list[str], given) -> None:
             raise process.ProcessError(f"locust went on for more than {patience} s") from None
 
 
-def faults(setup: Setup, told: dict, *, verify: bool) -> list[str]:
+def faults(setup: Setup, reported: dict, *, verify: bool) -> list[str]:
     """Sentences about what went wrong inside: calls let through, events not taken in."""
     found = []
     for name in _FAULTS:
@@ -195,9 +195,9 @@ def faults(setup: Setup, told: dict, *, verify: bool) -> list[str]:
         if value:
             found.append(f"{name} is {value:g}")
     until = time.monotonic() + _LATE_SECONDS
-    while (seen := pods_seen(setup.admin_port)) != told["pods"]:
+    while (seen := pods_seen(setup.admin_port)) != reported["pods"]:
         if time.monotonic() > until:
-            found.append(f"Railyard knows {seen:g} pods, the API server has {told['pods']}")
+            found.append(f"Railyard knows {seen:g} pods, the API server has {reported['pods']}")
             break
         time.sleep(0.2)
     if verify:
@@ -250,9 +250,9 @@ def load(scenario: scenarios.Scenario, given, folder: pathlib.Path) -> int:
         used = setup.service.cpu_seconds() - cpu
         if given.ui:
             return 0
-        ask_cluster(setup, "told")
-        told = told_by(setup.cluster)
-        wrong = faults(setup, told, verify=given.verify)
+        ask_cluster(setup, "reported")
+        reported = reported_by(setup.cluster)
+        wrong = faults(setup, reported, verify=given.verify)
         memory = coldstart.memory_mb(setup.service.pid, "VmHWM")
     rows = msgspec.json.decode(
         (given.out / f"{given.name}.json").read_bytes(), type=list[results.Row]
@@ -260,9 +260,10 @@ def load(scenario: scenarios.Scenario, given, folder: pathlib.Path) -> int:
     print(results.table(rows))
     print(
         f"Railyard: {used:.1f} s of processor time, {memory:.0f} MB at the most;"
-        f" from the cluster: {told.get('events', 0)} events"
-        f" ({told.get('events', 0) / given.seconds:.0f}/s), {told.get('relists', 0)} relists,"
-        f" {told['policies'] - 1} changes of policy"
+        f" from the cluster: {reported.get('events', 0)} events"
+        f" ({reported.get('events', 0) / given.seconds:.0f}/s),"
+        f" {reported.get('relists', 0)} relists,"
+        f" {reported['policies'] - 1} changes of policy"
     )
     return verdict(given, rows, wrong)
 

@@ -65,7 +65,7 @@ def test_devices_of_a_class_are_counted_by_the_allocator():
     assert found.pools[0].fits_on == {"a": 4, "b": 4}
 
 
-def test_a_claim_with_a_constraint_is_counted_with_it_and_told_without():
+def test_a_claim_with_a_constraint_is_counted_with_it_and_reported_without():
     pair = make_template("pair").request("g", GPU, 1).request("n", NIC, 1)
     pair.match("resource.kubernetes.io/pcieRoot", "g", "n")
     shape = pod_shape.like(make_pod("p").template("pair").obj(), [pair.obj()])
@@ -77,7 +77,7 @@ def test_a_claim_with_a_constraint_is_counted_with_it_and_told_without():
     assert gains(found)["constraint"] == 1
 
 
-def test_required_locality_is_told_with_what_it_costs():
+def test_required_locality_is_reported_with_what_it_costs():
     strict = config.Policy(
         profiles=(
             config.Profile(name="default", locality=config.Locality(mode="Required", level="PHB")),
@@ -117,7 +117,7 @@ def test_whole_gpus_and_shares_stand_in_rows_of_their_own():
     assert any("shared by 4" in pool.model for pool in found.pools)
 
 
-def test_what_is_scattered_is_told_as_a_bound():
+def test_what_is_scattered_is_reported_as_a_bound():
     found = count(EIGHT, *nodes(4), *(holder(f"n{number}", 4) for number in range(4)))
 
     assert (found.fits, found.defragmented, found.empty) == (0, 2, 4)

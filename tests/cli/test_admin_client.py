@@ -63,12 +63,12 @@ async def test_parameters_reach_the_service(server, ask, capsys):
         ("k8s://ops/another", "404"),
     ],
 )
-async def test_what_cannot_be_asked_is_told_in_a_sentence(ask, capsys, url, words):
+async def test_what_cannot_be_asked_is_reported_in_a_sentence(ask, capsys, url, words):
     assert await ask("policy", "--url", url) == 2
 
-    told = capsys.readouterr().err
-    assert words in told
-    assert told.startswith("railyard: the service cannot be asked")
+    reported = capsys.readouterr().err
+    assert words in reported
+    assert reported.startswith("railyard: the service cannot be asked")
 
 
 def test_as_a_plugin_of_kubectl_the_service_of_the_cluster_is_meant(monkeypatch):

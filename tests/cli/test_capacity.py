@@ -89,7 +89,7 @@ async def test_the_command_asks_a_service(site, run):
     assert "5 more pods fit" in out
 
 
-async def test_a_drain_is_told_by_a_service_as_by_a_snapshot(site, run):
+async def test_a_drain_is_reported_by_a_service_as_by_a_snapshot(site, run):
     _, out, _ = run("--shape", "nvidia.com/gpu=4", "--drain", "dgx-a100-1", "-o", "json")
 
     status, found = await asked(site, "?shape=nvidia.com/gpu=4&drain=dgx-a100-1")

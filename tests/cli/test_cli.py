@@ -222,7 +222,7 @@ def test_standard_input_is_read_once(run):
     assert "can be read only once" in err
 
 
-def test_claims_that_pods_hold_and_the_snapshot_lacks_are_told(run, snapshot, tmp_path):
+def test_claims_that_pods_hold_and_the_snapshot_lacks_are_reported(run, snapshot, tmp_path):
     holder = {
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "holder"},
         "spec": {"nodeName": "free", "containers": [],

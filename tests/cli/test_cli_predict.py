@@ -61,7 +61,7 @@ def test_an_older_version_says_that_its_pick_is_one_of_several(run, tmp_path):
     assert new["notes"] == []
 
 
-def test_gates_that_are_told_decide_what_the_allocator_can_do(run, tmp_path):
+def test_gates_that_are_given_decide_what_the_allocator_can_do(run, tmp_path):
     counters = make_slice("s0", GPU).on("a").pool("a", slices=2).counters(whole={"memory": "80"})
     half = make_slice("s1", GPU).on("a").pool("a", slices=2)
     half.device("half", consumes={"whole": {"memory": "40"}})

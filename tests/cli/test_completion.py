@@ -115,10 +115,10 @@ def test_bash_completes_commands_flags_and_values(path):
 
 
 def test_kubectl_completes_the_plugin_by_its_own_protocol(path):
-    told = run(path, "kubectl_complete-railyard", "why", "a/b", "--n").splitlines()
+    reported = run(path, "kubectl_complete-railyard", "why", "a/b", "--n").splitlines()
 
-    assert told[-1] == ":4"
-    assert told[0].startswith("--node\t")
+    assert reported[-1] == ":4"
+    assert reported[0].startswith("--node\t")
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")

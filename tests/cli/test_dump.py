@@ -170,7 +170,7 @@ async def test_a_cluster_that_refuses_us_is_an_error_and_nothing_is_written(run,
     assert not (tmp_path / "out").exists()
 
 
-def test_an_earlier_dump_is_not_written_over_unless_told(run, tmp_path):
+def test_an_earlier_dump_is_not_written_over_unless_given_leave(run, tmp_path):
     cluster = write(tmp_path / "cluster.yaml", make_node("a"))
     asked = ("dump", "--snapshot", cluster, "-o", tmp_path / "out")
 
@@ -210,17 +210,17 @@ def test_every_offline_command_answers_a_dump_as_the_cluster(run, tmp_path):
     policy = tmp_path / "plain" / "policy.yaml"
 
     for command, *asked in QUESTIONS:
-        status, told, _ = run(command, "--snapshot", demo_folder, *asked)
+        status, reported, _ = run(command, "--snapshot", demo_folder, *asked)
         assert run(command, "--snapshot", tmp_path / "plain", "--policy", policy, *asked)[:2] == (
             status,
-            told,
+            reported,
         )
         anew = [renamed(text, names) if "/train" in text else text for text in asked]
         again = run(command, "--snapshot", tmp_path / "hashed", *anew)
         assert again[0] == status
         if "json" in asked:
             # Byte for byte, once each new name is the old one again.
-            assert renamed(again[1], {new: old for old, new in names.items()}) == told
+            assert renamed(again[1], {new: old for old, new in names.items()}) == reported
 
 
 def renamed(text, names):

@@ -150,9 +150,9 @@ async def test_a_recorded_cluster_is_simulated_again(server, tmp_path, capsys):
     asked = ("--snapshot", str(folder), "--workload", "recorded", "--seeds", "1", "-j", "1")
     status = await asyncio.to_thread(cli.main, ["simulate", *asked, "-o", "json"])
 
-    told = json.loads(capsys.readouterr().out.partition("\n")[2])
+    reported = json.loads(capsys.readouterr().out.partition("\n")[2])
     assert status == 0
-    assert told["runs"]["default"][0]["figures"]["pods placed"] == 2.0
+    assert reported["runs"]["default"][0]["figures"]["pods placed"] == 2.0
     assert set(times(folder)) == {"first", "second"}
 
 

@@ -86,7 +86,7 @@ def test_who_may_ask_is_read_as_one():
         ("--admin-token-file", "t"),
     ],
 )
-def test_tokens_do_not_cross_the_network_in_the_clear_unless_told(flags):
+def test_tokens_do_not_cross_the_network_in_the_clear_unless_given_leave(flags):
     assert "--admin-bind" in problems("--admin-bind", ":8889", *flags)
     assert parsed("--admin-bind", "127.0.0.1:8889", *flags).admin
     assert parsed("--admin-bind", ":8889", "--insecure-bind", *flags).admin
@@ -152,7 +152,7 @@ def test_plain_http_to_other_machines_must_be_asked_for():
         pytest.param("localhost.example.com:80", False, id="a name"),
     ],
 )
-def test_loopback_is_told_from_the_rest(text, loopback):
+def test_loopback_is_distinguished_from_the_rest(text, loopback):
     assert flag_values.address(text).loopback is loopback
     assert flag_values.address(str(flag_values.address(text))) == flag_values.address(text)
 

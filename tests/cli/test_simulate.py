@@ -102,9 +102,9 @@ def test_a_change_is_run_beside_the_cluster_as_it_is(run, cluster, pods, tmp_pat
         "--drain", "a", "--add-nodes", more, "--upgrade-to", "1.37",
     )  # fmt: skip
 
-    told = json.loads(out)
-    assert told["changed"] == "drain a; add nodes of more.yaml; kube-scheduler 1.37"
-    plain, changed = told["runs"]["default"], told["runs"]["default, changed"]
+    reported = json.loads(out)
+    assert reported["changed"] == "drain a; add nodes of more.yaml; kube-scheduler 1.37"
+    plain, changed = reported["runs"]["default"], reported["runs"]["default, changed"]
     assert plain[0]["samples"][-1]["used"] == 4.0
     assert changed[0]["samples"][-1]["used"] == 3.0
 
@@ -146,7 +146,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("arguments", "why"), WRONG.values(), ids=WRONG.keys())
-def test_what_cannot_be_run_is_told_before_anything_runs(run, cluster, pods, arguments, why):
+def test_what_cannot_be_run_is_reported_before_anything_runs(run, cluster, pods, arguments, why):
     status, out, err = run("--snapshot", cluster, *(a.format(pods=pods) for a in arguments))
 
     assert (status, out) == (2, "")

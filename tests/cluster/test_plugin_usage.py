@@ -75,15 +75,15 @@ def test_a_machine_without_plugin_resources_holds_nothing():
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         pytest.param("0", id="fewer than it holds"),
         pytest.param("0,1,2", id="more than it holds"),
         pytest.param("0,9999", id="one that is not there"),
     ],
 )
-def test_an_annotation_that_cannot_be_right_is_not_believed(told):
-    liar = make_pod("b").gpus(2).annotation(bound_pods.DEVICES_ANNOTATION, f"{GPU}={told}")
+def test_an_annotation_that_cannot_be_right_is_not_believed(reported):
+    liar = make_pod("b").gpus(2).annotation(bound_pods.DEVICES_ANNOTATION, f"{GPU}={reported}")
 
     held, taken, inferred = plugin_usage.held_by([bound_pods.bound_pod(liar.obj())], machine())
 

@@ -180,12 +180,12 @@ class AnyOrder(RuleBasedStateMachine):
         gpus=st.integers(0, 2),
         cpu=st.sampled_from([2, 4, "many"]),
         phase=st.sampled_from(["Running", "Failed"]),
-        told=st.sampled_from(["", "nvidia.com/gpu=3", "nvidia.com/gpu=0,9"]),
+        reported=st.sampled_from(["", "nvidia.com/gpu=3", "nvidia.com/gpu=0,9"]),
         second=st.integers(0, 2),
     )
-    def change_pod(self, *, name, node, gone, gpus, cpu, phase, told, second):
+    def change_pod(self, *, name, node, gone, gpus, cpu, phase, reported, second):
         pod = make_pod(name).gpus(gpus).request("cpu", cpu).phase(phase).node(node)
-        pod.annotation("railyard.dev/devices", told)
+        pod.annotation("railyard.dev/devices", reported)
         pod.body["metadata"]["creationTimestamp"] = f"2026-01-01T00:00:0{second}Z"
         self.apply("Pod", "DELETED" if gone else "MODIFIED", pod.obj())
 

@@ -20,7 +20,7 @@ def test_equal_usages_of_one_shape_are_one_state():
     assert known.number(machine, Usage(taken=0)) != first
 
 
-def test_shapes_are_told_apart_by_identity():
+def test_shapes_are_distinguished_by_identity():
     known = states.States()
 
     assert known.number(shape(), Usage()) != known.number(shape(), Usage())

@@ -105,12 +105,12 @@ async def test_capacity_is_what_kube_scheduler_then_places(plane, api, made, ask
         await api.create(fleet.claim_template("wanted", requests))
         asked = {"claim_templates": ["wanted"]}
     await api.create(fleet.pod("pod-first", **asked))
-    told = await count(plane)
-    assert told.fits == fits
+    reported = await count(plane)
+    assert reported.fits == fits
 
     with plane.scheduling(configuration.Scheduling()):
         await api.create_all(
-            fleet.pod(f"pod-{number}", **asked) for number in range(told.fits + BEYOND - 1)
+            fleet.pod(f"pod-{number}", **asked) for number in range(reported.fits + BEYOND - 1)
         )
         pods = await api.wait(
             "Pod",
@@ -119,6 +119,6 @@ async def test_capacity_is_what_kube_scheduler_then_places(plane, api, made, ask
         )
 
     where = [node for pod in pods if (node := kube_api.node_of(pod))]
-    assert len(where) == told.fits > 0
-    expected = {node: n for pool in told.pools for node, n in pool.fits_on.items()}
+    assert len(where) == reported.fits > 0
+    expected = {node: n for pool in reported.pools for node, n in pool.fits_on.items()}
     assert {node: where.count(node) for node in where} == expected

@@ -42,7 +42,7 @@ class Policies(cluster_store.ClusterStore):
 
 @pytest.fixture
 async def watched(plane, api):
-    """A store fed by informers that run as Railyard's user, and those informers."""
+    """A store filled by informers that run as Railyard's user, and those informers."""
     store = Policies()
     kinds = (*informers.KINDS, informers.config_map("railyard", "railyard-policy"))
     server = kubeconfig.read(str(plane.kubeconfig("railyard")))

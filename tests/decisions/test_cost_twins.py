@@ -24,10 +24,10 @@ POD = st.tuples(st.integers(1, 8), st.integers(1, 32), st.booleans())
 def compared(judging, pod, names):
     """(scores with parts, scores without) of a pod; both empty where there is no opinion."""
     judging.settle(rest=True)
-    told = judging.score(pod, names)
-    with_parts = np.zeros(0) if told is None else told.scores
-    if told is not None and told.resolved.question:
-        assert parts_found_later(judging, pod, names) == listed(told.parts)
+    reported = judging.score(pod, names)
+    with_parts = np.zeros(0) if reported is None else reported.scores
+    if reported is not None and reported.resolved.question:
+        assert parts_found_later(judging, pod, names) == listed(reported.parts)
     return with_parts.tolist(), judging.prioritize(pod, names).tolist()
 
 

@@ -12,20 +12,7 @@ from tests.kit.builders import (
     make_slice,
     make_template,
 )
-from tests.kit.worlds import GPU, H100, NIC, engine, feed, held, p4d
-
-
-@pytest.fixture
-def judging():
-    """Three p4d: `aligned` idle, `apart` with its first NIC taken, `full` without a free GPU."""
-    found = engine()
-    for name in ("aligned", "apart", "full"):
-        feed(found, *p4d(name))
-    feed(found, make_class(GPU), make_class(NIC))
-    feed(found, held("apart", "nic-0"), held("full", *(f"gpu-{n}" for n in range(8))))
-    feed(found, make_template("gpu-nic").request("gpu", GPU).request("nic", NIC))
-    return found
-
+from tests.kit.worlds import GPU, H100, NIC, engine, feed
 
 NODES = ["aligned", "apart", "full"]
 
@@ -78,7 +65,7 @@ def test_hardware_that_can_never_align_is_refused_for_good(judging):
     }
 
 
-def test_busy_and_missing_devices_are_told_apart(judging):
+def test_busy_and_missing_devices_are_distinguished(judging):
     feed(judging, make_node("bare"))
 
     found = judging.filter(make_pod("p").template("gpu-nic").obj(), [*NODES, "bare"])

@@ -191,7 +191,7 @@ def test_pods_in_virtual_machines_go_where_gpus_are_passed_through_and_others_do
     )
 
 
-def test_a_degraded_node_stands_behind_one_with_distant_devices():
+def test_a_degraded_node_stands_behind_one_whose_devices_are_far_apart():
     judging = engine()
     for name in ("near", "far"):
         feed(judging, *p4d(name))
@@ -248,7 +248,7 @@ def test_a_pod_without_devices_prefers_no_gpus_then_those_that_starve_fewest():
     assert words["plain"] == words["busy"] == "takes no headroom that other pods could use"
 
 
-def test_every_part_of_every_score_has_its_grounds():
+def test_every_part_of_every_score_has_its_reasons():
     judging = engine()
     racks(judging)
     judging.filter(make_pod("soon").gpus(8).obj(), ["b"])
@@ -280,10 +280,12 @@ def test_the_sum_that_a_request_needs_is_the_sum_of_the_parts():
         kata,
         make_pod("of-a-gang").gpus(1).label(*GANG),
     ):
-        told, quick = (judging.score(pod.obj(), names, with_parts=each) for each in (True, False))
-        assert quick.cost == pytest.approx(told.cost, abs=1e-12)
-        assert (quick.scores.tolist(), quick.tie.tolist()) == (
-            told.scores.tolist(),
-            told.tie.tolist(),
+        reported, quick = (
+            judging.score(pod.obj(), names, with_parts=each) for each in (True, False)
         )
-        assert told.cost == pytest.approx(sum(told.parts.values()), abs=1e-12)
+        assert quick.cost == pytest.approx(reported.cost, abs=1e-12)
+        assert (quick.scores.tolist(), quick.tie.tolist()) == (
+            reported.scores.tolist(),
+            reported.tie.tolist(),
+        )
+        assert reported.cost == pytest.approx(sum(reported.parts.values()), abs=1e-12)

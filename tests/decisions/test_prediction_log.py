@@ -12,7 +12,7 @@ from tests.kit.worlds import feed as apply
 
 
 class Watched:
-    """An engine over two equal nodes, and what its journal told."""
+    """An engine over two equal nodes, and what its prediction log reported."""
 
     def __init__(self, features=None):
         self.heard = []

@@ -177,11 +177,11 @@ def test_of_equally_near_gpus_those_beside_a_free_nic_are_thought_of():
     ]
 
 
-def test_the_nic_of_a_pod_whose_gpus_are_told_is_thought_beside_them():
+def test_the_nic_of_a_pod_whose_gpus_are_annotated_is_thought_beside_them():
     judging = engine()
     feed(judging, p4d("n"))
-    told = make_pod("a").gpus(2).request(EFA, 1).node("n")
-    feed(judging, told.annotation("railyard.dev/devices", "nvidia.com/gpu=6,7"))
+    reported = make_pod("a").gpus(2).request(EFA, 1).node("n")
+    feed(judging, reported.annotation("railyard.dev/devices", "nvidia.com/gpu=6,7"))
     judging.settle()
 
     usage = judging.index.detail("n").usage

@@ -29,10 +29,11 @@ def test_a_tagged_commit_with_a_dated_changelog_is_a_release(copy):
 
 
 @pytest.mark.parametrize(
-    ("tag", "told"), [("v9.9.9", "the commit's tag is v9.9.9"), ("", "the commit's tag is missing")]
+    ("tag", "reported"),
+    [("v9.9.9", "the commit's tag is v9.9.9"), ("", "the commit's tag is missing")],
 )
-def test_the_tag_is_the_version(copy, tag, told):
-    with pytest.raises(release.ReleaseError, match=told):
+def test_the_tag_is_the_version(copy, tag, reported):
+    with pytest.raises(release.ReleaseError, match=reported):
         release.check_versions(copy, tag=tag)
 
 

@@ -132,7 +132,7 @@ def test_another_name_and_namespace_reach_every_reference(tmp_path, values):
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "reported"),
     [
         ({"replica": 3}, "replica"),
         ({"replicas": 0}, "replicas"),
@@ -151,11 +151,11 @@ def test_another_name_and_namespace_reach_every_reference(tmp_path, values):
     ],
     ids=str,
 )
-def test_a_value_that_is_wrong_is_named(tmp_path, values, told):
+def test_a_value_that_is_wrong_is_named(tmp_path, values, reported):
     with pytest.raises(tools.ToolError) as refused:
         rendering.helm(tmp_path, values)
 
-    assert told in str(refused.value)
+    assert reported in str(refused.value)
 
 
 def described(values, schema, path=()):

@@ -44,7 +44,7 @@ def prose(page):
     return _CODE.sub("``", _FENCED.sub("", page.read_text())).replace("\n", " ")
 
 
-def told(page):
+def reported(page):
     return {figure for figure in _FIGURE.findall(prose(page)) if not _VERSION.fullmatch(figure)}
 
 
@@ -61,7 +61,7 @@ def test_every_figure_of_a_page_is_measured_or_stated(page):
         if each.page == named(page)
         for figure in each.figures
     }
-    assert told(page) - known - worked(page) == set()
+    assert reported(page) - known - worked(page) == set()
 
 
 def worked(page):
@@ -104,4 +104,4 @@ def test_the_simulator_is_as_near_to_the_real_scheduler_as_the_page_says():
     )
 
     assert len(rows) == 2
-    assert f"{largest:.2f} points" in told(ROOT / "docs" / "gains.md")
+    assert f"{largest:.2f} points" in reported(ROOT / "docs" / "gains.md")

@@ -93,8 +93,8 @@ async def test_every_question_in_json_is_described(sites):
 async def test_the_parameters_described_are_those_that_are_read(sites):
     for route in routes(sites):
         if route.path in PATHS:
-            told = {each["name"] for each in PATHS[route.path]["get"].get("parameters", ())}
-            assert told == route.parameters, route.path
+            reported = {each["name"] for each in PATHS[route.path]["get"].get("parameters", ())}
+            assert reported == route.parameters, route.path
 
 
 async def answered(sites, method, path, about):

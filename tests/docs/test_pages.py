@@ -123,10 +123,10 @@ def test_the_commands_of_the_quick_start_run(folder):
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGES["quickstart.md"], re.MULTILINE | re.DOTALL)
     (folder / "config").symlink_to(ROOT / "config")
     assert len(blocks) == 3
-    for block, told in zip(blocks, ("fits", "fits", "4 seeds each"), strict=True):
+    for block, reported in zip(blocks, ("fits", "fits", "4 seeds each"), strict=True):
         done = run(folder, block)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert told in done.stdout
+        assert reported in done.stdout
 
 
 def test_the_demo_prints_what_the_quick_start_shows(folder):

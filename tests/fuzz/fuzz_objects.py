@@ -36,7 +36,7 @@ FOR_ALL = frozenset({"DeviceTaintRule"})
 
 
 class World:
-    """A service's parts over the cluster, fed with JSON."""
+    """A service's parts over the cluster, filled with JSON."""
 
     def __init__(self):
         self.now = 0.0
@@ -76,7 +76,7 @@ class World:
         item = self.decoders[kind].item(msgspec.Raw(msgspec.json.encode(body)), named=False)
         self.engine.store.apply(kind, "DELETED", item)
 
-    def told(self):
+    def reported(self):
         """Filter's answers on everybody else's pods; prioritize is asked too."""
         found = []
         for pod in hostile_world.asked():
@@ -115,7 +115,7 @@ def case(world, number, seed, kinds, before):
     body = hostile_values.mutated(kinds[kind], rng, spared={"name", "namespace", "uid"})
     try:
         world.show(kind, body)
-        during = world.told()
+        during = world.reported()
         if number % 4 == 0:
             pod = body if kind == "Pod" else kinds["Pod"]
             spec = pod.get("spec")
@@ -126,7 +126,7 @@ def case(world, number, seed, kinds, before):
         faults = world.faults()
         world.remove(kind, kinds[kind])
         world.show(kind, kinds[kind])
-        after = world.told()
+        after = world.reported()
     except Exception:  # noqa: BLE001 - what is looked for
         return kind, body, traceback.format_exc(limit=-6)
     if faults != (0, ()):
@@ -139,7 +139,7 @@ def case(world, number, seed, kinds, before):
 def run(cases, seed, *, first=0, most=MOST_REPORTED):
     """Run cases; (what is wrong, how many objects could not be read by kind)."""
     world, kinds = World(), hostile_world.odd()
-    before = world.told()
+    before = world.reported()
     found = []
     for number in range(first, first + cases):
         if number % 1000 == 999:
@@ -150,7 +150,7 @@ def run(cases, seed, *, first=0, most=MOST_REPORTED):
             if len(found) >= most:
                 break
             world = World()  # what went wrong must not tell of the next case
-            before = world.told()
+            before = world.reported()
     return found, world.refused
 
 

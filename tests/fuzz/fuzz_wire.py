@@ -83,8 +83,8 @@ def drawn(starts, rng):
 def readable(verb, reply):
     """Whether kube-scheduler's own types take the answer."""
     if verb == "filter":
-        told = msgspec.json.decode(reply, type=Filtered)  # whole nodes go back as they came
-        return told.Error == "" and told.Nodes is not None
+        reported = msgspec.json.decode(reply, type=Filtered)  # whole nodes go back as they came
+        return reported.Error == "" and reported.Nodes is not None
     answer = msgspec.json.decode(reply)
     if verb == "prioritize":
         return all(isinstance(e["Host"], str) and e["Score"] in _INT64 for e in answer)

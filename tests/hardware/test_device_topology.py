@@ -94,7 +94,7 @@ def test_a_linked_product_joins_its_gpus_only():
     assert between(P4D, "gpu-0", "pci-0000-10-1b-0", linked=linked) is Level.PHB
 
 
-def test_numa_and_roots_of_a_p4d_are_told_with_the_inferred_ones():
+def test_numa_and_roots_of_a_p4d_are_reported_with_the_inferred_ones():
     names, facts = machine(P4D)
     found = device_topology.device_topology(facts)
     place = {name: (found.numa[i], found.root[i]) for i, name in enumerate(names)}

@@ -11,7 +11,7 @@ Attribute = objects.DeviceAttribute
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        pytest.param([], "", id="not told"),
+        pytest.param([], "", id="not reported"),
         pytest.param([Attribute(string="rail-3")], "rail-3", id="a name"),
         pytest.param([Attribute(int_=0)], "0", id="a number, the first is 0"),
         pytest.param([Attribute(string=""), Attribute(int_=2)], "2", id="the first that tells"),

@@ -84,12 +84,12 @@ def test_gpus_that_a_plug_in_and_dra_publish_are_the_same_ones():
 
 @pytest.mark.parametrize(("taken", "free"), [((), 2.0), (("gpu-0",), 1.0), (("gpu-vfio-1",), 1.0)])
 @pytest.mark.parametrize(
-    "told", [{"uuid": "GPU-{}"}, {"pciBusID": "0000:0{}:00.0"}], ids=["uuid", "address"]
+    "reported", [{"uuid": "GPU-{}"}, {"pciBusID": "0000:0{}:00.0"}], ids=["uuid", "address"]
 )
-def test_a_gpu_published_once_more_for_passthrough_is_one_gpu(told, taken, free):
+def test_a_gpu_published_once_more_for_passthrough_is_one_gpu(reported, taken, free):
     twins = on_a("s")
     for number in range(2):
-        same = {name: text.format(number + 1) for name, text in told.items()}
+        same = {name: text.format(number + 1) for name, text in reported.items()}
         twins.device(f"gpu-{number}", type="gpu", **same)
         twins.device(f"gpu-vfio-{number}", type="vfio", **same)
 
@@ -135,9 +135,9 @@ def test_partitions_made_beforehand_are_parts_of_their_gpu_by_their_profiles():
 def test_a_lone_partition_of_an_unknown_gpu_counts_by_its_profile():
     lone = on_a("s").device("mig-0", type="mig", profile="3g.40gb")
     asking = [f"device.attributes['{GPU}'].profile == '3g.40gb'"]
-    told = make_claim("other").request("r", GPU, selectors=asking)
+    reported = make_claim("other").request("r", GPU, selectors=asking)
 
-    assert published(lone, told)[1] == pytest.approx(3 / 7)
+    assert published(lone, reported)[1] == pytest.approx(3 / 7)
 
 
 def test_a_gpu_may_draw_of_several_counter_sets():

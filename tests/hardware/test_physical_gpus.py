@@ -25,8 +25,8 @@ def counted(units, tags, capacity=None):
     for name, count in units.items():
         node.resource(name, count)
     node.body["status"]["capacity"] = {k: str(v) for k, v in (capacity or {}).items()}
-    told = plugin_devices.node_facts(node.obj(), CATALOGUE.resources)
-    inventory = plugin_devices.inventory(told, CATALOGUE)
+    reported = plugin_devices.node_facts(node.obj(), CATALOGUE.resources)
+    inventory = plugin_devices.inventory(reported, CATALOGUE)
     hardware = shape.Shape(
         devices=inventory.devices, resources=inventory.resources, levels=inventory.levels
     )
@@ -193,15 +193,15 @@ def test_units_of_something_unseen_are_no_devices():
 @given(
     gpus_there=strategies.integers(1, 16),
     replicas=strategies.integers(1, 12),
-    told=strategies.sampled_from(["right", "one", "none"]),
+    reported=strategies.sampled_from(["right", "one", "none"]),
     held=strategies.integers(0, 300),
 )
 def test_whatever_the_label_of_replicas_says_the_published_gpus_are_counted(
-    gpus_there, replicas, told, held
+    gpus_there, replicas, reported, held
 ):
     tags = gfd(H100, gpus_there)
-    if told != "none":
-        tags[GFD.format("replicas")] = str(replicas) if told == "right" else "1"
+    if reported != "none":
+        tags[GFD.format("replicas")] = str(replicas) if reported == "right" else "1"
     found, hardware = counted({GPU: gpus_there * replicas}, tags)
 
     assert found.total == pytest.approx(gpus_there)

@@ -145,7 +145,7 @@ def test_with_single_strategy_the_units_are_mig_devices():
         pytest.param({"openshift.io/sriov_vf": 4}, id="as many virtual functions as NICs"),
     ],
 )
-def test_nics_that_cannot_be_told_apart_are_only_counted(nics):
+def test_nics_that_cannot_be_distinguished_are_only_counted(nics):
     inventory = found(p4d({"nvidia.com/gpu": 8} | nics))
     listed = by_name(inventory)
     assert len(listed["nvidia.com/gpu"].devices) == 8

@@ -35,7 +35,7 @@ class World:
         self.engine.settle()
         return found
 
-    def told(self, **wanted):
+    def reported(self, **wanted):
         found = decision_json.matching(self.history, **wanted)
         return [decision_json.of(made) for made in found if made is not None]
 
@@ -48,16 +48,16 @@ def test_a_decision_tells_what_was_asked_what_was_answered_and_by_which_policy()
     world = World(None, make_pod("holder").gpus(6).node("a"))
     world.ask(pod_of(4))
 
-    (told,) = world.told()
-    assert told["pod"] == {"namespace": "default", "name": "p", "uid": "uid-p"}
-    assert told["demand"] == "4 GPUs"
-    assert len(told["policy"]) == 12
-    assert (told["asked"], told["passed"]) == (3, 2)
+    (reported,) = world.reported()
+    assert reported["pod"] == {"namespace": "default", "name": "p", "uid": "uid-p"}
+    assert reported["demand"] == "4 GPUs"
+    assert len(reported["policy"]) == 12
+    assert (reported["asked"], reported["passed"]) == (3, 2)
     refused = {"reason": "needs 4 GPUs; 2 of 8 GPUs are free", "nodes": 1, "forGood": False}
-    assert told["refused"] == [refused]
-    assert {node["node"] for node in told["best"]} == {"b", "c"}
-    assert told["best"][0]["score"] == 10
-    assert len(told["best"][0]["devices"]) == 4
+    assert reported["refused"] == [refused]
+    assert {node["node"] for node in reported["best"]} == {"b", "c"}
+    assert reported["best"][0]["score"] == 10
+    assert len(reported["best"][0]["devices"]) == 4
 
 
 def test_what_the_watch_shows_between_the_two_calls_is_not_told_of_the_decision():
@@ -85,9 +85,9 @@ def test_the_parts_of_the_best_nodes_are_those_of_the_decision_and_add_up():
     scored = world.engine.score(pod, NODES)
     world.ask(pod)
 
-    (told,) = world.told()
+    (reported,) = world.reported()
     costs = dict(zip(NODES, scored.cost.tolist(), strict=True))
-    for node in told["best"]:
+    for node in reported["best"]:
         assert node["cost"] == pytest.approx(costs[node["node"]], abs=1e-5)
         assert sum(node["parts"].values()) == pytest.approx(node["cost"], abs=1e-5)
 
@@ -95,15 +95,15 @@ def test_the_parts_of_the_best_nodes_are_those_of_the_decision_and_add_up():
 def test_what_becomes_of_a_pod_is_kept_with_its_decision():
     world = World()
     world.ask(pod_of(8))
-    (told,) = world.told()
-    assert told["outcome"]["state"] == "waiting"
-    best = told["best"][0]["node"]
+    (reported,) = world.reported()
+    assert reported["outcome"]["state"] == "waiting"
+    best = reported["best"][0]["node"]
 
     world.wall.now += 2.0
     world.tell(make_pod("p").gpus(8).node(best))
 
-    (told,) = world.told()
-    assert told["outcome"] == {
+    (reported,) = world.reported()
+    assert reported["outcome"] == {
         "state": "bound", "node": best, "time": decision_json.timestamp(1_000_002.0),
         "asPredicted": True, "devices": {}, "ourBest": True, "scoreThere": 10,
     }  # fmt: skip
@@ -112,11 +112,11 @@ def test_what_becomes_of_a_pod_is_kept_with_its_decision():
 def test_a_pod_that_went_elsewhere_was_not_as_predicted():
     world = World()
     world.ask(pod_of(8))
-    other = world.told()[0]["best"][2]["node"]
+    other = world.reported()[0]["best"][2]["node"]
 
     world.tell(make_pod("p").gpus(8).node(other))
 
-    outcome = world.told()[0]["outcome"]
+    outcome = world.reported()[0]["outcome"]
     assert outcome["asPredicted"] is False
     assert outcome["scoreThere"] < 10
 
@@ -127,13 +127,13 @@ def test_the_allocation_of_a_claim_is_compared_with_what_was_predicted():
         make_claim("c").request("r", GPU, 2),
     )  # fmt: skip
     world.ask(make_pod("p").claim("c").obj(), ["x", "y"])
-    best = world.told()[0]["best"][0]
+    best = world.reported()[0]["best"][0]
     got = [("r", GPU, best["node"], device["device"]) for device in best["devices"]]
 
     world.tell(make_claim("c").request("r", GPU, 2).allocated(best["node"], *got))
     world.tell(make_pod("p").claim("c").node(best["node"]))
 
-    outcome = world.told()[0]["outcome"]
+    outcome = world.reported()[0]["outcome"]
     assert outcome["devices"] == {"same": 1}
     assert outcome["asPredicted"] is True
 
@@ -145,7 +145,7 @@ def test_a_pod_that_is_refused_everywhere_again_and_again_is_one_decision():
         world.ask(pod_of(9))
     world.ask(pod_of(1, "other"))
 
-    newest, again = world.told()
+    newest, again = world.reported()
     assert newest["pod"]["name"] == "other"
     assert again["attempts"] == 5
     assert again["firstTime"] < again["time"]
@@ -160,7 +160,7 @@ def test_a_pod_that_was_deleted_before_it_had_a_node_is_gone():
 
     world.engine.store.apply("Pod", "DELETED", pod.obj())
 
-    assert world.told()[0]["outcome"]["state"] == "gone"
+    assert world.reported()[0]["outcome"]["state"] == "gone"
 
 
 def test_decisions_are_found_by_pod_by_node_and_by_time_newest_first():
@@ -169,11 +169,14 @@ def test_decisions_are_found_by_pod_by_node_and_by_time_newest_first():
         world.wall.now += 10.0
         world.ask(pod_of(1, f"p{number}"), NODES[: 2 + number % 2])
 
-    assert [told["pod"]["name"] for told in world.told()] == ["p3", "p2", "p1", "p0"]
-    assert [told["pod"]["name"] for told in world.told(pod="default/p1")] == ["p1"]
-    assert [told["pod"]["name"] for told in world.told(pod="uid-p1")] == ["p1"]
-    assert [told["pod"]["name"] for told in world.told(node="c")] == ["p3", "p1"]
-    assert [told["pod"]["name"] for told in world.told(since=world.wall.now - 15)] == ["p3", "p2"]
+    assert [reported["pod"]["name"] for reported in world.reported()] == ["p3", "p2", "p1", "p0"]
+    assert [reported["pod"]["name"] for reported in world.reported(pod="default/p1")] == ["p1"]
+    assert [reported["pod"]["name"] for reported in world.reported(pod="uid-p1")] == ["p1"]
+    assert [reported["pod"]["name"] for reported in world.reported(node="c")] == ["p3", "p1"]
+    assert [reported["pod"]["name"] for reported in world.reported(since=world.wall.now - 15)] == [
+        "p3",
+        "p2",
+    ]
 
 
 def test_each_asked_node_has_its_answer_also_once_nodes_came_and_went():
@@ -193,11 +196,11 @@ def test_the_oldest_go_beyond_a_number_and_beyond_an_age():
     world = World(decision_history.Bounds(decisions=3, seconds=60))
     for number in range(5):
         world.ask(pod_of(1, f"p{number}"))
-    assert [told["pod"]["name"] for told in world.told()] == ["p4", "p3", "p2"]
+    assert [reported["pod"]["name"] for reported in world.reported()] == ["p4", "p3", "p2"]
 
     world.wall.now += 61
     world.ask(pod_of(1, "late"))
-    assert [told["pod"]["name"] for told in world.told()] == ["late"]
+    assert [reported["pod"]["name"] for reported in world.reported()] == ["late"]
 
 
 def test_a_decision_on_a_pod_without_devices_is_not_kept():
@@ -205,7 +208,7 @@ def test_a_decision_on_a_pod_without_devices_is_not_kept():
     world.engine.prioritize(make_pod("cpu").request("cpu", 1).obj(), NODES)
     world.engine.settle()
 
-    assert world.told() == []
+    assert world.reported() == []
 
 
 def test_each_decision_is_reported_once_when_it_is_complete():
@@ -234,7 +237,7 @@ def bound_elsewhere(world):
     pod = make_pod("p").gpus(8)
     world.tell(pod)
     world.ask(pod.obj())
-    best, other = (world.told()[0]["best"][place]["node"] for place in (0, -1))
+    best, other = (world.reported()[0]["best"][place]["node"] for place in (0, -1))
     world.tell(make_pod("p").gpus(8).node(other))
     world.engine.settle()
     return best, other
@@ -257,7 +260,7 @@ def test_explain_of_a_bound_pod_answers_from_the_decision():
     pod = make_pod("p").gpus(4)
     world.tell(pod)
     world.ask(pod.obj())
-    best = world.told()[0]["best"][0]
+    best = world.reported()[0]["best"][0]
     world.tell(make_pod("p").gpus(4).node(best["node"]), make_pod("late").gpus(8).node("c"))
     front = served_engine.ServedEngine(world.engine, history=world.history)
 

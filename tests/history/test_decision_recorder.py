@@ -51,7 +51,7 @@ class Recorded:
             if what != "filter" and len(passing := found.passing(NODES)) > 1:
                 self.engine.prioritize(pod.obj(), passing, found.ticket)
 
-    def told(self):
+    def reported(self):
         self.engine.recorder.complete()
         return [decision_json.of(made) for made in self.history.newest_first()]
 
@@ -74,7 +74,7 @@ def test_what_waits_for_a_turn_is_kept_as_it_was_when_it_was_decided(steps, turn
         if number in turns:
             later.engine.recorder.advance()
 
-    assert later.told() == at_once.told()
+    assert later.reported() == at_once.reported()
     assert later.answers() == at_once.answers()
 
 
@@ -88,7 +88,7 @@ def test_a_decision_is_put_in_short_form_in_a_turn_or_when_it_is_read():
     later.engine.recorder.advance()
     assert len(later.history) == 3
 
-    assert len(later.told()) == 4
+    assert len(later.reported()) == 4
 
 
 def test_decisions_wait_within_a_bound_where_no_turn_comes():

@@ -64,7 +64,7 @@ def test_no_room_of_tests_is_left_out_of_the_contracts():
     independent = next(each["modules"] for each in contracts if each["type"] == "independence")
     there = {f"tests.{path.parent.name}" for path in (ROOT / "tests").glob("*/__init__.py")}
 
-    assert set(independent) == there - {"tests.kit", "tests.fuzz"}
+    assert set(independent) == there - {"tests.kit"}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=named)

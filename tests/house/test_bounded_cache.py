@@ -66,8 +66,10 @@ def test_functions_tell_how_many_answers_they_remember():
         return number * number
 
     assert [square(number) for number in (1, 2, 3)] == [1, 4, 9]
-    told = {each.name: each for each in bounded_cache.of_functions()}
-    assert told["squares-of-a-test"] == bounded_cache.Figures("squares-of-a-test", 2, 2, "entries")
+    reported = {each.name: each for each in bounded_cache.of_functions()}
+    assert reported["squares-of-a-test"] == bounded_cache.Figures(
+        "squares-of-a-test", 2, 2, "entries"
+    )
     bounded_cache._FUNCTIONS.pop("squares-of-a-test")
 
 

@@ -28,7 +28,7 @@ class Asked(_Section, frozen=True):
     """One question and what must hold in the answer; what is not said may be anything.
 
     `ask` is a command of the command line, a path of the verbs ("/filter"), or "metrics". `answer`
-    of a verb is told whole, or with `part` only what must be in it.
+    of a verb is shown whole, or with `part` only what must be in it.
     """
 
     ask: str = "explain"
@@ -120,8 +120,8 @@ def test_the_command_line_answers(folder, asked, capsys):
 
 def _check_nodes(asked, nodes):
     for name, verdict in asked.verdicts.items():
-        told = nodes[name]["verdict"]
-        assert (name, told if verdict != "refused" else told.split()[0]) == (name, verdict)
+        shown = nodes[name]["verdict"]
+        assert (name, shown if verdict != "refused" else shown.split()[0]) == (name, verdict)
     for name, devices in asked.devices.items():
         assert (name, [d["device"] for d in nodes[name]["devices"]]) == (name, list(devices))
     for name, texts in asked.reasons.items():
@@ -160,6 +160,6 @@ async def test_the_service_answers(folder, asked):
 
 def _check_metrics(asked, text):
     lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
-    told = {re.sub(r"\s", "", name): float(value) for name, _, value in lines}
+    shown = {re.sub(r"\s", "", name): float(value) for name, _, value in lines}
     for name, value in asked.metrics.items():
-        assert (name, told[name]) == (name, pytest.approx(value))
+        assert (name, shown[name]) == (name, pytest.approx(value))

@@ -121,18 +121,18 @@ def test_each_varies_a_case_that_there_is_and_asks_something():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "shown"),
     [
         ("", "the pod's file holds no objects"),
         ("kind: Pod\napiVersion: v1\nspec: {}\n", "Pod has no name"),
         ("kind: Deployment\napiVersion: apps/v1\nmetadata: {name: d}\n", "holds no Pod, but Depl"),
     ],
 )
-def test_a_pods_file_that_is_of_no_use_is_not_called_the_snapshot(tmp_path, capsys, text, told):
+def test_a_pods_file_that_is_of_no_use_is_not_called_the_snapshot(tmp_path, capsys, text, shown):
     (tmp_path / "pod.yaml").write_text(text)
 
     assert cli.main(["explain", "--pod", str(tmp_path / "pod.yaml")]) == 2
 
     error = capsys.readouterr().err
-    assert told in error
+    assert shown in error
     assert "snapshot" not in error

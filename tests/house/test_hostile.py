@@ -79,13 +79,13 @@ def test_a_pod_beyond_the_sizes_passes_is_counted_and_says_why(judging, title, w
     before = judging.unjudged[resolver.TOO_LARGE]
     learnt = judging.pricer.mix.seen
     found = judging.filter(case.pod, names)
-    told = explain.explain(judging, case.pod, names)
+    reported = explain.explain(judging, case.pod, names)
     removed(judging, case)
     assert found.passing(names) == names
     assert judging.unjudged[resolver.TOO_LARGE] == before + 1
     assert judging.pricer.mix.seen == learnt
-    assert what in told.notes[0]
-    assert {node.verdict for node in told.nodes} == {"not judged"}
+    assert what in reported.notes[0]
+    assert {node.verdict for node in reported.nodes} == {"not judged"}
 
 
 @pytest.mark.parametrize("pod", ["six names", "eight pairs"])

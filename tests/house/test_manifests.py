@@ -126,7 +126,7 @@ def test_stopping_has_the_time_it_takes():
     assert spec["terminationGracePeriodSeconds"] >= stages + 5
 
 
-def test_the_scheduler_is_told_of_verbs_that_we_serve():
+def test_the_scheduler_is_given_the_verbs_that_we_serve():
     document = yaml.safe_load(read("deploy/scheduler/kube-scheduler-config.yaml"))
     (extender,) = document["extenders"]
 

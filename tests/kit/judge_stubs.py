@@ -68,8 +68,8 @@ class SmallAdmin:
         self.waiting = {}
         self.degraded = {}
         self.more = (
-            admin_routes.Route("/v1/echo", told, frozenset({"word"}), fields=(("X-One", "1"),)),
-            admin_routes.Route("/v1/below/", told),
+            admin_routes.Route("/v1/echo", reported, frozenset({"word"}), fields=(("X-One", "1"),)),
+            admin_routes.Route("/v1/below/", reported),
         )
 
     def standing(self):
@@ -85,17 +85,17 @@ class SmallAdmin:
         return None
 
     def topology(self):
-        return told({"nodes": [{"name": "a"}]})
+        return reported({"nodes": [{"name": "a"}]})
 
     def explain_pod(self, namespace, name, node):
         if (namespace, name) != ("ml", "train"):
             raise NotFoundError(404, "NotFound", f"pod {namespace}/{name}")
-        return told({"pod": f"{namespace}/{name}", "node": node})
+        return reported({"pod": f"{namespace}/{name}", "node": node})
 
     def explain_manifest(self, manifest, node):
         if b"Pod" not in manifest:
             raise SnapshotError("the manifest holds no pod", [("", "no pod")])
-        return told({"bytes": len(manifest), "node": node})
+        return reported({"bytes": len(manifest), "node": node})
 
     def verify(self):
         raise RuntimeError("a fault of ours")
@@ -104,10 +104,10 @@ class SmallAdmin:
         return self.more
 
     def mismatches(self):
-        return told([metrics.KindFigures(synced=True, objects=3, age_seconds=1.5)])
+        return reported([metrics.KindFigures(synced=True, objects=3, age_seconds=1.5)])
 
 
-def told(value):
+def reported(value):
     """An answer that takes one turn."""
     yield
     return [admin_turns.encoded(value)]

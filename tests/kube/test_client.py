@@ -47,20 +47,6 @@ def pem(authority):
     return tls_context.Pem(text=authority.cert_pem.bytes())
 
 
-@pytest.fixture
-async def secure():
-    """Start a server over TLS."""
-    made = apiserver.ApiServer()
-    made.add(NODES, "Node")
-
-    async def start(context):
-        await made.start(ssl_context=context)
-        return made, f"https://127.0.0.1:{made.port}"
-
-    yield start
-    await made.stop()
-
-
 # ---------------------------------------------------------------- requests
 
 
@@ -94,7 +80,7 @@ async def test_nobody_sends_no_header(server, api):
         (apiserver.Fault(body=b"{", then="reset"), errors.UnreachableError),
     ],
 )
-async def test_what_goes_wrong_is_told_by_its_meaning(server, api, fault, expected):
+async def test_what_goes_wrong_is_known_by_its_meaning(server, api, fault, expected):
     server.script["list"].append(fault)
     with pytest.raises(errors.ApiError) as caught:
         await api.get(NODES)
@@ -141,7 +127,7 @@ async def test_discovery_names_what_a_version_serves(server, api):
         await api.resources("resource.k8s.io/v9")
 
 
-async def test_the_servers_version_is_told_and_empty_where_it_is_not(server, api):
+async def test_the_servers_version_is_reported_and_empty_where_it_is_not(server, api):
     assert await api.version() == "v1.36.3"
     server.script["get"].append(apiserver.Fault(body=b"{}"))
     assert await api.version() == ""

@@ -120,7 +120,7 @@ def test_events_show_each_step(tmp_path):
     assert "| plugin | 1000 | 8 | 30 | 20 | 40 | 5 | 95 |" in text
 
 
-def test_a_run_made_again_is_told_with_its_distance_from_the_first(tmp_path):
+def test_a_run_made_again_is_reported_with_its_distance_from_the_first(tmp_path):
     row = report("railyard", 42, 95.0) | {"benchmark": "again", "before": {"130": 94.75}}
     others = [
         row | {"trace": "cpu250", "before": {"130": 95.25}},
@@ -136,15 +136,15 @@ def test_a_run_made_again_is_told_with_its_distance_from_the_first(tmp_path):
 
 def throughput(version="1.36.3", **loads):
     report = {"benchmark": "throughput", "date": "2026-11", "kubernetes": version, "nodes": 1000}
-    told = {name: {"pods": 500, "rounds": rounds} for name, rounds in loads.items()}
-    return report | {"cores": 2, "loads": told}
+    reported = {name: {"pods": 500, "rounds": rounds} for name, rounds in loads.items()}
+    return report | {"cores": 2, "loads": reported}
 
 
 def one_round(batched=0.0, **rates):
     return {leg: {"pods_per_second": rate, "batched": batched} for leg, rate in rates.items()}
 
 
-def test_throughput_is_told_as_ratios_to_the_echo_of_the_same_round(tmp_path):
+def test_throughput_is_reported_as_ratios_to_the_echo_of_the_same_round(tmp_path):
     first = one_round(0.99, default=20, batching=40, unbatched=18, echo=10, railyard=9)
     second = one_round(0.97, default=40, batching=120, unbatched=38, echo=20, railyard=20)
 

@@ -26,9 +26,9 @@ def test_a_run_leaves_its_report_with_the_command_beside_it(tmp_path, capsys):
     assert "1/1" in capsys.readouterr().err
 
 
-def test_a_run_that_fails_is_told_and_not_kept(tmp_path, capsys):
-    told = suite.make(tmp_path, "x", "packing --pods no-such-list")
-    assert told.startswith("no report")
+def test_a_run_that_fails_is_reported_and_not_kept(tmp_path, capsys):
+    reported = suite.make(tmp_path, "x", "packing --pods no-such-list")
+    assert reported.startswith("no report")
     assert not list(tmp_path.iterdir())
 
 

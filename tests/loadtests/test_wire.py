@@ -16,8 +16,8 @@ def test_prioritize_asks_about_what_filter_let_through(whole):
     start = wire.head(4)
     asked = wire.Windows(30, whole=whole).next(10)
     question = protocol.question(start + asked)
-    told = replies.filtered(question.asked, wire_result(question.asked.names[:3]))
-    body = told.body if isinstance(told.body, bytes) else told.body.whole()
+    reported = replies.filtered(question.asked, wire_result(question.asked.names[:3]))
+    body = reported.body if isinstance(reported.body, bytes) else reported.body.whole()
 
     second = protocol.question(start + wire.passing(body, whole=whole))
 

@@ -272,7 +272,7 @@ async def test_a_share_stands_beside_the_numbers_it_is_of():
         assert "Whole cluster" in text
 
 
-async def test_one_model_has_one_name_and_the_nodes_own_spellings_are_told():
+async def test_one_model_has_one_name_and_the_nodes_own_spellings_are_reported():
     judging = engine()
     feed(judging, make_node("a").gpus(H100, 8), make_node("b").gpus("NVIDIA H100 80GB HBM3", 8))
     judging.settle()

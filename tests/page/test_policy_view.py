@@ -39,7 +39,7 @@ def test_a_policy_that_is_written_out_is_the_same_policy():
     assert config.parse(yaml.safe_load(run(policy_view.written(made))), source="test") == made
 
 
-def test_the_fields_that_differ_are_told_by_their_path_and_both_values():
+def test_the_fields_that_differ_are_reported_by_their_path_and_both_values():
     found, more = run(policy_view.differing(policy(), policy(packing=0.25, maximum=20)))
 
     assert [(each.path, each.active, each.candidate) for each in found] == [
@@ -49,14 +49,14 @@ def test_the_fields_that_differ_are_told_by_their_path_and_both_values():
     assert not more
 
 
-def test_a_profile_that_one_of_them_lacks_is_told_field_by_field():
+def test_a_profile_that_one_of_them_lacks_is_reported_field_by_field():
     found, _ = run(policy_view.differing(policy(), policy(names=("default", "new"))))
 
     assert {each.active for each in found} == {"(not there)"}
     assert "profiles[new].packing.weight" in {each.path for each in found}
 
 
-def test_of_many_fields_the_first_hundred_are_told():
+def test_of_many_fields_the_first_hundred_are_reported():
     other = policy(names=("default", *(f"p-{number}" for number in range(40))))
 
     found, more = run(policy_view.differing(policy(), other))

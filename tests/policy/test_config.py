@@ -101,7 +101,7 @@ def test_a_profile_whose_pods_an_earlier_one_takes_is_never_reached(first, secon
         assert "is never reached: profiles[0] (a) takes all of its pods" in found.values()
 
 
-def test_a_match_of_the_last_profile_that_takes_no_pod_is_told():
+def test_a_match_of_the_last_profile_that_takes_no_pod_is_reported():
     found = problems({"profiles": [{"name": "a", "match": NARROW}, {"name": "b", "match": NARROW}]})
 
     assert "serves all others anyway" in found["profiles[1].match"]
@@ -122,7 +122,7 @@ def test_what_holds_for_the_cluster_is_a_problem_in_a_profile(field):
 
 
 @pytest.mark.parametrize("field", msgspec.structs.fields(config.ClusterPacking))
-def test_a_field_of_the_prices_without_its_section_is_told_where_it_belongs(field):
+def test_a_field_of_the_prices_without_its_section_is_reported_where_it_belongs(field):
     name = field.encode_name
     location = f"set it at packing.{name}"
 
@@ -153,7 +153,7 @@ def test_a_field_of_a_profile_is_a_problem_in_the_document(field):
 
 
 @pytest.mark.parametrize(
-    ("document", "place", "told"),
+    ("document", "place", "reported"),
     [
         ({"packing": {"weight": 1}}, "packing.weight", "profiles[].packing.weight"),
         ({"packing": {"halfLifePods": 1}}, "packing.halfLifePods", "packing.horizonPods"),
@@ -175,8 +175,8 @@ def test_a_field_of_a_profile_is_a_problem_in_the_document(field):
         ),
     ],
 )
-def test_a_field_that_moved_or_has_another_name_is_told_where_to_stand(document, place, told):
-    assert told in problems(document)[place]
+def test_a_field_that_moved_or_has_another_name_is_shown_where_to_stand(document, place, reported):
+    assert reported in problems(document)[place]
 
 
 @pytest.mark.parametrize("version", ["latest", "1", "v1", "1.36x", "1.36.", "one", "1.9999"])
@@ -274,7 +274,7 @@ def read(document):
         ),
     ],
 )
-def test_entries_that_say_nothing_or_the_same_twice_are_told(document, place):
+def test_entries_that_say_nothing_or_the_same_twice_are_reported(document, place):
     with pytest.raises(errors.ConfigError) as caught:
         config.parse(document, source="policy")
     assert [where for where, _ in caught.value.problems] == [place]

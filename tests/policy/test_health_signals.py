@@ -162,7 +162,7 @@ Sandbox = preference.Sandbox
         ("Confidential", (), Sandbox.CONFIDENTIAL),
     ],
 )
-def test_what_a_pod_wants_is_told_by_its_runtime_and_by_what_it_asks_for(runtime, names, expected):
+def test_what_a_pod_wants_is_known_by_its_runtime_and_by_what_it_asks_for(runtime, names, expected):
     pod = make_pod("p")
     if runtime:
         pod.body["spec"]["runtimeClassName"] = runtime
@@ -215,7 +215,7 @@ def test_the_launcher_of_a_virtual_machine_wants_its_gpu_passed_through():
         ),
     ],
 )
-def test_what_a_node_offers_is_told_by_its_labels(labels, expected):
+def test_what_a_node_offers_is_known_by_its_labels(labels, expected):
     assert preference.offered(labels, machine(1)) is expected
 
 
@@ -240,8 +240,8 @@ def test_a_node_that_shows_devices_for_passthrough_offers_it():
 
 
 def test_a_node_that_lacks_what_the_pod_needs_is_worse_than_one_with_more():
-    lacking = preference.misfit(Sandbox.CONFIDENTIAL, Sandbox.VIRTUAL)
+    missing = preference.misfit(Sandbox.CONFIDENTIAL, Sandbox.VIRTUAL)
     spare = preference.misfit(Sandbox.NONE, Sandbox.CONFIDENTIAL)
 
-    assert lacking > spare > 0
+    assert missing > spare > 0
     assert preference.misfit(Sandbox.VIRTUAL, Sandbox.VIRTUAL) == 0.0

@@ -116,7 +116,7 @@ def test_gpus_of_a_divided_nvswitch_are_linked_as_whole_partitions_only():
     assert "no NVSwitch partition" in broken.why
 
 
-def test_a_link_that_is_not_told_is_not_taken_for_missing():
+def test_a_link_that_is_not_reported_is_not_taken_for_missing():
     mixed = machine([NOWHERE] * 3, islands=[(0, 1)])
     found = assess(mixed, [0, 2])
     assert found.rate == 0.8

@@ -64,7 +64,7 @@ def test_a_distance_is_between_0_and_1_and_the_same_in_any_order(node, members):
         pytest.param({"3"}, 1, id="one has it, one does not"),
         pytest.param({"1", "3"}, 0, id="one in common is enough"),
         pytest.param({"5"}, 2, id="nobody has it"),
-        pytest.param(set(), 0, id="not told"),
+        pytest.param(set(), 0, id="not reported"),
     ],
 )
 def test_members_without_a_rail_in_common_are_counted(mine, expected):

@@ -39,11 +39,11 @@ class Whole(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
         ),
     ],
 )
-def test_a_problem_is_told_in_plain_words(value, expected):
+def test_a_problem_is_reported_in_plain_words(value, expected):
     assert dict(validation.problems(value, Whole)) == expected
 
 
-def test_all_problems_are_told_each_with_its_path():
+def test_all_problems_are_reported_each_with_its_path():
     value = {
         "parts": [{"halfLife": 0, "mode": "soft"}, 3, {"half_life": 2, "names": ["a", 1]}],
         "share": "much",
@@ -61,9 +61,9 @@ def test_all_problems_are_told_each_with_its_path():
 
 
 def test_a_long_value_is_cut():
-    ((_, told),) = validation.problems({"title": "t", "share": "x" * 500}, Whole)
+    ((_, reported),) = validation.problems({"title": "t", "share": "x" * 500}, Whole)
 
-    assert len(told) < 100
+    assert len(reported) < 100
 
 
 VALUES = st.recursive(

@@ -36,7 +36,7 @@ def node(name, product=H100, count=8, pool="a"):
 # ---------------------------------------------------------------- what is free
 
 
-def test_models_of_one_pool_and_pools_of_one_model_are_told_apart():
+def test_models_of_one_pool_and_pools_of_one_model_are_distinguished():
     judging = engine()
     feed(judging, node("n-1"), node("n-2", L4, 4), node("n-3", pool="b"), make_node("bare"))
 

@@ -39,7 +39,7 @@ def test_a_steady_mix_is_learnt_with_its_shares_and_means():
     assert classes.size.tolist() == [1.0, 8.0]
 
 
-def test_what_pods_ask_is_told_in_proportion_and_apart_for_those_without_devices():
+def test_what_pods_ask_is_reported_in_proportion_and_apart_for_those_without_devices():
     pods = [("gpu", 8, 64000.0), ("half", 1, 6000.0), (None, 0, 2000.0)] * 3000
     subject = learnt(pods)
     subject.reserve_machines({8: 0.1})
@@ -65,7 +65,7 @@ def test_the_lightest_class_gives_its_place_to_a_new_one_when_there_are_too_many
     assert subject.classes().units == ("new", "often")
 
 
-def test_means_are_told_again_when_they_have_moved():
+def test_means_are_given_again_when_they_have_moved():
     subject = learnt([("gpu", 1, 4000.0)] * 100)
     assert subject.classes().cpu.tolist() == [4000.0]
     subject.learn("another", "gpu", count=1, cpu=4100.0)

@@ -26,7 +26,7 @@ EIGHT = (0, 8, 1.0, 80.0, 8.0)
 HALF = (0, 1, 0.5, 5.0, 1.0)
 
 
-EVEN = formula.Constants(blend=0.5)  # what fits now and what could be fed count alike
+EVEN = formula.Constants(blend=0.5)  # what fits now and what could be covered count alike
 
 
 def headroom(free, chain, cpu, memory, *columns, form=EVEN):

@@ -184,13 +184,13 @@ def test_locality_of_the_demand_makes_no_difference_to_headroom():
     strict = msgspec.structs.replace(
         config.Profile("default"), locality=config.Locality(mode="Required")
     )
-    rooms = []
+    amounts = []
     for chosen in (config.DEFAULT, config.Policy(profiles=(strict,))):
         judging = engine(chosen)
         feed(judging, make_node("a").gpus(H100, 8))
         seen(judging, 2)
-        rooms.append(judging.pricer.headroom)
-    assert np.array_equal(*rooms)
+        amounts.append(judging.pricer.headroom)
+    assert np.array_equal(*amounts)
 
 
 def placed_one_after_the_other(table, state):

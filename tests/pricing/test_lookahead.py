@@ -213,7 +213,7 @@ def test_it_is_explained_with_the_profiles_that_lose():
     assert "placed on GPU 1" in node.grounds["next partition"]
 
 
-def test_a_whole_gpu_and_its_parts_are_told_by_one_price():
+def test_a_whole_gpu_and_its_parts_are_measured_by_one_price():
     cluster = Cluster(nodes=1, gpus=2)
     cluster.put(SEVEN, 0, 0, 0)
     cluster.scored(ONE)

@@ -1,4 +1,4 @@
-"""Boards of partitionable devices, and what one partition takes from those to come."""
+"""Partitioned GPUs, and what one partition takes from those to come."""
 
 import numpy as np
 import pytest

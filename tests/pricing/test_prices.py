@@ -92,7 +92,7 @@ def test_prices_are_renewed_more_rarely_on_larger_clusters(gpus, placements):
     assert prices.refresh_every(gpus) == placements
 
 
-def test_classes_that_overlap_see_the_mean_of_their_rooms():
+def test_classes_that_overlap_see_the_mean_of_their_headroom():
     room, weight = np.array([8.0, 2.0, 5.0]), np.array([0.3, 0.1, 0.6])
 
     found = prices.shared_headroom(room, weight, np.array([True, True, False]))

@@ -32,14 +32,14 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_canary_is_told_with_every_place(name):
+def test_a_broken_canary_is_reported_with_every_place(name):
     section, places = BROKEN[name]
 
     with pytest.raises(errors.ConfigError) as caught:
         document.parse({"canary": section, "profiles": [{"weight": 1}]}, source="shadow.yaml")
 
-    told = {place for place, _ in caught.value.problems}
-    assert told == places | {"profiles[0].weight", "profiles[0].name"}
+    reported = {place for place, _ in caught.value.problems}
+    assert reported == places | {"profiles[0].weight", "profiles[0].name"}
 
 
 def test_a_candidate_keeps_its_hash_when_it_is_promoted():
@@ -68,7 +68,7 @@ def test_a_policy_in_force_has_no_use_for_a_canary_and_says_so():
         (None, "shadow"),
     ],
 )
-def test_a_broken_share_of_the_processor_is_told_with_its_place(section, place):
+def test_a_broken_share_of_the_processor_is_reported_with_its_place(section, place):
     with pytest.raises(errors.ConfigError) as caught:
         document.parse({"shadow": section}, source="shadow.yaml")
 

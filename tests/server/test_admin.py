@@ -95,7 +95,7 @@ async def test_a_manifest_has_a_size_limit(sites):
     assert (await services.exchange(sites.admin_bound, large)).startswith(b"HTTP/1.1 413 ")
 
 
-async def test_what_is_awaited_and_what_is_lacking_is_said_without_being_asked():
+async def test_what_is_awaited_and_what_is_missing_is_said_without_being_asked():
     admin = SmallAdmin()
     admin.waiting = {"Node": "403 Forbidden"}
     admin.degraded = {"NodeResourceTopology": "500; NUMA nodes are inferred"}

@@ -74,7 +74,7 @@ async def test_who_asks_the_same_meanwhile_gets_the_same_answer(turning, work):
     assert work.begun == 1
 
 
-async def test_another_question_of_the_kind_is_told_to_come_back(turning, work):
+async def test_another_question_of_the_kind_is_asked_to_come_back(turning, work):
     first = asyncio.create_task(turning.answer("explain", "a", 1, work))
     await begun(work)
 

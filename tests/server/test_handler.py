@@ -168,7 +168,7 @@ async def test_a_body_larger_than_the_usual_limits_is_read(client):
         assert orjson.loads(await response.read())["NodeNames"] == names
 
 
-async def test_a_client_that_asks_whether_to_continue_is_told_to(serving):
+async def test_a_client_that_asks_whether_to_continue_is_answered(serving):
     head = services.post("/filter", BODY, "Expect: 100-continue", "Connection: close")
     split = len(head) - len(BODY)
     answer = await services.exchange(serving.bound, head[:split], head[split:])

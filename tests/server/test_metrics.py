@@ -26,7 +26,7 @@ def test_the_picture_is_taken_at_scrape_time():
         assert families(figures)["railyard_index_nodes"].samples[0].value == count
 
 
-def test_staleness_is_told_by_kind(figures):
+def test_staleness_is_reported_by_kind(figures):
     sample = families(figures)["railyard_cache_age_seconds"].samples[0]
     assert (sample.labels, sample.value) == ({"kind": "Pod"}, 1.5)
 

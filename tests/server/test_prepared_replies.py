@@ -116,9 +116,9 @@ def test_a_prioritize_about_whole_nodes_is_answered_as_without_its_filter(
     judge = Prepared()
     subject, _ = service(judge)
     items = [{"metadata": {"name": name, "labels": {"l": "x" * 9}}} for name in names]
-    told = orjson.loads(replied(subject.filter(whole_of(pod, items, spaced=spaced[0]))))
+    reported = orjson.loads(replied(subject.filter(whole_of(pod, items, spaced=spaced[0]))))
     subject.prepare()
-    kept = told["Nodes"]["items"]
+    kept = reported["Nodes"]["items"]
     if swapped:
         kept = kept[::-1]
     second = whole_of(other, kept, spaced=spaced[1])
@@ -142,8 +142,8 @@ def replied(body):
 def test_whole_nodes_that_passed_are_known_again_by_their_bytes(monkeypatch):
     judge = NameJudge()
     subject, _ = service(judge)
-    told = orjson.loads(subject.filter(whole("a", "busy-b", "slow-c")))
-    second = whole_of({"metadata": {"name": "gpu"}}, told["Nodes"]["items"])
+    reported = orjson.loads(subject.filter(whole("a", "busy-b", "slow-c")))
+    second = whole_of({"metadata": {"name": "gpu"}}, reported["Nodes"]["items"])
     monkeypatch.setattr(wire, "question", None)  # nothing is read
 
     assert [each["Host"] for each in orjson.loads(subject.prioritize(second))] == ["a", "slow-c"]

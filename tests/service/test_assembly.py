@@ -94,12 +94,12 @@ def test_without_a_version_the_newest_is_meant():
     assert assembly.features_for("") == allocator_features.AllocatorFeatures()
 
 
-def test_gates_that_were_told_stand_against_the_versions_defaults():
+def test_gates_that_were_given_stand_against_the_versions_defaults():
     gates = {"DRAPartitionableDevices": True, "DRAAdminAccess": False, "NodeSwap": True}
 
-    told = assembly.features_for("1.35", gates)
+    reported = assembly.features_for("1.35", gates)
 
-    assert told == dataclasses.replace(
+    assert reported == dataclasses.replace(
         assembly.features_for("1.35"), partitionable=True, admin_access=False
     )
 
@@ -115,8 +115,8 @@ def test_the_policys_version_counts_where_no_flag_says_otherwise(tmp_path):
     (tmp_path / "n.yaml").write_text("{apiVersion: v1, kind: Node, metadata: {name: a}}")
     policy = config.Policy(kubernetes_version="1.34")
 
-    told, _ = assembly.from_snapshot([tmp_path], policy=policy, kubernetes_version="1.36")
+    reported, _ = assembly.from_snapshot([tmp_path], policy=policy, kubernetes_version="1.36")
     untold, _ = assembly.from_snapshot([tmp_path], policy=policy)
 
-    assert told.index.builder.features.pool_order_known
+    assert reported.index.builder.features.pool_order_known
     assert not untold.index.builder.features.pool_order_known

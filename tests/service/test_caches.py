@@ -29,9 +29,9 @@ def test_every_cache_is_in_the_table_with_its_bound():
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     caches = engine_snapshot.of(an_engine()).caches
-    told = {name: (int(bound), unit) for name, bound, unit in _ROW.findall(_PAGE.read_text())}
-    assert told == {each.name: (each.bound, each.unit) for each in caches}
-    assert len(caches) == len(told), "two caches have one name"
+    reported = {name: (int(bound), unit) for name, bound, unit in _ROW.findall(_PAGE.read_text())}
+    assert reported == {each.name: (each.bound, each.unit) for each in caches}
+    assert len(caches) == len(reported), "two caches have one name"
 
 
 def test_bytes_of_all_caches_together_leave_room_for_the_objects():

@@ -131,7 +131,7 @@ async def test_a_kind_that_comes_late_is_taken_in(tmp_path):
         assert "degraded" not in await service.ready()
 
 
-async def test_a_background_task_that_fails_is_started_again_and_told_of(tmp_path, monkeypatch):
+async def test_a_background_task_that_fails_is_started_again_and_reported(tmp_path, monkeypatch):
     failures = [RuntimeError("one"), RuntimeError("two")]
     settle = engine.Engine.settle
 

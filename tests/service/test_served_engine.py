@@ -145,7 +145,7 @@ def test_mismatches_are_listed_with_both_picks(front, judging):
 
 
 @pytest.mark.parametrize(
-    ("told", "why"),
+    ("reported", "why"),
     [
         ("nvidia.com/gpu=" + "9" * 60, "is not RESOURCE=NUMBER,NUMBER,…"),
         ("nvidia.com/gpu=1", "it names 1 of nvidia.com/gpu, and the pod holds 2"),
@@ -158,14 +158,16 @@ def test_mismatches_are_listed_with_both_picks(front, judging):
         ("x" * 5000, "it has more than 4096 characters"),
     ],
 )
-def test_an_annotation_that_is_not_believed_is_noted_until_it_is_right(judging, front, told, why):
+def test_an_annotation_that_is_not_believed_is_noted_until_it_is_right(
+    judging, front, reported, why
+):
     def liar(devices):
         return make_pod("liar").gpus(2).node("a").annotation("railyard.dev/devices", devices)
 
     feed(judging, make_pod("honest").gpus(2).node("a").annotation(
         "railyard.dev/devices", "nvidia.com/gpu=0,1"))  # fmt: skip
     judging.store.apply("Pod", "DELETED", make_pod("holder").gpus(2).node("a").obj())
-    feed(judging, liar(told))
+    feed(judging, liar(reported))
     judging.settle()
     [note] = front.standing().notes
     assert "default/liar: " in note

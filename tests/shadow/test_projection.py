@@ -50,7 +50,7 @@ def test_it_holds_what_the_policy_alone_would_have_placed(templates):
     for number, template in enumerate(templates):
         found.place(pod(number, template), NODES)
 
-    told = found.as_json()
+    reported = found.as_json()
     for name, policy in (("active", config.DEFAULT), ("candidate", APART)):
         alone, placed = world(policy), 0
         for number, template in enumerate(templates):
@@ -63,9 +63,9 @@ def test_it_holds_what_the_policy_alone_would_have_placed(templates):
                 # A clock that stands still ends no reservation: it is held as if it were bound.
                 assert alone.index.reservations.of(asked.metadata.uid) is not None
         total = alone.pricer.inventory.totals()[1]
-        assert told[name]["placed"] == placed
-        assert told[name]["placed"] + told[name]["refused"] == len(templates)
-        assert told[name]["gpus"] == total == 32
+        assert reported[name]["placed"] == placed
+        assert reported[name]["placed"] + reported[name]["refused"] == len(templates)
+        assert reported[name]["gpus"] == total == 32
     after = judging.index.state, judging.index.expected, judging.index.writes
     assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
 
@@ -78,17 +78,17 @@ def fits_expected(judging, asked, name):
     return table.verdict(state).fits
 
 
-def test_two_policies_part_ways_and_the_cost_of_it_is_told():
+def test_two_policies_part_ways_and_the_cost_of_it_is_reported():
     found = begun(world())
 
     for number in range(6):
         found.place(pod(number), NODES)
 
-    told = found.as_json()
-    assert told["active"]["allocatedGpus"] == told["candidate"]["allocatedGpus"] == 8 + 6
-    assert told["active"]["localityCost"] < told["candidate"]["localityCost"]
-    assert told["active"]["headroomGpus"]["1"] == 32 - 14
-    assert told["last"] is None
+    reported = found.as_json()
+    assert reported["active"]["allocatedGpus"] == reported["candidate"]["allocatedGpus"] == 8 + 6
+    assert reported["active"]["localityCost"] < reported["candidate"]["localityCost"]
+    assert reported["active"]["headroomGpus"]["1"] == 32 - 14
+    assert reported["last"] is None
 
 
 def test_it_begins_anew_after_so_many_pods_and_keeps_how_it_stood(monkeypatch):
@@ -101,10 +101,10 @@ def test_it_begins_anew_after_so_many_pods_and_keeps_how_it_stood(monkeypatch):
     for _ in range(50):
         found.settle()
 
-    told = found.as_json()
-    assert told["last"]["active"]["placed"] == 3
-    assert told["active"]["placed"] == 0
-    assert not told["learning"]
+    reported = found.as_json()
+    assert reported["last"]["active"]["placed"] == 3
+    assert reported["active"]["placed"] == 0
+    assert not reported["learning"]
 
 
 def test_states_that_are_numbered_anew_begin_another_pair():
@@ -145,5 +145,5 @@ def test_a_pod_that_fits_nowhere_and_a_node_that_came_later_change_nothing():
     found.place(pod(1, "four"), ["full"])
     found.place(pod(2, "four"), ["later"])
 
-    told = found.as_json()
-    assert (told["active"]["placed"], told["active"]["refused"]) == (0, 2)
+    reported = found.as_json()
+    assert (reported["active"]["placed"], reported["active"]["refused"]) == (0, 2)

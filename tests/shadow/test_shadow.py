@@ -66,7 +66,7 @@ def test_the_policy_in_force_agrees_with_itself():
     assert not following.report.differences
 
 
-def test_a_candidate_that_would_choose_another_node_is_told_with_its_reasons():
+def test_a_candidate_that_would_choose_another_node_is_reported_with_its_reasons():
     judging = world()
     following = follow(judging, NO_LOCALITY)
     settled(following)
@@ -102,14 +102,14 @@ def test_a_candidate_rests_after_its_work_and_decisions_meanwhile_are_skipped():
 
 
 def test_a_decision_out_of_a_burst_stands_for_those_that_were_skipped():
-    told = report.ShadowReport()
+    reported = report.ShadowReport()
 
-    told.judge(agree=True)
+    reported.judge(agree=True)
     for _ in range(8):
-        told.skip()
-    told.judge(agree=False)
+        reported.skip()
+    reported.judge(agree=False)
 
-    found = told.sums.as_json()
+    found = reported.sums.as_json()
     assert (found["agreement"], found["agreementOfAll"]) == (0.5, 0.1)
 
 

@@ -59,15 +59,15 @@ def test_capacity_is_what_can_then_be_placed(seed, shape):
     seeded.show(judging, seeded.generated(seed))
     chosen = pod_shape.parse(shape)
 
-    told = counting.count(judging, chosen)
+    reported = counting.count(judging, chosen)
     nodes = placed(placing(judging, seed), chosen)
 
-    assert told.fits == len(nodes)
-    where = {node: count for pool in told.pools for node, count in pool.fits_on.items()}
+    assert reported.fits == len(nodes)
+    where = {node: count for pool in reported.pools for node, count in pool.fits_on.items()}
     assert where == {node: nodes.count(node) for node in nodes}
-    assert told.fits <= told.defragmented <= told.empty
-    if told.next_node:
-        assert told.next_node in nodes
+    assert reported.fits <= reported.defragmented <= reported.empty
+    if reported.next_node:
+        assert reported.next_node in nodes
     assert judging.index.verify() == []
 
 

@@ -123,7 +123,7 @@ def test_a_node_that_is_not_there_cannot_be_drained():
 # ---------------------------------------------------------------- comparing
 
 
-def test_a_difference_beyond_two_errors_of_the_mean_is_told():
+def test_a_difference_beyond_two_errors_of_the_mean_is_reported():
     runs = {
         "a": [{"allocation %": v, "pods pending": 5.0} for v in (90.0, 91.0, 92.0)],
         "b": [{"allocation %": v, "pods pending": 5.0} for v in (91.0, 92.1, 92.9)],

@@ -57,7 +57,7 @@ def test_admin_access_takes_nothing(judging):
         ),
     ],
 )
-def test_busy_and_never_are_told_apart_by_the_empty_node(judging, count, code, reason):
+def test_busy_and_never_are_distinguished_by_the_empty_node(judging, count, code, reason):
     held = make_claim("held").allocated("p4d", *(("r", GPU, "p4d", f"gpu-{n}") for n in range(2)))
     feed(judging, held)
 

@@ -20,10 +20,10 @@ PLAIN = f'device.driver == "{DRIVER}"'
 class Counting(machines.Builder):
     """Counts how often a machine is read."""
 
-    readings = 0
+    nodes_read = 0
 
     def machine(self, node, source):
-        self.readings += 1
+        self.nodes_read += 1
         return super().machine(node, source)
 
 
@@ -156,7 +156,7 @@ def test_a_claim_costs_no_reading_and_no_state(selector):
     judging.filter_only(plain, names)
     judging.score(plain, names)
     cluster = judging.index
-    before = (cluster.builder.readings, cluster.generation, len(cluster.states), cluster.writes)
+    before = (cluster.builder.nodes_read, cluster.generation, len(cluster.states), cluster.writes)
     table = judging.table(judging.resolver.resolve(plain, judging.policy).question)
     judged = table.judged
 
@@ -165,7 +165,7 @@ def test_a_claim_costs_no_reading_and_no_state(selector):
     judging.score(pod, names)
     judging.filter_only(plain, names)
 
-    after = (cluster.builder.readings, cluster.generation, len(cluster.states), cluster.writes)
+    after = (cluster.builder.nodes_read, cluster.generation, len(cluster.states), cluster.writes)
     assert after == before
     assert judging.table(judging.resolver.resolve(plain, judging.policy).question) is table
     assert table.judged == judged
@@ -177,12 +177,12 @@ def test_thirty_attribute_names_cost_no_reading_and_no_state():
     names = fleet(judging, 10, **some)
     judging.filter_only(asks(judging, "plain"), names)
     cluster = judging.index
-    before = cluster.builder.readings, cluster.generation
+    before = cluster.builder.nodes_read, cluster.generation
 
     for key, value in some.items():
         assert passing(judging, asks(judging, key, f'{OWN}.{key} == "{value}"'), names) == names
 
-    assert (cluster.builder.readings, cluster.generation) == before
+    assert (cluster.builder.nodes_read, cluster.generation) == before
 
 
 def test_what_a_claim_brought_goes_with_it():

@@ -176,7 +176,7 @@ def test_units_of_plugins_are_refused_in_words(node, pod, reason):
     assert refusal(node, make_pod("holder").gpus(5).node("n"), pod=pod) == reason
 
 
-def test_a_claim_is_told_of_the_gpus_that_a_device_plugin_has():
+def test_a_claim_is_shown_the_gpus_that_a_device_plugin_has():
     node = make_node("n").gpus(H100, 8)
 
     assert refusal(node, claim().request("r", GPU)) == (
@@ -184,7 +184,7 @@ def test_a_claim_is_told_of_the_gpus_that_a_device_plugin_has():
     )
 
 
-def test_a_required_locality_is_told_with_the_nearest_that_is_free():
+def test_a_required_locality_is_reported_with_the_nearest_that_is_free():
     strict = config.Locality(mode="Required", level="PIX")
     policy = config.Policy(profiles=(config.Profile("p", locality=strict),))
     demand = claim().request("g", GPU).request("n", NIC)

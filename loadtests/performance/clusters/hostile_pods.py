@@ -73,8 +73,8 @@ def _large_pods():
     yield alone("10,000 annotations", pod_of("annotations", one, annotations=texts))
     yield alone("10,000 labels", pod_of("labels", one, labels=texts))
     devices = "nvidia.com/gpu=" + ",".join(str(number) for number in range(40_000))
-    told = {"railyard.dev/devices": devices}
-    bound = pod_of("told", one, annotations=told, node="n00005")
+    reported = {"railyard.dev/devices": devices}
+    bound = pod_of("reported", one, annotations=reported, node="n00005")
     yield dataclasses.replace(alone("an annotation of 40,000 devices", bound), asked=False)
     entries = ";".join(f"r{number}=0" for number in range(20_000))
     bound = pod_of("entries", one, annotations={"railyard.dev/devices": entries}, node="n00005")

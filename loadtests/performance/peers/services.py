@@ -34,6 +34,11 @@ from loadtests.performance import wire_ratio
 from loadtests.simulator import mixed_fleet
 
 try:
+    from extender.service.served_engine import ServedEngine
+except ImportError:  # a tree before it
+    from extender.service.facade import Facade as ServedEngine
+
+try:
     from extender.service.process import pauses
 except ImportError:  # a tree before it
     pauses = None
@@ -72,14 +77,14 @@ async def noop(sock):
         asked = orjson.loads(await request.read())
         if request.path == "/filter":
             nodes, names = asked.get("Nodes"), asked.get("NodeNames")
-            told = {"Nodes": nodes, "NodeNames": names, "FailedNodes": {}}
-            told |= {"FailedAndUnresolvableNodes": {}, "Error": ""}
+            reported = {"Nodes": nodes, "NodeNames": names, "FailedNodes": {}}
+            reported |= {"FailedAndUnresolvableNodes": {}, "Error": ""}
         else:
             names = asked["NodeNames"]
             if names is None:
                 names = [each["metadata"]["name"] for each in asked["Nodes"]["items"]]
-            told = [{"Host": name, "Score": 1} for name in names]
-        return web.Response(body=orjson.dumps(told), content_type="application/json")
+            reported = [{"Host": name, "Score": 1} for name in names]
+        return web.Response(body=orjson.dumps(reported), content_type="application/json")
 
     app = web.Application(client_max_size=2**28)
     app.add_routes([web.post("/filter", answer), web.post("/prioritize", answer)])
@@ -117,7 +122,7 @@ async def railyard(count):
     advance = recorded(judging)
     free = Address(LOOPBACK, 0)
     settings = Settings(bind=free, admin_bind=free)
-    judge, questions = wire_ratio.ServedEngine(judging), Questions()
+    judge, questions = ServedEngine(judging), Questions()
     sites = listeners.Listeners(judge, questions, metrics.Metrics(metrics.ClusterFigures), settings)
     await sites.start()
     startup.settled_memory()

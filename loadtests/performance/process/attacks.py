@@ -66,7 +66,7 @@ async def opened(over: running.Running, sent: bytes) -> asyncio.StreamWriter:
 
 
 async def chunked_heads(over: running.Running) -> None:
-    """Heads that promise bodies of unknown length, and send none."""
+    """Heads that announce bodies of unknown length, and send none."""
     held = [await opened(over, _HEAD + b"Transfer-Encoding: chunked\r\n\r\n") for _ in range(8)]
     for _ in range(20):
         await plain_call(over)
@@ -75,7 +75,7 @@ async def chunked_heads(over: running.Running) -> None:
 
 
 async def promised_bodies(over: running.Running) -> None:
-    """Heads that promise the largest body, and a byte of it."""
+    """Heads that announce the largest body, and a byte of it."""
     held = [await opened(over, _HEAD + b"Content-Length: 40000000\r\n\r\n{") for _ in range(8)]
     for _ in range(20):
         await plain_call(over)
@@ -120,10 +120,10 @@ async def no_http(over: running.Running) -> None:
         writer.write(sent)
         writer.write_eof()
         async with asyncio.timeout(10):
-            told = await reader.read(-1)
+            reported = await reader.read(-1)
         writer.close()
-        expect(not told or told.startswith(b"HTTP/1.1 4"), told[:80])
-        expect(b"aiohttp" not in told.lower(), told)
+        expect(not reported or reported.startswith(b"HTTP/1.1 4"), reported[:80])
+        expect(b"aiohttp" not in reported.lower(), reported)
     await plain_call(over)
     expect("aiohttp" not in over.service.tail(200).lower(), "the log names aiohttp")
 
@@ -140,16 +140,16 @@ async def many_violations(over: running.Running) -> None:
         sent = b'{"Pod":%b,"NodeNameToMetaVictims":%b}' % (
             orjson.dumps(body["Pod"]), victims.encode()
         )  # fmt: skip
-        status, told = await over.verbs.call("/preempt", sent)
-        expect(status in {200, 400}, f"{number}: {status} {told[:100]}")
+        status, reported = await over.verbs.call("/preempt", sent)
+        expect(status in {200, 400}, f"{number}: {status} {reported[:100]}")
 
 
 async def names_twice(over: running.Running) -> None:
     """A refused node that is asked about twice does not pass."""
     pod = hostile_pods.pod_of("much", [{"nvidia.com/gpu": "1000"}])
     for asked in ([over.names[0]] * 2, over.names * 2, [over.names[1], *over.names, over.names[1]]):
-        status, told = await over.verbs.call("/filter", running.question(pod, asked))
-        found = orjson.loads(told)
+        status, reported = await over.verbs.call("/filter", running.question(pod, asked))
+        found = orjson.loads(reported)
         expect(status == 200 and not found["NodeNames"], found["NodeNames"])
         refused = {**found["FailedNodes"], **found["FailedAndUnresolvableNodes"]}
         expect(set(refused) == set(asked), "a node is neither refused nor passed")
@@ -161,11 +161,11 @@ async def amounts_beyond_numbers(over: running.Running) -> None:
         pod = hostile_pods.pod_of("beyond", [{"nvidia.com/gpu": amount, "cpu": amount}])
         over.show("Pod", pod)
         for path in ("/filter", "/prioritize"):
-            status, told = await over.verbs.call(path, running.question(pod, over.names))
-            expect(status in {200, 400}, f"{path} {amount}: {status} {told[:100]}")
+            status, reported = await over.verbs.call(path, running.question(pod, over.names))
+            expect(status in {200, 400}, f"{path} {amount}: {status} {reported[:100]}")
         sent = orjson.dumps(orjson.loads(running.question(pod, []))["Pod"])
-        status, told = await over.admin.call("/v1/explain", sent)
-        expect(status in {200, 400, 422}, f"explain {amount}: {status} {told[:100]}")
+        status, reported = await over.admin.call("/v1/explain", sent)
+        expect(status in {200, 400, 422}, f"explain {amount}: {status} {reported[:100]}")
         over.remove("Pod", pod)
         await plain_call(over)
 
@@ -174,8 +174,8 @@ async def hostile_bodies(over: running.Running) -> None:
     """Deep, large and broken bodies get an answer or a refusal."""
     for sent in (b"[" * 5_000_000, b'{"Pod":' * 100_000, b"{}", b"null", b"", b"\xff" * 100,
                  b'{"Pod":{},"NodeNames":[' + b'"a",' * 400_000 + b'"a"]}'):  # fmt: skip
-        status, told = await over.verbs.call("/filter", sent)
-        expect(status == 200 or 400 <= status < 500, f"{sent[:20]!r}: {status} {told[:100]}")
+        status, reported = await over.verbs.call("/filter", sent)
+        expect(status == 200 or 400 <= status < 500, f"{sent[:20]!r}: {status} {reported[:100]}")
         await plain_call(over)
 
 
@@ -208,8 +208,8 @@ async def hostile_policies(over: running.Running) -> None:
         data=good["data"],
     )
     await asyncio.sleep(0.5)
-    status, told = await over.admin.call("/readyz?verbose", method="GET")
-    expect(status == 200, told)
+    status, reported = await over.admin.call("/readyz?verbose", method="GET")
+    expect(status == 200, reported)
 
 
 ATTACKS = (
@@ -257,10 +257,9 @@ async def optional_kinds(nodes: int, folder: pathlib.Path) -> list[str]:
         try:
             async with running.running(nodes, folder, broken=broken) as over:
                 took = time.monotonic() - began
-                _, told = await over.admin.call("/readyz?verbose", method="GET")
-                print(
-                    f"a kind that {name}: ready after {took:.0f} s, {json.loads(told)['degraded']}"
-                )
+                _, reply = await over.admin.call("/readyz?verbose", method="GET")
+                without = json.loads(reply)["degraded"]
+                print(f"a kind that {name}: ready after {took:.0f} s, {without}")
                 await plain_call(over)
         except (Wrong, TimeoutError, AssertionError) as problem:
             wrong.append(f"a kind that {name}: {problem!r}")

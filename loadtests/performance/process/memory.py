@@ -133,8 +133,8 @@ class Run:
         self._count("filter", found)
         passing = orjson.loads(found[1])["NodeNames"] if found[0] == 200 else None
         if passing:
-            told = await self._over.verbs.call("/prioritize", running.question(pod, passing))
-            self._count("prioritize", told)
+            reported = await self._over.verbs.call("/prioritize", running.question(pod, passing))
+            self._count("prioritize", reported)
             if number % 3 == 0 and not case.pod.spec.resource_claims:
                 spec = {**pod["spec"], "nodeName": passing[0]}
                 self._over.show("Pod", {**pod, "spec": spec, "status": {"phase": "Running"}})
@@ -164,8 +164,8 @@ class Run:
         text = await self._over.metrics()
         used, bound = _by_cache(text, "used"), _by_cache(text, "limit")
         full = sorted(used, key=lambda cache: -used[cache] / max(bound[cache], 1))
-        told = ", ".join(f"{c} {used[c]:.0f}/{bound[c]:.0f}" for c in full if used[c])
-        print(f"   {told}", file=sys.stderr, flush=True)
+        reported = ", ".join(f"{c} {used[c]:.0f}/{bound[c]:.0f}" for c in full if used[c])
+        print(f"   {reported}", file=sys.stderr, flush=True)
 
 
 def _by_cache(text: str, what: str) -> dict[str, float]:

@@ -70,7 +70,7 @@ class Observer:
             self._seen.append(" < ".join(reversed(ours)))
 
     def tell(self) -> None:
-        told = {
+        reported = {
             "turn_ms": round(1000 * self.turn, 2),
             "gc_ms": round(1000 * self.pause, 2),
             "collections": self.collections,

@@ -116,8 +116,8 @@ class HostileCaller:
             self._over.show(number, there=True)
             time.sleep(0.05)
             for _ in range(4):
-                told = self._caller.post("/filter", running.question(case.pod, self._names))
-                passing = orjson.loads(told)["NodeNames"] or self._names[:1]
+                reported = self._caller.post("/filter", running.question(case.pod, self._names))
+                passing = orjson.loads(reported)["NodeNames"] or self._names[:1]
                 self._caller.post("/prioritize", running.question(case.pod, passing))
                 time.sleep(admin_pressure.APART_SECONDS)
                 found.append(self._caller.call())
@@ -177,16 +177,16 @@ async def compared(over: running.Running, given: argparse.Namespace) -> dict[str
 
     def heard() -> None:
         try:
-            told = ours.recv()
+            reported = ours.recv()
         except EOFError as error:
             loop.remove_reader(ours.fileno())
             if not report.done():
                 report.set_exception(error)
             return
-        if isinstance(told, dict):
-            report.set_result(told)
+        if isinstance(reported, dict):
+            report.set_result(reported)
             return
-        number, there = told
+        number, there = reported
         made = CASES[number].objects
         for kind, item in made if there else reversed(made):
             (over.show if there else over.remove)(kind, item)

@@ -49,12 +49,12 @@ class Connection:
         reader, writer = self._streams
         head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        told = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(told.partition(b"content-length: ")[2].split(b"\r\n")[0])
+        reported = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(reported.partition(b"content-length: ")[2].split(b"\r\n")[0])
         found = await reader.readexactly(length)
-        if b"connection: close" in told:
+        if b"connection: close" in reported:
             self.close()
-        return int(told.split(b" ", 2)[1]), found
+        return int(reported.split(b" ", 2)[1]), found
 
     def close(self) -> None:
         if self._streams is not None:

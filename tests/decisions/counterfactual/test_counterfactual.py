@@ -98,7 +98,7 @@ def test_the_best_node_needs_no_change():
     assert (found.verdict, found.rank, found.changes) == (why_node.BEST, 1, ())
 
 
-def test_a_node_that_kube_scheduler_refuses_is_told_with_its_reason():
+def test_a_node_that_kube_scheduler_refuses_is_reported_with_its_reason():
     judging = world([make_node("a").gpus(H100, 8).unschedulable(), make_node("b").gpus(H100, 8)])
 
     found = why(judging, make_pod("p").gpus(4), "a")
@@ -116,7 +116,7 @@ def test_hardware_that_is_not_there_is_freed_by_nobody():
     assert found.changes[0].value == 4
 
 
-def test_a_bound_pod_is_told_why_it_is_not_on_another_node():
+def test_a_bound_pod_is_shown_why_it_is_not_on_another_node():
     items = [make_node(name).gpus(H100, 8) for name in "ab"]
     held, pod = make_pod("h").gpus(6).node("b"), make_pod("p").gpus(4).node("a")
     judging = world([*items, held, pod])

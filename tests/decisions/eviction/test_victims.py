@@ -26,11 +26,6 @@ def wants(gpus, priority=9):
     return make_pod("urgent").gpus(gpus).priority(priority)
 
 
-@pytest.fixture
-def judging():
-    return engine()
-
-
 # ---------------------------------------------------------------- who is added
 
 

@@ -1,6 +1,5 @@
 """Who is evicted in any world, and within an allowance."""
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,11 +18,6 @@ from tests.kit.rigs.eviction_worlds import (
 from tests.kit.worlds import H100, engine, feed
 
 CPUS, PODS = 16, 8
-
-
-@pytest.fixture
-def judging():
-    return engine()
 
 
 # ---------------------------------------------------------------- the kind

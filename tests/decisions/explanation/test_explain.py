@@ -207,7 +207,7 @@ def test_asking_about_one_node_gives_the_answer_of_asking_about_all(gpus):
 
 
 @pytest.mark.parametrize(
-    ("annotation", "value", "told"),
+    ("annotation", "value", "reported"),
     [
         ("railyard.dev/locality", "near", "'near' is not required, PIX, PXB, PHB or NODE"),
         ("railyard.dev/locality", "required", ""),
@@ -220,12 +220,12 @@ def test_asking_about_one_node_gives_the_answer_of_asking_about_all(gpus):
         ("example.com/other", "x", ""),
     ],
 )
-def test_an_annotation_that_means_nothing_is_told(annotation, value, told):
+def test_an_annotation_that_means_nothing_is_reported(annotation, value, reported):
     judging = some_cluster()
     found = explain.explain(judging, make_pod("p").gpus(1).annotation(annotation, value).obj())
 
-    assert bool(found.notes) is bool(told)
-    assert told in " ".join(found.notes)
+    assert bool(found.notes) is bool(reported)
+    assert reported in " ".join(found.notes)
     assert [line for line in explain_table.lines(found) if line.startswith("note: ")] == [
         f"note: {note}" for note in found.notes
     ]

@@ -68,7 +68,7 @@ def test_the_planner_gives_the_searchs_answer_for_every_usage(case, version, dat
             assert (remembered.why, remembered.request) == (fresh.why, fresh.request)
 
 
-def test_the_planner_forgets_when_told():
+def test_the_predictor_forgets_on_request():
     judge = Drivers()
     predictor = allocator.Predictor(selectors=judge, features=NEWEST)
     state = NodeState(machine_of(eight()), NOTHING)

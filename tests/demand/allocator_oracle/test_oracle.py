@@ -89,7 +89,7 @@ def test_the_real_selectors_tell_compile_errors_from_run_time_errors():
     assert (absent["error"], broken["error"]) == ("runtime", "compile")
 
 
-def test_a_case_that_cannot_be_run_is_told_from_an_answer():
+def test_a_case_that_cannot_be_run_is_distinguished_from_an_answer():
     case = {"name": "x", "input": {"features": ["DRANoSuchFeature"], "claims": [], "slices": []}}
     [answer] = oracle("1.36.3", "allocate", lines=[case])
     assert "no feature" in answer["failure"]

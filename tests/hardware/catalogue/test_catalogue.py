@@ -179,9 +179,9 @@ def test_every_number_says_where_it_was_measured():
     fields = platforms.MeasuredFactors.__struct_fields__
     numbers = [getattr(platform.calibration, name) for platform in CATALOGUE.platforms
                for name in fields]  # fmt: skip
-    told = [number for number in numbers if number is not None]
-    assert len(told) >= 8
-    assert all("dranet" in number.source or "the same" in number.source for number in told)
+    reported = [number for number in numbers if number is not None]
+    assert len(reported) >= 8
+    assert all("dranet" in number.source or "the same" in number.source for number in reported)
 
 
 # ---------------------------------------------------------------- reading

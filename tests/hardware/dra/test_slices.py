@@ -260,7 +260,7 @@ def counter_pool(node, count):
     return sets.pool(node, slices=count)
 
 
-def test_a_broken_counter_pool_elsewhere_is_told_apart_from_the_nodes_own():
+def test_a_broken_counter_pool_elsewhere_is_distinguished_from_the_nodes_own():
     own, other = gpus(), counter_pool("n2", 2)
     inventory = found(own, other, features=V136)
     assert inventory.broken_foreign is shape.Broken.INCOMPLETE

@@ -25,7 +25,7 @@ class User:
 
 @dataclasses.dataclass(frozen=True)
 class Extender:
-    """An extender as kube-scheduler is told of it; an empty verb is not called."""
+    """An extender as kube-scheduler is given it; an empty verb is not called."""
 
     url: str
     weight: int = 1

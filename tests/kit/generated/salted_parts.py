@@ -4,7 +4,7 @@ import json
 
 
 class Parts:
-    """`salt` makes a secret for what it is told of."""
+    """`salt` makes a secret for what it is given."""
 
     def __init__(self, salt):
         self.salt = salt

@@ -85,11 +85,11 @@ def answers(judging):
     pods = waiting[:6]
     pods += [make_pod(f"new-{gpus}").gpus(gpus).request("cpu", 4).obj() for gpus in (1, 4, 8)]
     names = sorted(judging.index.rows)
-    told = []
+    reported = []
     for pod in pods:
         found = judging.filter_only(pod, names)
         scored = judging.score(pod, found.passing(names))
-        told.append(
+        reported.append(
             {
                 "pod": pod.metadata.name,
                 "failed": dict(found.failed),
@@ -99,9 +99,9 @@ def answers(judging):
             }
         )
         if not isinstance(judging.resolver.resolve(pod, judging.policy), resolver.NotJudged):
-            told[-1]["verbs"] = judging.prioritize(pod, found.passing(names)).tolist()
+            reported[-1]["verbs"] = judging.prioritize(pod, found.passing(names)).tolist()
             judging.assumed.withdraw(pod.metadata.uid)
-    return orjson.dumps(told, msgspec.to_builtins, orjson.OPT_SORT_KEYS)
+    return orjson.dumps(reported, msgspec.to_builtins, orjson.OPT_SORT_KEYS)
 
 
 def show(judging, items):

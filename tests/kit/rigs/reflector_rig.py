@@ -13,7 +13,7 @@ NODES = "/api/v1/nodes"
 
 
 class Sink:
-    """Keeps what it is told, as the store does, and the order of it."""
+    """Keeps what it is given, as the store does, and the order of it."""
 
     def __init__(self):
         self.items = {}  # name → object

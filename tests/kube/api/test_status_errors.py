@@ -35,7 +35,7 @@ def status(**fields):
         (504, status(reason="Timeout", details={"causes": None}), errors.ApiError, "Timeout"),
     ],
 )
-def test_an_answer_is_told_by_its_meaning(code, body, expected, reason):
+def test_an_answer_is_known_by_its_meaning(code, body, expected, reason):
     error = status_errors.from_body(code, body)
     assert type(error) is expected
     assert error.reason == reason

@@ -164,7 +164,7 @@ async def test_a_plugin_may_bring_a_certificate(plugin):
     assert source.certificate == (b"CERT", b"KEY")
 
 
-async def test_a_plugin_is_told_of_the_cluster_where_it_asks(plugin):
+async def test_a_plugin_is_given_the_cluster_where_it_asks(plugin):
     plugin.answer({"token": "1"})
     await plugin.source(cluster={"server": "https://here"}).authorization()
     assert plugin.infos[0]["spec"]["cluster"] == {"server": "https://here"}

@@ -33,7 +33,7 @@ async def header(made):
         ({"token": "abc", "username": "me", "password": "pw"}, "Bearer abc"),
     ],
 )
-async def test_a_user_is_told_by_its_fields(user, expected):
+async def test_a_user_is_known_by_its_fields(user, expected):
     assert await header(server(user)) == expected
 
 
@@ -70,7 +70,7 @@ def test_a_plugin_is_started_as_the_kubeconfig_says():
     }
 
 
-def test_a_plugin_without_a_path_is_looked_up_in_the_path_and_told_of_no_cluster():
+def test_a_plugin_without_a_path_is_looked_up_in_the_path_and_given_no_cluster():
     command = server(plugin()).credentials._command
     assert command.arguments == ("aws",)
     assert command.cluster is None

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from extender import errors
 from extender.kube import client
 from extender.kube.auth import kubeconfig
-from tests.kit import apiserver
 
 NODES = "/api/v1/nodes"
 
@@ -32,20 +31,6 @@ def tls(authority, *, clients):
     context.verify_mode = ssl.CERT_REQUIRED
     clients.configure_trust(context)
     return context
-
-
-@pytest.fixture
-async def secure():
-    """Start a server over TLS."""
-    made = apiserver.ApiServer()
-    made.add(NODES, "Node")
-
-    async def start(context):
-        await made.start(ssl_context=context)
-        return made, f"https://127.0.0.1:{made.port}"
-
-    yield start
-    await made.stop()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Background tasks that fail are started again, counted and told of."""
+"""Background tasks that fail are started again, counted and reported."""
 
 import asyncio
 import logging
@@ -49,7 +49,7 @@ async def test_a_task_that_fails_is_started_again_with_growing_pauses(rig, caplo
     assert "the task settling failed" in caplog.text
 
 
-async def test_a_failure_is_told_of_for_a_minute_and_as_long_as_it_comes_again(rig):
+async def test_a_failure_is_reported_for_a_minute_and_as_long_as_it_comes_again(rig):
     task = asyncio.create_task(rig.made.keep("settling", rig.failing))
     for _ in range(20):
         await rig.wake()

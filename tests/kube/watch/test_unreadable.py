@@ -23,8 +23,8 @@ def test_it_is_named_in_the_log_once_for_each_reason(known, caplog):
         for why in ("no quantity", "no quantity", "no name"):
             known.note(NAMED, why)
 
-    told = [record.getMessage() for record in caplog.records]
-    assert told == [f"Pod ml/p cannot be read and is left out: {why}"
+    reported = [record.getMessage() for record in caplog.records]
+    assert reported == [f"Pod ml/p cannot be read and is left out: {why}"
                     for why in ("no quantity", "no name")]  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def test_a_wrong_filter_reply_says_what_is_wrong(body, words):
     assert words in str(caught.value)
 
 
-def test_the_passing_nodes_are_told_by_names_or_by_whole_nodes():
+def test_the_passing_nodes_are_reported_by_names_or_by_whole_nodes():
     whole = {"items": [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]}
 
     assert answers.passing(reply(), ASKED) == ["a", "b"]
@@ -54,19 +54,19 @@ def test_lists_that_go_leaves_out_are_empty():
 
 
 @hypothesis.given(st.lists(st.sampled_from(["passes", "failed", "unresolvable", "lost"])))
-def test_a_filter_reply_is_right_where_each_node_is_told_of_once(verdicts):
+def test_a_filter_reply_is_right_where_each_node_is_reported_once(verdicts):
     names = [f"n{number}" for number in range(len(verdicts))]
-    told = {
+    reported = {
         verdict: [name for name, each in zip(names, verdicts, strict=True) if each == verdict]
         for verdict in ("passes", "failed", "unresolvable")
     }
-    body = reply(told["passes"], told["failed"], told["unresolvable"])
+    body = reply(reported["passes"], reported["failed"], reported["unresolvable"])
 
     if "lost" in verdicts:
         with pytest.raises(answers.WrongAnswer, match="missing"):
             answers.passing(body, names)
     else:
-        assert answers.passing(body, names) == told["passes"]
+        assert answers.passing(body, names) == reported["passes"]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_without_an_echo_of_the_verb_there_is_no_ratio(rows):
     assert results.ratios(rows) == {}
 
 
-def test_each_ratio_is_told_with_what_is_typical():
+def test_each_ratio_is_reported_with_what_is_typical():
     found = results.compare(results.ratios(ROWS), TYPICAL)
 
     assert found == [

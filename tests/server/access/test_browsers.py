@@ -3,33 +3,9 @@
 import aiohttp
 import pytest
 
-from extender.kube import client
-from extender.kube.auth import endpoint
 from extender.settings import AdminAccess
-from tests.kit import apiserver, services
-from tests.kit.access.reviewer import Reviewer
+from tests.kit import services
 from tests.kit.rigs.gate_server import opened, status
-
-# ---------------------------------------------------------------- the API server
-
-
-@pytest.fixture
-async def server():
-    async with apiserver.ApiServer() as made:
-        users = {
-            "scraper-token": {"username": "prometheus", "groups": ["scrapers"], "uid": "1"},
-            "person-token": {"username": "ana", "groups": ["people"], "extra": {"a": ["b"]}},
-        }
-        rules = [("scrapers", "get", "/metrics"), ("people", "get", "/v1/*")]
-        made.reviewer = Reviewer(users, rules)
-        yield made
-
-
-@pytest.fixture
-async def api(server):
-    async with client.Client(endpoint.Server(url=server.url)) as made:
-        yield made
-
 
 # ---------------------------------------------------------------- pages of other sites
 

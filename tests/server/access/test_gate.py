@@ -9,11 +9,7 @@ import pytest
 import trustme
 
 from extender.errors import ConfigError
-from extender.kube import client
-from extender.kube.auth import endpoint
 from extender.settings import AdminAccess, Tls
-from tests.kit import apiserver
-from tests.kit.access.reviewer import Reviewer
 from tests.kit.rigs.gate_server import opened, status
 
 TOKEN = "correct-horse-battery"  # noqa: S105 - of nothing
@@ -170,24 +166,6 @@ async def test_a_token_lets_in_where_there_is_no_certificate(authority, tmp_path
 # ---------------------------------------------------------------- the API server
 
 
-@pytest.fixture
-async def server():
-    async with apiserver.ApiServer() as made:
-        users = {
-            "scraper-token": {"username": "prometheus", "groups": ["scrapers"], "uid": "1"},
-            "person-token": {"username": "ana", "groups": ["people"], "extra": {"a": ["b"]}},
-        }
-        rules = [("scrapers", "get", "/metrics"), ("people", "get", "/v1/*")]
-        made.reviewer = Reviewer(users, rules)
-        yield made
-
-
-@pytest.fixture
-async def api(server):
-    async with client.Client(endpoint.Server(url=server.url)) as made:
-        yield made
-
-
 @pytest.mark.parametrize(
     ("token", "method", "path", "expected"),
     [
@@ -208,7 +186,7 @@ async def test_rbac_decides_by_verb_and_path(api, token, method, path, expected)
     assert found == expected
 
 
-async def test_the_api_server_is_told_who_asks_for_what(server, api):
+async def test_the_api_server_is_given_who_asks_for_what(server, api):
     async with opened(KUBERNETES, api) as sites:
         assert await status(sites, headers=bearer("person-token")) == 200
     token, access = server.reviewer.asked
@@ -238,7 +216,7 @@ async def test_who_was_let_in_stays_so_while_the_api_server_is_away(server, api,
         assert await status(sites, "/livez") == 200
 
 
-async def test_a_missing_permission_of_ours_is_told(server, api):
+async def test_a_missing_permission_of_ours_is_reported(server, api):
     server.reviewer = None
     async with (
         opened(KUBERNETES, api) as sites,

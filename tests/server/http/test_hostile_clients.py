@@ -69,14 +69,14 @@ async def held(sites):
 # ---------------------------------------------------------------- bodies
 
 
-async def test_heads_that_promise_bodies_take_no_room():
+async def test_heads_that_announce_bodies_take_no_room():
     async with services.running() as sites:
         length = 127 * 1024 * 1024
-        promised = f"POST /filter HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+        announced = f"POST /filter HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
         for head in (
             CHUNKED,
-            promised,
-            promised.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"),
+            announced,
+            announced.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"),
         ):
             async with clients(sites.bound, 20, head), clients(sites.bound) as (scheduler,):
                 assert (await scheduler.call())[0] == 200
@@ -319,7 +319,7 @@ async def test_plain_http_on_the_tls_port_gets_nothing(secured):
         await eventually(lambda: sites.open_connections == 0, "its end")
 
 
-async def test_faults_of_ours_are_answered_and_not_told_apart():
+async def test_faults_of_ours_are_answered_and_not_distinguished():
     class Broken(NameJudge):
         def waiting_for(self):
             raise RuntimeError("a fault of ours")

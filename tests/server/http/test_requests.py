@@ -148,7 +148,7 @@ async def test_what_could_be_read_in_two_ways_is_refused(raw, status):
         pytest.param(b"\r\nhello\r\n", 400, id="no size"),
         pytest.param(b"f" * 17 + b"\r\n", 400, id="seventeen digits"),
         pytest.param(b"fffffff\r\n" + b"x" * 5000, 413, id="a size over the limit"),
-        pytest.param(b"5\nhello\n" * 60, 400, id="bare line feeds"),
+        pytest.param(b"5\nhello\n" * 60, 400, id="bare newlines"),
         pytest.param(b"1;" + b"x" * 25_000 + b"\r\na\r\n", 413, id="much framing, little in it"),
         pytest.param(b"0\r\n" + b"A: b\r\n" * 1000, 431, id="a trailer without end"),
     ],

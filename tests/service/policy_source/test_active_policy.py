@@ -95,7 +95,7 @@ def test_a_deleted_one_is_read_again_when_it_is_back():
     assert standing.since == 0.0
 
 
-def test_a_fallback_is_used_where_there_is_none_and_told():
+def test_a_fallback_is_used_where_there_is_none_and_reported():
     fallback = active_policy.Fallback(config.Policy(scores=config.Scores(7)), "the file f.yaml")
     standing = Standing(fallback=fallback).shows(BROKEN)
 
@@ -149,14 +149,15 @@ def test_equal_policies_have_one_hash_however_they_were_written():
 
 
 @pytest.mark.parametrize(
-    ("version", "told"), [("1.20", "older"), ("1.99", "newer"), ("1.36", ""), ("v1.37.1-eks-1", "")]
+    ("version", "reported"),
+    [("1.20", "older"), ("1.99", "newer"), ("1.36", ""), ("v1.37.1-eks-1", "")],
 )
-def test_a_version_beyond_what_is_known_is_told(version, told):
+def test_a_version_beyond_what_is_known_is_reported(version, reported):
     notes = Standing().shows(f'kubernetesVersion: "{version}"').policies.notes()
 
-    assert [told] == [word for note in notes for word in ("older", "newer") if word in note] or (
-        not told and notes == ()
-    )
+    assert [reported] == [
+        word for note in notes for word in ("older", "newer") if word in note
+    ] or (not reported and notes == ())
 
 
 def test_a_fallback_is_named_by_file_or_built_in(tmp_path):

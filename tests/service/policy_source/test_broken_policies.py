@@ -1,4 +1,4 @@
-"""Broken policies as data: each is told precisely and completely, and changes nothing."""
+"""Broken policies as data: each is reported precisely and completely, and changes nothing."""
 
 import json
 import pathlib
@@ -23,7 +23,7 @@ def config_map(text, version):
 
 
 def lines(problems):
-    return [f"{place}: {told}" if place else told for place, told in problems]
+    return [f"{place}: {reported}" if place else reported for place, reported in problems]
 
 
 def test_there_are_fifty_of_them_and_no_two_alike():
@@ -31,7 +31,7 @@ def test_there_are_fifty_of_them_and_no_two_alike():
 
 
 @names
-def test_every_fault_is_told_with_its_place(broken):
+def test_every_fault_is_reported_with_its_place(broken):
     with pytest.raises(errors.ConfigError) as refused:
         policy_text.parse(broken["text"], source="P")
 
@@ -71,6 +71,6 @@ def test_check_tells_the_faults_of_all_of_them_at_once(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert status == 2
     assert [each["source"] for each in found] == [str(path) for path in paths]
-    for told, each in zip(found, BROKEN, strict=True):
-        assert told["good"] is False
-        assert len(told["problems"]) == len(each["problems"])
+    for reported, each in zip(found, BROKEN, strict=True):
+        assert reported["good"] is False
+        assert len(reported["problems"]) == len(each["problems"])

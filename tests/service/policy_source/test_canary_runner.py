@@ -49,7 +49,7 @@ class Beside:
             lambda: self.judging,
             lambda: True,
             kept=kept,
-            announced=lambda _, reason, told: self.announced.append((reason, told)),
+            announced=lambda _, reason, reported: self.announced.append((reason, reported)),
             **given,
         )
         self.rollout = self.shadowing.rollout
@@ -86,12 +86,16 @@ def test_the_canary_waits_until_the_candidate_is_ready_and_then_answers():
     assert len(beside.decide()) == 2
 
     assert beside.state == canary.ANSWERING
-    told = beside.rollout.as_json()
-    assert (told["callsAnswered"], told["callsFailed"], told["podsAnswered"]) == (2, 0, 1)
+    reported = beside.rollout.as_json()
+    assert (reported["callsAnswered"], reported["callsFailed"], reported["podsAnswered"]) == (
+        2,
+        0,
+        1,
+    )
     assert [reason for reason, _ in beside.announced] == ["CanaryAnswers"]
 
 
-def test_each_step_of_a_rollback_is_told(monkeypatch, caplog):
+def test_each_step_of_a_rollback_is_reported(monkeypatch, caplog):
     beside = Beside(world())
     beside.shadowing.see(config_map())
     beside.tick()
@@ -159,9 +163,9 @@ def test_a_broken_candidate_is_announced():
 
     beside.shadowing.see(config_map("canary: {}"))
 
-    (told,) = beside.announced
-    assert told[0] == "CandidateRefused"
-    assert "canary: names no pods: set percent, or namespaces" in told[1]
+    (reported,) = beside.announced
+    assert reported[0] == "CandidateRefused"
+    assert "canary: names no pods: set percent, or namespaces" in reported[1]
 
 
 def test_with_another_policy_in_force_the_engine_answers_until_the_candidate_is_ready_again():
@@ -193,7 +197,7 @@ def test_a_candidate_that_has_to_be_stopped_is_left_alone_and_the_engine_built_a
     assert len(beside.decide()) == 2
 
 
-async def told(client, port, path):
+async def reported(client, port, path):
     async with client.get(f"http://127.0.0.1:{port}{path}") as answer:
         return await answer.read()
 
@@ -208,17 +212,19 @@ async def test_a_pod_of_the_canary_is_answered_over_http_and_its_decision_names_
         admin = sites.admin_bound.port
         async with asyncio.timeout(60):
             while (  # noqa: ASYNC110 - a probe
-                orjson.loads(await told(client, admin, "/v1/shadow")).get("canary", {}).get("state")
+                orjson.loads(await reported(client, admin, "/v1/shadow"))
+                .get("canary", {})
+                .get("state")
                 != canary.ANSWERING
             ):
                 await asyncio.sleep(0.05)
         passing = (await call(client, sites.bound.port, "filter", NODES))["NodeNames"]
         await call(client, sites.bound.port, "prioritize", passing)
-        metrics = (await told(client, admin, "/metrics")).decode()
-        policy = orjson.loads(await told(client, admin, "/v1/policy"))
+        metrics = (await reported(client, admin, "/metrics")).decode()
+        policy = orjson.loads(await reported(client, admin, "/v1/policy"))
         meta = POD["metadata"]
         where = f"/v1/decisions?pod={meta.get('namespace', 'default')}/{meta['name']}"
-        decided = orjson.loads(await told(client, admin, where))
+        decided = orjson.loads(await reported(client, admin, where))
         status = await asyncio.to_thread(entry.main, ["shadow", "--url", f"127.0.0.1:{admin}"])
 
     hash_ = config.fingerprint(config.parse({**PARSED}, source="x"))
@@ -255,11 +261,11 @@ async def test_over_http_no_call_fails_while_a_candidate_is_rolled_back(
                 assert not found["Error"]
                 scores = await call(client, port, "prioritize", found["NodeNames"])
                 assert len(scores) == len(found["NodeNames"])
-                state = orjson.loads(await told(client, admin, "/v1/shadow"))["canary"]["state"]
+                state = orjson.loads(await reported(client, admin, "/v1/shadow"))["canary"]["state"]
                 if state == canary.ROLLED_BACK:
                     break
-        ready = orjson.loads(await told(client, admin, "/readyz"))
-        metrics = (await told(client, admin, "/metrics")).decode()
+        ready = orjson.loads(await reported(client, admin, "/readyz"))
+        metrics = (await reported(client, admin, "/metrics")).decode()
 
     assert ready["ready"]
     assert any("was rolled back" in note for note in ready["notes"])

@@ -193,7 +193,7 @@ async def test_a_changed_weight_is_read_back_with_its_hash(tmp_path):
     assert mended["lastRefused"]["why"] == broken["refused"]["why"]
 
 
-async def test_a_named_fallback_makes_it_ready_and_is_told(tmp_path):
+async def test_a_named_fallback_makes_it_ready_and_is_reported(tmp_path):
     async with following(tmp_path, policy_fallback="builtin") as (_, asked):
         found = await asked.until(lambda body: body["ready"])
 

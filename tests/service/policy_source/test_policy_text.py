@@ -32,7 +32,7 @@ def test_braces_are_the_default_and_nothing_at_all_is_no_policy():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         pytest.param("reservationSeconds: 2024-13-45", "got 2024-13-45", id="no date"),
         pytest.param("reservationSeconds: " + "9" * 5000, "expected a number", id="5,000 digits"),
@@ -69,22 +69,22 @@ def test_braces_are_the_default_and_nothing_at_all_is_no_policy():
         pytest.param("kind: ConfigMap\ndata: [a]", "no policy.yaml", id="data that is a list"),
     ],
 )
-def test_what_is_no_policy_is_refused_and_named(text, told):
-    assert told in refused(text)
+def test_what_is_no_policy_is_refused_and_named(text, reported):
+    assert reported in refused(text)
 
 
-def test_problems_of_the_text_and_of_the_fields_are_told_together():
-    told = refused("cpuPods: A\ncpuPods: B\nprofiles: [{name: a}, {name: a}]\nfoo: &x 1")
+def test_problems_of_the_text_and_of_the_fields_are_reported_together():
+    reported = refused("cpuPods: A\ncpuPods: B\nprofiles: [{name: a}, {name: a}]\nfoo: &x 1")
 
     for expected in ("stands twice", "expected Score or Ignore", "'a' is used twice", "anchor"):
-        assert expected in told
+        assert expected in reported
 
 
-def test_at_most_fifty_problems_are_told():
-    told = refused("\n".join(f"unknown{number}: 1" for number in range(1000)))
+def test_at_most_fifty_problems_are_reported():
+    reported = refused("\n".join(f"unknown{number}: 1" for number in range(1000)))
 
-    assert told.count("unknown field") == 50
-    assert told.endswith("and more")
+    assert reported.count("unknown field") == 50
+    assert reported.endswith("and more")
 
 
 def test_a_config_map_within_a_config_map_is_no_policy():

@@ -46,7 +46,7 @@ def test_a_key_of_the_config_map_is_the_candidate_until_it_goes(beside):
     assert beside.as_json()["candidate"] is None
 
 
-def test_a_broken_candidate_is_told_of_and_not_tried(beside):
+def test_a_broken_candidate_is_reported_and_not_tried(beside):
     beside.see(config_map(**{shadow_runner.KEY: "profiles: [{weight: 1}]"}))
 
     found = beside.as_json()
@@ -65,7 +65,7 @@ async def call(client, port, verb, names):
         return orjson.loads(await answer.read())
 
 
-async def told(client, port):
+async def reported(client, port):
     async with client.get(f"http://127.0.0.1:{port}/v1/shadow") as answer:
         return orjson.loads(await answer.read())
 
@@ -77,9 +77,9 @@ async def test_live_requests_are_judged_after_their_replies(tmp_path, capsys):
     async with live.opened(chosen) as sites, aiohttp.ClientSession() as client:
         admin = sites.admin_bound.port
         async with asyncio.timeout(60):
-            while "judged" not in (await told(client, admin)):  # noqa: ASYNC110 - a probe
+            while "judged" not in (await reported(client, admin)):  # noqa: ASYNC110 - a probe
                 await asyncio.sleep(0.05)
-            while (found := await told(client, admin))["judged"] < 3:
+            while (found := await reported(client, admin))["judged"] < 3:
                 passing = (await call(client, sites.bound.port, "filter", NODES))["NodeNames"]
                 scores = await call(client, sites.bound.port, "prioritize", passing)
                 assert [each["Host"] for each in scores] == passing

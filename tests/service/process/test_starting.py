@@ -57,7 +57,7 @@ async def test_without_an_api_server_the_ports_are_open_and_say_what_is_awaited(
 @pytest.mark.parametrize(
     ("way", "words"), [("401", "401 Unauthorized"), ("403", "Node: 403 Forbidden")]
 )
-async def test_a_server_that_refuses_us_is_told_of_and_then_ends_the_process(
+async def test_a_server_that_refuses_us_is_reported_and_then_ends_the_process(
     start, server, kubeconfig, way, words
 ):
     if way == "401":
@@ -72,7 +72,7 @@ async def test_a_server_that_refuses_us_is_told_of_and_then_ends_the_process(
     assert sentence.startswith(f"railyard: no access to the API server {server.url}: {words}")
 
 
-async def test_an_exec_plugin_that_fails_is_told_of_and_then_ends_the_process(
+async def test_an_exec_plugin_that_fails_is_reported_and_then_ends_the_process(
     start, server, kubeconfig, tmp_path
 ):
     path = kubeconfig(server.url)

@@ -50,8 +50,8 @@ async def test_it_says_what_a_count_says_and_follows_the_cluster():
 
     for text in (GPUS, "nvidia.com/gpu=1,cpu=8"):
         asked = counting.count(judging, pod_shape.parse(text))
-        told = {labels: value for labels, value in series(found).items() if labels[0] == text}
-        assert told == {(text, pool.model, pool.source): pool.fits for pool in asked.pools}
+        reported = {labels: value for labels, value in series(found).items() if labels[0] == text}
+        assert reported == {(text, pool.model, pool.source): pool.fits for pool in asked.pools}
     assert sum(v for k, v in series(found).items() if k[0] == GPUS) == 3
 
     pod = make_pod("held").uid("h").node("n0").gpus(1)
@@ -67,7 +67,7 @@ async def test_a_shape_that_fits_nowhere_is_a_series_of_0():
     assert list(series(found).values()) == [0.0]
 
 
-async def test_a_shape_that_cannot_be_judged_has_no_figure_and_is_told_once(caplog):
+async def test_a_shape_that_cannot_be_judged_has_no_figure_and_is_reported_once(caplog):
     found = declared(world(), "no-such-class=1")
     await counted(found)
     await counted(found)
@@ -94,7 +94,7 @@ def test_many_models_are_at_most_so_many_series():
 
 
 @pytest.mark.parametrize("texts", [("gpu=many",), tuple(f"x/y={n}" for n in range(1, 18))])
-def test_shapes_that_cannot_be_read_or_are_too_many_are_told_at_the_start(texts):
+def test_shapes_that_cannot_be_read_or_are_too_many_are_reported_at_the_start(texts):
     with pytest.raises(errors.ConfigError):
         declared(world(), *texts)
 

@@ -59,7 +59,7 @@ async def test_decisions_are_answered_newest_first_within_a_limit(tmp_path):
         assert found["kept"]["decisions"] == 3
 
 
-async def test_a_node_asked_for_is_told_apart(tmp_path):
+async def test_a_node_asked_for_is_distinguished(tmp_path):
     async with serving(tmp_path) as asked:
         await asked.judge("p", 9)
         _, found = await asked.get("/v1/decisions?pod=default/p&node=b")
@@ -92,7 +92,7 @@ async def test_no_decisions_are_kept_where_none_are_wanted(tmp_path):
         assert found["decisions"] == []
 
 
-async def test_the_policy_in_force_is_told_with_its_defaults(tmp_path):
+async def test_the_policy_in_force_is_reported_with_its_defaults(tmp_path):
     async with serving(tmp_path) as asked:
         _, found = await asked.get("/v1/policy")
 
@@ -159,10 +159,10 @@ async def test_the_commands_ask_a_running_service_and_fit_the_terminal(tmp_path,
         await asked.judge("p", 4)
         status = await asyncio.to_thread(entry.main, [*command, "--url", asked.admin])
 
-    told = capsys.readouterr().out
+    reported = capsys.readouterr().out
     assert status == 0
-    assert max(map(len, told.splitlines())) <= 80
-    assert "policy" in told or "since" in told
+    assert max(map(len, reported.splitlines())) <= 80
+    assert "policy" in reported or "since" in reported
 
 
 async def test_a_command_that_reaches_nobody_says_which_address(capsys):

@@ -165,20 +165,26 @@ async def test_a_hostile_object_takes_only_itself_away(
                     before, _ = during, put(server, kind, "bad", body)
                     put(server, "Node", "last", {})
                     if unreadable:
-                        await service.until(lambda _, told: kind in told.get("unreadable", {}))
+                        await service.until(
+                            lambda _, reported: kind in reported.get("unreadable", {})
+                        )
                     else:
                         await asyncio.sleep(0.2)
                     during = await service.verdicts()
                     assert during == before
-                _, told = await service.readiness()
+                _, reported = await service.readiness()
                 name = "ml/bad" if kind in {"Pod", "ResourceClaim"} else "bad"
-                assert (name in told.get("unreadable", {}).get(kind, {})) is unreadable
+                assert (name in reported.get("unreadable", {}).get(kind, {})) is unreadable
                 count = f'railyard_unreadable_objects{{kind="{kind}"}} {float(unreadable)}'
                 assert count in await service.metrics()
                 server.delete(PATHS[kind], "bad", namespace="ml" if "/" in name else "")
-                await service.until(lambda status, told: status == 200 and "unreadable" not in told)
+                await service.until(
+                    lambda status, reported: status == 200 and "unreadable" not in reported
+                )
                 assert await service.verdicts() == during
                 assert "railyard_fail_open_total" in await service.metrics()
-    told = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
-    assert [f"{kind} {name}" in line for line in told] == [True] * unreadable
+    reported = [
+        record.getMessage() for record in caplog.records if "left out" in record.getMessage()
+    ]
+    assert [f"{kind} {name}" in line for line in reported] == [True] * unreadable
     assert not [record for record in caplog.records if record.exc_info]
