@@ -3,8 +3,8 @@
     python -m loadtests.traffic.cluster_process --scenario NAME [--nodes N]
 
 It prints its port once all is there. The line `go SECONDS [EVENTS]` on its input starts the
-scenario's changes for so long, with so many events a second instead of the scenario's; `told` waits
-for their end and prints what was sent since the start. It ends when its input does.
+scenario's changes for so long, with so many events a second instead of the scenario's; `reported`
+waits for their end and prints what was sent since the start. It ends when its input does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NAMESPACE, CONFIG_MAP = "railyard", "railyard-policy"
 _CONFIG_MAPS = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
 _PATHS = {each.kind: each.at(each.versions[0]).path for each in informers.KINDS}
 _VERSIONS = {each.kind: each.versions[0] for each in informers.KINDS}
-_TICK_SECONDS = 0.002  # small portions, as an API server sends each event when it comes
+_TICK_SECONDS = 0.002  # a few at a time, as an API server sends each event when it comes
 # Pods of the churn that are there at a time; each holds one device, or CPU alone.
 _ALIVE = 500
 # Events that a watch may be behind: as etcd's history, it must end somewhere.
@@ -194,7 +194,7 @@ async def serve(cluster: Cluster) -> None:
         if word == "go":
             rate = int(given[1]) if given[1:] else None
             changing = asyncio.create_task(cluster.change(float(given[0]), rate))
-        if word == "told" and changing is not None:
+        if word == "reported" and changing is not None:
             await changing
             pods = len(cluster.server.collections[_PATHS["Pod"]].objects)
             print(json.dumps({**cluster.sent, "pods": pods}), flush=True)

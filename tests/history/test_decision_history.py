@@ -60,23 +60,23 @@ def test_a_decision_tells_what_was_asked_what_was_answered_and_by_which_policy()
     assert len(reported["best"][0]["devices"]) == 4
 
 
-def test_what_the_watch_shows_between_the_two_calls_is_not_told_of_the_decision():
+def test_what_the_watch_shows_between_the_two_calls_is_not_shown_of_the_decision():
     world = World(None, make_pod("holder").gpus(6).node("a"))
     pod = pod_of(4)
     found = world.engine.filter(pod, NODES)
     world.wall.now += 1.0
     world.tell(make_pod("late").gpus(8).node("a"), make_pod("other").gpus(1).node("b"))
     world.engine.settle()
-    assert world.told() == []
+    assert world.shown() == []
 
     world.engine.prioritize(pod, found.passing(NODES), found.ticket)
     world.engine.settle()
 
-    (told,) = world.told()
+    (shown,) = world.shown()
     refused = {"reason": "needs 4 GPUs; 2 of 8 GPUs are free", "nodes": 1, "forGood": False}
-    assert told["refused"] == [refused]
-    assert told["firstTime"] == decision_json.timestamp(1_000_000.0)
-    assert {node["node"] for node in told["best"]} == {"b", "c"}
+    assert shown["refused"] == [refused]
+    assert shown["firstTime"] == decision_json.timestamp(1_000_000.0)
+    assert {node["node"] for node in shown["best"]} == {"b", "c"}
 
 
 def test_the_parts_of_the_best_nodes_are_those_of_the_decision_and_add_up():

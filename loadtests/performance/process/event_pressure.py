@@ -68,8 +68,8 @@ class Running:
 
     def events(self) -> int:
         """How many events were sent since the start, once those under way are."""
-        self.tell("told")
-        return int(run.told_by(self.cluster)["events"])
+        self.tell("reported")
+        return int(run.reported_by(self.cluster)["events"])
 
 
 class Scheduler:
@@ -105,15 +105,15 @@ class Scheduler:
     def _pair(self) -> Pair:
         """What the two calls about the next pod take."""
         head = self._made.pop()
-        told, wall, cpu = self._timed("/filter", head + next(self._windows))
-        second = head + wire.passing(told, whole=False)
+        reported, wall, cpu = self._timed("/filter", head + next(self._windows))
+        second = head + wire.passing(reported, whole=False)
         _, more_wall, more_cpu = self._timed("/prioritize", second)
         return wall + more_wall, cpu + more_cpu
 
     def _timed(self, path: str, body: bytes) -> tuple[bytes, float, float]:
         cpu, began = self._cpu(), time.perf_counter()
-        told = self._client.post(path, body)
-        return told, time.perf_counter() - began, self._cpu() - cpu
+        reported = self._client.post(path, body)
+        return reported, time.perf_counter() - began, self._cpu() - cpu
 
 
 @contextlib.contextmanager
@@ -123,7 +123,7 @@ def running(given: argparse.Namespace, folder: pathlib.Path) -> Iterator[Running
         cluster = run.start_cluster(given)
         stack.enter_context(cluster)
         stack.callback(run.end_cluster, cluster)
-        url = f"http://127.0.0.1:{run.told_by(cluster)['port']}"
+        url = f"http://127.0.0.1:{run.reported_by(cluster)['port']}"
         verbs, admin = process.free_port(), process.free_port()
         command = [
             *(sys.executable, "-m", "extender", "serve", "--log-level", "warning"),
@@ -216,11 +216,11 @@ def legs(over: Running, scheduler: Scheduler, given: argparse.Namespace) -> dict
     for number in range(given.rounds):
         for leg in found:
             leg.round(over, scheduler, given)
-            told = ", ".join(
+            reported = ", ".join(
                 f"{title} x{leg.ratio('p90', place)[-1]:.2f}"
                 for place, title in enumerate(("wall", "cpu"))
             )
-            print(f"round {number + 1}: {leg.rate} p90 {told}", file=sys.stderr, flush=True)
+            print(f"round {number + 1}: {leg.rate} p90 {reported}", file=sys.stderr, flush=True)
     return {str(leg.rate): leg.report() for leg in found}
 
 
@@ -262,17 +262,17 @@ def main() -> None:
         print(json.dumps(report))
         return
     print(f"{given.nodes} nodes, {report['machine']}; goals {GOALS}")
-    for rate, told in report["legs"].items():
+    for rate, reported in report["legs"].items():
         for title in ("wall", "cpu"):
-            each = told[title]
+            each = reported[title]
             print(
                 f"{rate} events/s, {title}: p50 x{each['p50']:.2f} p90 x{each['p90']:.2f},"
                 f" idle {each['idle_us']['p50']}/{each['idle_us']['p90']} us,"
                 f" loaded {each['loaded_us']['p50']}/{each['loaded_us']['p90']} us"
             )
         print(
-            f"    {told['events_a_second']} events/s came, {told['core']:.2f} of a core,"
-            f" {told['pairs']} pairs"
+            f"    {reported['events_a_second']} events/s came, {reported['core']:.2f} of a core,"
+            f" {reported['pairs']} pairs"
         )
 
 

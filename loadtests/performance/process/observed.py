@@ -5,8 +5,8 @@
 A tick every millisecond sees how much processor time the turns between two ticks took together, and
 `gc.callbacks` how much each collection took. At SIGUSR2 the longest of both since the last one are
 appended to the file that RAILYARD_OBSERVED names, in milliseconds. With RAILYARD_OBSERVED_STACKS a
-thread looks at the loop's stack while a turn is long, and the longest turn's is told as well: that
-takes time of its own.
+thread looks at the loop's stack while a turn is long, and the longest turn's is reported as well:
+that takes time of its own.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Observer:
             **({"where": self.where} if self.where else {}),
         }
         with pathlib.Path(os.environ[_OUTPUT]).open("a") as file:
-            file.write(json.dumps(told) + "\n")
+            file.write(json.dumps(reported) + "\n")
         self.turn, self.pause, self.collections, self.where = 0.0, 0.0, 0, []
 
 

@@ -110,7 +110,7 @@ async def firsts(found: running.Running, kinds: list[dict]) -> list[tuple[float,
     return took
 
 
-def told(took: list[tuple[float, float, float]]) -> dict[str, float]:
+def reported(took: list[tuple[float, float, float]]) -> dict[str, float]:
     """Medians in milliseconds, and the ratios of the first of each kind to its warm ones."""
     first, rested, warm = ([each[place] for each in took] for place in range(3))
     figures = {
@@ -138,7 +138,7 @@ async def measure(nodes: int, folder: pathlib.Path) -> dict:
             count = _PODS if make is pod else len(wire.KINDS)
             pairs = await firsts(found, [make(number) for number in range(count)])
             phases[f"new kinds, {title}"] = await seen.look()
-            phases[f"new kinds, {title}"] |= told(pairs)
+            phases[f"new kinds, {title}"] |= reported(pairs)
         found.cluster.forget_history()
         await asyncio.sleep(_RELIST_SECONDS)
         phases["relist"] = await seen.look()
@@ -167,10 +167,10 @@ def main() -> None:
     if given.json:
         print(json.dumps(report))
         return
-    for phase, told in report["phases"].items():
-        figures = {key: value for key, value in told.items() if key != "where"}
+    for phase, reported in report["phases"].items():
+        figures = {key: value for key, value in reported.items() if key != "where"}
         print(f"{phase}: {', '.join(f'{key} {value:g}' for key, value in figures.items())}")
-        for stack in told.get("where", ()):
+        for stack in reported.get("where", ()):
             print(f"    {stack}")
     print(f"RSS {report['rss_mb']} MB")
 
