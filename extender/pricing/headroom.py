@@ -9,7 +9,7 @@ placed, one after the other, by the same verdicts that answer requests.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -29,13 +29,14 @@ from extender.pricing import (
     loss_cache,
     placement_counts,
     prices,
+    row_headroom,
 )
 from extender.pricing.generation import Generation
 from extender.pricing.mig import lookahead
 from extender.pricing.mix import demand_counts, demand_size
 from extender.pricing.mix.demand_mix import DemandClasses, Floats, Ints, MeanDemand
 from extender.verdicts import verdict_table
-from extender.verdicts.query import Query, asks_one_kind
+from extender.verdicts.query import Query
 
 # Units of work: of a renewal before any row is counted, of pricing what was counted, of one
 # placement that is looked up (judging it is charged by itself).
@@ -71,6 +72,9 @@ class HeadroomPricer:
             table_of, self._sizes.of_unit, matches, patient=patient
         )
         self._states = headroom_cache.StatesHeadroom(self._counts, self._now)
+        self._rows = row_headroom.RowHeadroom(
+            cluster, self._class_versions, self._current, self._states
+        )
         self.inventory = gpu_inventory.GpuInventory(cluster)
         self.lookahead = lookahead.Lookahead(cluster, self._counts, patient=patient)
         self._generation = Generation.first(self._policy_form, cluster.states)
@@ -179,13 +183,13 @@ class HeadroomPricer:
         if not len(rows) or not len(classes.weight):
             self._waiting = False
             return
-        self._current.refresh(rows, self._current_headroom)
+        self._current.refresh(rows, self._rows.now)
         self._price(rows)
 
     def _go_on(self) -> None:
         """Count what an allowance ended before; the prices follow when all is, or now and then."""
         rows = self._index.in_use()
-        self._current.refresh(rows, self._current_headroom)
+        self._current.refresh(rows, self._rows.now)
         self._unpriced += 1
         if self._unpriced >= _PRICED_EVERY or self._current.known(rows).all():
             self._price(rows)
@@ -233,7 +237,7 @@ class HeadroomPricer:
         if not len(self.prices):
             return np.zeros(len(rows))
         size = (table.question, cpu, memory)
-        loss_of = self._loss_function(table, cpu, memory)
+        loss_of = self._rows.loss_function(table, cpu, memory)
         return self.losses.priced(size, rows, loss_of, prices=self.prices)
 
     def count_ahead(self, states: NDArray[np.int32]) -> None:
@@ -245,62 +249,8 @@ class HeadroomPricer:
     ) -> Floats:
         """What `cost` adds up: the priced loss per row and class of the mix, in GPUs."""
         size = (table.question, cpu, memory)
-        loss_of = self._loss_function(table, cpu, memory)
+        loss_of = self._rows.loss_function(table, cpu, memory)
         return self.losses.by_class(size, rows, loss_of) * self.prices
-
-    def _loss_function(
-        self, table: verdict_table.VerdictTable, cpu: int, memory: int
-    ) -> loss_cache.LossFunction:
-        """The headroom that such a pod takes from rows: theirs now, less theirs with it.
-
-        A pod that requests one kind of device breaks pairs of GPU and NIC without using them.
-        """
-        pays_locality = asks_one_kind(table.question)
-
-        def loss_of(rows: loss_cache.Rows, columns: Ints | None) -> Floats:
-            if columns is None and len(rows) * self._width(None) <= headroom_cache.FEW_CELLS:
-                singly = [self._loss_of_row(table, row, cpu, memory) for row in rows.tolist()]
-                return np.array(singly).reshape(len(rows), self._width(None))
-            states = self._index.expected[rows]
-            after = states
-            if table.question:
-                table.fill(states)
-                after = table.after[states]
-            fits = np.flatnonzero(after >= 0)
-            there = rows[fits]
-            found = np.zeros((len(rows), self._width(columns)))
-            found[table.unseen(states)] = np.nan
-            then = self._states.of(
-                after[fits],
-                self._index.cpu[there] - cpu,
-                self._index.memory[there] - memory,
-                columns,
-                weighted=pays_locality,
-            )
-            now = self._weighted_headroom if pays_locality else self._known_headroom
-            found[fits] = now(there, columns) - then
-            return found
-
-        return loss_of
-
-    def _loss_of_row(
-        self, table: verdict_table.VerdictTable, row: int, cpu: int, memory: int
-    ) -> Sequence[float]:
-        """The headroom that such a pod takes from one row that changed between two requests."""
-        state = int(self._index.expected[row])
-        after = state
-        if table.question:
-            table.fill(self._index.expected[row : row + 1])
-            after = int(table.after[state])
-        if table.question and table.is_unseen(state):
-            return [math.nan] * self._width(None)
-        if after < 0:
-            return [0.0] * self._width(None)
-        pays_locality = asks_one_kind(table.question)
-        free, left = float(self._index.cpu[row]), float(self._index.memory[row])
-        then = self._states.of_state(after, free - cpu, left - memory, weighted=pays_locality)
-        now = self._states.of_state(state, free, left, weighted=pays_locality)
-        return [before - rest for before, rest in zip(now, then, strict=True)]
 
     def fragments(self, rows: Ints) -> Floats:
         """GPUs of these rows that pods of the mix cannot use; NaN where it is not known yet."""
@@ -322,26 +272,3 @@ class HeadroomPricer:
         return np.where(
             rows < 0, 0.0, np.maximum(np.floor(self.inventory.left(states) / size), 1.0)
         )
-
-    def _known_headroom(self, rows: loss_cache.Rows, columns: Ints | None) -> Floats:
-        """The headroom of the rows as they are, cached; NaN where it is not counted yet."""
-        self._current.refresh(rows, self._current_headroom)
-        values = self._current.values
-        found = values[rows] if columns is None else values[np.ix_(rows, columns)]
-        found[~self._current.known(rows)] = np.nan
-        return found
-
-    def _current_headroom(self, rows: loss_cache.Rows, columns: Ints | None) -> Floats:
-        states = self._index.expected[rows]
-        return self._states.of(states, self._index.cpu[rows], self._index.memory[rows], columns)
-
-    def _weighted_headroom(self, rows: loss_cache.Rows, columns: Ints | None) -> Floats:
-        """The headroom of the rows, with each placement counted by its locality."""
-        if not self._states.weighted:
-            return self._known_headroom(rows, columns)
-        states = self._index.expected[rows]
-        cpu, memory = self._index.cpu[rows], self._index.memory[rows]
-        return self._states.of(states, cpu, memory, columns, weighted=True)
-
-    def _width(self, columns: Ints | None) -> int:
-        return len(self.classes.weight) if columns is None else len(columns)

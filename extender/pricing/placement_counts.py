@@ -16,7 +16,8 @@ from extender import bounded_cache
 from extender.cluster.states import States
 from extender.demand import work
 from extender.hardware.shape import Shape
-from extender.pricing import count_plan, formula, unit_size
+from extender.pricing import count_plan, formula
+from extender.pricing.mix import unit_size
 from extender.pricing.mix.demand_mix import WHOLE_GPU, Floats
 from extender.verdicts import verdict_table
 from extender.verdicts.query import Query

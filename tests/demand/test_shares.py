@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from extender.hardware import resource_names
-from extender.pricing import unit_size
+from extender.pricing.mix import unit_size
 from extender.verdicts.query import single_unit
 from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
 from tests.kit.worlds import GPU, NIC, engine, feed

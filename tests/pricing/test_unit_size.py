@@ -2,7 +2,7 @@
 
 import pytest
 
-from extender.pricing import unit_size
+from extender.pricing.mix import unit_size
 from extender.verdicts.query import single_unit
 from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
 from tests.kit.worlds import GPU, H100, NIC, engine, feed, p4d

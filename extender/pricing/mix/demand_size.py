@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from extender.cluster import index
 from extender.hardware.shape import Shape
-from extender.pricing import unit_size
+from extender.pricing.mix import unit_size
 from extender.verdicts import verdict_table
 from extender.verdicts.query import Query, single_unit
 

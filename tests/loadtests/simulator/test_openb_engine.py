@@ -83,7 +83,7 @@ def test_the_engine_counts_the_headroom_that_the_simulator_counts(run, nodes):
     memory = cluster.memory * float(engine.MIB)
     expected = formula.headroom(parts, cluster.cpu.astype(float), memory, classes, form)
     rows = policy.engine.index.rows_of(nodes.names).astype(np.int64)
-    found = room._current_headroom(rows, None)
+    found = room._rows.now(rows, None)
     assert len(units) > 5
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
