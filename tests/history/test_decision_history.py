@@ -67,16 +67,16 @@ def test_what_the_watch_shows_between_the_two_calls_is_not_shown_of_the_decision
     world.wall.now += 1.0
     world.tell(make_pod("late").gpus(8).node("a"), make_pod("other").gpus(1).node("b"))
     world.engine.settle()
-    assert world.shown() == []
+    assert world.reported() == []
 
     world.engine.prioritize(pod, found.passing(NODES), found.ticket)
     world.engine.settle()
 
-    (shown,) = world.shown()
+    (reported,) = world.reported()
     refused = {"reason": "needs 4 GPUs; 2 of 8 GPUs are free", "nodes": 1, "forGood": False}
-    assert shown["refused"] == [refused]
-    assert shown["firstTime"] == decision_json.timestamp(1_000_000.0)
-    assert {node["node"] for node in shown["best"]} == {"b", "c"}
+    assert reported["refused"] == [refused]
+    assert reported["firstTime"] == decision_json.timestamp(1_000_000.0)
+    assert {node["node"] for node in reported["best"]} == {"b", "c"}
 
 
 def test_the_parts_of_the_best_nodes_are_those_of_the_decision_and_add_up():
