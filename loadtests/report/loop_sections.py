@@ -55,8 +55,13 @@ def stalls_section(found):
     yield ""
     phases = report["phases"]
     rows = [
-        [name, f"{told['turn_ms']:.1f}", f"{told['gc_ms']:.1f}", str(told["collections"])]
-        for name, told in phases.items()
+        [
+            name,
+            f"{reported['turn_ms']:.1f}",
+            f"{reported['gc_ms']:.1f}",
+            str(reported["collections"]),
+        ]
+        for name, reported in phases.items()
     ]
     yield from tables.table(("phase", "longest turn", "longest collection", "collections"), rows)
     yield ""
@@ -66,11 +71,11 @@ def stalls_section(found):
     rows = [
         [
             name,
-            *(f"{told[f'{each}_ms']:.2f}" for each in ("first", "rested", "warm")),
-            *(f"{told[f'to_{each}']:.2f} ({told[f'to_{each}_p90']:.2f})" for each in _WARM),
+            *(f"{reported[f'{each}_ms']:.2f}" for each in ("first", "rested", "warm")),
+            *(f"{reported[f'to_{each}']:.2f} ({reported[f'to_{each}_p90']:.2f})" for each in _WARM),
         ]
-        for name, told in phases.items()
-        if "first_ms" in told
+        for name, reported in phases.items()
+        if "first_ms" in reported
     ]
     head = ("kinds", "first ms", "warm, rested", "warm", "to rested (p90)", "to warm (p90)")
     yield from tables.table(head, rows)
