@@ -42,7 +42,7 @@ def count(judging: engine.Engine, shape: pod_shape.PodShape) -> answer.ShapeCapa
 
 def counting(judging: engine.Engine, shape: pod_shape.PodShape) -> Turns:
     """`count` in turns, between which the cluster may go on: it is counted as it was."""
-    while judging.index.settle(most=_NODES_A_TURN):
+    while judging.read_nodes(_NODES_A_TURN):
         yield
     judging.settle()
     yield

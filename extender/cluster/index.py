@@ -25,6 +25,9 @@ from extender.hardware.shape import Broken
 from extender.kube.api import objects
 
 _FIRST_ROWS = 256
+# Units of work (see `demand.work`) after which a turn takes up no other node: of machines that are
+# new here one may take as much.
+_TURN = 4_000
 
 
 @dataclasses.dataclass(slots=True)
@@ -142,10 +145,15 @@ class TopologyIndex:
         news = source.marked
         touched = news.named | self._marked
         touched = set(turn := sorted(touched)[:most])  # sorted: states are numbered by it
-        reshaped = len(touched & news.dirty_shapes)
-        for name in turn:
+        begun = self.builder.work
+        for number, name in enumerate(turn):
             reshape, recount = name in news.dirty_shapes, name in news.dirty
             self._read(name, reshape=reshape, reuse=not recount)
+            if most is not None and self.builder.work - begun > _TURN:
+                turn = turn[: number + 1]
+                touched = set(turn)
+                break
+        reshaped = len(touched & news.dirty_shapes)
         self.generation += bool(touched)
         if self.states.too_many(len(self.rows)):
             self.compact()
@@ -161,11 +169,17 @@ class TopologyIndex:
 
     def _renew(self, most: int) -> int:
         """Read anew, of at most so many nodes, what rests on something shared that changed."""
-        names = self.outdated.take(most, self.details)
-        for name, hardware in names.items():
-            self._read(name, reshape=hardware, reuse=False)
-        self.generation += bool(names)
-        return len(names)
+        begun, done = self.builder.work, 0
+        whole = self.at_once is None  # nobody waits: all that is due is read
+        while done < most and (whole or self.builder.work - begun <= _TURN):
+            taken = self.outdated.take(1, self.details)
+            for name, hardware in taken.items():
+                self._read(name, reshape=hardware, reuse=False)
+            if not taken:
+                break
+            done += 1
+        self.generation += bool(done)
+        return done
 
     def _read(self, name: str, *, reshape: bool, reuse: bool) -> None:
         if reshape or not reuse:

@@ -32,6 +32,9 @@ from extender.hardware.usage import Usage
 from extender.kube.api import objects, quantity
 
 _MOST_KNOWN = 4096  # distinct machines remembered; a fleet has tens
+# Units of work: to read a node, and each of its devices, as the like of it was read before; and
+# so many pairs of devices of a new machine, of which is found how close they are.
+_NODE, _KNOWN_DEVICE, _PAIRS = 50, 3, 6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Builder:
             tuple[device_topology.DeviceFacts, ...], device_topology.DeviceTopology
         ] = {}
         self._linked = hardware.linked
+        self._work = 0
         # Content without values of attributes → the first shape with that content
         self._first: dict[tuple[object, ...], shape.Shape] = {}
 
@@ -101,12 +105,18 @@ class Builder:
         self._by_facts.clear()
         return True
 
+    @property
+    def work(self) -> int:
+        """Units (see `demand.work`) that building machines has taken so far."""
+        return self._work + self._interner.work
+
     def machine(self, node: objects.Node, source: store.ClusterStore) -> Machine:
         """Build the node's machine from its slices, its labels and the catalogue."""
         facts = plugin_devices.node_facts(
             node, self.hardware.resources, served=source.served.keys()
         )
         inventory = self._inventory(node, source)
+        self._work += _NODE + len(inventory.devices) * _KNOWN_DEVICE
         while (found := self._shape(inventory, facts)) is None:
             inventory = self._inventory(node, source)  # it showed another attribute to be apart
         return Machine(
@@ -142,6 +152,7 @@ class Builder:
         if found is not None:
             return found
         content = self._content(inventory, node)
+        self._work += len(content.devices) ** 2 // _PAIRS
         bare = inventory.layout.bare + content.devices[len(inventory.devices) :]
         if len(self._first) >= _MOST_KNOWN:
             self._first.clear()

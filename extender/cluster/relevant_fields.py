@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import TypeAlias
 
 from extender.cluster import pool_slices
@@ -45,10 +46,12 @@ def served(kind: objects.DeviceClass | None) -> frozenset[str]:
     return frozenset([name] if name else [])
 
 
-def selects(selector: objects.DeviceTaintSelector, pool: pool_slices.PoolId) -> bool:
-    """Whether a taint rule may concern devices of the pool."""
+def is_selected(
+    pool: pool_slices.PoolId, *, by: AbstractSet[tuple[str | None, str | None]]
+) -> bool:
+    """Whether a taint rule with one of these (driver, pool) may concern devices of the pool."""
     driver, name = pool
-    return selector.driver in {None, driver} and selector.pool in {None, name}
+    return not by.isdisjoint(((None, None), (driver, None), (None, name), pool))
 
 
 def hold(

@@ -60,13 +60,16 @@ class StaleNodes:
         marked = source.marked
         if marked.everything_due:
             marked.due |= source.nodes.keys() | rows
-        for selector in marked.due_rules:
+        if marked.due_rules:
+            # One look at each pool, however many rules there are.
+            selected = {(selector.driver, selector.pool) for selector in marked.due_rules}
             marked.due |= unreadable
-            selected = [pool for pool in viewers if relevant_fields.selects(selector, pool)]
-            marked.due.update(*[viewers[pool] for pool in selected])
+            for pool, nodes in viewers.items():
+                if relevant_fields.is_selected(pool, by=selected):
+                    marked.due |= nodes
         for pool in marked.dirty_pools:
-            nodes = viewers.get(pool, ())
-            (marked.dirty if len(nodes) <= _FEW_VIEWERS else marked.due_usage).update(nodes)
+            seen_by = viewers.get(pool, ())
+            (marked.dirty if len(seen_by) <= _FEW_VIEWERS else marked.due_usage).update(seen_by)
         self.mark(marked.due_usage, hardware=False)
         self.mark(marked.due, hardware=True)
         marked.forget_shared()

@@ -79,6 +79,7 @@ class Engine:
         self.unjudged = Counter(dict.fromkeys(resolver.UNJUDGED, 0))  # why → pods passed so
         self._clock = clock
         self._policies = 0  # moves with the policy
+        self._changed = 0  # rows that changed since prices were settled
         self.use(policy)
         source.listeners.append(self._changes().observe)
 
@@ -297,11 +298,26 @@ class Engine:
         self.index.settle()
         self.verdicts.single.begin()
         self._learning.learn(self.policy)
-        changed = self.index.take_changed()
-        self.scoring.refresh(changed)
-        self.pricer.settle(len(changed), rest=rest)
+        self._take_changed_rows()
+        self.pricer.settle(self._changed, rest=rest)
+        self._changed = 0
         self.work.settled()
         self.work.allow_call(work.JUDGING)
+
+    def read_nodes(self, most: int) -> int:
+        """Read what has changed of at most so many nodes, between calls; how many those were.
+
+        What scores read of them is read along: of 5,000 nodes at once it took 60 to 120 ms.
+        """
+        self.recorder.condense(awaited=False)
+        read = self.index.settle(most=most)
+        self._take_changed_rows()
+        return read
+
+    def _take_changed_rows(self) -> None:
+        changed = self.index.take_changed()
+        self.scoring.refresh(changed)
+        self._changed += len(changed)
 
     @property
     def unfinished(self) -> bool:

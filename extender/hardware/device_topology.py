@@ -172,14 +172,8 @@ def device_topology(
     within a node: no driver publishes that.
     """
     placed = _with_inferred_numa(devices)
-    keys = {fact: number for number, fact in enumerate(dict.fromkeys(placed))}
-    own = [keys[fact] for fact in placed]
-    rows = []
-    for fact in keys:
-        to_key = [_level(fact, other, linked) for other in keys]
-        rows.append(bytes(to_key[key] for key in own))
     return DeviceTopology(
-        levels=tuple(rows[key] for key in own),
+        levels=_levels(placed, linked),
         numa=tuple(fact.numa[0] if fact.numa else None for fact in placed),
         root=tuple(fact.roots[0] if len(fact.roots) == 1 else None for fact in placed),
         rail=_if_any([fact.rail for fact in placed]),
@@ -312,25 +306,78 @@ def _with_inferred_numa(devices: Sequence[DeviceFacts]) -> list[DeviceFacts]:
     return placed
 
 
-def _level(one: DeviceFacts, other: DeviceFacts, linked: Container[str]) -> shape.Level:
-    """A bound that holds for sure: the devices are no farther apart than this."""
-    if one.body and one.body == other.body:
-        return shape.Level.PIX
-    both_gpus = one.kind is other.kind is shape.Kind.GPU
-    if both_gpus and one.product == other.product and plain_value(one.product) in linked:
-        return shape.Level.NVLINK
-    same_bus = (
-        one.address is not None
-        and other.address is not None
-        and one.address[:2] == other.address[:2]
+class _Place(NamedTuple):
+    """What tells how close two devices are, whichever physical device each is a part of."""
+
+    product: str | None  # of a GPU that is joined with all others of its product
+    bus: tuple[int, int] | None  # PCI domain and bus
+    roots: frozenset[str]
+    bridged: bool
+    numa: tuple[int, ...]
+
+
+def _levels(devices: Sequence[DeviceFacts], linked: Container[str]) -> tuple[bytes, ...]:
+    """The level of each pair: of places, which are few, and of parts of one physical device."""
+    products = {fact.product for fact in devices if fact.kind is shape.Kind.GPU}
+    joined = {product for product in products if plain_value(product) in linked}
+    own = [_place(fact, joined) for fact in devices]
+    numbers = {place: number for number, place in enumerate(dict.fromkeys(own))}
+    positions = [numbers[place] for place in own]
+    parts: dict[str | PciAddress, list[int]] = {}  # physical device → its devices
+    for number, fact in enumerate(devices):
+        if fact.body:
+            parts.setdefault(fact.body, []).append(number)
+    by_place = [bytes([row[position] for position in positions]) for row in _by_place([*numbers])]
+    rows: dict[tuple[int, str | PciAddress], bytes] = {}
+    for position, fact in zip(positions, devices, strict=True):
+        if (position, fact.body) not in rows:
+            row = bytearray(by_place[position])
+            for number in parts.get(fact.body, ()):
+                row[number] = shape.Level.PIX
+            rows[position, fact.body] = bytes(row)
+    return tuple(
+        [rows[position, fact.body] for position, fact in zip(positions, devices, strict=True)]
     )
-    if same_bus or set(one.roots) & set(other.roots):
-        bridged = same_bus and (_behind_bridge(one) or _behind_bridge(other))
-        return shape.Level.PIX if bridged else shape.Level.PHB
-    if not one.numa or not other.numa:
-        return shape.Level.UNKNOWN
-    same_socket = one.numa[0] in other.numa or other.numa[0] in one.numa
-    return shape.Level.NODE if same_socket else shape.Level.SYS
+
+
+def _by_place(places: Sequence[_Place]) -> list[bytearray]:
+    """The level of each pair of places; it is the same both ways."""
+    rows = [bytearray(len(places)) for _ in places]
+    for number, one in enumerate(places):
+        row = rows[number]
+        for other in range(number, len(places)):
+            row[other] = rows[other][number] = _level(one, places[other])
+    return rows
+
+
+def _place(fact: DeviceFacts, joined: Container[str]) -> _Place:
+    return _Place(
+        fact.product if fact.kind is shape.Kind.GPU and fact.product in joined else None,
+        fact.address and fact.address[:2],
+        frozenset(fact.roots),
+        _behind_bridge(fact),
+        fact.numa,
+    )
+
+
+def _level(one: _Place, other: _Place) -> int:
+    """A bound that holds for sure: the devices are no farther apart than this."""
+    product, bus, roots, bridged, numa = one
+    if product is not None and product == other.product:
+        return _NVLINK
+    same_bus = bus is not None and bus == other.bus
+    if same_bus or not roots.isdisjoint(other.roots):
+        return _PIX if same_bus and (bridged or other.bridged) else _PHB
+    if not numa or not other.numa:
+        return _UNKNOWN
+    return _NODE if numa[0] in other.numa or other.numa[0] in numa else _SYS
+
+
+# As plain numbers: a machine of 200 devices has 20,000 pairs.
+_NVLINK, _PIX, _PHB = (int(each) for each in (shape.Level.NVLINK, shape.Level.PIX, shape.Level.PHB))
+_NODE, _SYS, _UNKNOWN = (
+    int(each) for each in (shape.Level.NODE, shape.Level.SYS, shape.Level.UNKNOWN)
+)
 
 
 def _behind_bridge(fact: DeviceFacts) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import functools
 import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -80,8 +81,25 @@ class Table:
         if name not in self._known:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            self._known[name] = _found(self.entries, name)
+            self._known[name] = self._found(name)
         return self._known[name]
+
+    def _found(self, name: str) -> Resource | None:
+        if "/" not in name:
+            return None
+        lowered = name.lower()
+        if self.entries and (match := self._pattern.match(lowered)):
+            entry = self.entries[match.lastindex - 1] if match.lastindex else None
+            return entry if entry is not None and entry.what is not None else None
+        if _NIC_NAME.fullmatch(lowered):
+            return Resource(name=lowered, kind="NIC")
+        return None
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        """All entries' names, in their order: one look-up in place of one for each entry."""
+        names = [fnmatch.translate(entry.name.lower()) for entry in self.entries]
+        return re.compile("|".join(f"({name})" for name in names))
 
     def kind_of(self, name: str) -> shape.Kind | None:
         """The kind of a resource's units; None for resources that do not concern us."""
@@ -95,18 +113,6 @@ class Table:
 
 NONE = Table()
 _MOST_KNOWN = 4096  # names; a cluster has tens
-
-
-def _found(entries: tuple[Resource, ...], name: str) -> Resource | None:
-    if "/" not in name:
-        return None
-    lowered = name.lower()
-    for entry in entries:
-        if fnmatch.fnmatchcase(lowered, entry.name.lower()):
-            return entry if entry.what is not None else None
-    if _NIC_NAME.fullmatch(lowered):
-        return Resource(name=lowered, kind="NIC")
-    return None
 
 
 @bounded_cache.remembered("vendors", 4096)

@@ -298,7 +298,7 @@ class Live:
             if self._sink.fresh:
                 await self._take_in()
             elif self.engine.index.outdated:
-                self.engine.index.settle(most=_TURN_NODES)
+                self.engine.read_nodes(_TURN_NODES)
             elif self.engine.unsettled:
                 self.engine.settle(between=True)
                 self.engine.ahead.step()
@@ -312,7 +312,7 @@ class Live:
 
     async def _take_in(self) -> None:
         """Put what was read for the first time into the index, in turns."""
-        while self.engine.index.settle(most=_TURN_NODES):  # noqa: ASYNC110 - turns of work
+        while self.engine.read_nodes(_TURN_NODES):  # noqa: ASYNC110 - turns of work
             await asyncio.sleep(0)
         self.engine.settle()
         while self.engine.unlearnt:

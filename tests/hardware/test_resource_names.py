@@ -1,4 +1,8 @@
+import fnmatch
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from extender.hardware import resource_names, shape
 from extender.service import assembly
@@ -134,3 +138,23 @@ def test_a_plug_in_and_a_driver_are_of_one_vendor(one, other):
 )
 def test_the_profile_of_a_mig_resource_is_in_its_name(name, profile):
     assert resource_names.mig_profile(name) == profile
+
+
+def first_pattern_that_matches(name):
+    """The entry that decides, by one look at each."""
+    found = (e for e in TABLE.entries if fnmatch.fnmatchcase(name.lower(), e.name.lower()))
+    return next(found, None)
+
+
+@given(
+    entry=st.sampled_from(TABLE.entries),
+    filled=st.text("abgx019.-_/", max_size=6),
+    tail=st.sampled_from(["", "", ".shared", "x"]),
+)
+def test_all_patterns_at_once_find_what_one_after_the_other_do(entry, filled, tail):
+    name = entry.name.replace("*", filled).replace("?", filled[:1] or "a") + tail
+
+    decides = first_pattern_that_matches(name)
+
+    if decides is not None and "/" in name:
+        assert TABLE.of(name) is (decides if decides.what is not None else None)

@@ -162,7 +162,7 @@ def priced(
 
 def _settled(judging: engine.Engine) -> Iterator[None]:
     """Bring the engine up to date, in turns."""
-    while judging.index.settle(most=_NODES_A_TURN):
+    while judging.read_nodes(_NODES_A_TURN):
         yield
     judging.settle()
     yield

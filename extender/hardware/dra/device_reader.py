@@ -16,8 +16,12 @@ from extender.kube.api import condensed_devices, objects, quantity
 
 # (name, qualified name, whether the real value is kept)
 _Plan: TypeAlias = tuple[tuple[str, str, bool], ...]
+# (the only device that it is for, taint) of each rule that selects a pool
+_RuleTaints: TypeAlias = tuple[tuple[str | None, objects.DeviceTaint], ...]
 _Key = TypeVar("_Key")
 _Entry = TypeVar("_Entry")
+# Units of work: to read a device, and each of its attributes.
+_DEVICE, _ATTRIBUTE = 20, 5
 # Capacities and taints as published repeat over a fleet; this many different ones are kept.
 _MOST = 4096
 
@@ -36,6 +40,7 @@ class Interner:
             weakref.WeakValueDictionary()
         )
         self.layouts = layout_cache.Layouts()
+        self.work = 0  # units (see `demand.work`) that reading devices has taken so far
         # Conversions of published pieces, each bounded by _MOST.
         self._numberings: dict[tuple[int, tuple[str, ...]], dict[str, int]] = {}
         self._pool_of: dict[tuple[int, ...], tuple[int, ...]] = {}
@@ -139,6 +144,8 @@ class Reader:
         self._features = features
         # (qualified name, type of a single value) → value → its number
         self._numbers: dict[tuple[str, str], dict[object, int]] = {}
+        # (driver, pool) → what rules add there
+        self._by_pool: dict[resource_pools.PoolName, _RuleTaints] = {}
 
     def layout(self, specs: Sequence[objects.ResourceSliceSpec]) -> layout_cache.Layout:
         """Return the devices of these slices, in their order."""
@@ -148,14 +155,16 @@ class Reader:
 
     def _rest(self, spec: objects.ResourceSliceSpec) -> object:
         """What of the slice's devices depends on the slice, on the node, and on taint rules."""
-        if not self._rules and not spec.per_device_node_selection:
-            return spec.node_name is not None
-        return tuple(
-            (self._taints(spec, device), self._node_rule(spec, device))
-            for device in condensed_devices.alike(spec.devices)
-        )
+        rules = self._rules_of(spec) if self._rules else ()
+        if not spec.per_device_node_selection:
+            return rules, spec.node_name is not None
+        devices = condensed_devices.alike(spec.devices)
+        return rules, tuple([self._node_rule(spec, device) for device in devices])
 
     def _read(self, specs: Sequence[objects.ResourceSliceSpec]) -> layout_cache.Layout:
+        published = [device for spec in specs for device in condensed_devices.alike(spec.devices)]
+        attributes = sum([len(device.attributes or ()) for device in published])
+        self._interner.work += _DEVICE * len(published) + _ATTRIBUTE * attributes
         devices: list[shape.Device] = []
         bare: list[shape.Device] = []
         names: set[str] = set()
@@ -258,22 +267,29 @@ class Reader:
         self, spec: objects.ResourceSliceSpec, device: objects.Device
     ) -> tuple[objects.DeviceTaint, ...]:
         """The device's taints and those of the rules that select it, without their time."""
-        own = [*(device.taints or ())]
-        own += [r.spec.taint for r in self._rules if _selects(r, spec, device)]
-        return tuple(objects.DeviceTaint(key=t.key, value=t.value, effect=t.effect) for t in own)
+        rules = self._rules_of(spec) if self._rules else ()
+        added = [taint for only, taint in rules if only is None or only == device.name]
+        return (*map(_without_time, device.taints or ()), *added)
+
+    def _rules_of(self, spec: objects.ResourceSliceSpec) -> _RuleTaints:
+        """The taints of the rules that select devices of the slice, in the rules' order."""
+        key = spec.driver, spec.pool.name
+        found = self._by_pool.get(key)
+        if found is None:
+            found = self._by_pool[key] = tuple(
+                [
+                    (rule.spec.device_selector.device, _without_time(rule.spec.taint))
+                    for rule in self._rules
+                    if rule.spec.device_selector is not None
+                    and rule.spec.device_selector.driver in {None, spec.driver}
+                    and rule.spec.device_selector.pool in {None, spec.pool.name}
+                ]
+            )
+        return found
 
 
-def _selects(
-    rule: objects.DeviceTaintRule, spec: objects.ResourceSliceSpec, device: objects.Device
-) -> bool:
-    """Whether a DeviceTaintRule means the device; a rule without a selector means none."""
-    selector = rule.spec.device_selector
-    return (
-        selector is not None
-        and selector.driver in {None, spec.driver}
-        and selector.pool in {None, spec.pool.name}
-        and selector.device in {None, device.name}
-    )
+def _without_time(taint: objects.DeviceTaint) -> objects.DeviceTaint:
+    return objects.DeviceTaint(key=taint.key, value=taint.value, effect=taint.effect)
 
 
 def with_values(device: shape.Device, published: objects.Device) -> shape.Device:

@@ -52,7 +52,7 @@ class DeviceCounterConsumption(Struct, frozen=True):
     counters: dict[str, Counter] | None = None
 
 
-class DeviceTaint(Struct, frozen=True):
+class DeviceTaint(Struct, frozen=True, cache_hash=True):
     key: str = ""
     value: str = ""
     effect: str = ""

@@ -47,7 +47,7 @@ class Rebuilding:
             for kind, key in turn:
                 if key in tables[kind]:
                     self._new.store.apply(kind, "ADDED", tables[kind][key])
-        elif not self._new.index.settle(most=_TURN_NODES):
+        elif not self._new.read_nodes(_TURN_NODES):
             self._new.store.silent = set(self._old.store.silent)
             self._new.store.read = set(self._old.store.read)
             self._new.settle()
