@@ -25,9 +25,6 @@ from extender.hardware.shape import Broken
 from extender.kube.api import objects
 
 _FIRST_ROWS = 256
-# Units of work (see `demand.work`) after which a turn takes up no other node: of machines that are
-# new here one may take as much.
-_TURN = 4_000
 
 
 @dataclasses.dataclass(slots=True)
@@ -84,10 +81,7 @@ class TopologyIndex:
         self.outdated = stale_nodes.StaleNodes(builder)  # to be read anew when there is time
 
     def __repr__(self) -> str:
-        return (
-            f"<TopologyIndex {len(self.rows)} nodes, {len(self.states)} states, "
-            f"generation {self.generation}>"
-        )
+        return f"<TopologyIndex {len(self.rows)} nodes, {len(self.states)} states>"
 
     # ------------------------------------------------------------ reading
 
@@ -116,8 +110,7 @@ class TopologyIndex:
 
     def take_changed(self) -> list[int]:
         """The rows changed since the last call, sorted."""
-        rows = sorted(self.changed)
-        self.changed.clear()
+        rows, self.changed = sorted(self.changed), set()
         return rows
 
     # ------------------------------------------------------------ changing
@@ -143,16 +136,14 @@ class TopologyIndex:
             source, self._pools.viewers, rows=self.rows.keys(), unreadable=self.unreadable.keys()
         )
         news = source.marked
-        touched = news.named | self._marked
-        touched = set(turn := sorted(touched)[:most])  # sorted: states are numbered by it
+        turn = sorted(news.named | self._marked)[:most]  # sorted: states are numbered by it
         begun = self.builder.work
-        for number, name in enumerate(turn):
+        for number, name in enumerate(turn, 1):
             reshape, recount = name in news.dirty_shapes, name in news.dirty
             self._read(name, reshape=reshape, reuse=not recount)
-            if most is not None and self.builder.work - begun > _TURN:
-                turn = turn[: number + 1]
-                touched = set(turn)
-                break
+            if most is not None and self.builder.work - begun > machines.TURN:
+                del turn[number:]  # which ends the turn
+        touched = set(turn)
         reshaped = len(touched & news.dirty_shapes)
         self.generation += bool(touched)
         if self.states.too_many(len(self.rows)):
@@ -171,13 +162,11 @@ class TopologyIndex:
         """Read anew, of at most so many nodes, what rests on something shared that changed."""
         begun, done = self.builder.work, 0
         whole = self.at_once is None  # nobody waits: all that is due is read
-        while done < most and (whole or self.builder.work - begun <= _TURN):
+        while done < most and (whole or self.builder.work - begun <= machines.TURN):
             taken = self.outdated.take(1, self.details)
             for name, hardware in taken.items():
                 self._read(name, reshape=hardware, reuse=False)
-            if not taken:
-                break
-            done += 1
+            done, most = done + len(taken), most if taken else 0
         self.generation += bool(done)
         return done
 
@@ -206,11 +195,8 @@ class TopologyIndex:
             if detail is not None and not machine.is_like(detail.machine):
                 self._release(name)
             cpu, memory = machines.allocatable(node)
-            if detail is None or (detail.machine.shape, detail.cpu, detail.memory) != (
-                machine.shape,
-                cpu,
-                memory,
-            ):
+            offers = machine.shape, cpu, memory
+            if detail is None or (detail.machine.shape, detail.cpu, detail.memory) != offers:
                 self.hardware += 1
             detail = Row(name, node, machine, states.NOTHING, cpu=cpu, memory=memory)
             self.details[row] = detail

@@ -26,12 +26,15 @@ from extender.hardware import (
     shape,
 )
 from extender.hardware.catalogue import catalogue
-from extender.hardware.dra import layout_cache, slices
+from extender.hardware.dra import device_facts, layout_cache, slices
 from extender.hardware.shape import Broken, Shape
 from extender.hardware.usage import Usage
 from extender.kube.api import objects, quantity
 
 _MOST_KNOWN = 4096  # distinct machines remembered; a fleet has tens
+# Units of work (see `demand.work`) after which a turn takes up no other node; one that is new here
+# may take as much by itself.
+TURN = 4_000
 # Units of work: to read a node, and each of its devices, as the like of it was read before; and
 # so many pairs of devices of a new machine, of which is found how close they are.
 _NODE, _KNOWN_DEVICE, _PAIRS = 50, 3, 6
@@ -82,9 +85,7 @@ class Builder:
             tuple[layout_cache.Layout, tuple[shape.Pool, ...], plugin_devices.NodeFacts],
             shape.Shape,
         ] = {}
-        self._links: dict[
-            tuple[device_topology.DeviceFacts, ...], device_topology.DeviceTopology
-        ] = {}
+        self._links: dict[tuple[device_facts.DeviceFacts, ...], device_topology.DeviceTopology] = {}
         self._linked = hardware.linked
         self._work = 0
         # Content without values of attributes → the first shape with that content
@@ -194,7 +195,7 @@ class Builder:
         return slices.worst(slices.broken_pools(whole, features=self.features).values())
 
     def _topology(
-        self, facts: tuple[device_topology.DeviceFacts, ...]
+        self, facts: tuple[device_facts.DeviceFacts, ...]
     ) -> device_topology.DeviceTopology:
         """The links of these devices; layouts with the same facts share them."""
         found = self._links.get(facts)

@@ -12,7 +12,8 @@ import string
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from extender.hardware import device_topology, physical_gpus, resource_names
+from extender.hardware import physical_gpus, resource_names
+from extender.hardware.dra import device_facts
 from extender.hardware.shape import Device, Kind, Pool, Shape
 from extender.hardware.usage import NOTHING, Usage
 
@@ -168,7 +169,7 @@ def profile(device: Device) -> str:
     return ""
 
 
-def gpu_bodies(devices: Sequence[device_topology.DeviceFacts]) -> tuple[int | None, ...]:
+def gpu_bodies(devices: Sequence[device_facts.DeviceFacts]) -> tuple[int | None, ...]:
     """`Shape.body` of these devices; empty where no device tells of which physical one it is."""
     if not any(fact.body or fact.address for fact in devices):
         return ()

@@ -13,10 +13,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from extender import bounded_cache
-from extender.hardware import device_topology, physical_gpus, resource_names, shape
+from extender.hardware import physical_gpus, resource_names, shape
 from extender.hardware.catalogue import catalogue, label_evidence
 from extender.hardware.catalogue.platforms import Platform
 from extender.hardware.catalogue.products import Product
+from extender.hardware.dra import device_facts
 from extender.kube.api import objects, quantity
 
 # A device as the catalogue counts it: (GPU or NIC, number)
@@ -124,9 +125,7 @@ def product_of(tags: Mapping[str, str], hardware: catalogue.Catalogue) -> Produc
     instance = hardware.instance_type(tags)
     names = [*label_evidence.products(tags), *([instance.product] if instance is not None else ())]
     found = [known for known in map(hardware.product, names) if known is not None]
-    exact = (
-        known for known in found if device_topology.plain_value(known.name) in hardware.products
-    )
+    exact = (known for known in found if device_facts.plain_value(known.name) in hardware.products)
     return next(exact, next(iter(found), None))
 
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, strategies
 
 from extender.hardware import device_topology, shape
+from extender.hardware.dra import device_facts
 from extender.kube.api import objects
 from extender.replay import snapshots
 
@@ -31,7 +32,7 @@ def device(driver, name="d", **attributes):
     for key, value in attributes.items():
         domain, _, bare = key.rpartition("__")
         named[f"{domain.replace('_', '.')}/{bare}" if domain else bare] = attribute(value)
-    return device_topology.device_facts(driver, objects.Device(name=name, attributes=named))
+    return device_facts.device_facts(driver, objects.Device(name=name, attributes=named))
 
 
 def machine(folder):
@@ -41,7 +42,7 @@ def machine(folder):
     found = {}
     for _, piece in snapshot.objects:
         for one in piece.spec.devices:
-            found[one.name] = device_topology.device_facts(piece.spec.driver, one)
+            found[one.name] = device_facts.device_facts(piece.spec.driver, one)
     return list(found), list(found.values())
 
 
@@ -89,7 +90,7 @@ def test_a_gpu_tells_its_nvswitch_partitions():
 
 
 def test_a_linked_product_joins_its_gpus_only():
-    linked = frozenset({device_topology.plain_value("NVIDIA A100-SXM4-40GB")})
+    linked = frozenset({device_facts.plain_value("NVIDIA A100-SXM4-40GB")})
     assert between(P4D, "gpu-0", "gpu-7", linked=linked) is Level.NVLINK
     assert between(P4D, "gpu-0", "pci-0000-10-1b-0", linked=linked) is Level.PHB
 
@@ -120,7 +121,7 @@ def test_every_device_of_the_collection_has_a_kind():
     for kind, piece in snapshot.objects:
         if kind == "ResourceSlice":
             for one in piece.spec.devices or ():
-                found = device_topology.device_facts(piece.spec.driver, one).kind
+                found = device_facts.device_facts(piece.spec.driver, one).kind
                 seen.setdefault(piece.spec.driver, set()).add(found)
     assert seen == drivers
 
@@ -185,7 +186,7 @@ def test_the_root_is_known_under_all_its_names(driver, attributes, roots):
     ],
 )
 def test_the_address_is_known_under_all_its_names(driver, attributes):
-    assert device(driver, **attributes).address == device_topology.PciAddress(0, 0xC8, 0, 0)
+    assert device(driver, **attributes).address == device_facts.PciAddress(0, 0xC8, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -283,17 +284,17 @@ def test_what_is_not_published_is_unknown_and_not_far():
     ],
 )
 def test_a_product_has_one_plain_name(one, other):
-    assert device_topology.plain_value(one) == device_topology.plain_value(other)
+    assert device_facts.plain_value(one) == device_facts.plain_value(other)
 
 
 facts = strategies.builds(
-    device_topology.DeviceFacts,
+    device_facts.DeviceFacts,
     kind=strategies.sampled_from(Kind),
     product=strategies.sampled_from(["", "A", "NVIDIA GB200"]),
     numa=strategies.lists(strategies.integers(0, 3), max_size=2, unique=True).map(tuple),
     roots=strategies.lists(strategies.sampled_from("abc"), max_size=2, unique=True).map(tuple),
     address=strategies.none()
-    | strategies.builds(device_topology.PciAddress, *(strategies.integers(0, 1) for _ in range(4))),
+    | strategies.builds(device_facts.PciAddress, *(strategies.integers(0, 1) for _ in range(4))),
     body=strategies.sampled_from(["", "x", "y"]),
 )
 
@@ -316,7 +317,7 @@ def level_of_two(one, other, linked):
     if one.body and one.body == other.body:
         return shape.Level.PIX
     gpus = one.kind is other.kind is Kind.GPU
-    plain = device_topology.plain_value(one.product)
+    plain = device_facts.plain_value(one.product)
     if gpus and one.product == other.product and plain in linked:
         return shape.Level.NVLINK
     both = one.address is not None and other.address is not None
@@ -354,4 +355,4 @@ def test_places_compared_once_are_as_near_as_each_pair_by_itself(devices):
     ],
 )
 def test_a_driver_is_known_by_the_words_of_its_name(driver, kind):
-    assert device_topology.kind_of(driver, {}, "device-0") is kind
+    assert device_facts.kind_of(driver, {}, "device-0") is kind

@@ -18,11 +18,12 @@ import msgspec
 import yaml
 
 from extender import errors
-from extender.hardware import device_topology, mig_profiles, resource_names
+from extender.hardware import mig_profiles, resource_names
 from extender.hardware.catalogue import entry, instance_types
 from extender.hardware.catalogue.instance_types import InstanceType
 from extender.hardware.catalogue.platforms import Platform, PlatformMatch
 from extender.hardware.catalogue.products import Product, ProductNames
+from extender.hardware.dra import device_facts
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first takes a tenth of the time
 _FIELDS = ("products", "platforms", "instances", "resources")  # of a file
@@ -101,7 +102,7 @@ class Catalogue:
         """The product as the catalogue spells it; as it is given where no entry is that one."""
         known = self.product(product)
         # What several entries have in common has no name of its own, but the one asked for.
-        own = known is not None and device_topology.plain_value(known.name) in self.products
+        own = known is not None and device_facts.plain_value(known.name) in self.products
         return known.name if known is not None and own else product
 
 
@@ -133,7 +134,7 @@ def parse(files: Mapping[str, bytes]) -> Catalogue:
     if problems:
         raise errors.ConfigError("the hardware catalogue cannot be used:", problems)
     return Catalogue(
-        {device_topology.plain_value(product.name): product for _, product in read.products},
+        {device_facts.plain_value(product.name): product for _, product in read.products},
         tuple(platform for _, platform in read.platforms),
         mig_profiles.MigPartitions(read.geometries),
         tuple(each for _, each in read.instances),
@@ -155,7 +156,7 @@ class _Entries:
 
 def _contradictions(read: _Entries, names: ProductNames) -> Iterator[tuple[str, str]]:
     """Where entries that are right each by itself do not agree: (place, what is wrong)."""
-    yield from _repeated(read.products, lambda product: device_topology.plain_value(product.name))
+    yield from _repeated(read.products, lambda product: device_facts.plain_value(product.name))
     yield from _repeated(read.platforms, lambda platform: platform.name)
     yield from _mig_problems(read.products, read.geometries)
     for location, each in read.instances:

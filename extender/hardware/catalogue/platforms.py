@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from extender.hardware import device_topology, shape
+from extender.hardware import shape
 from extender.hardware.catalogue import entry, instance_types
+from extender.hardware.dra import device_facts
 
 MACHINE = "nvidia.com/gpu.machine"
 # By which a node's platform is recognised.
@@ -51,8 +52,8 @@ class PlatformMatch(entry.CatalogueEntry, frozen=True):
         """
         matching = 0
         if self.products and (product or not (self.instance_types or self.machines)):
-            if device_topology.plain_value(product) not in map(
-                device_topology.plain_value, self.products
+            if device_facts.plain_value(product) not in map(
+                device_facts.plain_value, self.products
             ):
                 return 0
             matching += 1

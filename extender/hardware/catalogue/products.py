@@ -13,8 +13,8 @@ from typing import Annotated
 
 import msgspec
 
-from extender.hardware import device_topology
 from extender.hardware.catalogue import entry
+from extender.hardware.dra import device_facts
 
 _MODEL = re.compile(r"(?:gb|gh|mi|a|b|h|l|p|t|v)\d{1,4}[a-z]?")
 _MEMORY = re.compile(r"(\d{2,3})gb?")
@@ -51,14 +51,14 @@ class ProductNames:
         self._found: dict[str, Product | None] = {}
         for product in products:
             for name in (product.name, *product.names, *product.device_ids):
-                self._exact.setdefault(device_topology.plain_value(name), product)
+                self._exact.setdefault(device_facts.plain_value(name), product)
             model = _model(_words(product.name))
             if model:
                 self._models.setdefault(model, []).append(product)
 
     def find(self, name: str) -> Product | None:
         """The product of that name; None where none can be chosen from the others."""
-        plain = device_topology.plain_value(name)
+        plain = device_facts.plain_value(name)
         if plain not in self._found:
             if len(self._found) >= _MOST_REMEMBERED:
                 self._found.clear()
@@ -105,7 +105,7 @@ def _in_common(name: str, candidates: Sequence[Product], *, sized: bool) -> Prod
 
 
 def _words(name: str) -> list[str]:
-    return device_topology.plain_value(name).split("-")
+    return device_facts.plain_value(name).split("-")
 
 
 def _model(words: Sequence[str]) -> str:

@@ -10,8 +10,8 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, TypeVar, cast
 
-from extender.hardware import allocator_features, device_topology, shape
-from extender.hardware.dra import layout_cache, resource_pools
+from extender.hardware import allocator_features, shape
+from extender.hardware.dra import device_facts, layout_cache, resource_pools
 from extender.kube.api import condensed_devices, objects, quantity
 
 # (name, qualified name, whether the real value is kept)
@@ -168,13 +168,13 @@ class Reader:
         devices: list[shape.Device] = []
         bare: list[shape.Device] = []
         names: set[str] = set()
-        facts: list[device_topology.DeviceFacts] = []
-        bodies: dict[str | device_topology.PciAddress, str] = {
+        facts: list[device_facts.DeviceFacts] = []
+        bodies: dict[str | device_facts.PciAddress, str] = {
             "": ""
         }  # physical device → its number here
         for spec in specs:
             for device in spec.devices or ():
-                fact = device_topology.device_facts(spec.driver, device)
+                fact = device_facts.device_facts(spec.driver, device)
                 body = bodies.setdefault(fact.body, str(len(bodies)))
                 facts.append(dataclasses.replace(fact, body=body))
                 names.update(name.rpartition("/")[2] for name in device.attributes or ())

@@ -15,7 +15,8 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from extender.hardware import device_topology, shape
+from extender.hardware import shape
+from extender.hardware.dra import device_facts
 from extender.kube.api import objects
 
 Signature: TypeAlias = tuple[object, ...]
@@ -52,7 +53,7 @@ class Layout:
     """
 
     devices: tuple[shape.Device, ...]
-    facts: tuple[device_topology.DeviceFacts, ...]
+    facts: tuple[device_facts.DeviceFacts, ...]
     bare: tuple[shape.Device, ...] = ()
     kept: frozenset[str] = frozenset()
 
@@ -141,7 +142,7 @@ def _planned(driver: str, names: tuple[str, ...], apart: Apart) -> _Plan:
     counting = [
         name
         for name in names
-        if not is_apart(name, apart) or name.rpartition("/")[2] in device_topology.TELLING
+        if not is_apart(name, apart) or name.rpartition("/")[2] in device_facts.TELLING
     ]
     return _Plan(
         exact=tuple(operator.itemgetter(name) for name in counting),
@@ -151,9 +152,7 @@ def _planned(driver: str, names: tuple[str, ...], apart: Apart) -> _Plan:
             if name not in counting
         ),
         bodies=tuple(
-            operator.itemgetter(name)
-            for name in device_topology.body_names(driver)
-            if name in names
+            operator.itemgetter(name) for name in device_facts.body_names(driver) if name in names
         ),
     )
 

@@ -7,6 +7,7 @@ import pytest
 
 from extender.hardware import device_topology, plugin_devices, shape
 from extender.hardware.catalogue import catalogue
+from extender.hardware.dra import device_facts
 from extender.kube.api import objects
 from extender.replay import snapshots
 
@@ -137,7 +138,7 @@ def first_fit(node, wanted):
     """The first free device of each driver and test, and how near they are."""
     held = {(r.driver, r.device) for _, r in results() if r.pool == node}
     devices = list(published(node))
-    facts = [device_topology.device_facts(driver, device) for driver, device in devices]
+    facts = [device_facts.device_facts(driver, device) for driver, device in devices]
     picked = []
     for driver, fits in wanted:
         for place, (of, device) in enumerate(devices):
@@ -178,7 +179,7 @@ def test_occupancy_makes_nodes_of_one_kind_differ_for_the_pod_of_the_demo(node, 
 
 def test_on_one_node_no_free_pair_shares_a_root_whichever_is_chosen():
     held = {result.device for _, result in results() if result.pool == "p4d-4"}
-    free = [(driver, device_topology.device_facts(driver, d)) for driver, d in published("p4d-4")
+    free = [(driver, device_facts.device_facts(driver, d)) for driver, d in published("p4d-4")
             if d.name not in held and (driver == NVIDIA or is_rdma(d))]  # fmt: skip
     roots = [{fact.roots for of, fact in free if of == driver} for driver in (NVIDIA, NICS)]
     assert all(roots)
