@@ -81,7 +81,7 @@ def _with_inferred_numa(
     return placed
 
 
-class _Place(NamedTuple):
+class _Attachment(NamedTuple):
     """What tells how close two devices are, whichever physical device each is a part of."""
 
     product: str | None  # of a GPU that is joined with all others of its product
@@ -94,21 +94,23 @@ class _Place(NamedTuple):
 def _levels(
     devices: Sequence[device_facts.DeviceFacts], linked: Container[str]
 ) -> tuple[bytes, ...]:
-    """The level of each pair: of places, which are few, and of parts of one physical device."""
+    """The level of each pair: by attachment, which are few, and of parts of one physical device."""
     products = {fact.product for fact in devices if fact.kind is shape.Kind.GPU}
     joined = {product for product in products if device_facts.plain_value(product) in linked}
-    own = [_place(fact, joined) for fact in devices]
-    numbers = {place: number for number, place in enumerate(dict.fromkeys(own))}
-    positions = [numbers[place] for place in own]
+    own = [_attachment(fact, joined) for fact in devices]
+    numbers = {attachment: number for number, attachment in enumerate(dict.fromkeys(own))}
+    positions = [numbers[attachment] for attachment in own]
     parts: dict[str | device_facts.PciAddress, list[int]] = {}  # physical device → its devices
     for number, fact in enumerate(devices):
         if fact.body:
             parts.setdefault(fact.body, []).append(number)
-    by_place = [bytes([row[position] for position in positions]) for row in _by_place([*numbers])]
+    by_attachment = [
+        bytes([row[position] for position in positions]) for row in _by_attachment([*numbers])
+    ]
     rows: dict[tuple[int, str | device_facts.PciAddress], bytes] = {}
     for position, fact in zip(positions, devices, strict=True):
         if (position, fact.body) not in rows:
-            row = bytearray(by_place[position])
+            row = bytearray(by_attachment[position])
             for number in parts.get(fact.body, ()):
                 row[number] = shape.Level.PIX
             rows[position, fact.body] = bytes(row)
@@ -117,18 +119,18 @@ def _levels(
     )
 
 
-def _by_place(places: Sequence[_Place]) -> list[bytearray]:
-    """The level of each pair of places; it is the same both ways."""
-    rows = [bytearray(len(places)) for _ in places]
-    for number, one in enumerate(places):
+def _by_attachment(attachments: Sequence[_Attachment]) -> list[bytearray]:
+    """The level of each pair of attachments; it is the same both ways."""
+    rows = [bytearray(len(attachments)) for _ in attachments]
+    for number, one in enumerate(attachments):
         row = rows[number]
-        for other in range(number, len(places)):
-            row[other] = rows[other][number] = _level(one, places[other])
+        for other in range(number, len(attachments)):
+            row[other] = rows[other][number] = _level(one, attachments[other])
     return rows
 
 
-def _place(fact: device_facts.DeviceFacts, joined: Container[str]) -> _Place:
-    return _Place(
+def _attachment(fact: device_facts.DeviceFacts, joined: Container[str]) -> _Attachment:
+    return _Attachment(
         fact.product if fact.kind is shape.Kind.GPU and fact.product in joined else None,
         fact.address and fact.address[:2],
         frozenset(fact.roots),
@@ -137,7 +139,7 @@ def _place(fact: device_facts.DeviceFacts, joined: Container[str]) -> _Place:
     )
 
 
-def _level(one: _Place, other: _Place) -> int:
+def _level(one: _Attachment, other: _Attachment) -> int:
     """A bound that holds for sure: the devices are no farther apart than this."""
     product, bus, roots, bridged, numa = one
     if product is not None and product == other.product:

@@ -11,13 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, TypeVar, cast
 
 from extender.hardware import allocator_features, shape
-from extender.hardware.dra import device_facts, layout_cache, resource_pools
+from extender.hardware.dra import device_facts, layout_cache, resource_pools, taint_rules
 from extender.kube.api import condensed_devices, objects, quantity
 
 # (name, qualified name, whether the real value is kept)
 _Plan: TypeAlias = tuple[tuple[str, str, bool], ...]
-# (the only device that it is for, taint) of each rule that selects a pool
-_RuleTaints: TypeAlias = tuple[tuple[str | None, objects.DeviceTaint], ...]
 _Key = TypeVar("_Key")
 _Entry = TypeVar("_Entry")
 # Units of work: to read a device, and each of its attributes.
@@ -139,13 +137,11 @@ class Reader:
         self._node_name = node_name
         self._node_labels = node_labels
         self._interner = interner
-        self._rules = rules
+        self._rules = taint_rules.TaintRules(rules)
         self._apart = apart
         self._features = features
         # (qualified name, type of a single value) → value → its number
         self._numbers: dict[tuple[str, str], dict[object, int]] = {}
-        # (driver, pool) → what rules add there
-        self._by_pool: dict[resource_pools.PoolName, _RuleTaints] = {}
 
     def layout(self, specs: Sequence[objects.ResourceSliceSpec]) -> layout_cache.Layout:
         """Return the devices of these slices, in their order."""
@@ -155,7 +151,7 @@ class Reader:
 
     def _rest(self, spec: objects.ResourceSliceSpec) -> object:
         """What of the slice's devices depends on the slice, on the node, and on taint rules."""
-        rules = self._rules_of(spec) if self._rules else ()
+        rules = self._rules.of(spec)
         if not spec.per_device_node_selection:
             return rules, spec.node_name is not None
         devices = condensed_devices.alike(spec.devices)
@@ -199,7 +195,7 @@ class Reader:
         )
         rest = (
             _draws(device) if device.consumes_counters else (),
-            self._taints(spec, device) if device.taints or self._rules else (),
+            self._rules.taints(spec, device),
             bool(device.allow_multiple_allocations) and self._features.newer_variant,
             bool(device.binds_to_node),
             tuple(device.binding_conditions or ()),
@@ -262,34 +258,6 @@ class Reader:
             return number
         # A version stays one that can be parsed.
         return f"{number}.0.0" if kind == "version" else str(number)
-
-    def _taints(
-        self, spec: objects.ResourceSliceSpec, device: objects.Device
-    ) -> tuple[objects.DeviceTaint, ...]:
-        """The device's taints and those of the rules that select it, without their time."""
-        rules = self._rules_of(spec) if self._rules else ()
-        added = [taint for only, taint in rules if only is None or only == device.name]
-        return (*map(_without_time, device.taints or ()), *added)
-
-    def _rules_of(self, spec: objects.ResourceSliceSpec) -> _RuleTaints:
-        """The taints of the rules that select devices of the slice, in the rules' order."""
-        key = spec.driver, spec.pool.name
-        found = self._by_pool.get(key)
-        if found is None:
-            found = self._by_pool[key] = tuple(
-                [
-                    (rule.spec.device_selector.device, _without_time(rule.spec.taint))
-                    for rule in self._rules
-                    if rule.spec.device_selector is not None
-                    and rule.spec.device_selector.driver in {None, spec.driver}
-                    and rule.spec.device_selector.pool in {None, spec.pool.name}
-                ]
-            )
-        return found
-
-
-def _without_time(taint: objects.DeviceTaint) -> objects.DeviceTaint:
-    return objects.DeviceTaint(key=taint.key, value=taint.value, effect=taint.effect)
 
 
 def with_values(device: shape.Device, published: objects.Device) -> shape.Device:
