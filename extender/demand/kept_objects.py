@@ -6,6 +6,7 @@ pod takes of its node stays exactly what it was: its amounts are kept as their s
 
 from __future__ import annotations
 
+import heapq
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias, TypeVar
@@ -266,7 +267,8 @@ def _total(pod: objects.Pod) -> dict[str, int]:
 def _first(names: Iterable[str]) -> Iterator[str]:
     """Yield the names that are kept: the node's own, devices, then others as far as they go."""
     left = _MOST_TOTALS
-    for name in sorted(names, key=_place):
+    # No more can be kept, and of 20,000 the first are found sooner than all are sorted.
+    for name in heapq.nsmallest(_MOST_TOTALS // _TOTAL, names, key=_place):
         left -= len(name) + _TOTAL
         if left < 0:
             return

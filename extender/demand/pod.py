@@ -157,12 +157,14 @@ def _amounts(listed: _Listed) -> _Amounts:
 
 
 def _sum(parts: Iterable[_Amounts]) -> _Amounts:
-    total: _Amounts = {}
+    by_name: dict[str, list[quantity.Amount]] = {}
     for part in parts:
         for name, amount in part.items():
-            known = total.get(name)
-            total[name] = amount if known is None else quantity.added(known, amount)
-    return total
+            if name in by_name:
+                by_name[name].append(amount)
+            else:
+                by_name[name] = [amount]
+    return {name: quantity.sum_of(amounts) for name, amounts in by_name.items()}
 
 
 def _larger(left: _Amounts, right: _Amounts) -> _Amounts:

@@ -12,7 +12,9 @@ amount.go (AsScaledInt64, Add), math.go (positiveScaleInt64, negativeScaleInt64)
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from extender import bounded_cache
@@ -96,6 +98,10 @@ def added(left: Amount, right: Amount) -> Amount:
             return left
         if not left.number:
             return right
+        if left.power == right.power:  # the usual case, in a third of the time
+            number = left.number + right.number
+            if _LEAST <= number <= _MOST:
+                return Amount(number, low)
         if max(left.power, right.power) - low <= _FAST_DIGITS:
             parts = [each.number * _ten(each.power - low) for each in (left, right)]
             if all(_LEAST <= number <= _MOST for number in (*parts, sum(parts))):
@@ -103,6 +109,18 @@ def added(left: Amount, right: Amount) -> Amount:
     # What stands 120 digits higher adds nothing to an int64 of the sum.
     number = sum(each.number * _ten(min(each.power - low, 120)) for each in (left, right))
     return Amount(number, low, big=True)
+
+
+def sum_of(amounts: Sequence[Amount]) -> Amount:
+    """`added` to one another, from the first on; at least one."""
+    first = amounts[0]
+    if len(amounts) > 2 and not first.big:
+        # Of 10,000 containers: none of the sums on the way is larger than the last.
+        numbers = [number for number, power, big in amounts if power == first.power and not big]
+        total = sum(numbers)
+        if len(numbers) == len(amounts) and min(numbers) >= 0 and total <= _MOST:
+            return Amount(total, first.power)
+    return functools.reduce(added, amounts)
 
 
 def scaled(amount: Amount, power: int) -> int:

@@ -108,3 +108,29 @@ def test_suffixes_are_factors(number, suffix):
     factor = {"": 1, "m": Fraction(1, 1000), "k": 1000, "Ki": 1024, "M": 10**6, "Gi": 2**30}
 
     assert quantity.nano(f"{number}{suffix}") == number * factor[suffix] * 10**9
+
+
+@given(
+    texts=st.lists(
+        st.sampled_from(
+            [
+                "0",
+                "1",
+                "2",
+                "100m",
+                "1Ki",
+                "0.5",
+                "9223372036854775807",
+                "-3",
+                "1e3",
+                "4611686018427387904",
+            ]
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_a_sum_is_what_one_addition_after_the_other_gives(texts):
+    amounts = [quantity.parse(text) for text in texts]
+
+    assert quantity.sum_of(amounts) == functools.reduce(quantity.added, amounts)
