@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,10 @@ from extender import errors
 from extender.capacity import answer, blockers, node_counts, pod_shape, pool_capacity
 from extender.cluster import index
 from extender.decisions import engine, scorer
+from extender.decisions.counterfactual import changes
 from extender.decisions.explanation import explain_demand, in_tree_filters
 from extender.demand import work
+from extender.hardware.shape import Kind
 from extender.policy import ranking
 from extender.verdicts import query, resolver
 
@@ -24,6 +26,9 @@ _SHARED = (
     "some devices are reached by several nodes, and each of these counts them: at most so many"
 )
 _NOT_JUDGED = "on {count} nodes no answer was found within the policy's budget: at least so many"
+_UNITS = "{name} is counted in units that share a GPU: on {nodes} a unit is {part} of a GPU"
+_PARTS = {2: "a half", 4: "a quarter"}
+_MOST_NAMED = 3  # nodes of a note
 _LEFT = "kube-scheduler also looks at {names}, which is not counted"
 
 Turns = Generator[None, None, answer.ShapeCapacity]
@@ -74,7 +79,7 @@ def counting(judging: engine.Engine, shape: pod_shape.PodShape) -> Turns:
         next_node=next_node,
         pools=found,
         blockers=tuple(ranked),
-        notes=(*shape.notes, *_notes(counts, filters)),
+        notes=(*shape.notes, *_units(counts, judged), *_notes(counts, filters)),
     )
 
 
@@ -194,6 +199,23 @@ def _costs(
     if judging.pricer.priced and judging.policy.cpu_pods == "Score":
         return judging.scoring.cost_of_cpu_pod(asked, candidates)
     return None
+
+
+def _units(counts: Sequence[node_counts.NodeCount], judged: Collection[str]) -> list[str]:
+    """Where a unit of what the shape asks for is less than a device: a share of it."""
+    found: dict[tuple[str, int], list[str]] = {}  # (resource, units of a device) → nodes
+    for each in counts:
+        for resource in each.state.shape.resources:
+            if resource.name in judged and resource.kind is Kind.GPU and resource.replicas > 1:
+                found.setdefault((resource.name, resource.replicas), []).append(each.node)
+    return [
+        _UNITS.format(
+            name=name,
+            nodes=changes.listed(nodes, _MOST_NAMED),
+            part=_PARTS.get(replicas, f"1/{replicas}"),
+        )
+        for (name, replicas), nodes in sorted(found.items())
+    ]
 
 
 def _notes(

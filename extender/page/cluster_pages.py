@@ -82,9 +82,9 @@ class ClusterPages:
         pool = known.pool(given.get("", ""))
         if pool is None:
             raise errors.WireError(404, f"there is no pool {given.get('', '')!r}")
-        left, total = yield from pool_figures.counted(judging, pool.rows)
+        gpus = yield from pool_figures.counted(judging, pool.rows)
         blocked = known.blocked[pool.rows].astype(float)
-        figures = pool_figures.of_rows(judging, pool.rows, left, total, blocked)
+        figures = pool_figures.of_rows(judging, pool.rows, gpus, blocked)
         chosen = pool_view.chosen(given)
         listed = yield from pool_view.listed(judging, known, pool, chosen)
         return (yield from self._frame.shown(

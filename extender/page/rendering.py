@@ -120,8 +120,9 @@ def share(value: float) -> str:
 
 
 def amount(gib: float) -> str:
-    """Memory: 512 GiB, 1.97 TiB."""
-    return f"{gib / _GIB:.3g} TiB" if gib >= _GIB else f"{gib:.3g} GiB"
+    """Memory to three digits: 512 GiB, 1.97 TiB."""
+    number, unit = (gib / _GIB, "TiB") if gib >= _GIB else (gib, "GiB")
+    return f"{float(f'{number:.3g}'):,.10g} {unit}"
 
 
 def when(at: float) -> str:

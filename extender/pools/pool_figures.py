@@ -9,20 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extender.decisions import engine
-from extender.pools import node_pools
+from extender.pools import node_headroom, node_pools
 from extender.pricing import gpu_inventory
 from extender.pricing.mix.demand_mix import Floats
 
 SIZES = (1, 2, 4, 8)  # GPUs of a pod, as most are
 _CHUNK = 64  # rows whose states may have to be counted
+_WHOLE_CHUNK = 16  # rows whose headroom may have to be: that takes longer
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GpuFigures:
     """GPUs of some nodes. `whole` are free GPUs of nodes on which nothing is held.
 
-    `stranded` are free GPUs without the CPU and memory that pods of the observed mix need.
-    `sets`: size → free GPUs in whole sets of it on one node. `blocked` counts nodes where no pod
+    `stranded` are free GPUs for which their own node lacks the CPU or memory that pods of the
+    observed mix request beside one. `sets`: size → free GPUs in sets of it on one node: of a GPU
+    that is shared or cut and partly held nothing counts there. `blocked` counts nodes where no pod
     goes; what is free there is not counted as free.
     """
 
@@ -47,12 +49,19 @@ class GpuFigures:
         return 1.0 - self.whole / self.free if self.free > gpu_inventory.ALMOST else 0.0
 
 
-def counted(
-    judging: engine.Engine, rows: NDArray[np.int64]
-) -> Generator[None, None, tuple[Floats, Floats]]:
-    """Free GPUs and GPUs of each row, counted in turns; 0 for a row that has no node any more."""
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class RowCounts:
+    """Of each row its free GPUs, all its GPUs, and those of which nobody holds a part."""
+
+    left: Floats
+    total: Floats
+    whole: Floats
+
+
+def counted(judging: engine.Engine, rows: NDArray[np.int64]) -> Generator[None, None, RowCounts]:
+    """The GPUs of each row, counted in turns; 0 for a row that has no node any more."""
     cluster, inventory = judging.index, judging.pricer.inventory
-    left, total = np.zeros(len(rows)), np.zeros(len(rows))
+    left, total, whole = np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows))
     for first in range(0, len(rows), _CHUNK):
         there = rows[first : first + _CHUNK]
         states = cluster.state[there]
@@ -60,32 +69,37 @@ def counted(
         left[first + known] = inventory.left(states[known])
         total[first + known] = inventory.gpus(states[known])
         yield
-    return left, total
+    some = np.flatnonzero(left > gpu_inventory.ALMOST)
+    for first in range(0, len(some), _WHOLE_CHUNK):
+        for position in some[first : first + _WHOLE_CHUNK].tolist():
+            number = int(cluster.state[rows[position]])
+            if number >= 0:
+                state = cluster.states[number]
+                whole[position] = node_headroom.of_state(state.shape, state.usage).whole
+        yield
+    return RowCounts(left, total, whole)
 
 
 def of_rows(
-    judging: engine.Engine, rows: NDArray[np.int64], left: Floats, total: Floats, blocked: Floats
+    judging: engine.Engine, rows: NDArray[np.int64], gpus: RowCounts, blocked: Floats
 ) -> GpuFigures:
     """The figures of these rows, whose GPUs were counted before."""
-    shut = blocked.astype(np.bool_)
+    shut, left, total = blocked.astype(np.bool_), gpus.left, gpus.total
     usable = np.where(shut, 0.0, left)
     empty = (total > 0) & (left >= total - gpu_inventory.ALMOST)
     free = float(usable.sum())
     pricer = judging.pricer
-    live = rows[judging.index.state[rows] >= 0]
-    coverage = (
-        pricer.inventory.coverage(pricer.mix.mean_demand(), live) if free and len(live) else 1.0
-    )
-    floors = np.floor(usable + gpu_inventory.ALMOST)
+    stranded = pricer.inventory.stranded_on(pricer.mix.mean_demand(), rows, usable)
+    together = np.where(shut, 0.0, gpus.whole)
     return GpuFigures(
         nodes=len(rows),
         blocked=int(shut.sum()),
         gpus=float(total.sum()),
         free=free,
         whole=float(usable[empty].sum()),
-        stranded=gpu_inventory.stranded(free, coverage),
-        largest=float(floors.max()) if len(floors) else 0.0,
-        sets=tuple((size, gpu_inventory.in_whole_sets(usable, size)) for size in SIZES),
+        stranded=float(stranded.sum()),
+        largest=float(together.max()) if len(together) else 0.0,
+        sets=tuple((size, gpu_inventory.in_whole_sets(together, size)) for size in SIZES),
         out=float(left[shut].sum()),
     )
 
@@ -107,10 +121,10 @@ def of_pools(
     """The figures of each pool, in turns."""
     found = []
     for pool in known.pools:
-        left, total = yield from counted(judging, pool.rows)
+        gpus = yield from counted(judging, pool.rows)
         blocked = known.blocked[pool.rows].astype(np.float64)
-        figures = of_rows(judging, pool.rows, left, total, blocked)
-        found.append(PoolFigures(pool, figures, left, total, blocked))
+        figures = of_rows(judging, pool.rows, gpus, blocked)
+        found.append(PoolFigures(pool, figures, gpus.left, gpus.total, blocked))
         yield
     return tuple(found)
 

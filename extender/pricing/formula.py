@@ -87,6 +87,11 @@ def coverage(
     return max(idle, 0.0) / need if need > 0.0 else math.inf
 
 
+def tells(demand: MeanDemand) -> bool:
+    """Whether enough pods were observed for a mean."""
+    return demand.gpus > 0.0 and demand.pods >= _LEAST_PODS
+
+
 def coverage_by(
     demand: MeanDemand, *, gpus: float, cpu: tuple[float, float], memory: tuple[float, float]
 ) -> float:
@@ -95,7 +100,7 @@ def coverage_by(
     `cpu` and `memory` are (idle on machines with GPUs, idle on machines without). Infinite until
     enough pods were observed for a mean.
     """
-    if demand.gpus <= 0.0 or demand.pods < _LEAST_PODS:
+    if not tells(demand):
         return math.inf
     kinds = ((cpu, demand.cpu, demand.bare_cpu), (memory, demand.memory, demand.bare_memory))
     return min(

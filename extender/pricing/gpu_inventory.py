@@ -74,6 +74,21 @@ class GpuInventory:
             demand, gpus=gpus, cpu=idle(self._index.cpu), memory=idle(self._index.memory)
         )
 
+    def stranded_on(self, demand: MeanDemand, rows: NDArray[np.integer], free: Floats) -> Floats:
+        """Of each row's free GPUs those for which the node itself has too little CPU or memory.
+
+        Too little is less than the pods seen so far request beside a GPU, on average.
+        """
+        covered = free.copy()
+        for column, wanted in (
+            (self._index.cpu, demand.cpu),
+            (self._index.memory, demand.memory),
+        ):
+            if formula.tells(demand) and wanted > 0.0:
+                idle = np.maximum(column[rows], 0.0)
+                covered = np.minimum(covered, idle * demand.gpus / wanted)
+        return free - covered
+
     def gpus(self, states: NDArray[np.int32]) -> Floats:
         """GPUs of each state's machine, taken or not; computed once per shape."""
         total = np.array([each.total for each in self.machines()])

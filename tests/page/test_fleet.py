@@ -10,6 +10,7 @@ from extender.hardware import shape
 from extender.hardware.usage import NOTHING, Usage
 from extender.page.fleet import charts, cluster_map
 from extender.pools import gpu_states, history, node_pools, pool_figures
+from extender.pricing.mix import demand_mix
 from tests.kit.builders import make_class, make_node, make_pod
 from tests.kit.worlds import GPU, H100, engine, feed, held, p4d
 
@@ -140,6 +141,23 @@ def test_what_is_free_on_a_closed_node_is_not_free():
     found = pools(judging)[TITLE].figures
 
     assert (found.free, found.out, found.held, found.blocked) == (8.0, 8.0, 0.0, 1)
+
+
+def test_free_gpus_without_cpu_on_their_own_node_are_stranded_whatever_others_have():
+    judging = engine()
+    feed(judging, make_node("full").gpus(H100, 8).allocatable(cpu="80"), make_node("idle"))
+    feed(judging, make_pod("p").gpus(3).request("cpu", 64).node("full").phase("Running"))
+    judging.settle()
+    seen = demand_mix.MeanDemand(
+        pods=200, gpus=1.0, cpu=16_000.0, memory=2.0**30, bare_cpu=0.0, bare_memory=0.0
+    )
+    rows = judging.index.rows_of(["full", "idle"])
+    free = judging.pricer.inventory.left(judging.index.state[rows])
+
+    stranded = judging.pricer.inventory.stranded_on(seen, rows, free)
+
+    assert free.tolist() == [5, 0]
+    assert stranded.tolist() == [4, 0]
 
 
 def test_the_pool_with_the_largest_share_in_part_use_is_the_most_fragmented():

@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from extender.cluster import index, store
+from extender.hardware import gpu_count
 from extender.hardware.shape import Device, Kind, Shape
 from extender.kube.api import objects
 from extender.page import links
 from extender.page.views import holders
 from extender.page.views.holders import DeviceHolder
-from extender.pools import gpu_states, node_pools
+from extender.pools import gpu_states, node_headroom, node_pools
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class OtherView:
     holders: tuple[DeviceHolder, ...]
 
 
+_ALMOST = 1e-6  # GPUs: shares add up to whole ones but for the last digits of a double
 _NO_GPU = 1 << 16  # after all numbers of GPUs
 
 
@@ -74,6 +76,22 @@ class Numa:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class GpuCounts:
+    """GPUs of a node: free ones with parts of them, all, and free ones without a part held."""
+
+    free: float
+    total: float
+    whole: int
+    parts: str  # in what those are handed out that are neither held nor free as a whole
+
+    @property
+    def words(self) -> str:
+        """What stands beside the number of free ones."""
+        of = f"of {round(self.total, 1):g}"
+        return f"{of}, in {self.parts}; {self.whole} whole" if self.parts else of
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class NodeView:
     """The page of a node."""
 
@@ -84,6 +102,7 @@ class NodeView:
     sources: tuple[str, ...]
     cpu: tuple[float, float]  # cores: free, in all
     memory: tuple[float, float]  # GiB: free, in all
+    counts: GpuCounts
     gpus: tuple[GpuView, ...]
     numas: tuple[Numa, ...]
     units: tuple[gpu_states.UnitStates, ...]
@@ -92,11 +111,6 @@ class NodeView:
     conditions: tuple[tuple[str, str, str], ...]
     labels: tuple[tuple[str, str], ...]
     inferred: bool
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        """Free GPUs, and GPUs."""
-        return sum(each.state == gpu_states.FREE for each in self.gpus), len(self.gpus)
 
 
 def view(detail: index.Row, source: store.ClusterStore) -> NodeView:
@@ -113,6 +127,7 @@ def view(detail: index.Row, source: store.ClusterStore) -> NodeView:
         sources=tuple(sorted(machine.shape.sources)),
         cpu=((detail.cpu - detail.cpu_asked) / 1000, detail.cpu / 1000),
         memory=((detail.memory - detail.memory_asked) / 2**30, detail.memory / 2**30),
+        counts=_counts(detail),
         gpus=listed,
         numas=_tree(detail, listed, held),
         units=gpu_states.units(machine.shape, usage),
@@ -122,6 +137,16 @@ def view(detail: index.Row, source: store.ClusterStore) -> NodeView:
         labels=tuple(sorted((detail.node.metadata.labels or {}).items())),
         inferred=usage.inferred,
     )
+
+
+def _counts(detail: index.Row) -> GpuCounts:
+    hardware, usage = detail.machine.shape, detail.usage
+    counter = gpu_count.GpuCounter(hardware)
+    free = counter.left(usage)
+    whole = node_headroom.of_state(hardware, usage).whole
+    shares = any(each.replicas > 1 for each in hardware.resources)
+    parts = ("shares" if shares else "partitions") if free > whole + _ALMOST else ""
+    return GpuCounts(free, counter.total, whole, parts)
 
 
 def href(detail: index.Row, position: int) -> str:

@@ -44,13 +44,17 @@ class Reason:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GroupJudgement:
-    """How the nodes stand to a pod: `passing` ones by both filters, the others by reason."""
+    """How the nodes stand to a pod: `passing` ones by both filters, the others by reason.
+
+    `fitting` are the names of those that pass.
+    """
 
     demand: str
     passing: int
     nodes: int
     reasons: tuple[Reason, ...] = ()
     note: str = ""  # why it is not judged
+    fitting: tuple[str, ...] = ()
 
     @property
     def never(self) -> int:
@@ -223,7 +227,7 @@ def judged(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, Gr
     filters = in_tree_filters.InTreeFilters(pod, judging.store, asked)
     refusals: dict[_RefusalKey, list[str]] = {}  # why → nodes
     passing = yield from _ours(judging, pod, names, refusals)
-    refused = yield from _theirs(judging, filters, passing, refusals)
+    fitting = yield from _theirs(judging, filters, passing, refusals)
     ranked = sorted(refusals.items(), key=lambda each: -len(each[1]))[:_MOST_REASONS]
     reasons = [
         Reason(text, len(nodes), nodes[0], lasting=lasting, ours=ours)
@@ -231,7 +235,7 @@ def judged(judging: engine.Engine, pod: objects.Pod) -> Generator[None, None, Gr
     ]
     ordered = sorted(reasons, key=lambda each: (each.lasting, -each.nodes))
     demand = explain_demand.demand(resolved)
-    return GroupJudgement(demand, len(passing) - refused, len(names), tuple(ordered))
+    return GroupJudgement(demand, len(fitting), len(names), tuple(ordered), fitting=tuple(fitting))
 
 
 def _ours(
@@ -262,9 +266,9 @@ def _theirs(
     filters: in_tree_filters.InTreeFilters,
     passing: Sequence[str],
     refusals: dict[_RefusalKey, list[str]],
-) -> Generator[None, None, int]:
-    """Add what kube-scheduler's own filters refuse of what ours lets pass; how many nodes."""
-    refused = 0
+) -> Generator[None, None, list[str]]:
+    """Add what kube-scheduler's own filters refuse of what ours lets pass; the nodes left."""
+    fitting: list[str] = []
     sliced = timed_batches.TimedBatches(len(passing))
     for part in sliced:
         with sliced:
@@ -272,10 +276,11 @@ def _theirs(
                 node = judging.store.nodes.get(name)
                 reason = filters.first_refusal(node) if node is not None else None
                 if reason is not None:
-                    refused += 1
                     refusals.setdefault((reason, False, False), []).append(name)
+                elif node is not None:
+                    fitting.append(name)
         yield
-    return refused
+    return fitting
 
 
 def _refusal(name: str, found: verb_results.FilterResult) -> _RefusalKey | None:

@@ -75,7 +75,7 @@ def view(
     if pending.is_waiting(pod):
         judged = yield from pending.judged(judging, pod)
         if judged.passing:
-            best = yield from _best(judging, pod, spent)
+            best = yield from _best(judging, pod, judged.fitting, spent)
     held, inferred = _held(judging, pod)
     meta = pod.metadata
     return PodView(
@@ -96,22 +96,18 @@ def view(
 
 
 def _best(
-    judging: engine.Engine, pod: objects.Pod, spent: Callable[[], float]
+    judging: engine.Engine,
+    pod: objects.Pod,
+    passing: Sequence[str],
+    spent: Callable[[], float],
 ) -> Generator[None, None, tuple[explain.Explained, ...] | None]:
-    """The nodes with the highest scores, explained; None where a page's time ends before.
+    """Of the nodes that pass, those with the highest scores, explained; None beyond a page's time.
+
+    What passes is what kube-scheduler's own filters let pass, too: it asks about no other node.
 
     A score is one of all nodes. What it is made of is kept by node, and worked out in turns, so
     that the next page goes on.
     """
-    names = sorted(judging.index.rows)
-    refused: set[str] = set()
-    sliced = timed_batches.TimedBatches(len(names))
-    for part in sliced:
-        with sliced, judging.assumed.suspended(pod):
-            found = judging.filter_only(pod, names[part])
-            refused |= found.failed.keys() | found.unresolvable.keys()
-        yield
-    passing = [name for name in names if name not in refused]
     priced = timed_batches.TimedBatches(len(passing), spent=spent, least=_PRICED, most=_PRICED)
     for part in priced:
         for first in range(part.start, part.stop, _COUNTED):
