@@ -44,19 +44,38 @@ class PodPages:
         namespace, _, name = given.get("", "").partition("/")
         pod = judging.store.pods.get((namespace, name))
         if pod is None:
-            raise errors.WireError(404, f"no pod {namespace}/{name} is known here")
+            return (yield from self._gone(namespace, name))
         shown = yield from pod_view.view(judging, pod)
         ways: tuple[freeing.Way, ...] = ()
         if shown.judged is not None and not shown.judged.passing:
             ways = yield from freeing.ways(judging, pod)
         asked, why = given.get("node", "").strip(), None
+        linked: tuple[freeing.LinkedChange, ...] = ()
         if asked:
             why = yield from freeing.on_node(judging, pod, asked)
+            linked = freeing.linked(judging, why)
         crumbs = (("Pods", "/pods"), (f"{namespace}/{name}", ""))
         decided = decision_view.of_pod(self._frame.decisions(), pod.metadata.uid)
         return (yield from self._frame.shown(
             "pod", section="pods", crumbs=crumbs, pod=shown, ways=ways, decided=decided,
-            asked=asked, why=why,
+            asked=asked, why=why, linked=linked,
+            age=decision_view.age(shown.created, self._frame.clock()),
+            last=decision_view.duration(self._frame.clock() - decided.made.last) if decided else "",
+        ))  # fmt: skip
+
+    def _gone(self, namespace: str, name: str) -> admin_turns.Turns:
+        """The page of a pod that is not there any more, if a decision on it is kept."""
+        history = self._frame.decisions()
+        decided = None
+        if history is not None:
+            decided = yield from decision_view.of_name(history, f"{namespace}/{name}")
+        if decided is None:
+            raise errors.WireError(
+                404, f"no pod {namespace}/{name} is known: it ended, was deleted, or never was"
+            )
+        return (yield from self._frame.shown(
+            "gone", section="pods", crumbs=(("Pods", "/pods"), (f"{namespace}/{name}", "")),
+            pod=f"{namespace}/{name}", decided=decided,
         ))  # fmt: skip
 
     def _decisions(self, given: admin_routes.Parameters) -> admin_turns.Turns:

@@ -37,7 +37,8 @@ class PolicyPages:
         if candidate is not None:
             found, more = yield from policy_view.differing(judging.policy, candidate)
         crumbs = (("Policy", "/policy"), ("Candidate", ""))
+        shown = self._frame.shadow()
         return (yield from self._frame.shown(
-            "shadow", section="policy", crumbs=crumbs, shadow=self._frame.shadow(),
-            differing=found, more=more,
+            "shadow", section="policy", crumbs=crumbs, shadow=shown,
+            verdict=policy_view.verdict(shown), differing=found, more=more,
         ))  # fmt: skip

@@ -296,4 +296,4 @@ def test_why_reads_as_text_of_eighty_columns():
     assert max(map(len, text)) <= 80
     assert text[0].startswith("pod default/p is on ")
     assert "  a then: refused: needs 8 GPUs; 2 of 8 GPUs are free" in text
-    assert "      - if default/holder (6 GPUs, priority -1) goes; this pod may preempt it" in text
+    assert "      - if default/holder (6 GPUs, priority -1) leaves; this pod may preempt it" in text

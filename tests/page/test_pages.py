@@ -1,33 +1,17 @@
 """The pages over HTTP: what they show, their headers, and that nothing of the cluster is markup."""
 
 import asyncio
-import contextlib
 import html.parser
 import re
 
-import aiohttp
 import pytest
 
 from extender.page import rendering
-from extender.server import metrics
-from extender.server.http import listeners
-from extender.service import served_engine
-from tests.kit import services
-from tests.kit.builders import make_claim, make_class, make_node, make_pod, make_slice
-from tests.kit.worlds import GPU, H100, engine, feed, held, p4d
+from tests.kit.builders import make_node, make_pod, make_slice
+from tests.kit.worlds import GPU, H100, engine, feed
+from tests.page.served_pages import cluster, got, serving
 
 EVIL = "<script>alert(1)</script>"
-TEMPLATED = make_claim("wanted", "ml").request("r", GPU, 9)
-
-
-def cluster():
-    judging = engine()
-    feed(judging, make_class(GPU), *p4d("p4d-1"), held("p4d-1", "gpu-0"))
-    feed(judging, make_node("h-1").gpus(H100, 8).label("node-pool", "research"))
-    feed(judging, make_pod("train", "ml").gpus(3).request("cpu", 4).node("h-1").phase("Running"))
-    feed(judging, TEMPLATED, make_pod("big", "ml").claim("wanted"), make_pod("more", "ml").gpus(6))
-    judging.settle()
-    return judging
 
 
 def hostile():
@@ -37,25 +21,6 @@ def hostile():
     feed(judging, make_node("m").gpus(EVIL, 8).condition(EVIL, EVIL), make_pod(EVIL, EVIL).gpus(9))
     judging.settle()
     return judging
-
-
-@contextlib.asynccontextmanager
-async def serving(judging, *, waiting=None):
-    front = served_engine.ServedEngine(judging, waiting=lambda: waiting or {})
-    figures = metrics.Metrics(front.picture)
-    sites = listeners.Listeners(front, front, figures, services.settings())
-    await sites.start()
-    try:
-        async with aiohttp.ClientSession(f"http://{sites.admin_bound}") as session:
-            session.front = front
-            yield session
-    finally:
-        await sites.close()
-
-
-async def got(session, path):
-    async with session.get(path) as answer:
-        return answer, await answer.text()
 
 
 class Tags(html.parser.HTMLParser):
@@ -312,51 +277,6 @@ async def test_units_that_are_on_no_known_gpu_are_counted_in_words():
         _, text = await got(session, "/")
 
         assert "0 of 14 mig-1g.10gb held" in text
-
-
-def shared():
-    """A node whose eight GPUs are shared by four each, a unit of them held."""
-    judging = engine()
-    node = make_node("s").gpus(H100, 32).label("nvidia.com/gpu.replicas", "4")
-    node.label("nvidia.com/gpu.count", "8").label("nvidia.com/gpu.sharing-strategy", "time-slicing")
-    feed(judging, node, make_pod("p").gpus(5).node("s").phase("Running"))
-    judging.settle()
-    return judging
-
-
-async def test_gpus_in_shares_are_told_apart_from_whole_ones_on_every_page():
-    async with serving(shared()) as session:
-        _, overview = await got(session, "/")
-        _, node = await got(session, "/nodes/s")
-        _, capacity = await got(session, "/capacity?shape=nvidia.com/gpu%3D8")
-
-        assert "by whole free GPUs alone" in overview
-        cells = re.findall(r'<td class="n">([^<]*)</td>', overview.partition("<tfoot>")[2])
-        assert cells[-4:] == ["0", "0", "0", "0"]
-        assert "6.8 <small>of 8, in shares; 0 whole</small>" in node
-        assert "on s a unit is a quarter of a GPU" in capacity
-
-
-async def test_where_a_pod_would_go_names_no_node_that_kube_scheduler_refuses():
-    judging = engine()
-    feed(judging, make_node("full").gpus(H100, 8).allocatable(cpu="8", memory="64Gi", pods="99"))
-    feed(judging, make_node("roomy").gpus(H100, 8).allocatable(cpu="96", memory="64Gi", pods="99"))
-    feed(judging, make_pod("waits").gpus(2).request("cpu", 12))
-    judging.settle()
-    async with serving(judging) as session:
-        _, text = await got(session, "/pods/default/waits")
-
-        assert "needs 12 CPU" in text
-        best = text.partition("Where it would go")[2].partition("</section>")[0]
-        assert "roomy" in best
-        assert "full" not in best
-
-
-@pytest.mark.parametrize(
-    ("gib", "text"), [(999.9, "1,000 GiB"), (62.54, "62.5 GiB"), (2016.0, "1.97 TiB")]
-)
-def test_memory_is_a_plain_number(gib, text):
-    assert rendering.amount(gib) == text
 
 
 async def test_a_page_leaves_nothing_behind():

@@ -70,3 +70,14 @@ def test_a_policy_differs_from_itself_in_nothing(packing, maximum):
     made = policy(packing=packing, maximum=maximum)
 
     assert run(policy_view.differing(made, made)) == ([], False)
+
+
+def test_a_verdict_on_a_candidate_is_a_sentence_once_both_have_judged():
+    figures = {"judged": 1046, "agreement": 0.97}
+    alike = policy_view.verdict({**figures, "meanRegretActive": 0.004, "meanRegretCandidate": 0.0})
+    costly = policy_view.verdict({**figures, "meanRegretActive": 0.4, "meanRegretCandidate": 0.0})
+
+    assert policy_view.verdict({"judged": 0, "agreement": None}) == ""
+    assert alike.startswith("Practically equal: the same node in 97 % of 1,046 decisions; ")
+    assert "0.004 GPUs more" in alike
+    assert costly.startswith("They differ: ")

@@ -151,7 +151,7 @@ def _pods_change(gone: Sequence[changes.EvictableHolder]) -> changes.Change:
     names = [f"{each.pod} ({each.holds}, priority {each.priority})" for each in gone]
     preemptible = all(each.preemptible for each in gone)
     tail = "; this pod may preempt " + ("it" if len(gone) == 1 else "them") if preemptible else ""
-    verb = "goes" if len(gone) == 1 else "go"
+    verb = "leaves" if len(gone) == 1 else "leave"
     return changes.Change(
         changes.PODS,
         f"if {changes.listed(names)} {verb}{tail}",

@@ -75,6 +75,34 @@ def of_pod(history: decision_history.DecisionHistory | None, uid: str) -> Decisi
     return line(made) if made is not None else None
 
 
+def of_name(
+    history: decision_history.DecisionHistory, pod: str
+) -> Generator[None, None, DecisionLine | None]:
+    """The last decision on a pod of this namespace/name that is kept, in turns."""
+    for made in history.newest_first():
+        if made.pod == pod:
+            return line(made)
+        yield
+    return None
+
+
+def age(created: str, now: float) -> str:
+    """How long ago a pod was created; empty where that is not known."""
+    try:
+        at = dt.datetime.fromisoformat(created)
+    except ValueError:
+        return ""
+    return duration(now - at.timestamp()) if at.tzinfo is not None else ""
+
+
+def duration(seconds: float) -> str:
+    """A duration as people say it: 40 s, 25 min, 3 h, 2 days."""
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0.0):.0f} s"
+
+
 def find(
     history: decision_history.DecisionHistory, number: int
 ) -> Generator[None, None, decision.Decision | None]:

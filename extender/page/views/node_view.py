@@ -76,7 +76,7 @@ class Numa:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class GpuCounts:
+class NodeGpuCounts:
     """GPUs of a node: free ones with parts of them, all, and free ones without a part held."""
 
     free: float
@@ -102,7 +102,7 @@ class NodeView:
     sources: tuple[str, ...]
     cpu: tuple[float, float]  # cores: free, in all
     memory: tuple[float, float]  # GiB: free, in all
-    counts: GpuCounts
+    counts: NodeGpuCounts
     gpus: tuple[GpuView, ...]
     numas: tuple[Numa, ...]
     units: tuple[gpu_states.UnitStates, ...]
@@ -139,14 +139,14 @@ def view(detail: index.Row, source: store.ClusterStore) -> NodeView:
     )
 
 
-def _counts(detail: index.Row) -> GpuCounts:
+def _counts(detail: index.Row) -> NodeGpuCounts:
     hardware, usage = detail.machine.shape, detail.usage
     counter = gpu_count.GpuCounter(hardware)
     free = counter.left(usage)
     whole = node_headroom.of_state(hardware, usage).whole
     shares = any(each.replicas > 1 for each in hardware.resources)
     parts = ("shares" if shares else "partitions") if free > whole + _ALMOST else ""
-    return GpuCounts(free, counter.total, whole, parts)
+    return NodeGpuCounts(free, counter.total, whole, parts)
 
 
 def href(detail: index.Row, position: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -18,6 +18,9 @@ from extender.policy import config
 
 _MOST_FIELDS = 100  # that differ, of two policies
 _TURN = 32  # fields compared before others get their turn
+# Two policies that agree so often, and whose other choices cost so little, are called equal: a
+# hundredth of a GPU is less than the page shows of a cost.
+_ALIKE, _CHEAP = 0.9, 0.01
 _NOTHING = "(not there)"
 
 
@@ -28,6 +31,25 @@ class Differing:
     path: str
     active: str
     candidate: str
+
+
+def verdict(shadow: Mapping[str, Any]) -> str:
+    """How a candidate compares with the policy in force, in a sentence; empty before it can."""
+    agreement, judged = shadow.get("agreement"), shadow.get("judged", 0)
+    if agreement is None or not judged:
+        return ""
+    more, own = shadow.get("meanRegretActive"), shadow.get("meanRegretCandidate")
+    equal = agreement >= _ALIKE and max(more or 0.0, own or 0.0) < _CHEAP
+    text = (
+        f"{'Practically equal' if equal else 'They differ'}: the same node in "
+        f"{agreement * 100:.0f} % of {judged:,} decisions"
+    )
+    if more is not None and own is not None:
+        text += (
+            f"; on average the candidate's choice costs {more:.3f} GPUs more by the policy in "
+            f"force, and the choice in force {own:.3f} more by the candidate (less is better)"
+        )
+    return f"{text}."
 
 
 def written(policy: config.Policy) -> Generator[None, None, str]:

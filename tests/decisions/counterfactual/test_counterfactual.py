@@ -65,7 +65,7 @@ def test_it_says_what_is_missing_who_holds_it_and_who_would_have_to_go():
         ("default/small", "2 GPUs", False),
     ]
     (pods, *_) = found.changes
-    assert pods.words == ("if default/big (6 GPUs, priority 0) goes; this pod may preempt it")
+    assert pods.words == ("if default/big (6 GPUs, priority 0) leaves; this pod may preempt it")
     assert pods.preemptible
 
 
