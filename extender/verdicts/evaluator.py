@@ -145,10 +145,12 @@ class Evaluator:
         held, plugin, missing = _plugin_part(query, state)
         by_claim = frozenset(missing)
         if by_claim and query.blind:
+            if held is None:  # whatever DRA offers
+                return _too_few_units(_lack(query, hardware), query, state)
             return Verdict(VerdictCode.UNJUDGED, detail=UNREAD, after=usage)
         special = self._extended_claim(query, by_claim) if by_claim else None
         if by_claim and special is None:
-            return _too_few_units(VerdictCode.NEVER, query, state)
+            return _too_few_units(VerdictCode.NEVER, query, state, missing=by_claim)
         if held is None:
             return _too_few_units(_lack(query, hardware), query, state)
         claims = query.claims if special is None else (*query.claims, special)
@@ -282,7 +284,8 @@ def _plugin_part(
 ) -> tuple[tuple[int, ...] | None, tuple[tuple[str, tuple[int, ...]], ...], list[str]]:
     """Units held after the pod (None: too few), likely devices, and names not served by a plug-in.
 
-    A name that no plug-in here offers is the special claim's business.
+    A name that no plug-in here offers is the special claim's business. All such are named, also
+    where units of another are too few: what a node never has outlasts what others hold of it.
     """
     hardware, usage = state
     if not query.extended:
@@ -290,6 +293,7 @@ def _plugin_part(
     held = list(usage.held or (0,) * len(hardware.resources))
     requested: list[tuple[int, int]] = []  # (position, units)
     missing: list[str] = []
+    short = False
     indices = {resource.name: index for index, resource in enumerate(hardware.resources)}
     for name, count in query.extended:
         index = indices.get(name)
@@ -298,9 +302,10 @@ def _plugin_part(
             continue
         resource = hardware.resources[index]
         held[index] += count
-        if held[index] > resource.count:
-            return None, (), missing
+        short |= held[index] > resource.count
         requested.append((index, count))
+    if short:
+        return None, (), missing
     got = plugin_usage.likely(hardware, usage.taken, tuple(requested))
     plugin = tuple([(hardware.resources[index].name, devices) for index, devices in got])
     return tuple(held), plugin, missing
@@ -315,8 +320,14 @@ def _lack(query: queries.Query, hardware: shape.Shape) -> VerdictCode:
     return VerdictCode.BUSY
 
 
-def _too_few_units(code: VerdictCode, query: queries.Query, state: NodeState) -> Verdict:
-    return Verdict(code, reasons.OfUnits(query, *state))
+def _too_few_units(
+    code: VerdictCode,
+    query: queries.Query,
+    state: NodeState,
+    missing: frozenset[str] = frozenset(),
+) -> Verdict:
+    """A refusal; `missing` are names that nothing here offers, however much of the rest is free."""
+    return Verdict(code, reasons.OfUnits(query, *state, for_good=bool(missing)))
 
 
 def _nearest_pair(hardware: shape.Shape, taken: int) -> shape.Level:

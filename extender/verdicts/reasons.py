@@ -121,14 +121,16 @@ def failed(error: str) -> str:
 # ---------------------------------------------------------------- units of device plug-ins
 
 
-def of_units(query: queries.Query, machine: Shape, usage: Usage) -> str:
-    """The reason where units of device plug-ins are too few."""
+def of_units(query: queries.Query, machine: Shape, usage: Usage, *, for_good: bool = False) -> str:
+    """The reason where units of device plug-ins are too few; `for_good`: whoever leaves."""
     needed: dict[str, int] = {}
     free: dict[str, int] = {}
     indices = {resource.name: index for index, resource in enumerate(machine.resources)}
     offered = [(name, count) for name, count in query.extended if name in indices]
     short = any(machine.resources[indices[name]].count < count for name, count in offered)
-    busy = any(_left(usage, machine, indices[name]) < count for name, count in offered)
+    busy = not for_good and any(
+        _left(usage, machine, indices[name]) < count for name, count in offered
+    )
     for name, count in offered if short or busy else query.extended:
         word = queries.noun(name)
         needed[word] = needed.get(word, 0) + count
@@ -146,17 +148,20 @@ def of_units(query: queries.Query, machine: Shape, usage: Usage) -> str:
 class OfUnits(Lazy):
     """The reason where units of device plug-ins are too few, made later."""
 
-    __slots__ = ("_machine", "_query", "_usage")
+    __slots__ = ("_for_good", "_machine", "_query", "_usage")
 
-    def __init__(self, query: queries.Query, machine: Shape, usage: Usage) -> None:
+    def __init__(
+        self, query: queries.Query, machine: Shape, usage: Usage, *, for_good: bool = False
+    ) -> None:
         super().__init__()
         self._query, self._machine, self._usage = query, machine, usage
+        self._for_good = for_good
 
     def make(self) -> str:
-        return of_units(self._query, self._machine, self._usage)
+        return of_units(self._query, self._machine, self._usage, for_good=self._for_good)
 
     def basis(self) -> Hashable:
-        return self._machine, self._usage.held
+        return self._machine, self._for_good or self._usage.held
 
 
 def units(query: queries.Query, machine: Shape, *, all_of_them: bool = False) -> dict[str, int]:

@@ -83,6 +83,21 @@ def test_of_several_claims_the_one_that_is_missing_is_named(judging):
     assert found.reason == "needs 1 GPU + 1 NIC; 0 of 4 NICs are free"
 
 
+@pytest.mark.parametrize("holding", [0, 6])
+def test_what_a_node_never_has_is_named_first_whatever_others_hold_there(judging, holding):
+    feed(judging, make_node("no-nics").gpus(H100, 8))
+    feed(judging, make_node("nics").gpus(H100, 8).resource("vpc.amazonaws.com/efa", 4))
+    if holding:
+        feed(judging, make_pod("other").gpus(holding).node("no-nics").phase("Running"))
+
+    found = verdict(judging, make_pod("p").gpus(4).request("vpc.amazonaws.com/efa", 4), "no-nics")
+
+    assert (found.code, found.reason) == (
+        VerdictCode.NEVER,
+        "needs 4 GPUs + 4 NICs; node has 8 GPUs, but no NIC",
+    )
+
+
 @pytest.mark.parametrize(
     ("gpus", "node", "code"),
     [
