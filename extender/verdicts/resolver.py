@@ -43,7 +43,7 @@ UNJUDGED = ("ResourceClaim", "ResourceClaimTemplate", "unreadable", TOO_LARGE, U
 class ResolvedPod:
     """A pod as the engine sees it. `bound_to` are allocations that already fix its devices.
 
-    `by_node` is the whole question, where only `bynode` can answer it.
+    `by_node` is the whole question, where only verdicts by node can answer it (see `by_node`).
     """
 
     question: questions.Query  # as far as shared states can answer it
@@ -58,7 +58,7 @@ class ResolvedPod:
 
 
 class QuerySplitter(Protocol):
-    """Tells what of a question shared states can answer; see `splitting.Splitter`."""
+    """Tells what of a question shared states can answer; see `by_node.selector_split`."""
 
     @property
     def version(self) -> object: ...
