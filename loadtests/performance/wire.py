@@ -221,7 +221,8 @@ def printed(report):
     return f"{sent}: {mine['p50']} us, p90 {tail:.1f}x of p50; {shown}"
 
 
-def main():
+def parsed():
+    """What was given on the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -233,7 +234,11 @@ def main():
     parser.add_argument("--tree", type=pathlib.Path, help="measure this tree as well, as `before`")
     parser.add_argument("--python", help="measure by this interpreter as well, as `python`")
     parser.add_argument("--json", action="store_true", help="print a JSON line for each setting")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    given = parsed()
     script = [sys.executable, services.__file__]
     with tempfile.TemporaryDirectory() as folder:
         commands = services.build(pathlib.Path(folder))

@@ -120,12 +120,17 @@ def run(trace, nodes, policy, *, wire, load, arrivals, seed, unseen=0, shift=0, 
     return tally
 
 
-def main(arguments=None):
+def _parser():
     parse = packing.parser(__doc__)
     parse.add_argument("--load", type=argument_checks.positive, default=0.95)
     parse.add_argument("--arrivals", type=argument_checks.count, default=ARRIVALS)
     parse.add_argument("--unseen", type=int, default=0, help="GPUs of pods never learnt from")
     parse.add_argument("--shift", type=int, default=0, help="GPUs of pods that come after warm-up")
+    return parse
+
+
+def main(arguments=None):
+    parse = _parser()
     options = parse.parse_args(arguments)
     nodes = openb.read_nodes(options.nodes)
     trace = openb.read_trace(options.pods)
@@ -158,14 +163,16 @@ def main(arguments=None):
         "disagreed": getattr(policy, "disagreed", 0),
         "seconds": round(time.monotonic() - began, 1),
     }
-    if options.json:
-        print(json.dumps(report))
-    else:
-        print(
-            f"{trace.name} load {options.load} seed {options.seed} {options.policy}: "
-            f"accepted {report['gpu_accepted']} % of GPUs, allocation {report['allocation']} %, "
-            f"8-GPU {report['large_accepted']} %"
-        )
+    print(json.dumps(report) if options.json else _line(report, trace, options))
+
+
+def _line(report, trace, options):
+    """The report for people."""
+    return (
+        f"{trace.name} load {options.load} seed {options.seed} {options.policy}: "
+        f"accepted {report['gpu_accepted']} % of GPUs, allocation {report['allocation']} %, "
+        f"8-GPU {report['large_accepted']} %"
+    )
 
 
 if __name__ == "__main__":

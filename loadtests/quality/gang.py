@@ -206,6 +206,11 @@ def run(arrivals, cluster):
             end = now + job.seconds * (job.factor if apart else 1.0)
             heapq.heappush(events, (end, next(order), candidate))
     assert not waiting
+    return _report(split, needless, racks, gangs, completion, queued, slowed)
+
+
+def _report(split, needless, racks, gangs, completion, queued, slowed):
+    """Shares of the gangs in percent, times in hours."""
     return {
         "split_nodes": round(100 * split / gangs, 2),
         "split_needlessly": round(100 * needless / gangs, 2),

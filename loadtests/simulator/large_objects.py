@@ -13,6 +13,16 @@ _PARTITIONED = "h100-mig-0"  # its node there whose GPUs may be cut in every way
 _SERIAL = re.compile(r"GPU-[0-9a-f-]{36}")
 
 
+_SIZES = {
+    "cpu": "192",
+    "memory": "2113463412Ki",
+    "pods": "110",
+    "ephemeral-storage": "3748905484Ki",
+    "nvidia.com/gpu": "8",
+    "hugepages-2Mi": "0",
+}
+
+
 def node(number: int, rng: random.Random) -> dict:
     """A Node of about 18 KB: labels of feature discovery, images, conditions, managed fields."""
     name = f"gpu-node-{number:05}"
@@ -23,32 +33,6 @@ def node(number: int, rng: random.Random) -> dict:
         "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3",
         "nvidia.com/gpu.count": "8",
     }
-    conditions = [
-        {
-            "type": kind,
-            "status": "True" if kind == "Ready" else "False",
-            "reason": f"Kubelet{kind}",
-            "message": f"kubelet reports on {kind.lower()} as it does every ten seconds",
-            "lastHeartbeatTime": "2026-11-21T10:00:00Z",
-            "lastTransitionTime": "2026-11-20T10:00:00Z",
-        }
-        for kind in ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready")
-    ]
-    sizes = {
-        "cpu": "192",
-        "memory": "2113463412Ki",
-        "pods": "110",
-        "ephemeral-storage": "3748905484Ki",
-        "nvidia.com/gpu": "8",
-        "hugepages-2Mi": "0",
-    }
-    images = [
-        {
-            "names": [f"registry.example/team/image-{n}@sha256:{n:064x}", f"team/image-{n}:v{n}"],
-            "sizeBytes": 1_000_000 * n,
-        }
-        for n in range(40)
-    ]
     fields = {f'k:{{"type":"Condition{n}"}}': {".": {}, "f:status": {}} for n in range(30)}
     return {
         "kind": "Node",
@@ -67,14 +51,38 @@ def node(number: int, rng: random.Random) -> dict:
         },
         "spec": {"podCIDR": f"10.{number >> 8}.{number & 255}.0/24", "providerID": f"x://{name}"},
         "status": {
-            "capacity": sizes,
-            "allocatable": sizes,
-            "conditions": conditions,
+            "capacity": _SIZES,
+            "allocatable": _SIZES,
+            "conditions": _conditions(),
             "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}],
-            "images": images,
+            "images": _images(),
             "nodeInfo": {"kernelVersion": "6.8.0", "machineID": f"{rng.getrandbits(128):032x}"},
         },
     }
+
+
+def _conditions() -> list[dict]:
+    return [
+        {
+            "type": kind,
+            "status": "True" if kind == "Ready" else "False",
+            "reason": f"Kubelet{kind}",
+            "message": f"kubelet reports on {kind.lower()} as it does every ten seconds",
+            "lastHeartbeatTime": "2026-11-21T10:00:00Z",
+            "lastTransitionTime": "2026-11-20T10:00:00Z",
+        }
+        for kind in ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready")
+    ]
+
+
+def _images() -> list[dict]:
+    return [
+        {
+            "names": [f"registry.example/team/image-{n}@sha256:{n:064x}", f"team/image-{n}:v{n}"],
+            "sizeBytes": 1_000_000 * n,
+        }
+        for n in range(40)
+    ]
 
 
 def resource_slice(number: int, rng: random.Random) -> dict:

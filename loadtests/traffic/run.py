@@ -31,6 +31,7 @@ from tests.kit.controlplane import certificates, process, railyard
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = ROOT / "loadtests" / "out" / "load"
 LONGEST_SECONDS = 3600  # of one run, the page included
+_ECHO = "tests.kit.controlplane.extenders.echo"
 _PATIENCE_SECONDS = 180.0  # until 5,000 nodes are generated, read and judged
 _IDLE_SHARE = 0.05  # of a core
 _LATE_SECONDS = 10.0  # until the last events of a run are seen
@@ -71,29 +72,12 @@ def running(scenario: scenarios.Scenario, given, folder: pathlib.Path) -> Iterat
         verbs, admin, echo = ports
         url = f"http://127.0.0.1:{port}"
         pairs = key_pairs(folder) if scenario.mutual_tls else None
-        echo_command = [
-            sys.executable,
-            "-m",
-            "tests.kit.controlplane.extenders.echo",
-            "--port",
-            str(echo),
-        ]
-        service = [
-            *(sys.executable, "-m", "extender", "serve", "--log-level", "warning"),
-            *("--kubeconfig", str(coldstart.kubeconfig(url, folder))),
-            *("--bind", f"127.0.0.1:{verbs}", "--admin-bind", f"127.0.0.1:{admin}"),
-            *("--announce-seconds", "0"),
-        ]
-        if scenario.policy_every_seconds:
-            name = f"{cluster_process.NAMESPACE}/{cluster_process.CONFIG_MAP}"
-            service += ["--policy-config-map", name]
+        kubeconfig = coldstart.kubeconfig(url, folder)
+        echo_command = [sys.executable, "-m", _ECHO, "--port", str(echo)]
+        service = _service(scenario, kubeconfig, verbs=verbs, admin=admin)
         if pairs:
-            served = pairs[0]
-            files = ("--certificate", str(served.certificate), "--key", str(served.key))
-            echo_command += ["--authority", str(served.authority), *files]
-            service += ["--tls-certificate", str(served.certificate), "--tls-key", str(served.key)]
-            service += ["--client-ca", str(served.authority)]
-            service += ["--client-names", certificates.SCHEDULER_NAME]
+            echo_command += _echo_certificates(pairs[0])
+            service += _service_certificates(pairs[0])
         for name, command in (("echo", echo_command), ("railyard", service)):
             started = process.Process(
                 name, command, folder / f"{name}.log", folder=ROOT, ends_by_itself=False
@@ -111,6 +95,31 @@ def running(scenario: scenarios.Scenario, given, folder: pathlib.Path) -> Iterat
             f"{scheme}://127.0.0.1:{echo}" if scenario.echo_every else "",
             pairs[1] if pairs else None,
         )
+
+
+def _service(scenario, kubeconfig, *, verbs, admin) -> list[str]:
+    """The command line of Railyard with these ports."""
+    service = [
+        *(sys.executable, "-m", "extender", "serve", "--log-level", "warning"),
+        *("--kubeconfig", str(kubeconfig)),
+        *("--bind", f"127.0.0.1:{verbs}", "--admin-bind", f"127.0.0.1:{admin}"),
+        *("--announce-seconds", "0"),
+    ]
+    if scenario.policy_every_seconds:
+        name = f"{cluster_process.NAMESPACE}/{cluster_process.CONFIG_MAP}"
+        service += ["--policy-config-map", name]
+    return service
+
+
+def _echo_certificates(pair) -> list[str]:
+    files = ("--certificate", str(pair.certificate), "--key", str(pair.key))
+    return ["--authority", str(pair.authority), *files]
+
+
+def _service_certificates(pair) -> list[str]:
+    files = ["--tls-certificate", str(pair.certificate), "--tls-key", str(pair.key)]
+    names = ["--client-names", certificates.SCHEDULER_NAME]
+    return [*files, "--client-ca", str(pair.authority), *names]
 
 
 def start_cluster(given) -> subprocess.Popen[str]:

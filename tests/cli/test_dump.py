@@ -78,6 +78,13 @@ def salted():
         "volumes": [{"name": "v", "secret": {"secretName": SECRETS["volume"]}}],
         "resourceClaims": [{"name": "claim-n4m3", "resourceClaimName": "claim-n4m3"}],
     }
+    server.put(FOLDER["ResourceClaim"], "claim-n4m3", namespace="space-n4m3", spec={"devices": {}})
+    put_salted(server, note, meta, spec)
+    return server
+
+
+def put_salted(server, note, meta, spec):
+    """A node, a pod of this spec, and one that has ended."""
     server.put(
         FOLDER["Node"], "node-n4m3",
         metadata={"annotations": note, "labels": {"kubernetes.io/hostname": "node-n4m3"}},
@@ -92,8 +99,6 @@ def salted():
         FOLDER["Pod"], SECRETS["finished pod"], namespace="space-n4m3", spec=spec,
         status={"phase": "Failed"},
     )  # fmt: skip
-    server.put(FOLDER["ResourceClaim"], "claim-n4m3", namespace="space-n4m3", spec={"devices": {}})
-    return server
 
 
 @pytest.fixture

@@ -91,7 +91,9 @@ def test_a_room_is_not_crowded():
     assert {room: files for room, files in rooms.items() if files > MOST_FILES} == {}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=named)
+@pytest.mark.parametrize(
+    "module", [*MODULES, *OF_TESTS], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_a_function_fits_on_a_screen(module):
     long = {
         node.name: length

@@ -144,6 +144,10 @@ def _combinations():
     yield claiming(
         "32 constraints over pairs", [spec([request(f"r{n}", GPU) for n in range(9)], pairs)]
     )
+    yield from _large_requests()
+
+
+def _large_requests():
     distinct = [
         distinct_in(ROOT),
         distinct_in("gpu.nvidia.com/uuid"),

@@ -200,6 +200,11 @@ def test_who_dies_is_enough_and_lower_and_needed_however_devices_are_counted(kin
         return
     dying = {uid.removeprefix("uid-") for uid in kept["n"].pods}
     assert dying <= lower
+    assert_enough_and_needed(dying, offered, fits)
+
+
+def assert_enough_and_needed(dying, offered, fits):
+    """The pod fits without these victims, and would not if one of them stayed."""
     assert fits(dying)
     if fits(set()):
         assert dying == offered  # what made kube-scheduler offer it is not known

@@ -66,10 +66,8 @@ def offered_by_kube_scheduler(pods, cpu, mine):
     return gone
 
 
-@settings(max_examples=150)
-@given(world=worlds(), mine=st.integers(1, 4), needless=st.sets(st.integers(0, 7)))
-def test_who_dies_is_enough_and_lower_and_needed(world, mine, needless):
-    gpus, pods, asked, cpu = world
+def judging_of(gpus, pods):
+    """An engine with these pods on a node of so many GPUs."""
     judging = engine()
     dra_node(judging, gpus)
     feed(judging, make_node("n").allocatable(cpu=str(CPUS), pods=str(PODS)))
@@ -82,6 +80,14 @@ def test_who_dies_is_enough_and_lower_and_needed(world, mine, needless):
             feed(judging, holding(pod["claim"], *devices, users=users))
             built.claim(pod["claim"])
         feed(judging, built.node("n"))
+    return judging
+
+
+@settings(max_examples=150)
+@given(world=worlds(), mine=st.integers(1, 4), needless=st.sets(st.integers(0, 7)))
+def test_who_dies_is_enough_and_lower_and_needed(world, mine, needless):
+    gpus, pods, asked, cpu = world
+    judging = judging_of(gpus, pods)
     offered = offered_by_kube_scheduler(pods, cpu, mine)
     if offered is None:
         return
