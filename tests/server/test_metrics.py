@@ -31,6 +31,16 @@ def test_staleness_is_reported_by_kind(figures):
     assert (sample.labels, sample.value) == ({"kind": "Pod"}, 1.5)
 
 
+@pytest.mark.parametrize("which", ["decode", "sink"])
+def test_objects_that_could_not_be_taken_in_are_counted_by_kind(which):
+    kind = metrics.KindFigures(synced=True, objects=3, age_seconds=0.0, **{f"{which}_failures": 4})
+    figures = metrics.Metrics(lambda: metrics.ClusterFigures(kinds={"Pod": kind}))
+
+    sample = families(figures)[f"railyard_{which}_failures"].samples[0]
+
+    assert (sample.labels, sample.value) == ({"kind": "Pod"}, 4)
+
+
 def test_only_judgements_count_in_the_durations(figures):
     figures.request("filter", 200, 0.0002)
     figures.request("filter", 400, 99.0)
