@@ -25,7 +25,7 @@ import orjson
 import uvloop
 from aiohttp import web
 
-from extender.history import decision_history, decision_recorder
+from extender.history import decision_history
 from extender.server import metrics
 from extender.server.http import listeners
 from extender.service import startup
@@ -38,6 +38,10 @@ try:
 except ImportError:  # a tree before it
     from extender.service.facade import Facade as ServedEngine
 
+try:
+    from extender.history import decision_recorder
+except ImportError:  # a tree before its name
+    from extender.history import recorder as decision_recorder
 try:
     from extender.service.process import pauses
 except ImportError:  # a tree before it
