@@ -54,7 +54,7 @@ class CapturedDecision:
     namespace: str
     name: str
     uid: str
-    concerned: bool  # whether the pod asks for devices
+    concerned: bool  # whether a decision on the pod is kept: it asks for devices, or filter came
     policy: str  # hash
     resolved: resolver.Resolution
     names: Sequence[str]
@@ -83,13 +83,11 @@ def scores(
     """What prioritize answered, with the parts of the costs of the best nodes as they are now."""
     rows = scored.candidates.rows
     chosen = [one for one in _leading(scored) if rows[one] >= 0]
-    parts = scored.parts
-    if not parts and scored.resolved.question:
-        some = scored.some(chosen)
+    some = scored.some(chosen)
+    parts = some.parts
+    if not parts and some.resolved.question:
         parts = scoring.parts_of(some.resolved, some.candidates, some.priced)
-        values = {name: part.tolist() for name, part in parts.items()}
-    else:
-        values = {name: part[chosen].tolist() for name, part in parts.items()}
+    values = {name: part.tolist() for name, part in parts.items()}
     leading = tuple(
         LeadingNode(
             one,

@@ -169,7 +169,7 @@ class DecisionRecorder:
             namespace=meta.namespace or "default",
             name=meta.name,
             uid=meta.uid,
-            concerned=self._engine.concerns(taken.pod),
+            concerned=found is not None or self._engine.concerns(taken.pod),
             policy=self._hash(taken.policy),
             resolved=resolved or self._engine.resolver.resolve(taken.pod, taken.policy),
             names=taken.names,
@@ -200,7 +200,7 @@ class DecisionRecorder:
         uid = captured.uid
         number = self._begun(uid) if captured.found is None else 0
         if not number:
-            if captured.found is None and not captured.concerned:
+            if not captured.concerned:
                 return
             made = captured_decision.condensed(captured, self._history.total + 1)
             number = self._history.add(made).number
@@ -215,9 +215,8 @@ class DecisionRecorder:
     def _begun(self, uid: str) -> int:
         """The decision that filter began, which a prioritize by itself goes on with."""
         kept = self._history.latest(uid)
-        return (
-            kept.number if kept is not None and not kept.best and not kept.everywhere_refused else 0
-        )
+        unfinished = kept is not None and not kept.best and not kept.everywhere_refused
+        return kept.number if kept is not None and unfinished else 0
 
     # ------------------------------------------------------------ what becomes of it
 
